@@ -1,0 +1,76 @@
+import type { Trace } from './telemetry/trace.ts'
+
+/** Who is on the other end of the client's connection, as `clientAddress` says to find out. */
+export interface Client {
+  /** Canonical IPv4 or IPv6 text; `''` when the runtime does not tell. */
+  readonly ip: string
+  /** What the gateway vouches for in `X-Forwarded-For`: the client, then the trusted proxies it came through. */
+  readonly forwardedFor: string
+  readonly scheme: 'http' | 'https'
+  /** The `Host` that the client asked for, with its port. */
+  readonly host: string
+  /** ISO 3166-1 alpha-2, where the platform tells. */
+  readonly country: string | undefined
+}
+
+/** Who the caller is, as an auth provider established it. Set by `auth`; read by limits, templates and headers. */
+export interface Identity {
+  /** The auth provider's name in routes.json. */
+  readonly provider: string
+  readonly issuer: string
+  readonly subject: string
+  readonly scopes: readonly string[]
+  readonly roles: readonly string[]
+  readonly claims: Readonly<Record<string, unknown>>
+}
+
+/** The request as an upstream will get it; policies edit this and never `Exchange.request`. */
+export interface Outgoing {
+  method: string
+  /** Canonical and escaped, without the target's own path in front. */
+  path: string
+  /** `''`, or the query with its `?`. */
+  search: string
+  readonly headers: Headers
+  /** A stream can be sent once; bytes can be sent again by a retry. */
+  body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> | null
+}
+
+/** One change to the answer's headers on its way out. */
+export interface HeaderEdit {
+  readonly op: 'set' | 'append' | 'remove'
+  readonly name: string
+  readonly value: string
+}
+
+/** All that one request knows on its way through the gateway. */
+export interface Exchange {
+  /** The id in logs, problems and `{request.id}`: the W3C trace id, 32 lower-case hex digits. */
+  readonly id: string
+  /** As received; policies decide on this. */
+  readonly request: Request
+  /** The id of the matched route. */
+  readonly route: string
+  /** Canonical; what was matched is what is forwarded. */
+  readonly path: string
+  /** Decoded once. A final wildcard's rest is under `*`, still escaped. */
+  readonly params: Readonly<Record<string, string>>
+  readonly client: Client
+  readonly outgoing: Outgoing
+  /** Aborts when the client has gone. */
+  readonly signal: AbortSignal
+  /** Arrival, epoch milliseconds. */
+  readonly startedAt: number
+  /** Absolute epoch milliseconds; every try is cut from what is left. `Infinity` until an upstream sets it. */
+  deadline: number
+  readonly waitUntil: (work: Promise<unknown>) => void
+  identity: Identity | undefined
+  /** Applied to whatever is answered, refusals too, the latest (innermost) first, in one copy of the response. */
+  readonly edits: HeaderEdit[]
+  /** Tries sent to upstream targets so far. */
+  attempts: number
+  /** Host and port of the target tried last, for the log and spans; never shown to the client. */
+  target: string | undefined
+  /** Absent unless tracing is configured. */
+  readonly trace: Trace | undefined
+}

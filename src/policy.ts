@@ -1,0 +1,50 @@
+import type * as z from 'zod/mini'
+import type { Complaint } from './config/complaint.ts'
+import type { AuthProviderConfig } from './config/auth-provider.ts'
+import type { SecretRef } from './config/scalars.ts'
+import type { Middleware } from './pipeline.ts'
+import type { CircuitBreaker } from './state/circuit-breaker.ts'
+import type { LimitShard } from './state/limit-shard.ts'
+
+/** What a policy may know of the deployment: everything that a test replaces comes in through here. */
+export interface Site {
+  /** The value of a Worker secret or variable; undefined when it is not set. */
+  readonly secret: (ref: SecretRef) => string | undefined
+  /** A plain variable such as `UPSTASH_REDIS_REST_URL`; undefined when unset or empty. */
+  readonly variable: (name: string) => string | undefined
+  /** Epoch milliseconds. Whole, not monotonic, and still between I/O in production. */
+  readonly now: () => number
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  readonly fetch: (url: string, init?: RequestInit) => Promise<Response>
+  readonly authProviders: Readonly<Record<string, AuthProviderConfig>>
+  readonly breakers: DurableObjectNamespace<CircuitBreaker>
+  readonly limits: DurableObjectNamespace<LimitShard>
+}
+
+/** What a policy's cross-check may look at besides its own configuration. */
+export interface RouteFacts {
+  readonly id: string
+  readonly params: readonly string[]
+  readonly hasAuth: boolean
+  readonly authProviders: Readonly<Record<string, AuthProviderConfig>>
+}
+
+/** One entry of a route's `policies`: its schema, its cross-checks, and how it becomes a layer. */
+export interface Policy<Name extends string = string, Schema extends z.ZodMiniType = z.ZodMiniType> {
+  /** Its key in routes.json, its span name and its metric label. */
+  readonly name: Name
+  /** Every field is described with its default and its consequence; the docs table and the JSON Schema come from here. */
+  readonly config: Schema
+  /** What a schema cannot see. Paths are relative to this policy's configuration. */
+  readonly check?: (config: z.output<Schema>, route: RouteFacts) => Complaint[]
+  /** Called once per route, at its first match. */
+  readonly compile: (config: z.output<Schema>, site: Site, route: RouteFacts) => Middleware
+}
+
+/** Names a policy's types once, so that its file states them nowhere else. */
+export function definePolicy<const Name extends string, Schema extends z.ZodMiniType>(
+  policy: Policy<Name, Schema>,
+): Policy<Name, Schema> {
+  return policy
+}

@@ -1,0 +1,74 @@
+/** Every refusal that the gateway itself makes: its code, status and title. docs/problems.md is generated from here. */
+export const PROBLEMS = {
+  // the request itself
+  'path-invalid': [400, 'The path holds an escape or a character that is not allowed'],
+  'header-invalid': [400, 'A header is not allowed'],
+  'upgrade-invalid': [400, 'Only a GET can be upgraded, and only to a WebSocket'],
+  'uri-too-long': [414, 'The URL is too long'],
+  'headers-too-large': [431, 'There are too many headers, or they are too large'],
+  'not-found': [404, 'No route for this path'],
+  'method-not-allowed': [405, 'The path exists, but not with this method'],
+  'method-not-implemented': [501, 'The gateway does not know this method'],
+  'body-too-large': [413, 'The body is larger than this route allows'],
+  'cors-refused': [403, 'The origin, method or headers are not allowed across origins'],
+  'ip-refused': [403, 'This client address is not allowed'],
+  // identity
+  'token-missing': [401, 'A bearer token is required'],
+  'token-malformed': [401, 'The token is not a well-formed JWT'],
+  'token-algorithm': [401, 'The token is signed with an algorithm that is not allowed'],
+  'token-key-unknown': [401, 'The token names a key that its issuer does not publish'],
+  'token-signature': [401, 'The signature of the token does not match'],
+  'token-expired': [401, 'The token has expired'],
+  'token-not-yet-valid': [401, 'The token is not valid yet'],
+  'token-issuer': [401, 'The token comes from an issuer that this route does not accept'],
+  'token-audience': [401, 'The token is meant for another audience'],
+  'token-claims': [401, 'A claim that the token needs is missing or has the wrong type'],
+  'scope-missing': [403, 'The token lacks a scope that this route requires'],
+  'role-missing': [403, 'The caller lacks a role that this route requires'],
+  'claim-mismatch': [403, 'A claim of the token is not what this route requires'],
+  'keys-unavailable': [503, 'The keys of the token issuer cannot be fetched'],
+  'not-configured': [503, 'A secret that this route needs is not set'],
+  // limits
+  'quota-exceeded': [429, 'The request rate limit is reached'],
+  'limit-store-unavailable': [503, 'The store of the rate limits cannot be reached'],
+  // upstreams
+  'circuit-open': [503, 'The upstream is failing and is being left alone for a while'],
+  'upstream-timeout': [504, 'The upstream did not answer in time'],
+  'upstream-unreachable': [502, 'The connection to the upstream failed'],
+  'upstream-protocol': [502, 'The upstream answered with something that is not a final HTTP response'],
+  // the gateway
+  'internal-error': [500, 'Something went wrong in the gateway'],
+} as const satisfies Readonly<Record<string, readonly [status: number, title: string]>>
+
+export type ProblemCode = keyof typeof PROBLEMS
+
+export interface ProblemExtras {
+  /** What went wrong in this request, for its sender. Never an upstream's address, a stack or a secret. */
+  readonly detail?: string
+  readonly headers?: Readonly<Record<string, string>>
+  /** Extension members (RFC 9457 §3.2). */
+  readonly members?: Readonly<Record<string, unknown>>
+}
+
+/** The IETF rate-limit draft names this type; the others are the gateway's own. */
+const QUOTA_EXCEEDED_TYPE = 'https://iana.org/assignments/http-problem-types#quota-exceeded'
+
+const codes = new WeakMap<Response, ProblemCode>()
+
+/** A refusal as `application/problem+json` (RFC 9457). Return it; do not throw it. */
+export function problem(code: ProblemCode, extras: ProblemExtras = {}): Response {
+  const [status, title] = PROBLEMS[code]
+  const type = code === 'quota-exceeded' ? QUOTA_EXCEEDED_TYPE : `urn:umbral:problem:${code}`
+  const body = { type, title, status, code, ...(extras.detail && { detail: extras.detail }), ...extras.members }
+  const response = new Response(JSON.stringify(body), {
+    status,
+    headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store', ...extras.headers },
+  })
+  codes.set(response, code)
+  return response
+}
+
+/** The code of a response that `problem` made; undefined for every other response. */
+export function problemCode(response: Response): ProblemCode | undefined {
+  return codes.get(response)
+}

@@ -1,0 +1,23 @@
+/** A span that is being recorded. Attribute names follow OpenTelemetry's HTTP semantic conventions. */
+export interface Span {
+  /** The W3C `traceparent` that makes whatever is called a child of this span. */
+  readonly traceparent: string
+  set(name: string, value: string | number | boolean): void
+  /** Marks the span as failed, with the code or class of what went wrong as `error.type`. */
+  fail(errorType: string): void
+  /** Idempotent. */
+  end(): void
+}
+
+/** One request's part in a distributed trace (W3C Trace Context level 2). */
+export interface Trace {
+  /** 32 lower-case hex digits. */
+  readonly id: string
+  /** When false nothing is recorded: `start` must not be called, and only `traceparent` and `tracestate` are passed on. */
+  readonly sampled: boolean
+  /** What an origin gets when nothing is recorded. */
+  readonly traceparent: string
+  readonly tracestate: string | undefined
+  /** A child of the SERVER span. */
+  start(name: string, kind: 'internal' | 'client'): Span
+}

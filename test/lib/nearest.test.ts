@@ -1,0 +1,12 @@
+import { describe, expect, it } from 'vitest'
+import { nearest } from '../../src/lib/nearest.ts'
+
+describe('nearest', () => {
+  it.each([
+    ['windw', 'window'],
+    ['RateLimit', 'rateLimit'],
+    ['zzz', undefined],
+  ])('%s → %s', (word, expected) => {
+    expect(nearest(word, ['window', 'limit', 'rateLimit'])).toBe(expected)
+  })
+})

@@ -1,0 +1,42 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export interface Origin {
+  readonly port: number
+  readonly stop: () => Promise<void>
+}
+
+/**
+ * A real HTTP origin on a free loopback port. The path says what it does:
+ * `/status/503` answers that; `/delay/200` waits 200 ms first; `/reset` resets the connection;
+ * everything else answers JSON that repeats what arrived (method, raw target, raw headers, body).
+ */
+export async function startOrigin(): Promise<Origin> {
+  const server = createServer((request, response) => void answer(request, response))
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  return {
+    port: (server.address() as AddressInfo).port,
+    stop: () =>
+      new Promise((stopped) => {
+        server.closeAllConnections()
+        server.close(() => stopped())
+      }),
+  }
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk as Buffer)
+  const [, verb, argument] = (request.url ?? '').split('?')[0]!.split('/')
+  if (verb === 'reset') return void request.socket.resetAndDestroy()
+  if (verb === 'delay') await new Promise((passed) => setTimeout(passed, Number(argument)))
+  const status = verb === 'status' ? Number(argument) : 200
+  const body = {
+    method: request.method,
+    target: request.url,
+    headers: request.rawHeaders,
+    body: Buffer.concat(chunks).toString('latin1'),
+  }
+  response.writeHead(status, { 'content-type': 'application/json', server: 'origin' })
+  response.end(JSON.stringify(body))
+}

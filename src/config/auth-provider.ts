@@ -1,30 +1,71 @@
 import * as z from 'zod/mini'
 import { choice, doc, duration, secretRef, urlOrEnv } from './scalars.ts'
 
-const ALGORITHMS = ['ES256', 'ES384', 'ES512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'EdDSA', 'HS256', 'HS384', 'HS512'] as const
+const ALGORITHMS = [
+  'ES256',
+  'ES384',
+  'ES512',
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'EdDSA',
+  'HS256',
+  'HS384',
+  'HS512',
+] as const
 
 /** Where a token's keys come from, and what the token must say. */
 const jwtProvider = z.strictObject({
   type: z.literal('jwt'),
   issuer: doc(z.string().check(z.minLength(1)), 'The exact `iss` of its tokens.'),
-  audience: doc(z.union([z.string().check(z.minLength(1)), z.array(z.string()).check(z.minLength(1))]), 'The token’s `aud` must hold one of these.'),
-  algorithms: doc(z.array(choice(ALGORITHMS)).check(z.minLength(1)), 'The only algorithms accepted, whatever the token’s header says.'),
-  jwksUri: z.optional(doc(urlOrEnv, 'Where the issuer publishes its keys (RFC 7517). Fetched when first needed and kept.')),
+  audience: doc(
+    z.union([z.string().check(z.minLength(1)), z.array(z.string()).check(z.minLength(1))]),
+    'The token’s `aud` must hold one of these.',
+  ),
+  algorithms: doc(
+    z.array(choice(ALGORITHMS)).check(z.minLength(1)),
+    'The only algorithms accepted, whatever the token’s header says.',
+  ),
+  jwksUri: z.optional(
+    doc(urlOrEnv, 'Where the issuer publishes its keys (RFC 7517). Fetched when first needed and kept.'),
+  ),
   secret: z.optional(doc(secretRef, 'The shared secret of the HS algorithms; at least as long as the hash.')),
   keys: z.optional(z.never('not supported yet')),
-  clockSkew: doc(z.prefault(duration(0, 300_000), '30s'), 'How far the clocks may differ when `exp` and `nbf` are judged. Default 30s.'),
-  jwksCooldown: doc(z.prefault(duration(1_000), '30s'), 'The least time between two fetches of the keys, however many tokens name unknown keys. Default 30s.'),
+  clockSkew: doc(
+    z.prefault(duration(0, 300_000), '30s'),
+    'How far the clocks may differ when `exp` and `nbf` are judged. Default 30s.',
+  ),
+  jwksCooldown: doc(
+    z.prefault(duration(1_000), '30s'),
+    'The least time between two fetches of the keys, however many tokens name unknown keys. Default 30s.',
+  ),
   jwksMaxAge: doc(z.prefault(duration(1_000), '10m'), 'After this the keys are fetched again. Default 10m.'),
-  jwksMaxStale: doc(z.prefault(duration(0), '1h'), 'While the issuer is down the last good keys serve up to this age; then the routes answer 503. Default 1h.'),
-  rolesClaim: doc(z.prefault(z.string(), 'roles'), 'The claim that lists roles; dots descend into objects. Default roles.'),
-  scopesClaim: doc(z.prefault(z.string(), 'scope'), 'The claim that lists scopes: a space-separated string or an array. Default scope.'),
+  jwksMaxStale: doc(
+    z.prefault(duration(0), '1h'),
+    'While the issuer is down the last good keys serve up to this age; then the routes answer 503. Default 1h.',
+  ),
+  rolesClaim: doc(
+    z.prefault(z.string(), 'roles'),
+    'The claim that lists roles; dots descend into objects. Default roles.',
+  ),
+  scopesClaim: doc(
+    z.prefault(z.string(), 'scope'),
+    'The claim that lists scopes: a space-separated string or an array. Default scope.',
+  ),
 })
 
-const laterProvider = z.object({ type: z.enum(['apiKey', 'httpSignature', 'mtls', 'introspection']) }).check(
-  z.refine(() => false, 'auth providers of this type are not supported yet; expected "jwt"'),
-)
+const laterProvider = z
+  .object({ type: z.enum(['apiKey', 'httpSignature', 'mtls', 'introspection']) })
+  .check(z.refine(() => false, 'auth providers of this type are not supported yet; expected "jwt"'))
 
-export const authProvider = z.discriminatedUnion('type', [jwtProvider, laterProvider], 'expected an auth provider with "type": "jwt"')
+export const authProvider = z.discriminatedUnion(
+  'type',
+  [jwtProvider, laterProvider],
+  'expected an auth provider with "type": "jwt"',
+)
 
 /** A checked auth provider; durations in milliseconds. */
 export type AuthProviderConfig = z.output<typeof jwtProvider>
@@ -34,10 +75,14 @@ const isHmac = (algorithm: string) => algorithm.startsWith('HS')
 /** Contradictions inside one provider, as [key, message]. */
 export function checkAuthProvider(config: AuthProviderConfig): [key: string, message: string][] {
   const found: [string, string][] = []
-  if (config.jwksUri === undefined && config.secret === undefined) found.push(['jwksUri', 'expected "jwksUri" or "secret"'])
-  if (config.jwksUri !== undefined && config.secret !== undefined) found.push(['secret', 'expected either "jwksUri" or "secret", not both'])
+  if (config.jwksUri === undefined && config.secret === undefined)
+    found.push(['jwksUri', 'expected "jwksUri" or "secret"'])
+  if (config.jwksUri !== undefined && config.secret !== undefined)
+    found.push(['secret', 'expected either "jwksUri" or "secret", not both'])
   // One list for both kinds would let a published RSA key be used as an HMAC secret (RFC 8725 §2.1).
-  if (config.secret !== undefined && !config.algorithms.every(isHmac)) found.push(['algorithms', 'a shared "secret" goes with HS256, HS384 or HS512 only'])
-  if (config.jwksUri !== undefined && config.algorithms.some(isHmac)) found.push(['algorithms', 'HS algorithms go with "secret", never with "jwksUri"'])
+  if (config.secret !== undefined && !config.algorithms.every(isHmac))
+    found.push(['algorithms', 'a shared "secret" goes with HS256, HS384 or HS512 only'])
+  if (config.jwksUri !== undefined && config.algorithms.some(isHmac))
+    found.push(['algorithms', 'HS algorithms go with "secret", never with "jwksUri"'])
   return found
 }

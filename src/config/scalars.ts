@@ -32,9 +32,9 @@ export function duration(min = 1, max = 31 * 86_400_000) {
     return ms !== undefined && ms >= min && ms <= max
   }
   return z.pipe(
-    z.string('expected a duration such as "250ms", "10s", "5m", "1h" or "1d"').check(
-      z.refine(ok, `expected a duration such as "250ms", "10s", "5m", "1h" or "1d", from ${min}ms to ${max}ms`),
-    ),
+    z
+      .string('expected a duration such as "250ms", "10s", "5m", "1h" or "1d"')
+      .check(z.refine(ok, `expected a duration such as "250ms", "10s", "5m", "1h" or "1d", from ${min}ms to ${max}ms`)),
     z.transform((text: string) => parseDuration(text)!),
   )
 }
@@ -42,15 +42,18 @@ export function duration(min = 1, max = 31 * 86_400_000) {
 /** A size in bytes, at least one. */
 export function size() {
   return z.pipe(
-    z.string('expected a size such as "512b", "64kb" or "1mb"').check(
-      z.refine((text) => (parseSize(text) ?? 0) > 0, 'expected a size such as "512b", "64kb" or "1mb"'),
-    ),
+    z
+      .string('expected a size such as "512b", "64kb" or "1mb"')
+      .check(z.refine((text) => (parseSize(text) ?? 0) > 0, 'expected a size such as "512b", "64kb" or "1mb"')),
     z.transform((text: string) => parseSize(text)!),
   )
 }
 
 /** One of `names`; a name in `later` belongs to the contract but is not built yet. */
-export function choice<const Names extends readonly [string, ...string[]]>(names: Names, later: readonly string[] = []) {
+export function choice<const Names extends readonly [string, ...string[]]>(
+  names: Names,
+  later: readonly string[] = [],
+) {
   return z.enum(names, {
     error: (issue) =>
       later.includes(String(issue.input))
@@ -79,7 +82,9 @@ const envRef = z.strictObject({ $env: z.string().check(z.regex(NAME, 'expected t
 export function isBaseUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
   const url = new URL(text)
-  return /^https?:$/.test(url.protocol) && !url.username && !url.password && !url.search && !url.hash && !/[?#]/.test(text)
+  return (
+    /^https?:$/.test(url.protocol) && !url.username && !url.password && !url.search && !url.hash && !/[?#]/.test(text)
+  )
 }
 
 const URL_EXPECTED = 'expected an absolute http(s) URL without credentials, query or fragment, or { "$env": "NAME" }'

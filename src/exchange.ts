@@ -1,3 +1,4 @@
+import type { ProblemCode } from './problem.ts'
 import type { Trace } from './telemetry/trace.ts'
 
 /** Who is on the other end of the client's connection, as `clientAddress` says to find out. */
@@ -71,6 +72,8 @@ export interface Exchange {
   attempts: number
   /** Host and port of the target tried last, for the log and spans; never shown to the client. */
   target: string | undefined
+  /** Set when the client's own body broke a rule while it was streaming: that is the answer then, and no upstream's failure. */
+  clientFault: ProblemCode | undefined
   /** Absent unless tracing is configured. */
   readonly trace: Trace | undefined
 }

@@ -1,0 +1,20 @@
+import { env } from 'cloudflare:workers'
+import type { Site } from '../../src/policy.ts'
+
+/** A site with this test run's real Durable Objects, the real clock and the real network; replace what a test must steer. */
+export function makeTestSite(parts: Partial<Site> = {}): Site {
+  return {
+    secret: () => undefined,
+    variable: () => undefined,
+    now: Date.now,
+    random: Math.random,
+    fetch: (url, init) => fetch(url, init),
+    authProviders: {},
+    breakers: env.BREAKERS,
+    limits: env.LIMITS,
+    ...parts,
+  }
+}
+
+/** The real HTTP origin that the test run started. */
+export const originUrl = `http://127.0.0.1:${env.ORIGIN_PORT}`

@@ -7,8 +7,17 @@ export default defineConfig({
       {
         plugins: [
           cloudflareTest(({ inject }) => ({
+            // Durable Objects as deployed, without the gateway that src/index.ts makes of the demo's routes.json.
+            main: './test/support/worker.ts',
             wrangler: { configPath: './wrangler.toml' },
-            miniflare: { bindings: { ORIGIN_PORT: String(inject('originPort')) } },
+            miniflare: {
+              bindings: {
+                ORIGIN_PORT: String(inject('originPort')),
+                TEST_UPSTASH_URL: inject('upstash').url,
+                TEST_UPSTASH_TOKEN: inject('upstash').token,
+                TEST_UPSTASH_CONTROL_URL: inject('upstash').controlUrl,
+              },
+            },
           })),
         ],
         test: {

@@ -1,6 +1,6 @@
 declare namespace Cloudflare {
   interface GlobalProps {
-    mainModule: typeof import('./src/index.ts')
+    mainModule: typeof import('./test/support/worker.ts')
   }
   /** The bindings of wrangler.toml. Variables and secrets are read by name through `Site`. */
   interface Env {
@@ -8,5 +8,16 @@ declare namespace Cloudflare {
     LIMITS: DurableObjectNamespace<import('./src/state/limit-shard.ts').LimitShard>
     /** Only in tests: where the real origin listens. */
     ORIGIN_PORT: string
+    /** Only in tests: a real Redis behind Upstash's REST protocol, shared by the test files; tests choose keys of their own. */
+    TEST_UPSTASH_URL: string
+    TEST_UPSTASH_TOKEN: string
+    /** Only in tests: starts further ones that a test may stop or kill (test/support/upstash-control.ts). */
+    TEST_UPSTASH_CONTROL_URL: string
   }
+}
+
+/** Files that wrangler embeds as text. */
+declare module '*.txt' {
+  const text: string
+  export default text
 }

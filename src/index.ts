@@ -1,9 +1,13 @@
-import { Hono } from 'hono'
+import { env } from 'cloudflare:workers'
+import routes from '../.build/routes.txt'
+import type { Config } from './config/routes-file.ts'
+import { makeGateway } from './gateway.ts'
+import { makeSite } from './site.ts'
 
 export { CircuitBreaker } from './state/circuit-breaker.ts'
 export { LimitShard } from './state/limit-shard.ts'
 
-const app = new Hono()
-app.all('*', (c) => c.text('Umbral'))
+// dev/build.ts has checked and normalised this text: nothing is validated again at start-up.
+const config = JSON.parse(routes) as Config
 
-export default app
+export default makeGateway(config, makeSite(env, config))

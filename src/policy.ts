@@ -38,6 +38,8 @@ export interface Policy<Name extends string = string, Schema extends z.ZodMiniTy
   readonly config: Schema
   /** What a schema cannot see. Paths are relative to this policy's configuration. */
   readonly check?: (config: z.output<Schema>, route: RouteFacts) => Complaint[]
+  /** Request headers that only the gateway may set: the client's copies are dropped on every route, in every spelling. */
+  readonly injects?: (config: z.output<Schema>) => readonly string[]
   /** Called once per route, at its first match. */
   readonly compile: (config: z.output<Schema>, site: Site, route: RouteFacts) => Middleware
 }

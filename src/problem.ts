@@ -3,7 +3,6 @@ export const PROBLEMS = {
   // the request itself
   'path-invalid': [400, 'The path holds an escape or a character that is not allowed'],
   'header-invalid': [400, 'A header is not allowed'],
-  'upgrade-invalid': [400, 'Only a GET can be upgraded, and only to a WebSocket'],
   'uri-too-long': [414, 'The URL is too long'],
   'headers-too-large': [431, 'There are too many headers, or they are too large'],
   'not-found': [404, 'No route for this path'],
@@ -36,6 +35,7 @@ export const PROBLEMS = {
   'upstream-timeout': [504, 'The upstream did not answer in time'],
   'upstream-unreachable': [502, 'The connection to the upstream failed'],
   'upstream-protocol': [502, 'The upstream answered with something that is not a final HTTP response'],
+  'client-gone': [499, 'The client closed the connection before there was an answer'],
   // the gateway
   'internal-error': [500, 'Something went wrong in the gateway'],
 } as const satisfies Readonly<Record<string, readonly [status: number, title: string]>>

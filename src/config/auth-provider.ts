@@ -61,11 +61,12 @@ const laterProvider = z
   .object({ type: z.enum(['apiKey', 'httpSignature', 'mtls', 'introspection']) })
   .check(z.refine(() => false, 'auth providers of this type are not supported yet; expected "jwt"'))
 
+// The other branch never passes: whatever comes out is a jwt provider.
 export const authProvider = z.discriminatedUnion(
   'type',
   [jwtProvider, laterProvider],
   'expected an auth provider with "type": "jwt"',
-)
+) as unknown as typeof jwtProvider
 
 /** A checked auth provider; durations in milliseconds. */
 export type AuthProviderConfig = z.output<typeof jwtProvider>

@@ -1,12 +1,18 @@
-/** The candidate with the fewest edits from `word`, if it takes at most a third of its letters (and at least two); else undefined. */
+/** The candidate with the fewest edits from `word`, if they are few for its length, or one of them begins with the other; else undefined. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined
   let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1
   for (const candidate of candidates) {
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase())
+    const distance = distanceBetween(word.toLowerCase(), candidate.toLowerCase())
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance]
   }
   return best
+}
+
+/** `max` is near to `maximum`, however many letters follow. */
+function distanceBetween(a: string, b: string): number {
+  const isPrefix = a.length > 0 && b.length > 0 && (a.startsWith(b) || b.startsWith(a))
+  return Math.min(editDistance(a, b), isPrefix ? 2 : Infinity)
 }
 
 /** Levenshtein distance, one row at a time. */

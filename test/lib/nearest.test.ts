@@ -5,7 +5,9 @@ describe('nearest', () => {
   it.each([
     ['windw', 'window'],
     ['RateLimit', 'rateLimit'],
+    ['limitation', 'limit'],
     ['zzz', undefined],
+    ['', undefined],
   ])('%s → %s', (word, expected) => {
     expect(nearest(word, ['window', 'limit', 'rateLimit'])).toBe(expected)
   })

@@ -1,0 +1,42 @@
+/**
+ * Shows that traced requests leave nothing behind: `node bench/trace-memory.ts [count=1000000] [heapMb=192]`.
+ * Each has a SERVER span, two policy spans and a CLIENT span, all exported to a real receiver. Exits with 1 when the
+ * worker dies of its heap bound, loses a span, or still grows at the end.
+ */
+import { startOtlpReceiver } from '../test/support/otlp-receiver.ts'
+import { runWorker } from '../test/telemetry/run-worker.ts'
+
+const SPANS_PER_REQUEST = 4
+const STEPS = 10
+/** V8 collects the old generation only when the bound nears, so a flat line begins there. */
+const GROWTH_ALLOWED = 1.1
+
+const count = Number(process.argv[2] ?? 1_000_000)
+const heapMb = Number(process.argv[3] ?? 192)
+
+const receiver = await startOtlpReceiver(1_000)
+const worker = await runWorker({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url }, [`--max-old-space-size=${heapMb}`])
+try {
+  const sizes: number[] = []
+  const cpuBefore = await worker.cpu()
+  for (let step = 1; step <= STEPS; step++) {
+    const answer = await fetch(`${worker.url}/loop?n=${count / STEPS}`)
+    if (!answer.ok) throw new Error(`the worker answered ${answer.status}`)
+    sizes.push((await worker.rss()) / 1024 ** 2)
+    console.log(`${String((count / STEPS) * step).padStart(9)} requests ${sizes.at(-1)!.toFixed(0).padStart(5)} MB`)
+  }
+  const cpu = ((await worker.cpu()) - cpuBefore) * 1_000
+  console.log(`${(cpu / count).toFixed(1)} µs CPU per request; ${receiver.received()} spans arrived`)
+  if (receiver.received() !== count * SPANS_PER_REQUEST) throw new Error(`sent ${count * SPANS_PER_REQUEST} spans`)
+  const half = STEPS / 2
+  const growth = Math.max(...sizes.slice(half)) / Math.max(...sizes.slice(0, half))
+  if (growth > GROWTH_ALLOWED)
+    throw new Error(`the second half took ${growth.toFixed(2)} times the memory of the first`)
+} catch (error) {
+  console.error(worker.output(), receiver.faults()[0] ?? '')
+  console.error(String(error))
+  process.exitCode = 1
+} finally {
+  await worker.stop()
+  await receiver.stop()
+}

@@ -1,0 +1,132 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import * as fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { SOCKET, STATE_DISK } from './config.ts'
+
+/** The binary itself, not a launcher around it, so that the process id is the gateway's. */
+const WORKERD = fileURLToPath(import.meta.resolve('workerd/bin/workerd'))
+const DRAIN_MS = 30_000
+const COMPLAINT_CHARS = 10_000
+
+export interface WorkerdOptions {
+  /** What `workerdConfig` wrote. */
+  readonly config: string
+  readonly ip: string
+  /** 0 takes a free port. */
+  readonly port: number
+  /** Where the Durable Objects live; made when missing. */
+  readonly stateDir: string
+  readonly env: NodeJS.ProcessEnv
+  /** Where the access log goes: this process's own stdout, a pipe, or a file descriptor. */
+  readonly stdout: 'inherit' | 'pipe' | number
+  /** A command that executes the rest of its arguments in its own place, such as `taskset -c 0`. */
+  readonly launcher?: readonly string[]
+}
+
+export interface Workerd {
+  readonly url: string
+  readonly port: number
+  readonly pid: number
+  /** Null unless it is piped. */
+  readonly stdout: Readable | null
+  /** Warnings and errors, the runtime's own among them. */
+  readonly stderr: Readable
+  /** How it ended, when it has. */
+  readonly ended: Promise<number | NodeJS.Signals>
+  /** Takes no more requests and lets those in flight finish, for 30 s at most. */
+  readonly stop: () => Promise<void>
+  /** Ends it as a crash would. */
+  readonly kill: () => Promise<void>
+}
+
+/** Starts one workerd and resolves once it listens; rejects with the reason when it ends before that. */
+export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
+  const { ip, port: wantedPort } = options
+  const stateDir = resolve(options.stateDir)
+  claim(stateDir)
+  const folder = fs.mkdtempSync(join(tmpdir(), 'umbral-'))
+  const configFile = join(folder, 'config.capnp')
+  fs.writeFileSync(configFile, options.config)
+  try {
+    const child = spawnWorkerd(configFile, stateDir, options)
+    let complaint = ''
+    child.stderr.on('data', (chunk: Buffer) => (complaint = (complaint + chunk).slice(-COMPLAINT_CHARS)))
+    const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
+    const port = await Promise.race([listeningPort(child.control), ended.then(() => undefined)])
+    if (port === undefined) throw new Error(whyNot(complaint, wantedPort))
+    fs.writeFileSync(join(stateDir, OWNER), String(child.pid))
+    const end = async (signal: NodeJS.Signals) => {
+      child.kill(signal)
+      const tooLong = setTimeout(() => child.kill('SIGKILL'), DRAIN_MS)
+      await ended
+      clearTimeout(tooLong)
+    }
+    return {
+      url: `http://${hostOf(ip)}:${port}`,
+      port,
+      pid: child.pid!,
+      stdout: child.stdout,
+      stderr: child.stderr,
+      ended,
+      stop: () => end('SIGTERM'),
+      kill: () => end('SIGKILL'),
+    }
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function spawnWorkerd(configFile: string, stateDir: string, options: WorkerdOptions) {
+  const address = `${hostOf(options.ip)}:${options.port}`
+  const [command, ...args] = [
+    ...(options.launcher ?? []),
+    ...[WORKERD, 'serve', configFile],
+    // Lets the configuration name files by their absolute path.
+    ...['-I', '/'],
+    ...['--socket-addr', `${SOCKET}=${address}`, '--directory-path', `${STATE_DISK}=${stateDir}`],
+    ...['--control-fd', '3'],
+  ]
+  const child = spawn(command!, args, { env: options.env, stdio: ['ignore', options.stdout, 'pipe', 'pipe'] })
+  return Object.assign(child, { stderr: child.stderr as Readable, control: child.stdio[3] as Readable })
+}
+
+/** workerd writes one JSON line on its control descriptor for each socket that it listens on. */
+async function listeningPort(control: Readable): Promise<number | undefined> {
+  for await (const line of createInterface({ input: control })) {
+    const message = JSON.parse(line) as { event: string; port?: number }
+    if (message.event === 'listen') return message.port
+  }
+  return undefined
+}
+
+function whyNot(complaint: string, port: number): string {
+  if (!complaint.includes('Address already in use')) return `The gateway did not start.\n${complaint.trim()}`
+  return `Port ${port} is taken; try another: npm run serve -- --port ${port + 1}`
+}
+
+const OWNER = 'owner.pid'
+
+/** Two processes on one folder would each run their own copy of every Durable Object, silently: limits would count apart. */
+function claim(stateDir: string): void {
+  fs.mkdirSync(stateDir, { recursive: true })
+  const owner = readText(join(stateDir, OWNER))
+  // The command line tells an owner that lives from a process that merely got its number. Where there is no /proc nothing is refused.
+  if (owner !== undefined && readText(`/proc/${owner}/cmdline`)?.includes(`=${stateDir}\0`)) {
+    throw new Error(`The state folder ${stateDir} is in use by process ${owner}; name another with --state`)
+  }
+}
+
+function readText(file: string): string | undefined {
+  try {
+    return fs.readFileSync(file, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+const hostOf = (ip: string) => (ip.includes(':') ? `[${ip}]` : ip)

@@ -1,0 +1,91 @@
+import './worker-modules.ts'
+import { readFileSync, writeFileSync } from 'node:fs'
+import * as z from 'zod/mini'
+import * as prettier from 'prettier'
+
+/**
+ * Writes what follows from the sources: routes.schema.json (editor completion), and the tables between `<!-- generated -->` marks in docs/.
+ * `node dev/generate.ts [--check]`; with `--check` nothing is written and the exit code is 1 when a file is out of date.
+ */
+const { routesFile } = await import('../src/config/routes-file.ts')
+const { PROBLEMS } = await import('../src/problem.ts')
+const { policies } = await import('../src/policies/index.ts')
+const { authProvider } = await import('../src/config/auth-provider.ts')
+const { upstream } = await import('../src/config/upstream.ts')
+
+interface JsonSchema {
+  readonly description?: string
+  readonly type?: string
+  readonly default?: unknown
+  readonly items?: JsonSchema
+  readonly oneOf?: readonly JsonSchema[]
+  readonly properties?: Readonly<Record<string, JsonSchema>>
+}
+
+const check = process.argv.includes('--check')
+let stale = false
+
+await generate('routes.schema.json', () =>
+  JSON.stringify(z.toJSONSchema(routesFile, { io: 'input', unrepresentable: 'any' })),
+)
+await generate('docs/problems.md', (old) => between(old, problemTable()))
+await generate('docs/routes-json.md', (old) => between(old, referenceTables()))
+if (stale) process.exit(1)
+
+async function generate(file: string, make: (old: string) => string): Promise<void> {
+  const old = readOr(file, '')
+  const options = await prettier.resolveConfig(file)
+  const text = await prettier.format(make(old), { ...options, filepath: file })
+  if (text === old) return
+  if (check) console.error(`${file} is out of date: run "node dev/generate.ts"`)
+  else writeFileSync(file, text)
+  stale ||= check
+}
+
+function readOr(file: string, otherwise: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return otherwise
+  }
+}
+
+function between(old: string, table: string): string {
+  const marks = /<!-- generated -->[^]*<!-- \/generated -->/
+  if (!marks.test(old)) throw new Error('expected <!-- generated --> … <!-- /generated --> in the file')
+  return old.replace(marks, () => `<!-- generated -->\n\n${table}\n\n<!-- /generated -->`)
+}
+
+function problemTable(): string {
+  const rows = Object.entries(PROBLEMS).map(([code, [status, title]]) => `| \`${code}\` | ${status} | ${title} |`)
+  return ['| code | status | title |', '| --- | --- | --- |', ...rows].join('\n')
+}
+
+/** One table for each part of the file that has fields of its own. */
+function referenceTables(): string {
+  const tableOf = (title: string, schema: z.ZodMiniType) =>
+    fieldTable(title, z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema)
+  return [
+    tableOf('The file', routesFile),
+    tableOf('An upstream', upstream),
+    tableOf('An auth provider of type `jwt`', authProvider),
+    ...policies.map((policy) => tableOf(`Policy \`${policy.name}\``, policy.config)),
+  ].join('\n\n')
+}
+
+function fieldTable(title: string, schema: JsonSchema): string {
+  const rows = fieldsOf(schema).map(([field, text]) => `| \`${field}\` | ${text.replaceAll('|', '\\|')} |`)
+  return [`### ${title}`, '', '| field | what it means |', '| --- | --- |', ...rows].join('\n')
+}
+
+/** Every field that has a sentence of its own; objects and arrays descend. */
+function fieldsOf(schema: JsonSchema, at = ''): [field: string, description: string][] {
+  const inner = schema.items ?? schema.oneOf?.[0] ?? schema
+  // Policies have tables of their own.
+  if (at.endsWith('.policies')) return []
+  return Object.entries(inner.properties ?? {}).flatMap(([key, field]) => {
+    const path = `${at}${schema.items ? '[].' : at ? '.' : ''}${key}`
+    const own: [string, string][] = field.description === undefined ? [] : [[path, field.description]]
+    return [...own, ...fieldsOf(field, path)]
+  })
+}

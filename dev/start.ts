@@ -1,0 +1,119 @@
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { setTimeout as passed } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { curlLines } from './demo/curl-lines.ts'
+import { isFree } from './demo/ports.ts'
+import { makeProcesses } from './demo/processes.ts'
+import { chooseAddresses, startGateway, startOrigins, type Addresses } from './demo/programs.ts'
+import { openStateFolder, type StateFolder } from './demo/state-folder.ts'
+
+const READY_WITHIN_MS = 90_000
+
+/** Standard variables that reach the gateway when the caller's shell has set them. */
+const PASSED_ON = /^(OTEL_\w+|SENTRY_DSN|LOG_LEVEL)$/
+
+process.chdir(join(import.meta.dirname, '..'))
+try {
+  await main()
+} catch (error) {
+  console.error((error as Error).message)
+  process.exitCode = 1
+}
+
+async function main(): Promise<void> {
+  const { port, keep, redis } = readArguments()
+  const interrupted = new Promise<void>((stop) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop())
+  })
+  if (!(await isFree(port))) throw new Error(`Port ${port} is taken; try another: npm start -- --port ${port + 1}`)
+  const addresses = await chooseAddresses()
+  const env = { ...process.env, ...addresses }
+  if (!run(['dev/build.ts', 'routes.json'], env)) return
+  const store = redis ? await startRedis() : undefined
+  const folder = openStateFolder(keep ? '.wrangler/demo' : undefined)
+  try {
+    folder.writeEnv({ ...standardVariables(), ...addresses, ...folder.secrets, ...store?.variables })
+    await runDemo(port, addresses, folder, env, interrupted)
+  } finally {
+    await store?.stop()
+    folder.remove()
+  }
+}
+
+async function runDemo(
+  port: number,
+  addresses: Addresses,
+  folder: StateFolder,
+  env: NodeJS.ProcessEnv,
+  interrupted: Promise<void>,
+): Promise<void> {
+  const processes = makeProcesses()
+  const fallen = processes.casualty.then(({ name, why }) => Promise.reject(new Error(`${name} ended (${why})`)))
+  fallen.catch(() => undefined)
+  startOrigins(processes, addresses, { ...env, ...folder.secrets })
+  const words = startGateway(processes, port, folder, env)
+  const gateway = `http://127.0.0.1:${port}`
+  const { USERS_URL, USERS_2_URL, ORDERS_URL, CATALOG_URL, ISSUER_URL } = addresses
+  const everyone = [USERS_URL, USERS_2_URL, ORDERS_URL, CATALOG_URL, ISSUER_URL, gateway]
+  try {
+    const ready = Promise.all(everyone.map((url) => isUp(url, words))).then(() => printTour(gateway, addresses, folder))
+    await Promise.race([interrupted, fallen, ready.then(() => interrupted)])
+  } catch (error) {
+    console.error(words.join('\n'))
+    throw error
+  } finally {
+    await processes.stop()
+  }
+}
+
+function readArguments(): { port: number; keep: boolean; redis: boolean } {
+  const { values } = parseArgs({
+    options: {
+      port: { type: 'string', default: '8787' },
+      keep: { type: 'boolean', default: false },
+      redis: { type: 'boolean', default: false },
+    },
+  })
+  const port = Number(values.port)
+  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return { ...values, port }
+  throw new Error(`--port: expected a number from 1 to 65535, found ${values.port}`)
+}
+
+function standardVariables(): Record<string, string> {
+  const set = Object.entries(process.env).filter(([name, value]) => PASSED_ON.test(name) && value)
+  return Object.fromEntries(set) as Record<string, string>
+}
+
+/** True when the program succeeded; what it has to say otherwise is shown. */
+function run(args: readonly string[], env: NodeJS.ProcessEnv): boolean {
+  const { status } = spawnSync(process.execPath, args, { env, stdio: ['ignore', 'inherit', 'inherit'] })
+  if (status !== 0) process.exitCode = 1
+  return status === 0
+}
+
+async function startRedis(): Promise<{ variables: Record<string, string>; stop: () => Promise<void> }> {
+  if (!run(['dev/setup.mjs', '--redis'], process.env)) throw new Error('--redis needs redis-server')
+  const { startUpstash } = await import('./upstash/server.ts')
+  const { url, token, stop } = await startUpstash()
+  return { variables: { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token }, stop }
+}
+
+/** Rejects at the first of wrangler's `words` that speaks of an error: it would wait for somebody to mend the source. */
+async function isUp(url: string, words: readonly string[]): Promise<void> {
+  const end = Date.now() + READY_WITHIN_MS
+  while (Date.now() < end) {
+    if (words.some((line) => line.includes('[ERROR]'))) throw new Error('The gateway could not be built.')
+    const answer = await fetch(`${url}/health`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined)
+    await answer?.body?.cancel()
+    if (answer?.ok) return
+    await passed(100)
+  }
+  throw new Error(`${url}/health did not answer 200 within ${READY_WITHIN_MS / 1000} s`)
+}
+
+function printTour(gateway: string, { ISSUER_URL, USERS_2_URL }: Addresses, folder: StateFolder): void {
+  const lines = curlLines({ gateway, issuer: ISSUER_URL, users2: USERS_2_URL })
+  const tour = lines.map(({ expect, command }) => `# ${expect}\n${command}\n`).join('\n')
+  console.log(`Umbral is at ${gateway} (Ctrl-C ends it)\n\n${tour}\n# One line a request: ${folder.gatewayLog}`)
+}

@@ -1,0 +1,72 @@
+import { base64url } from 'jose'
+
+const MAX_TOKEN_CHARS = 8 * 1024
+const MAX_HEADER_CHARS = 2 * 1024
+
+/** What a token says of itself before any of it is verified: good for choosing a key, and for nothing else. */
+export interface CompactJws {
+  readonly text: string
+  readonly alg: string
+  readonly kid: string | undefined
+  readonly issuer: unknown
+}
+
+/**
+ * Reads a JWT in JWS compact serialisation (RFC 7515 §7.1), or answers undefined for anything that is not exactly one.
+ * Stricter than jose, which takes spaces and loose trailing bits: two spellings of one token would be two cache keys,
+ * and whatever two parsers read differently is a way round one of them.
+ */
+export function parseCompactJws(text: string): CompactJws | undefined {
+  if (text.length > MAX_TOKEN_CHARS) return undefined
+  const parts = COMPACT.exec(text)
+  const header = parts && parseHeader(parts[1]!)
+  const claims = parts && parseObject(decode(parts[2]!))
+  if (!header || !claims) return undefined
+  return { text, ...header, issuer: Object.hasOwn(claims, 'iss') ? claims.iss : undefined }
+}
+
+/** Canonical base64url (RFC 4648 §3.5): no padding, and the unused bits of the last character are zero. */
+const PART = String.raw`(?=[\w-])(?:[\w-]{4})*(?:[\w-][AQgw]|[\w-]{2}[AEIMQUYcgkosw048])?`
+const COMPACT = new RegExp(String.raw`^(${PART})\.(${PART})\.(${PART})$`)
+
+/** Members that bring their own key, point at one, or change how the rest is to be read. */
+const REFUSED_MEMBERS = ['crit', 'b64', 'jku', 'x5u', 'x5c', 'jwk', 'zip', 'enc']
+/** Tokens of another kind (`logout+jwt`, `dpop+jwt`) say so here, and are no access tokens (RFC 8725 §3.11). */
+const ACCESS_TOKEN_TYPE = /^(?:application\/)?(?:at\+)?jwt$/i
+
+function parseHeader(part: string): Pick<CompactJws, 'alg' | 'kid'> | undefined {
+  if (part.length > MAX_HEADER_CHARS) return undefined
+  const text = decode(part)
+  const header = parseObject(text)
+  if (!header || Object.keys(header).length !== countMembers(text!)) return undefined
+  if (REFUSED_MEMBERS.some((name) => Object.hasOwn(header, name))) return undefined
+  if (Object.values(header).some((value) => typeof value === 'object')) return undefined
+  const { alg, kid, typ } = header
+  if (typeof alg !== 'string' || (kid !== undefined && typeof kid !== 'string')) return undefined
+  if (typ !== undefined && !(typeof typ === 'string' && ACCESS_TOKEN_TYPE.test(typ))) return undefined
+  return { alg, kid }
+}
+
+/** Members of all objects in a valid JSON text. More than the parsed object has keys: a name came twice (or objects nest). */
+function countMembers(json: string): number {
+  return json.replace(/"(?:[^"\\]|\\.)*"/g, '').split(':').length - 1
+}
+
+function decode(part: string): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(base64url.decode(part))
+  } catch {
+    return undefined
+  }
+}
+
+function parseObject(json: string | undefined): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(json ?? '')
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,54 @@
+import type { Identity } from '../exchange.ts'
+import { compileClaimPath } from './claims.ts'
+import type { HeaderPairs, VerifiedToken } from './verified-token.ts'
+
+/** What origins are told of the caller unless a route says otherwise: header → where its value comes from. */
+export const DEFAULT_IDENTITY_HEADERS: Readonly<Record<string, string>> = {
+  'x-auth-subject': 'sub',
+  'x-auth-issuer': 'iss',
+  'x-auth-scopes': '$scopes',
+  'x-auth-roles': '$roles',
+}
+
+/**
+ * Compiles header → source into a maker of [name, value] pairs, made once for a token and kept with it. A source is
+ * `$scopes` (joined by spaces), `$roles` (by commas) or a claim's path; a list is joined by commas, and a claim that is
+ * missing, empty or an object makes no header.
+ */
+export function compileIdentityHeaders(
+  sources: Readonly<Record<string, string>>,
+): (token: VerifiedToken) => HeaderPairs {
+  const key = JSON.stringify(sources)
+  const readers = Object.entries(sources).map(([name, source]) => ({ name, read: compileSource(source) }))
+  return (token) => {
+    if (token.headers?.sources === key) return token.headers.pairs
+    const pairs = readers
+      .map(({ name, read }) => [name, read(token.identity)] as const)
+      .filter(([, value]) => value !== '')
+    token.headers = { sources: key, pairs }
+    return pairs
+  }
+}
+
+function compileSource(source: string): (identity: Identity) => string {
+  if (source === '$scopes') return (identity) => identity.scopes.map(encodeItem).join(' ')
+  if (source === '$roles') return (identity) => identity.roles.map(encodeItem).join(',')
+  const read = compileClaimPath(source)
+  return ({ claims }) => {
+    const value = read(claims)
+    return Array.isArray(value) ? value.map((item) => encodeItem(asText(item))).join(',') : encodeValue(asText(value))
+  }
+}
+
+const asText = (value: unknown) =>
+  typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : ''
+
+/** Printable ASCII as it is; everything else, `%` and outer spaces percent-encoded as UTF-8, so that decoding gives it back. */
+function encodeValue(text: string): string {
+  return text.toWellFormed().replace(/[^ -$&-~]|^ | $/gu, encodeURIComponent)
+}
+
+/** The separators too: no role may look like two. */
+function encodeItem(text: string): string {
+  return text.toWellFormed().replace(/[^!-$&-+\--~]/gu, encodeURIComponent)
+}

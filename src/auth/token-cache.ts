@@ -1,0 +1,41 @@
+/** Values by token, forgotten when they are neither new nor used. */
+export interface TokenCache<Value> {
+  readonly get: (token: string) => Value | undefined
+  readonly set: (token: string, value: Value) => void
+  /** Entries held, those in both generations counted twice: never more than `maxEntries`. */
+  readonly size: () => number
+}
+
+/**
+ * A cache in two generations: when the young one is half of what is allowed it becomes the old one, and the old one goes.
+ * A true LRU would reorder a Map at every hit, which costs ten times what the lookup does.
+ */
+export function makeTokenCache<Value>(maxEntries: number, maxBytes: number): TokenCache<Value> {
+  let young = new Map<string, Value>()
+  let old = new Map<string, Value>()
+  let youngBytes = 0
+
+  const set = (token: string, value: Value) => {
+    const bytes = entryBytes(token)
+    if (young.size + 1 > maxEntries / 2 || youngBytes + bytes > maxBytes / 2) {
+      old = young
+      young = new Map()
+      youngBytes = 0
+    }
+    if (!young.has(token)) youngBytes += bytes
+    young.set(token, value)
+  }
+
+  const get = (token: string) => {
+    const fresh = young.get(token)
+    if (fresh !== undefined) return fresh
+    const kept = old.get(token)
+    if (kept !== undefined) set(token, kept)
+    return kept
+  }
+
+  return { get, set, size: () => young.size + old.size }
+}
+
+/** The token itself, its claims as parsed (most of it once more), and about 1 KiB of objects around them. */
+const entryBytes = (token: string) => 2 * token.length + 1024

@@ -1,0 +1,61 @@
+import type * as z from 'zod/mini'
+import { expectedOneOf, type Complaint } from './complaint.ts'
+
+type Issue = z.core.$ZodIssue
+type RawIssue = z.core.$ZodRawIssue
+
+/** How the message about something that is missing begins. */
+export const REQUIRED = 'required'
+
+/** Words for what a schema found wrong; undefined leaves the schema's own message. */
+export function explainIssue(issue: RawIssue): string | undefined {
+  switch (issue.code) {
+    case 'invalid_type':
+      return `expected ${issue.expected}${issue.input === undefined ? '' : `, found ${show(issue.input)}`}`
+    case 'unrecognized_keys':
+      // One line a key: `complaintsOf` gives each its own path.
+      return (issue.keys as string[]).map((key) => `unknown key; ${expectedOneOf(key, shapeOf(issue))}`).join('\n')
+    case 'invalid_value':
+      return `expected ${(issue.values as unknown[]).map((value) => JSON.stringify(value)).join(' or ')}, found ${show(issue.input)}`
+    case 'too_small':
+      return `expected at least ${String(issue.minimum)}, found ${show(issue.input)}`
+    case 'too_big':
+      return `expected at most ${String(issue.maximum)}, found ${show(issue.input)}`
+    default:
+      return undefined
+  }
+}
+
+/** The issues of a failed parse (made with `reportInput`) as complaints; of a union only the branch that the input was probably meant for. */
+export function complaintsOf(issues: readonly Issue[], at: Complaint['path'] = []): Complaint[] {
+  return issues.flatMap((issue): Complaint[] => {
+    const path = [...at, ...(issue.path as (string | number)[])]
+    if (issue.code === 'unrecognized_keys') {
+      return issue.message.split('\n').map((message, i) => ({ path: [...path, issue.keys[i]!], message }))
+    }
+    if (issue.code === 'invalid_union' && issue.errors.length > 0 && issue.message === 'Invalid input')
+      return complaintsOf(likeliest(issue.errors), path)
+    if (issue.code === 'invalid_key') return complaintsOf(issue.issues, path)
+    const missing = issue.code === 'invalid_type' && issue.input === undefined
+    return [{ path, message: missing ? `${REQUIRED}: ${issue.message}` : issue.message }]
+  })
+}
+
+/** The branch that got furthest: one that did not already fail on the type of the whole. */
+function likeliest(branches: readonly (readonly Issue[])[]): readonly Issue[] {
+  return (
+    branches.find((issues) => issues.every((issue) => issue.path.length > 0 || issue.code === 'unrecognized_keys')) ??
+    branches[0]!
+  )
+}
+
+function shapeOf(issue: RawIssue): string[] {
+  const definition = (issue.inst as { _zod?: { def?: { shape?: object } } } | undefined)?._zod?.def
+  return Object.keys(definition?.shape ?? {})
+}
+
+function show(value: unknown): string {
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'object' && value !== null) return 'an object'
+  return JSON.stringify(value) ?? 'nothing'
+}

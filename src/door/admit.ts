@@ -1,0 +1,73 @@
+import type { Config } from '../config/routes-file.ts'
+import { METHODS } from '../config/scalars.ts'
+import type { Client } from '../exchange.ts'
+import { policies } from '../policies/index.ts'
+import { problem } from '../problem.ts'
+import { canonicalPath, rawPath } from '../routing/canonical-path.ts'
+import { compileRouter, type Found } from '../routing/router.ts'
+import { makeHeaderFilter } from './headers.ts'
+
+const MAX_URL_BYTES = 8 * 1024
+const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS)
+
+/** A request that a route will answer. */
+export interface Admitted {
+  /** The route's index in the file. */
+  readonly index: number
+  readonly params: Readonly<Record<string, string>>
+  readonly path: string
+  /** What an upstream may see of the client's headers. */
+  readonly headers: Headers
+}
+
+/** Finds the route of a request, or says why there is none: 400, 404, 405, 414, 431, 501. */
+export type Admission = (request: Request, client: Client) => Admitted | Response
+
+/** Compiles what every request passes before its route is known. */
+export function makeAdmission(config: Config): Admission {
+  const router = compileRouter(config.routes.map((route) => route.match))
+  const filterHeaders = makeHeaderFilter(injectedHeaders(config))
+  const hasCors = config.routes.map((route) => route.policies.cors != null)
+  const keepsSlash = config.routes.map((route) => route.match.encodedSlash === 'keep')
+
+  return (request, client) => {
+    const { method, url } = request
+    if (url.length > MAX_URL_BYTES) return problem('uri-too-long', { detail: `At most ${MAX_URL_BYTES} bytes.` })
+    if (!KNOWN_METHODS.has(method)) return problem('method-not-implemented', { headers: { allow: METHODS.join(', ') } })
+    const path = canonicalPath(rawPath(url))
+    if (path === undefined) return problem('path-invalid')
+    const found = findRoute(router, method, path, request, hasCors)
+    if (path.includes('%2F') && !(found.kind === 'route' && keepsSlash[found.index])) return problem('path-invalid')
+    if (found.kind === 'none') return problem('not-found')
+    if (found.kind === 'method') return problem('method-not-allowed', { headers: { allow: allowed(found.allow) } })
+    const headers = filterHeaders(request, client)
+    return typeof headers === 'string' ? problem(headers) : { index: found.index, params: found.params, path, headers }
+  }
+}
+
+/** A CORS preflight belongs to the route of the method that it asks for, if that route has `cors`; else OPTIONS is a method like any other. */
+function findRoute(
+  router: ReturnType<typeof compileRouter>,
+  method: string,
+  path: string,
+  request: Request,
+  hasCors: readonly boolean[],
+): Found {
+  if (method === 'OPTIONS') {
+    const wanted = request.headers.get('access-control-request-method')
+    const found = wanted === null ? undefined : router(wanted, path, request)
+    if (found?.kind === 'route' && hasCors[found.index]) return found
+  }
+  return router(method, path, request)
+}
+
+const allowed = (methods: readonly string[]): string => methods.toSorted().join(', ')
+
+function injectedHeaders(config: Config): Set<string> {
+  const names = config.routes.flatMap((route) =>
+    policies.flatMap((policy) =>
+      route.policies[policy.name] == null ? [] : (policy.injects?.(route.policies[policy.name]) ?? []),
+    ),
+  )
+  return new Set(names)
+}

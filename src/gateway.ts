@@ -1,0 +1,151 @@
+import { Hono } from 'hono'
+import type { Config } from './config/routes-file.ts'
+import { makeAdmission, type Admitted } from './door/admit.ts'
+import { makeClientReader } from './door/client.ts'
+import { applyEdits } from './door/edits.ts'
+import type { Client, Exchange } from './exchange.ts'
+import type { Handler } from './pipeline.ts'
+import type { Site } from './policy.ts'
+import { problem, problemCode } from './problem.ts'
+import { compileRoute, type CompiledRoute } from './route.ts'
+import { rawPath, rawSearch } from './routing/canonical-path.ts'
+import { makeAccessLog } from './telemetry/access-log.ts'
+import { makeErrorReporter } from './telemetry/errors.ts'
+import { makeTraceId } from './telemetry/ids.ts'
+import { makeTracing, type ActiveTrace, type Tracing } from './telemetry/tracing.ts'
+import { makeUpstream, type Upstream } from './upstream/upstream.ts'
+
+type WaitUntil = (work: Promise<unknown>) => void
+
+/** What is known of every request, also of one that finds no route. */
+interface Arrival {
+  /** The trace id. */
+  readonly id: string
+  readonly request: Request
+  readonly client: Client
+  readonly startedAt: number
+  readonly trace: ActiveTrace | undefined
+  readonly waitUntil: WaitUntil
+}
+
+/** The app at the door: its `fetch` answers every request as `config` says. Throws when an upstream's `$env` holds no URL. */
+export function makeGateway(config: Config, site: Site): Hono {
+  const readClient = makeClientReader(config.clientAddress)
+  const admit = makeAdmission(config)
+  const routeOf = makeRouteTable(config, site)
+  const tracing = makeTracing(site)
+  const finish = makeFinish(site, tracing)
+  const reportError = makeErrorReporter(site)
+  let inFlight = 0
+
+  const answer = (request: Request, waitUntil: WaitUntil): Response | Promise<Response> => {
+    inFlight++
+    const startedAt = site.now()
+    const trace = tracing?.begin(request, startedAt)
+    const arrival = {
+      id: trace?.id ?? makeTraceId(),
+      request,
+      client: readClient(request),
+      startedAt,
+      trace,
+      waitUntil,
+    }
+    const admitted = admit(request, arrival.client)
+    if (admitted instanceof Response) return finish(arrival, admitted, inFlight--)
+    const route = routeOf(admitted.index)
+    const x = makeExchange(arrival, admitted, config.routes[admitted.index]!.id)
+    const crash = (error: unknown): Response => {
+      reportError(error, x, waitUntil)
+      return problem('internal-error')
+    }
+    const done = guarded(trace?.sampled ? route.traced : route.handler, x, crash).then((response) =>
+      finish(arrival, response, inFlight--, x),
+    )
+    // A client that resets drops this handler: whatever it has taken is given back, and logged, because the work itself is kept alive.
+    waitUntil(done)
+    return done
+  }
+  return new Hono().all('*', (c) => answer(c.req.raw, (work) => c.executionCtx.waitUntil(work)))
+}
+
+/** Routes by index, each compiled at its first match and kept. */
+function makeRouteTable(config: Config, site: Site): (index: number) => CompiledRoute {
+  const upstreams: Record<string, Upstream> = {}
+  for (const [name, upstream] of Object.entries(config.upstreams)) upstreams[name] = makeUpstream(name, upstream, site)
+  const compiled: CompiledRoute[] = []
+  return (index) => (compiled[index] ??= compileRoute(config.routes[index]!, upstreams, site))
+}
+
+function makeExchange(arrival: Arrival, admitted: Admitted, route: string): Exchange {
+  const { id, request, client, startedAt, trace, waitUntil } = arrival
+  const { path, params, headers } = admitted
+  return {
+    id,
+    request,
+    route,
+    path,
+    params,
+    client,
+    outgoing: { method: request.method, path, search: rawSearch(request.url), headers, body: request.body },
+    signal: request.signal,
+    startedAt,
+    deadline: Infinity,
+    waitUntil,
+    identity: undefined,
+    edits: [],
+    attempts: 0,
+    target: undefined,
+    clientFault: undefined,
+    trace,
+  }
+}
+
+/** The one guard at the outside: whatever throws below becomes a problem that still gets its CORS headers, log line and span. */
+function guarded(handler: Handler, x: Exchange, crash: (error: unknown) => Response): Promise<Response> {
+  try {
+    return handler(x).catch(crash)
+  } catch (error) {
+    return Promise.resolve(crash(error))
+  }
+}
+
+/** The last step of every answer: header edits, the log line, the end of the SERVER span. */
+function makeFinish(site: Site, tracing: Tracing | undefined) {
+  const log = makeAccessLog(site.variable)
+  return (arrival: Arrival, response: Response, inFlight: number, x?: Exchange): Response => {
+    const code = problemCode(response)
+    if (code !== undefined) response.headers.set('x-request-id', arrival.id)
+    const answer = x === undefined ? response : applyEdits(response, x.edits)
+    const { id, request, client, startedAt, trace, waitUntil } = arrival
+    const { status } = answer
+    const { method } = request
+    const endedAt = site.now()
+    const route = x?.route
+    const path = x?.path ?? rawPath(request.url)
+    const ms = Math.max(0, endedAt - startedAt)
+    log?.({
+      time: startedAt,
+      route,
+      method,
+      path,
+      status,
+      ms,
+      code,
+      id,
+      client: client.ip,
+      target: x?.target,
+      attempts: x?.attempts,
+      inFlight,
+    })
+    if (trace !== undefined) {
+      const userAgent = request.headers.get('user-agent')
+      const { scheme, host, ip: clientIp } = client
+      tracing?.finish(
+        trace,
+        { route, method, path, scheme, host, clientIp, userAgent, status, code, endedAt },
+        waitUntil,
+      )
+    }
+    return answer
+  }
+}

@@ -1,0 +1,78 @@
+import ipaddr from 'ipaddr.js'
+
+/** An address in groups of 16 bits: two for IPv4, eight for IPv6. An IPv4-mapped IPv6 address is the IPv4 address that it stands for. */
+export type Ip = readonly number[]
+
+/** A network: an address in it, and how many of its leading bits count. */
+export interface Cidr {
+  readonly network: Ip
+  readonly bits: number
+}
+
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/
+const IPV6 = /^(?:[0-9a-f]{0,4}:){2,8}[0-9a-f]{0,4}$/i
+const MAPPED = '0,0,0,0,0,65535'
+const BITS = /^(?:0|[1-9]\d{0,2})$/
+
+/** Four plain decimal numbers, or IPv6 without a zone; undefined for everything else, octal and hexadecimal IPv4 included. */
+export function parseIp(text: string): Ip | undefined {
+  if (!text.includes(':')) return parseIpv4(text)
+  const hex = text.includes('.') ? undotted(text) : text
+  if (hex === undefined || !IPV6.test(hex)) return undefined
+  try {
+    const { parts } = ipaddr.IPv6.parse(hex)
+    return parts.slice(0, 6).join() === MAPPED ? parts.slice(6) : parts
+  } catch {
+    return undefined
+  }
+}
+
+/** `10.0.0.0/8`, `2001:db8::/32`, or one address; undefined for everything else. */
+export function parseCidr(text: string): Cidr | undefined {
+  const slash = text.indexOf('/')
+  const address = slash === -1 ? text : text.slice(0, slash)
+  const network = parseIp(address)
+  if (network === undefined) return undefined
+  const most = network.length * 16
+  if (slash === -1) return { network, bits: most }
+  const written = text.slice(slash + 1)
+  if (!BITS.test(written)) return undefined
+  // The bits of a mapped address count from the IPv6 side: ::ffff:10.0.0.0/104 is 10.0.0.0/8.
+  const bits = Number(written) - (most === 32 && address.includes(':') ? 96 : 0)
+  return bits >= 0 && bits <= most ? { network, bits } : undefined
+}
+
+/** Whether an address is in one of the networks; IPv4 is never in an IPv6 network, not even in `::/0`. */
+export function isInAny(ip: Ip, networks: readonly Cidr[]): boolean {
+  return networks.some(({ network, bits }) => network.length === ip.length && sharesBits(ip, network, bits))
+}
+
+/** Tells whether an address in text is in one of `networks`; text that is no address never is. Networks that are none are left out. */
+export function makeCidrMatcher(networks: readonly string[]): (ip: string) => boolean {
+  const parsed = networks.map(parseCidr).filter((cidr) => cidr !== undefined)
+  return (text) => {
+    const ip = parseIp(text)
+    return ip !== undefined && isInAny(ip, parsed)
+  }
+}
+
+function sharesBits(a: Ip, b: Ip, bits: number): boolean {
+  for (let i = 0; i * 16 < bits; i++) {
+    const ignored = Math.max(0, (i + 1) * 16 - bits)
+    if ((a[i]! ^ b[i]!) >> ignored !== 0) return false
+  }
+  return true
+}
+
+function parseIpv4(text: string): Ip | undefined {
+  if (!IPV4.test(text)) return undefined
+  const [a, b, c, d] = text.split('.').map(Number) as [number, number, number, number]
+  return [(a << 8) | b, (c << 8) | d]
+}
+
+/** `::ffff:192.0.2.1` → `::ffff:c000:201`; ipaddr.js reads `::192.0.2.1` as if the `ffff` were there, and octal. */
+function undotted(text: string): string | undefined {
+  const end = text.lastIndexOf(':') + 1
+  const groups = parseIpv4(text.slice(end))?.map((group) => group.toString(16))
+  return groups && text.slice(0, end) + groups.join(':')
+}

@@ -1,0 +1,50 @@
+import type { LimitShard } from '../state/limit-shard.ts'
+import { type LimiterSpec, type LimitTally, STORE_TIMEOUT_MS, type StoreLimiter, type Verdict } from './limiter.ts'
+import { makeStoreHealth } from './store-health.ts'
+
+/** One object does about 1,000 takes a second; an object for each key would cost files and milliseconds for each. */
+export const SHARDS = 32
+
+export interface DurableWindows {
+  readonly limiter: (spec: LimiterSpec) => StoreLimiter
+  /** Whether any shard does not answer. */
+  readonly failing: () => boolean
+}
+
+/** Fixed windows in sharded Durable Objects: the keys of its limiters are SHA-256 in hex, whose first byte chooses the shard. */
+export function makeDurableWindows(
+  namespace: DurableObjectNamespace<LimitShard>,
+  now: () => number,
+  tally: LimitTally,
+  timeoutMs = STORE_TIMEOUT_MS,
+): DurableWindows {
+  const shards = Array.from({ length: SHARDS }, (_, i) => ({
+    id: namespace.idFromName(`limits-${i}`),
+    health: makeStoreHealth(now),
+  }))
+  return {
+    failing: () => shards.some(({ health }) => health.failing()),
+    limiter: ({ name, limit, windowMs }) => ({
+      async take(key, cost) {
+        const { id, health } = shards[parseInt(key.slice(0, 2), 16) % SHARDS]!
+        if (!health.usable()) return undefined
+        const answer = await within(timeoutMs, () => namespace.get(id).take({ name, key, cost, limit, windowMs }))
+        health.record(answer !== undefined)
+        if (answer?.overflowed) tally.overflows++
+        return answer satisfies Verdict | undefined
+      },
+    }),
+  }
+}
+
+/** What `ask` answers; undefined when it fails or takes longer. */
+async function within<T>(timeoutMs: number, ask: () => PromiseLike<T>): Promise<T | undefined> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), timeoutMs)
+  })
+  const asked = Promise.resolve().then(ask)
+  const answer = await Promise.race([asked.catch(() => undefined), late])
+  clearTimeout(timer)
+  return answer
+}

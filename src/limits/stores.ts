@@ -1,0 +1,58 @@
+import type { LimitShard } from '../state/limit-shard.ts'
+import { makeDurableWindows } from './durable.ts'
+import type { LimiterSpec, LimitTally, LocalLimiter, StoreLimiter } from './limiter.ts'
+import { makeLocalWindows } from './local.ts'
+import { makeStoreHealth } from './store-health.ts'
+import { makeUpstashWindows } from './upstash.ts'
+
+/** The part of `Site` that limits need. */
+export interface LimitSite {
+  readonly now: () => number
+  readonly variable: (name: string) => string | undefined
+  readonly secret: (ref: { $secret: string }) => string | undefined
+  readonly limits: DurableObjectNamespace<LimitShard>
+}
+
+/** Where this deployment counts. */
+export interface LimitStores {
+  readonly local: (spec: LimiterSpec) => LocalLimiter
+  /** In Upstash Redis when its URL and token are set, else in Durable Objects. */
+  readonly strict: (spec: LimiterSpec) => StoreLimiter
+  readonly tally: LimitTally
+  /** The store that strict limiters cannot reach now; undefined when all is well. */
+  readonly degraded: () => 'upstash' | 'durable-objects' | undefined
+}
+
+const known = new WeakMap<LimitSite, LimitStores>()
+
+/** A site's stores: made once, so that a limiter that stands in several routes counts once. */
+export function limitStores(site: LimitSite): LimitStores {
+  const stores = known.get(site) ?? makeStores(site)
+  known.set(site, stores)
+  return stores
+}
+
+function makeStores(site: LimitSite): LimitStores {
+  const tally: LimitTally = { missingKeys: 0, overflows: 0, storeFailures: 0 }
+  const local = oncePerSpec(makeLocalWindows(site.now, tally))
+  const url = site.variable('UPSTASH_REDIS_REST_URL')
+  const token = site.secret({ $secret: 'UPSTASH_REDIS_REST_TOKEN' })
+  if (url !== undefined && token !== undefined) {
+    const health = makeStoreHealth(site.now)
+    const strict = oncePerSpec(makeUpstashWindows(url, token, site.now, health))
+    return { local, strict, tally, degraded: () => (health.failing() ? 'upstash' : undefined) }
+  }
+  const durable = makeDurableWindows(site.limits, site.now, tally)
+  const strict = oncePerSpec(durable.limiter)
+  return { local, strict, tally, degraded: () => (durable.failing() ? 'durable-objects' : undefined) }
+}
+
+function oncePerSpec<L>(make: (spec: LimiterSpec) => L): (spec: LimiterSpec) => L {
+  const made = new Map<string, L>()
+  return (spec) => {
+    const id = JSON.stringify([spec.name, spec.limit, spec.windowMs])
+    const limiter = made.get(id) ?? make(spec)
+    made.set(id, limiter)
+    return limiter
+  }
+}

@@ -1,0 +1,63 @@
+import { Ratelimit } from '@upstash/ratelimit'
+import { Redis } from '@upstash/redis/cloudflare'
+import { type LimiterSpec, STORE_TIMEOUT_MS, type StoreLimiter, type Verdict } from './limiter.ts'
+import type { StoreHealth } from './store-health.ts'
+
+/**
+ * Fixed windows in Upstash Redis: makes the limiter for a spec. Each numbered window admits at most the limit; the window's number comes
+ * from the isolate's clock, which is how `@upstash/ratelimit` does it.
+ */
+export function makeUpstashWindows(
+  url: string,
+  token: string,
+  now: () => number,
+  health: StoreHealth,
+  timeoutMs = STORE_TIMEOUT_MS,
+): (spec: LimiterSpec) => StoreLimiter {
+  const redis = connect(url, token, timeoutMs)
+  return ({ limit, windowMs }) => {
+    // The defaults would allow everything after 5 s without Redis, and keep refused keys in an unbounded map.
+    const ratelimit =
+      redis &&
+      new Ratelimit({
+        redis,
+        limiter: Ratelimit.fixedWindow(limit, `${windowMs} ms`),
+        prefix: 'umbral',
+        timeout: timeoutMs,
+        ephemeralCache: false,
+      })
+    return {
+      async take(key, cost, waitUntil) {
+        if (!ratelimit || !health.usable()) return undefined
+        let verdict: Verdict | undefined
+        try {
+          const { success, remaining, reset, reason, pending } = await ratelimit.limit(key, { rate: cost })
+          waitUntil(pending)
+          if (reason !== 'timeout') verdict = { allowed: success, remaining, resetMs: Math.max(1, reset - now()) }
+        } catch {
+          // Its message repeats the command with the caller's key: it must not get any further.
+        }
+        health.record(verdict !== undefined)
+        return verdict
+      },
+    }
+  }
+}
+
+/** Undefined for a URL that the client does not take: such a store never answers. */
+function connect(url: string, token: string, timeoutMs: number): Redis | undefined {
+  try {
+    return new Redis({
+      url,
+      token,
+      retry: false,
+      enableTelemetry: false,
+      // It would send several requests' commands as one and let them all wait for one request's promise.
+      enableAutoPipelining: false,
+      // The limiter's own timeout has answered by then; this one only gives the connection back.
+      signal: () => AbortSignal.timeout(2 * timeoutMs),
+    })
+  } catch {
+    return undefined
+  }
+}

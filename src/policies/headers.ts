@@ -1,0 +1,131 @@
+import * as z from 'zod/mini'
+import type { Complaint } from '../config/complaint.ts'
+import { doc } from '../config/scalars.ts'
+import type { Exchange, HeaderEdit } from '../exchange.ts'
+import { definePolicy, type RouteFacts } from '../policy.ts'
+import { checkTemplate, compileTemplate, encodeHeaderValue } from '../template.ts'
+
+const templates = z.prefault(z.record(z.string(), z.string()), {})
+
+const changes = z.strictObject({
+  set: doc(
+    templates,
+    'Name to value, in place of every other value. A template whose value is absent only removes. Default {}.',
+  ),
+  add: doc(
+    templates,
+    'Name to value, beside the values that are there. A template whose value is absent adds nothing. Default {}.',
+  ),
+  remove: doc(
+    z.prefault(z.array(z.string()), []),
+    'Names that go no further. Removed first, then `set`, then `add`. Default [].',
+  ),
+})
+type Changes = z.output<typeof changes>
+
+const config = z.strictObject({
+  request: doc(z.prefault(changes, {}), 'What the upstream gets. Default: no change.'),
+  response: doc(
+    z.prefault(changes, {}),
+    'What the client gets, refusals by the gateway included; its templates are filled in before the upstream is asked. Default: no change.',
+  ),
+})
+
+/** What clients say for themselves: set on one route it is replaced there, and must not be lost on all the others. */
+const OF_THE_CLIENT =
+  /^(?:accept(?:-.*)?|authorization|baggage|cache-control|content-.*|cookie|date|expect|from|idempotency-key|if-.*|origin|pragma|prefer|priority|range|referer|sec-.*|traceparent|tracestate|user-agent)$/
+
+/** Sets, adds and removes header fields on the way to the upstream and back. */
+export const headers = definePolicy({
+  name: 'headers',
+  config,
+  check: ({ request, response }, route) => [
+    ...checkChanges(request, ['request'], route),
+    ...checkChanges(response, ['response'], route),
+  ],
+  injects: ({ request }) =>
+    Object.keys(request.set)
+      .map((name) => name.toLowerCase())
+      .filter((name) => !OF_THE_CLIENT.test(name)),
+  compile: ({ request, response }) => {
+    const requestEdits = compileChanges(request)
+    // Whoever applies `x.edits` begins with the last of them.
+    const responseEdits = compileChanges(response).toReversed()
+    return (next) => (x) => {
+      for (const editOf of requestEdits) {
+        const edit = editOf(x)
+        if (edit !== undefined) apply(edit, x.outgoing.headers)
+      }
+      for (const editOf of responseEdits) {
+        const edit = editOf(x)
+        if (edit !== undefined) x.edits.push(edit)
+      }
+      return next(x)
+    }
+  },
+})
+
+type EditOf = (x: Exchange) => HeaderEdit | undefined
+
+function compileChanges({ set, add, remove }: Changes): EditOf[] {
+  const removals = remove.map((name) => {
+    const edit = removal(name)
+    return () => edit
+  })
+  const sets = Object.entries(set).map(([name, template]) => compileEdit('set', name, template, removal(name)))
+  const adds = Object.entries(add).map(([name, template]) => compileEdit('append', name, template, undefined))
+  return [...removals, ...sets, ...adds]
+}
+
+function compileEdit(op: 'set' | 'append', name: string, template: string, whenAbsent: HeaderEdit | undefined): EditOf {
+  const { render } = compileTemplate(template, encodeHeaderValue)
+  const lowerName = name.toLowerCase()
+  return (x) => {
+    const value = render(x)
+    return value === undefined ? whenAbsent : { op, name: lowerName, value }
+  }
+}
+
+const removal = (name: string): HeaderEdit => ({ op: 'remove', name: name.toLowerCase(), value: '' })
+
+function apply({ op, name, value }: HeaderEdit, target: Headers): void {
+  if (op === 'set') target.set(name, value)
+  else if (op === 'append') target.append(name, value)
+  else target.delete(name)
+}
+
+const HEADER_NAME = /^[\w!#$%&'*+\-.^`|~]+$/
+/** Of one connection and not of the message (RFC 9110 §7.6.1), or of its framing: the runtime writes them. */
+const OF_THE_CONNECTION = /^(?:connection|keep-alive|te|trailer|transfer-encoding|content-length|upgrade|proxy-.*)$/
+
+function checkChanges(config: Changes, at: Complaint['path'], route: RouteFacts): Complaint[] {
+  const found: Complaint[] = []
+  const complain = (path: Complaint['path'], message: string | undefined) => {
+    if (message !== undefined) found.push({ path: [...at, ...path], message })
+  }
+  config.remove.forEach((name, i) => complain(['remove', i], checkName(name)))
+  for (const op of ['set', 'add'] as const) {
+    const names = Object.keys(config[op])
+    names.forEach((name, i) => {
+      const template = config[op][name]!
+      const twin = names.slice(0, i).find((other) => other.toLowerCase() === name.toLowerCase())
+      complain([op, name], checkName(name) ?? checkValue(template, route))
+      if (twin !== undefined) complain([op, name], `"${twin}" is the same header`)
+    })
+  }
+  return found
+}
+
+function checkName(name: string): string | undefined {
+  const lower = name.toLowerCase()
+  if (!HEADER_NAME.test(name)) return 'expected a header name'
+  if (lower === 'host')
+    return 'Host cannot be changed: it is the host of the target; the client’s own travels in X-Forwarded-Host'
+  return OF_THE_CONNECTION.test(lower)
+    ? `"${name}" belongs to the connection, which the runtime keeps: it cannot be changed`
+    : undefined
+}
+
+function checkValue(template: string, route: RouteFacts): string | undefined {
+  return /^[\x20-\x7e]*$/.test(template) ? checkTemplate(template, route) : 'expected printable ASCII'
+}

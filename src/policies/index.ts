@@ -1,0 +1,14 @@
+import type { Policy } from '../policy.ts'
+import { auth } from './auth.ts'
+import { bodyLimit } from './body-limit.ts'
+import { cors } from './cors.ts'
+import { headers } from './headers.ts'
+import { ip } from './ip.ts'
+import { rateLimit } from './rate-limit.ts'
+import { rewrite } from './rewrite.ts'
+
+/** THE order in which policies run, outermost first. It is the project's and not the user's: nobody can put a cache outside `auth`. */
+export const policies = [cors, bodyLimit, ip, auth, rateLimit, rewrite, headers] as readonly Policy[]
+
+/** Policies of the contract that are not built yet: refused, never ignored. */
+export const laterPolicies = ['validate', 'idempotency', 'cache', 'transform', 'split', 'mirror'] as const

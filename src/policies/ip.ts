@@ -1,0 +1,43 @@
+import * as z from 'zod/mini'
+import { doc } from '../config/scalars.ts'
+import { isInAny, parseCidr, parseIp, type Cidr } from '../lib/ip.ts'
+import { definePolicy } from '../policy.ts'
+import { problem } from '../problem.ts'
+
+/** A network or one address, as text: it is parsed when a route is compiled. */
+export const cidr = z
+  .string('expected a network such as "10.0.0.0/8" or "2001:db8::/32", or one address')
+  .check(
+    z.refine(
+      (text) => parseCidr(text) !== undefined,
+      'expected a network such as "10.0.0.0/8" or "2001:db8::/32", or one address, without leading zeros',
+    ),
+  )
+
+/** Lets in or turns away by the client's address, as `clientAddress` finds it. */
+export const ip = definePolicy({
+  name: 'ip',
+  config: z.strictObject({
+    allow: doc(
+      z.prefault(z.array(cidr), []),
+      'Who may call; a client whose address is unknown may not. Default [], which is everyone.',
+    ),
+    deny: doc(z.prefault(z.array(cidr), []), 'Who may not, even where `allow` says so. Default [].'),
+  }),
+  compile: (config) => {
+    const allow = parsed(config.allow)
+    const deny = parsed(config.deny)
+    return (next) => (x) => {
+      const address = parseIp(x.client.ip)
+      const isAllowed =
+        address === undefined
+          ? allow.length === 0
+          : !isInAny(address, deny) && (allow.length === 0 || isInAny(address, allow))
+      return isAllowed ? next(x) : Promise.resolve(problem('ip-refused'))
+    }
+  },
+})
+
+function parsed(networks: readonly string[]): Cidr[] {
+  return networks.map((text) => parseCidr(text)!)
+}

@@ -1,0 +1,50 @@
+import { makeHealth } from './builtins/health.ts'
+import { routeFacts } from './config/route-facts.ts'
+import type { RouteConfig } from './config/routes-file.ts'
+import { compose, type Handler } from './pipeline.ts'
+import { policies } from './policies/index.ts'
+import type { Site } from './policy.ts'
+import { spanned } from './telemetry/tracing.ts'
+import { compileRedirect } from './terminals/redirect.ts'
+import { compileRespond } from './terminals/respond.ts'
+import { compileUpstream, type Upstream } from './upstream/upstream.ts'
+
+/** A route, ready to answer. */
+export interface CompiledRoute {
+  readonly handler: Handler
+  /** The same onion over the same state with a span around each policy; only sampled requests pay for it. */
+  readonly traced: Handler
+}
+
+/** Compiles a route once: the project's list of policies, those that the route names, around its terminal. */
+export function compileRoute(
+  route: RouteConfig,
+  upstreams: Readonly<Record<string, Upstream>>,
+  site: Site,
+): CompiledRoute {
+  const facts = routeFacts(route, site)
+  const named = policies.filter((policy) => route.policies[policy.name] != null)
+  const layers = named.map((policy) => policy.compile(route.policies[policy.name], site, facts))
+  const terminal = compileTerminal(route, upstreams, site)
+  return {
+    handler: compose(layers, terminal),
+    traced: compose(
+      layers.map((layer, i) => spanned(named[i]!.name, layer)),
+      terminal,
+    ),
+  }
+}
+
+function upstreamOf(route: RouteConfig, upstreams: Readonly<Record<string, Upstream>>): Upstream | undefined {
+  const name = typeof route.upstream === 'string' ? route.upstream : route.upstream?.name
+  return name === undefined ? undefined : upstreams[name]
+}
+
+function compileTerminal(route: RouteConfig, upstreams: Readonly<Record<string, Upstream>>, site: Site): Handler {
+  const upstream = upstreamOf(route, upstreams)
+  if (upstream) return compileUpstream(upstream, typeof route.upstream === 'string' ? undefined : route.upstream, site)
+  if (route.redirect) return compileRedirect(route.redirect)
+  if (route.respond) return compileRespond(route.respond)
+  const health = makeHealth(Object.values(upstreams), site.now)
+  return async (x) => health.fetch(x.request)
+}

@@ -1,0 +1,20 @@
+import type { Config } from './config/routes-file.ts'
+import type { Site } from './policy.ts'
+
+/** The real site: this Worker's bindings, clock and network. */
+export function makeSite(env: Cloudflare.Env, config: Pick<Config, 'authProviders'>): Site {
+  const variable = (name: string): string | undefined => {
+    const value: unknown = (env as unknown as Record<string, unknown>)[name]
+    return typeof value === 'string' && value !== '' ? value : undefined
+  }
+  return {
+    secret: (ref) => variable(ref.$secret),
+    variable,
+    now: Date.now,
+    random: Math.random,
+    fetch: (url, init) => fetch(url, init),
+    authProviders: config.authProviders,
+    breakers: env.BREAKERS,
+    limits: env.LIMITS,
+  }
+}

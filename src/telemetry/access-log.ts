@@ -1,0 +1,43 @@
+import type { ProblemCode } from '../problem.ts'
+import { isLogged } from './log-level.ts'
+
+/** What is told of one request; nothing in it is a secret. */
+export interface AccessEntry {
+  /** Arrival, epoch milliseconds. */
+  readonly time: number
+  /** The route's id; undefined when none matched. */
+  readonly route: string | undefined
+  readonly method: string
+  /** Without its query, which may hold secrets. */
+  readonly path: string
+  readonly status: number
+  /** From arrival to response headers. */
+  readonly ms: number
+  readonly code?: ProblemCode | undefined
+  /** The trace id. */
+  readonly id: string
+  readonly client: string
+  /** Host and port of the target tried last. */
+  readonly target?: string | undefined
+  readonly attempts?: number | undefined
+  /** Requests that this isolate was working on, this one included. */
+  readonly inFlight: number
+}
+
+/**
+ * Writes one JSON line per request: level `warn` for a 5xx, `info` for every other answer. Undefined when `LOG_LEVEL`
+ * lets neither through, so that nobody gathers an entry for nothing.
+ */
+export function makeAccessLog(
+  variable: (name: string) => string | undefined,
+): ((entry: AccessEntry) => void) | undefined {
+  const setting = variable('LOG_LEVEL')
+  if (!isLogged('warn', setting)) return undefined
+  const all = isLogged('info', setting)
+  return (entry) => {
+    const level = entry.status >= 500 ? 'warn' : 'info'
+    if (!all && level === 'info') return
+    const { time, ...rest } = entry
+    console.log(JSON.stringify({ time: new Date(time).toISOString(), level, event: 'request', ...rest }))
+  }
+}

@@ -1,0 +1,93 @@
+import type { Exchange } from '../exchange.ts'
+import type { Site } from '../policy.ts'
+import { isLogged } from './log-level.ts'
+import { scrub, secretsOf } from './scrub.ts'
+
+/** The request in which an error came up. */
+export interface FailedRequest {
+  /** The trace id. */
+  readonly id: string
+  readonly route: string | undefined
+  readonly request: Request
+}
+
+/** An unexpected error with everything secret taken out: all that leaves this module. */
+export interface Fault {
+  readonly id: string
+  readonly route: string | undefined
+  readonly method: string
+  /** Without its query. */
+  readonly path: string
+  readonly name: string
+  readonly message: string
+  readonly stack: string | undefined
+}
+
+export type ErrorReporter = (error: unknown, x: FailedRequest, waitUntil: Exchange['waitUntil']) => void
+
+/** Sent to Sentry per isolate and minute at most; an outage fails every request in the same way. */
+const MAX_REPORTS = 10
+const WINDOW_MS = 60_000
+
+/** Writes one JSON line per unexpected error and, with `SENTRY_DSN`, reports it there, some per minute. Never throws. */
+export function makeErrorReporter(site: Pick<Site, 'variable' | 'now' | 'fetch'>): ErrorReporter {
+  const dsn = site.variable('SENTRY_DSN')
+  const logged = isLogged('error', site.variable('LOG_LEVEL'))
+  let windowStart = -Infinity
+  let reports = 0
+
+  function mayReport(): boolean {
+    if (Math.abs(site.now() - windowStart) >= WINDOW_MS) [windowStart, reports] = [site.now(), 0]
+    return ++reports <= MAX_REPORTS
+  }
+
+  return (error, x, waitUntil) => {
+    try {
+      const fault = describeFault(error, x)
+      const time = new Date(site.now()).toISOString()
+      if (logged) console.error(JSON.stringify({ time, level: 'error', event: 'error', ...fault }))
+      if (dsn !== undefined && mayReport()) waitUntil(report(dsn, fault, site.fetch))
+    } catch {
+      // The request still has to be answered.
+    }
+  }
+}
+
+/** Sentry's code is evaluated at the first error, not at start-up; when it fails there is nobody left to tell. */
+async function report(dsn: string, fault: Fault, fetch: Site['fetch']): Promise<void> {
+  try {
+    const { sendToSentry } = await import('./sentry.ts')
+    await sendToSentry(dsn, fault, fetch)
+  } catch {}
+}
+
+const MAX_MESSAGE = 1_000
+const MAX_STACK = 4_000
+
+function describeFault(error: unknown, { id, route, request }: FailedRequest): Fault {
+  const secrets = secretsOf(request)
+  const clean = (text: string, max: number) => scrub(text, secrets).slice(0, max)
+  const path = clean(/^[a-z]+:\/\/[^/?#]*([^?#]*)/i.exec(request.url)?.[1] ?? '', MAX_MESSAGE)
+  const { name, message, stack } = read(error)
+  return {
+    id,
+    route,
+    method: request.method,
+    path,
+    name: clean(name, MAX_MESSAGE),
+    message: clean(message, MAX_MESSAGE),
+    stack: stack && clean(stack, MAX_STACK),
+  }
+}
+
+/** Anything can be thrown, also what throws when it is looked at. */
+function read(error: unknown): { name: string; message: string; stack: string | undefined } {
+  try {
+    if (!(error instanceof Error)) return { name: typeof error, message: String(error), stack: undefined }
+    const cause = error.cause instanceof Error ? ` (caused by ${error.cause.name}: ${error.cause.message})` : ''
+    const { name, message, stack } = error
+    return { name: String(name), message: `${String(message)}${cause}`, stack: stack && String(stack) }
+  } catch {
+    return { name: 'unknown', message: 'an error that cannot be read', stack: undefined }
+  }
+}

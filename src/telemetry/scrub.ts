@@ -1,0 +1,52 @@
+const SCRUBBED = '[scrubbed]'
+
+/**
+ * What gives a secret away by its looks, wherever it stands; the order matters. Nothing here looks twice at a long run
+ * of characters: a text that a caller can shape must not cost its length squared.
+ */
+const PATTERNS: readonly (readonly [RegExp, string])[] = [
+  [/-----BEGIN [^-]{1,64}-----[^-]*(?:-----END [^-]{1,64}-----)?/g, SCRUBBED],
+  [/(?<![\w-])ey[\w-]{6,}(?:\.[\w-]*)+/g, SCRUBBED],
+  [/\b((?:proxy-)?authorization|(?:set-)?cookie)(["']?\s{0,8}[:=]\s{0,8})[^\r\n]+/gi, `$1$2${SCRUBBED}`],
+  [/\b(bearer|basic|digest|dpop)\s{1,8}[^\s,;"']+/gi, `$1 ${SCRUBBED}`],
+  [
+    /(token|secret|passw(?:or)?d|passphrase|api[-_]?key|signature|credential|assertion|session)([\w-]{0,32}["']?\s{0,8}[:=]\s{0,8})("[^"]*"|'[^']*'|[^\s,;&"']+)/gi,
+    `$1$2${SCRUBBED}`,
+  ],
+  [/(\/\/)[^\s/@]+@/g, `$1${SCRUBBED}@`],
+  [/(\/[^\s/?#"'<>]*\?)[^\s"'<>]+/g, `$1${SCRUBBED}`],
+]
+
+/** More than this is not looked at, and so not kept either. */
+const MAX_LENGTH = 16_384
+
+/** `text` without what looks like a secret (tokens, credentials, cookies, queries), and without `secrets` wherever they stand. */
+export function scrub(text: string, secrets: readonly string[] = []): string {
+  let clean = text.length > MAX_LENGTH ? cutAtSpace(text) : text
+  for (const secret of secrets) clean = clean.replaceAll(secret, SCRUBBED)
+  for (const [pattern, replacement] of PATTERNS) clean = clean.replace(pattern, replacement)
+  return clean
+}
+
+/** Half a secret would no longer be recognised. */
+function cutAtSpace(text: string): string {
+  const end = Math.max(text.lastIndexOf(' ', MAX_LENGTH), text.lastIndexOf('\n', MAX_LENGTH))
+  return text.slice(0, Math.max(0, end))
+}
+
+const SECRET_HEADER = /auth|cookie|token|secret|key|passw|signature|credential|assertion|session|jwt/i
+/** A shorter one would blank out innocent words. */
+const MIN_SECRET_LENGTH = 6
+const MAX_SECRETS = 100
+
+/** The values that this request brought and that nobody else may read, the longest first: credentials, cookies, the query. */
+export function secretsOf(request: Request): string[] {
+  const found = new Set<string>()
+  for (const [name, value] of request.headers) {
+    if (SECRET_HEADER.test(name)) for (const part of [value, ...value.split(/[\s;,=]+/)]) found.add(part)
+  }
+  const query = request.url.split('?').slice(1).join('?')
+  for (const part of [query, ...query.split(/[&=]/).slice(1), ...new URLSearchParams(query).values()]) found.add(part)
+  const long = [...found].filter((secret) => secret.length >= MIN_SECRET_LENGTH)
+  return long.sort((a, b) => b.length - a.length).slice(0, MAX_SECRETS)
+}

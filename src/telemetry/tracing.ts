@@ -1,0 +1,87 @@
+import type { Exchange } from '../exchange.ts'
+import type { Middleware } from '../pipeline.ts'
+import type { Site } from '../policy.ts'
+import { problemCode } from '../problem.ts'
+import { beginTrace, type ActiveTrace } from './active-trace.ts'
+import { makeExportQueue, type ExportCounts } from './export-queue.ts'
+import { isLogged } from './log-level.ts'
+import { makeOtlpSender } from './otlp-sender.ts'
+import { compileRatio } from './sampling.ts'
+import { describeServerSpan, type RequestFacts } from './server-span.ts'
+import { endSpan } from './span.ts'
+import type { Span, Trace } from './trace.ts'
+
+export type { ActiveTrace, RequestFacts }
+
+/** The tracing of one isolate. */
+export interface Tracing {
+  /** Continues the caller's trace, or starts one where the caller sent none or an invalid one. */
+  readonly begin: (request: Request, startedAt: number) => ActiveTrace
+  /** Ends the SERVER span, and whatever below it still runs, and queues them all. A second call does nothing. */
+  readonly finish: (trace: ActiveTrace, facts: RequestFacts, waitUntil: Exchange['waitUntil']) => void
+  readonly counts: () => ExportCounts
+}
+
+/** Undefined, so that nothing is spent on it, unless `OTEL_EXPORTER_OTLP_ENDPOINT` is set. */
+export function makeTracing(site: Pick<Site, 'variable' | 'now' | 'fetch'>): Tracing | undefined {
+  const endpoint = site.variable('OTEL_EXPORTER_OTLP_ENDPOINT')
+  if (endpoint === undefined) return undefined
+  const isSampled = compileRatio(site.variable('OTEL_TRACES_SAMPLER_ARG'))
+  const queue = makeExportQueue(makeOtlpSender(endpoint, site), site.now, makeComplaint(site))
+  return {
+    begin: (request, startedAt) => beginTrace(request.headers, startedAt, isSampled, site.now),
+    finish(trace, facts, waitUntil) {
+      const server = trace.spans?.[0]
+      if (trace.spans === undefined || server?.endMs !== undefined) return
+      describeServerSpan(trace.spans[0], facts)
+      for (const span of trace.spans) endSpan(span, facts.endedAt)
+      queue.push(trace.spans, waitUntil)
+    },
+    counts: queue.counts,
+  }
+}
+
+/**
+ * A layer with a span around its own work: from its call until it calls `next`, answers or throws. So the spans of
+ * policies stand beside each other under the SERVER span. Only for a route's handler that runs sampled requests.
+ */
+export function spanned(name: string, layer: Middleware): Middleware {
+  return (next) => {
+    const running = new WeakMap<Trace, Span>()
+    const handler = layer((x) => {
+      running.get(x.trace!)?.end()
+      return next(x)
+    })
+    return async (x) => {
+      const span = x.trace!.start(name, 'internal')
+      running.set(x.trace!, span)
+      try {
+        const response = await handler(x)
+        const code = problemCode(response)
+        if (code !== undefined) span.set('umbral.problem', code)
+        return response
+      } catch (error) {
+        span.fail(error instanceof Error ? error.name : 'unknown')
+        throw error
+      } finally {
+        span.end()
+      }
+    }
+  }
+}
+
+const COMPLAINT_INTERVAL_MS = 60_000
+
+/** A collector that is down is said once a minute, with what it has cost so far. */
+function makeComplaint({ variable, now }: Pick<Site, 'variable' | 'now'>) {
+  const enabled = isLogged('warn', variable('LOG_LEVEL'))
+  let last = -Infinity
+  return (error: unknown, counts: ExportCounts): void => {
+    if (!enabled || now() - last < COMPLAINT_INTERVAL_MS) return
+    last = now()
+    const reason = error instanceof Error ? error.message : 'unknown'
+    console.warn(
+      JSON.stringify({ time: new Date(last).toISOString(), level: 'warn', event: 'trace-export', reason, ...counts }),
+    )
+  }
+}

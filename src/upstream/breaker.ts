@@ -1,0 +1,62 @@
+import type { CircuitBreakerConfig } from '../config/upstream.ts'
+import type { Exchange } from '../exchange.ts'
+import type { Handler, Middleware } from '../pipeline.ts'
+import type { Site } from '../policy.ts'
+import { problem } from '../problem.ts'
+import type { ProbeResult } from './circuit.ts'
+import type { CircuitView } from './circuit-view.ts'
+import { failureOf, isInvented } from './outcome.ts'
+
+/** Refuses at once while the circuit is open; else judges the final answer, retries included, and never waits for the circuit's keeper. */
+export function breaker(config: CircuitBreakerConfig, view: CircuitView, site: Site): Middleware {
+  const judge = compileJudge(config.failureOn)
+  return (next) => (x) => {
+    const startedAt = site.now()
+    const admission = view.admit(x, startedAt)
+    if (admission.kind === 'refuse') return Promise.resolve(refuse(admission.retryAfter))
+    if (admission.kind === 'probe')
+      return probe(x, next, admission.lease, view, (response) =>
+        site.now() - startedAt > config.slowCallDuration ? 'failed' : judge(response),
+      )
+    return next(x).then((response) => {
+      const result = judge(response)
+      const now = site.now()
+      if (result !== 'void') view.record(x, result === 'failed', now - startedAt > config.slowCallDuration, now)
+      return response
+    })
+  }
+}
+
+function refuse(retryAfter: number): Response {
+  return problem('circuit-open', { headers: { 'retry-after': String(Math.max(1, Math.ceil(retryAfter / 1_000))) } })
+}
+
+/**
+ * Sends the one request that holds a lease. The lease is given back when the answer is there, or the client has left: the
+ * promise is held in `waitUntil`, since a client's reset drops the handler and whatever it awaits.
+ */
+function probe(
+  x: Exchange,
+  next: Handler,
+  lease: string,
+  view: CircuitView,
+  judge: (response: Response) => ProbeResult,
+): Promise<Response> {
+  const answer = next(x)
+  const verdict = answer.then(judge, (): ProbeResult => 'void')
+  x.waitUntil(verdict.then((result) => view.settle(lease, result)))
+  return answer
+}
+
+/** What an answer says about the upstream: `void` is nothing, for the caller's own doing. */
+function compileJudge(failureOn: CircuitBreakerConfig['failureOn']): (response: Response) => ProbeResult {
+  const on = new Set<string>(failureOn)
+  return (response) => {
+    if (response.status < 400) return 'passed'
+    const failure = failureOf(response)
+    if (failure === 'client') return 'void'
+    // An answer that is not HTTP is the upstream's error as much as a 5xx; an invented status is judged by its cause alone.
+    if (failure !== undefined && on.has(failure === 'protocol' ? '5xx' : failure)) return 'failed'
+    return response.status >= 500 && !isInvented(response) && on.has('5xx') ? 'failed' : 'passed'
+  }
+}

@@ -1,0 +1,43 @@
+import type { Middleware } from '../pipeline.ts'
+import type { Site } from '../policy.ts'
+import { problem } from '../problem.ts'
+
+const MS_PER_GRPC_UNIT: Readonly<Record<string, number>> = {
+  H: 3_600_000,
+  M: 60_000,
+  S: 1_000,
+  m: 1,
+  u: 1e-3,
+  n: 1e-6,
+}
+
+/**
+ * Sets the exchange's deadline: `timeout` milliseconds from arrival, or less when the client says so in
+ * `x-request-timeout-ms` or `grpc-timeout`. What waits (a try, a pause before a retry) is cut from it, and the timer is each
+ * try's own: after response headers nothing is left to disarm.
+ */
+export function deadline(timeout: number, site: Site): Middleware {
+  return (next) => (x) => {
+    const headers = x.request.headers
+    const asked = headers.get('x-request-timeout-ms')
+    const grpc = headers.get('grpc-timeout')
+    const client = Math.min(asked === null ? Infinity : parseTimeoutMs(asked), parseGrpcTimeout(grpc))
+    x.deadline = Math.min(x.deadline, x.startedAt + Math.min(timeout, client))
+    const left = x.deadline - site.now()
+    if (left <= 0) return Promise.resolve(problem('upstream-timeout'))
+    if (grpc !== null) x.outgoing.headers.set('grpc-timeout', `${Math.ceil(left)}m`)
+    return next(x)
+  }
+}
+
+/** Whole milliseconds; `Infinity` for what is not a number of at most nine digits. */
+export function parseTimeoutMs(text: string): number {
+  return /^\d{1,9}$/.test(text) ? Number(text) : Infinity
+}
+
+/** Milliseconds from `250m`, `5S` and the like (gRPC over HTTP/2, "Timeout"); `Infinity` for anything else. */
+export function parseGrpcTimeout(text: string | null): number {
+  if (text === null) return Infinity
+  const found = /^(\d{1,8})([HMSmun])$/.exec(text)
+  return found === null ? Infinity : Number(found[1]) * MS_PER_GRPC_UNIT[found[2]!]!
+}

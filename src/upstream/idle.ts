@@ -1,0 +1,43 @@
+/**
+ * `response` with a body that is cut off when the origin pauses for more than `idleMs` between two chunks.
+ * It is pulled chunk by chunk as the client takes it, so memory stays constant, and a slow client is not a silent origin.
+ */
+export function watchIdle(response: Response, idleMs: number): Response {
+  // A WebSocket may be silent for as long as it likes.
+  if (response.body === null || response.webSocket != null) return response
+  const reader = response.body.getReader()
+  const watched = new ReadableStream<Uint8Array>(
+    {
+      pull: async (stream) => {
+        const { done, value } = await readWithin(reader, idleMs)
+        if (done) stream.close()
+        else stream.enqueue(value)
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  )
+  return new Response(keepLength(watched, response.headers), response)
+}
+
+async function readWithin(reader: ReadableStreamDefaultReader<Uint8Array>, ms: number) {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const silence = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('The upstream paused for too long')), ms)
+  })
+  try {
+    return await Promise.race([reader.read(), silence])
+  } catch (error) {
+    reader.cancel(error).catch(() => {})
+    throw error
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** A stream made in JavaScript has no length, and the client would get chunks instead of the Content-Length that was promised. */
+function keepLength(body: ReadableStream<Uint8Array>, headers: Headers): ReadableStream<Uint8Array> {
+  const length = headers.get('content-length')
+  if (length === null || headers.has('content-encoding')) return body
+  return body.pipeThrough(new FixedLengthStream(Number(length)))
+}

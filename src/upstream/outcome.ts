@@ -1,0 +1,67 @@
+import type { Exchange } from '../exchange.ts'
+import { problem, type ProblemCode } from '../problem.ts'
+import type { Attempt } from './attempt.ts'
+
+/**
+ * Why a try has no response of its upstream's own to give.
+ * `connect-failure`: refused, reset, cut off, no DNS, no TLS; workerd tells none of these apart. `timeout`: no response headers
+ * in time. `protocol`: not a final HTTP response. `client`: the caller left, broke a rule, or did not send its body: nobody is
+ * blamed, nothing is repeated.
+ */
+export type Failure = 'connect-failure' | 'timeout' | 'protocol' | 'client'
+
+const failures = new WeakMap<Response, Failure>()
+
+/** What went wrong, when `response` stands for a failure; undefined for an upstream's own answer, whatever its status. */
+export function failureOf(response: Response): Failure | undefined {
+  const failure = failures.get(response)
+  if (failure !== undefined) return failure
+  const { status } = response
+  // Cloudflare's edge answers these in place of an origin that it could not reach.
+  return (status >= 520 && status <= 526) || status === 530 ? 'connect-failure' : undefined
+}
+
+/** Whether the gateway made `response` itself, since the upstream gave none. */
+export function isInvented(response: Response): boolean {
+  return failures.has(response)
+}
+
+function refusal(failure: Failure, code: ProblemCode): Response {
+  const response = problem(code)
+  failures.set(response, failure)
+  return response
+}
+
+/** A refusal for which only the caller is to blame; its own broken rule goes before `code`. */
+export function clientRefusal(x: Exchange, code: ProblemCode): Response {
+  return refusal('client', x.clientFault ?? code)
+}
+
+/** The one classifier of a rejected fetch. `hurried`: the client had asked for less time than the route gives. */
+export function classifyRejection(x: Exchange, attempt: Attempt, hurried: boolean): Response {
+  if (x.clientFault !== undefined) return clientRefusal(x, x.clientFault)
+  switch (attempt.ending) {
+    case 'client-gone':
+    case 'upload-broken':
+      return clientRefusal(x, 'client-gone')
+    case 'timeout':
+      // Otherwise anybody could open a breaker with short deadlines, or with bodies that trickle in.
+      return refusal(!hurried && attempt.uploaded ? 'timeout' : 'client', 'upstream-timeout')
+    case undefined:
+      return refusal('connect-failure', 'upstream-unreachable')
+  }
+}
+
+/** The refusal that stands in for an answer which must not be passed on; undefined when it may be. */
+export function classifyAnswer(x: Exchange, response: Response): Response | undefined {
+  if (x.clientFault !== undefined) return clientRefusal(x, x.clientFault)
+  const { status } = response
+  // workerd hands over an interim response as if it were final, with the rest of the connection as its body.
+  const final = (status >= 200 && status <= 599) || (status === 101 && response.webSocket != null)
+  return final ? undefined : refusal('protocol', 'upstream-protocol')
+}
+
+/** Frees the connection of a response that nobody will read. */
+export function discard(response: Response): void {
+  response.body?.cancel().catch(() => {})
+}

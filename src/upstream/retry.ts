@@ -1,0 +1,84 @@
+import type { RetryConfig } from '../config/upstream.ts'
+import type { Exchange } from '../exchange.ts'
+import type { Middleware } from '../pipeline.ts'
+import type { Site } from '../policy.ts'
+import { avoidLastTarget } from './balance.ts'
+import { discard, failureOf, isInvented } from './outcome.ts'
+import { bufferBody } from './replay.ts'
+import { parseRetryAfter } from './retry-after.ts'
+import type { RetryBudget } from './retry-budget.ts'
+
+/** Repeats failed tries of the configured methods, up to `attempts` times, within the deadline and the budget. */
+export function retry(config: RetryConfig, budget: RetryBudget, site: Site): Middleware {
+  const methods = new Set<string>(config.methods)
+  const isRetriable = compileTriggers(config)
+  return (next) => {
+    const repeat = async (x: Exchange): Promise<Response> => {
+      if (x.outgoing.body instanceof ReadableStream) {
+        const refusal = await bufferBody(x, site)
+        if (refusal) return refusal
+      }
+      // The answer so far: the upstream's own last one, or while it has given none what the gateway made of that.
+      let best = await next(x)
+      for (let nth = 1; nth <= config.attempts && isRetriable(best) && canRepeat(x); nth++) {
+        const wait = waitBefore(nth, best, config, site)
+        if (site.now() + wait >= x.deadline || !budget.take(site.now())) break
+        await pause(wait, x.signal)
+        if (x.signal.aborted) break
+        avoidLastTarget(x)
+        best = better(best, await next(x))
+      }
+      return best
+    }
+    return (x) => {
+      budget.countRequest(site.now())
+      return methods.has(x.outgoing.method) ? repeat(x) : next(x)
+    }
+  }
+}
+
+function canRepeat(x: Exchange): boolean {
+  return !x.signal.aborted && !(x.outgoing.body instanceof ReadableStream)
+}
+
+/** The newer answer, unless it is the gateway's own and the older is the upstream's: a real 503 says more than an invented 504. */
+function better(older: Response, newer: Response): Response {
+  const keep = isInvented(newer) && !isInvented(older) ? older : newer
+  if (keep !== older) discard(older)
+  return keep
+}
+
+function compileTriggers(config: RetryConfig): (response: Response) => boolean {
+  const on = new Set<string>(config.retryOn)
+  const connection = on.has('connect-failure') || on.has('reset')
+  const statuses = new Set<number>(on.has('retriable-status') ? config.retriableStatusCodes : [])
+  if (on.has('gateway-error')) for (const status of [502, 503, 504]) statuses.add(status)
+  return (response) => {
+    const { status } = response
+    if (status < 400) return false
+    const failure = failureOf(response)
+    if (failure === 'client') return false
+    if (status === 429) return config.respectRetryAfter && (statuses.has(status) || response.headers.has('retry-after'))
+    return (failure === 'connect-failure' && connection) || (status >= 500 && on.has('5xx')) || statuses.has(status)
+  }
+}
+
+/** Milliseconds: what the origin asked for, else full jitter, so that clients that failed together do not come back together. */
+function waitBefore(nth: number, failed: Response, config: RetryConfig, site: Site): number {
+  const { base, max } = config.backoff
+  const asked = config.respectRetryAfter ? parseRetryAfter(failed.headers.get('retry-after'), site.now()) : undefined
+  return asked ?? site.random() * Math.min(max, (2 ** nth - 1) * base)
+}
+
+/** Resolves after `ms` milliseconds, or at once when the client leaves. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', end)
+      resolve()
+    }
+    const timer = setTimeout(end, ms)
+    signal.addEventListener('abort', end)
+  })
+}

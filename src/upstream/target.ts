@@ -1,0 +1,55 @@
+import type { UpstreamConfig } from '../config/upstream.ts'
+import { resolveUrl } from '../config/scalars.ts'
+
+/** One origin of an upstream, and what this isolate knows of it. */
+export interface Target {
+  /** Scheme, host, port and prefix, without a final slash: what is forwarded is appended as it is. */
+  readonly base: string
+  /** `host:port` for the log, with the prefix where two targets share a host; unique within the upstream. */
+  readonly label: string
+  readonly address: string
+  readonly port: number
+  readonly weight: number
+  /** Epoch milliseconds until which it is passed over, since its last fetch was rejected. */
+  restsUntil: number
+  /** What smooth weighted round-robin owes it. */
+  credit: number
+}
+
+/** Resolves an upstream's targets; throws an Error that names the JSON path when a `$env` URL cannot be resolved. */
+export function makeTargets(
+  upstream: string,
+  targets: UpstreamConfig['targets'],
+  variable: (name: string) => string | undefined,
+): Target[] {
+  const urls = targets.map(({ url }, i) => {
+    const resolved = resolveUrl(url, variable)
+    if (resolved !== undefined) return new URL(resolved)
+    const source = typeof url === 'string' ? JSON.stringify(url) : `the variable ${url.$env}`
+    throw new Error(
+      `upstreams.${upstream}.targets[${i}].url: ${source} is not set, or not an absolute http(s) URL without credentials, query or fragment`,
+    )
+  })
+  const hosts = urls.map(hostAndPort)
+  return urls.map((url, i) => {
+    const prefix = url.pathname.replace(/\/+$/, '')
+    const shared = hosts.filter((host) => host === hosts[i]).length > 1
+    return {
+      base: url.origin + prefix,
+      label: shared ? hosts[i] + prefix : hosts[i]!,
+      address: url.hostname,
+      port: portOf(url),
+      weight: targets[i]!.weight,
+      restsUntil: 0,
+      credit: 0,
+    }
+  })
+}
+
+function portOf(url: URL): number {
+  return url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port)
+}
+
+function hostAndPort(url: URL): string {
+  return `${url.hostname}:${portOf(url)}`
+}

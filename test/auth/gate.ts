@@ -1,0 +1,39 @@
+import type { AuthProviderConfig } from '../../src/config/auth-provider.ts'
+import type { Exchange } from '../../src/exchange.ts'
+import { auth } from '../../src/policies/auth.ts'
+import type { Site } from '../../src/policy.ts'
+import { makeTestExchange } from '../support/exchange.ts'
+import { makeTestSite } from '../support/site.ts'
+
+export interface Passage {
+  readonly response: Response
+  readonly status: number
+  /** The problem's code; undefined when the request was let through. */
+  readonly code: string | undefined
+  readonly x: Exchange
+}
+
+/** A route with `auth` in front of a terminal that answers 200; each call sends one request and waits for its background work. */
+export function makeGate(site: Site, config: Record<string, unknown> = {}) {
+  const parsed = auth.config.parse({ providers: Object.keys(site.authProviders), ...config })
+  const facts = { id: 'test', params: [], hasAuth: true, authProviders: site.authProviders }
+  const handler = auth.compile(parsed, site, facts)(() => Promise.resolve(new Response('passed')))
+  return async (authorization?: string): Promise<Passage> => {
+    const headers = new Headers(authorization === undefined ? {} : { authorization })
+    const x = makeTestExchange(new Request('https://gw.test/users/7', { headers }))
+    const response = await handler(x)
+    await x.settled()
+    const body = await response.clone().text()
+    const code = response.status === 200 ? undefined : (JSON.parse(body) as { code: string }).code
+    return { response, status: response.status, code, x }
+  }
+}
+
+/** A site whose clock stands at `clock.now` (epoch ms), so that a test can move it. */
+export function makeClockedSite(
+  authProviders: Record<string, AuthProviderConfig>,
+  parts: Partial<Site> = {},
+): { site: Site; clock: { now: number } } {
+  const clock = { now: Date.now() }
+  return { site: makeTestSite({ authProviders, now: () => clock.now, ...parts }), clock }
+}

@@ -1,0 +1,290 @@
+import { describe, expect, it } from 'vitest'
+import { complaintText } from '../../src/config/complaint.ts'
+import { loadConfig } from '../../src/config/load.ts'
+
+const jwt = {
+  type: 'jwt',
+  issuer: 'https://id.test/',
+  audience: 'api',
+  algorithms: ['ES256'],
+  jwksUri: 'https://id.test/jwks',
+}
+const users = { targets: [{ url: 'http://127.0.0.1:9101' }] }
+const route = { id: 'a', match: { path: '/a' }, upstream: 'users' }
+
+function complaints(parts: Record<string, unknown>): string[] {
+  const loaded = loadConfig({
+    version: 1,
+    upstreams: { users },
+    authProviders: { main: jwt },
+    routes: [route],
+    ...parts,
+  })
+  return 'complaints' in loaded ? loaded.complaints.map(complaintText) : []
+}
+
+const withPolicies = (policies: unknown, match = { path: '/a' }) => ({ routes: [{ ...route, match, policies }] })
+
+describe('loadConfig', () => {
+  it('fills in defaults, and turns durations into milliseconds and sizes into bytes', () => {
+    const loaded = loadConfig({
+      version: 1,
+      upstreams: { users: { ...users, timeout: '2s', retry: { perTryTimeout: '500ms' } } },
+      routes: [{ ...route, policies: { bodyLimit: { max: '1kb' } } }],
+    })
+    expect(loaded).toMatchObject({
+      config: {
+        clientAddress: { source: 'runtime', trustedProxies: [] },
+        upstreams: {
+          users: {
+            timeout: 2000,
+            targets: [{ weight: 1 }],
+            retry: { attempts: 2, perTryTimeout: 500, backoff: { base: 25, max: 250 } },
+          },
+        },
+        routes: [{ policies: { bodyLimit: { max: 1024 } } }],
+      },
+    })
+  })
+
+  it.each<[string, Record<string, unknown>, string | RegExp]>([
+    ['an unknown key', { upstreems: {} }, /^upstreems: unknown key; did you mean "upstreams"\?/],
+    ['a wrong version', { version: 2 }, 'version: expected 1'],
+    ['a missing part', { routes: undefined }, 'routes: required: expected array'],
+    ['a wrong type', { routes: {} }, 'routes: expected array, found an object'],
+    ['no routes', { routes: [] }, 'routes: expected at least one route'],
+    [
+      'an unknown key deep down',
+      { upstreams: { users: { ...users, retry: { atempts: 1 } } } },
+      /^upstreams\.users\.retry\.atempts: unknown key; did you mean "attempts"\?/,
+    ],
+    [
+      'an unknown upstream',
+      { routes: [{ ...route, upstream: 'usrs' }] },
+      /^routes\[0\]\.upstream: no upstream "usrs"; did you mean "users"\?/,
+    ],
+    [
+      'an inherited name as an upstream',
+      { routes: [{ ...route, upstream: 'constructor' }] },
+      /^routes\[0\]\.upstream: no upstream "constructor"/,
+    ],
+    [
+      'an unknown upstream in an override',
+      { routes: [{ ...route, upstream: { name: 'x' } }] },
+      /^routes\[0\]\.upstream\.name: no upstream "x"/,
+    ],
+    [
+      'a bad key in an override',
+      { routes: [{ ...route, upstream: { name: 'users', timeut: '1s' } }] },
+      /^routes\[0\]\.upstream\.timeut: unknown key; did you mean "timeout"\?/,
+    ],
+    [
+      'an override that contradicts',
+      { routes: [{ ...route, upstream: { name: 'users', timeout: '1s', retry: { perTryTimeout: '2s' } } }] },
+      /^routes\[0\]\.upstream\.retry\.perTryTimeout: expected less than the timeout \(1000ms\)/,
+    ],
+    [
+      'a bad duration',
+      { upstreams: { users: { ...users, timeout: '5 sec' } } },
+      /^upstreams\.users\.timeout: expected a duration such as/,
+    ],
+    [
+      'a bad URL',
+      { upstreams: { users: { targets: [{ url: 'ftp://x' }] } } },
+      /^upstreams\.users\.targets\[0\]\.url: expected an absolute http\(s\) URL/,
+    ],
+    [
+      'a URL with credentials',
+      { upstreams: { users: { targets: [{ url: 'http://u:p@x' }] } } },
+      /^upstreams\.users\.targets\[0\]\.url: expected/,
+    ],
+    ['no targets', { upstreams: { users: { targets: [] } } }, 'upstreams.users.targets: expected at least one target'],
+    [
+      'weights all 0',
+      { upstreams: { users: { targets: [{ url: 'http://x', weight: 0 }] } } },
+      'upstreams.users.targets: expected at least one target with a weight above 0',
+    ],
+    [
+      'a retry on POST',
+      { upstreams: { users: { ...users, retry: { methods: ['POST'] } } } },
+      /^upstreams\.users\.retry\.methods: POST is not idempotent/,
+    ],
+    [
+      'a part that is not built',
+      { upstreams: { users: { ...users, hedge: { after: 'p95' } } } },
+      'upstreams.users.hedge: not supported yet',
+    ],
+    [
+      'a policy that is not built',
+      withPolicies({ cache: { ttl: '1s' } }),
+      'routes[0].policies.cache: not supported yet',
+    ],
+    [
+      'a choice that is not built',
+      { upstreams: { users: { ...users, loadBalancing: 'ewma' } } },
+      'upstreams.users.loadBalancing: "ewma" is not supported yet; expected one of "round-robin"',
+    ],
+    [
+      'a provider type that is not built',
+      { authProviders: { k: { type: 'apiKey', header: 'x-api-key' } } },
+      /^authProviders\.k: .*not supported yet/,
+    ],
+    [
+      'an unknown provider',
+      withPolicies({ auth: { providers: ['mian'] } }),
+      /^routes\[0\]\.policies\.auth\.providers\[0\]: .*did you mean "main"\?/,
+    ],
+    [
+      'a policy with an unknown key',
+      withPolicies({ bodyLimit: { max: '1mb', maximm: '1mb' } }),
+      /^routes\[0\]\.policies\.bodyLimit\.maximm: unknown key; did you mean "max"\?/,
+    ],
+    [
+      'a mistake in defaults, once',
+      {
+        defaults: { policies: { bodyLimt: { max: '1mb' } } },
+        routes: [route, { ...route, id: 'b', match: { path: '/b' } }],
+      },
+      /^defaults\.policies\.bodyLimt: unknown key; did you mean "bodyLimit"\?/,
+    ],
+    [
+      'a provider with both kinds of key',
+      {
+        authProviders: {
+          main: { ...jwt, algorithms: ['HS256'], secret: { $secret: 'S' }, jwksUri: undefined, keys: 'self' },
+        },
+      },
+      'authProviders.main.keys: not supported yet',
+    ],
+    [
+      'HS256 with published keys',
+      { authProviders: { main: { ...jwt, algorithms: ['HS256'] } } },
+      /^authProviders\.main\.algorithms: HS algorithms go with "secret"/,
+    ],
+    [
+      'a secret in the file',
+      { authProviders: { main: { ...jwt, jwksUri: undefined, secret: 'hunter2' } } },
+      /^authProviders\.main\.secret: expected \{ "\$secret": "NAME" \}/,
+    ],
+    [
+      'no terminal',
+      { routes: [{ id: 'a', match: { path: '/a' } }] },
+      'routes[0]: expected exactly one of upstream, redirect, respond, builtin; found none',
+    ],
+    [
+      'two terminals',
+      { routes: [{ ...route, respond: {} }] },
+      'routes[0]: expected exactly one of upstream, redirect, respond, builtin; found upstream and respond',
+    ],
+    [
+      'an unknown builtin',
+      { routes: [{ id: 'a', match: { path: '/a' }, builtin: 'helth' }] },
+      /^routes\[0\]\.builtin: did you mean "health"\?/,
+    ],
+    [
+      'a builtin that is not built',
+      { routes: [{ id: 'a', match: { path: '/a' }, builtin: 'token' }] },
+      /^routes\[0\]\.builtin: "token" is not supported yet/,
+    ],
+    [
+      'the same id twice',
+      { routes: [route, { ...route, match: { path: '/b' } }] },
+      'routes[1].id: routes[0] has the id "a" already',
+    ],
+    [
+      'the same route twice',
+      { routes: [route, { ...route, id: 'b' }] },
+      'routes[1].match: the same requests (any method) match routes[0] "a"',
+    ],
+    [
+      'routes that differ in a name only',
+      {
+        routes: [
+          { ...route, match: { path: '/x/:a', methods: ['GET', 'PUT'] } },
+          { ...route, id: 'b', match: { path: '/x/:b', methods: ['PUT'] } },
+        ],
+      },
+      'routes[1].match: the same requests (PUT) match routes[0] "a"',
+    ],
+    [
+      'a shadowed route',
+      {
+        routes: [
+          route,
+          { ...route, id: 'b', match: { path: '/a', methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] } },
+        ],
+      },
+      /^routes\[0\]\.match: nothing reaches this route/,
+    ],
+    [
+      'a path that is not canonical',
+      { routes: [{ ...route, match: { path: '/a//b' } }] },
+      'routes[0].match.path: no request can match this spelling; expected "/a/b"',
+    ],
+    [
+      'a star in the middle',
+      { routes: [{ ...route, match: { path: '/a/*/b' } }] },
+      'routes[0].match.path: "*" stands only as a last segment, "/*"',
+    ],
+    [
+      'an unknown method',
+      { routes: [{ ...route, match: { path: '/a', methods: ['GTE'] } }] },
+      /^routes\[0\]\.match\.methods\[0\]: did you mean "GET"\?/,
+    ],
+    [
+      'a host with a port',
+      { routes: [{ ...route, match: { path: '/a', hosts: ['a.test:80'] } }] },
+      /^routes\[0\]\.match\.hosts\[0\]: expected a host/,
+    ],
+    [
+      'a redirect that carries nothing',
+      { routes: [{ id: 'a', match: { path: '/a' }, redirect: { path: '/b/*' } }] },
+      'routes[0].redirect.path: a final "/*" needs a match.path that ends in "/*"',
+    ],
+    [
+      'a bad proxy',
+      { clientAddress: { trustedProxies: ['10.0.0.0/33'] } },
+      /^clientAddress\.trustedProxies\[0\]: expected a CIDR/,
+    ],
+    ['config tests', { tests: [] }, 'tests: not supported yet'],
+  ])('refuses %s', (_, parts, expected) => {
+    const found = complaints(parts)
+    expect(found[0]).toMatch(expected)
+    expect(found).toHaveLength(1)
+  })
+
+  it('lays defaults under every route: objects merge, null switches off', () => {
+    const loaded = loadConfig({
+      version: 1,
+      upstreams: { users },
+      defaults: { policies: { bodyLimit: { max: '1mb' }, ip: { allow: ['10.0.0.0/8'], deny: [] } } },
+      routes: [
+        route,
+        { ...route, id: 'b', match: { path: '/b' }, policies: { ip: { allow: ['192.0.2.0/24'] }, bodyLimit: null } },
+      ],
+    })
+    expect(loaded).toMatchObject({
+      config: {
+        routes: [
+          { policies: { bodyLimit: { max: 1024 ** 2 }, ip: { allow: ['10.0.0.0/8'] } } },
+          { policies: { bodyLimit: null, ip: { allow: ['192.0.2.0/24'], deny: [] } } },
+        ],
+      },
+    })
+  })
+
+  it('refuses one limiter name with two meanings', () => {
+    const limiter = { name: 'l', algorithm: 'fixed-window', limit: 5, window: '1s', key: ['client.ip'] }
+    const routes = [
+      { ...route, policies: { rateLimit: [limiter] } },
+      { ...route, id: 'b', match: { path: '/b' }, policies: { rateLimit: [{ ...limiter, limit: 6 }] } },
+    ]
+    expect(complaints({ routes })).toEqual([
+      'routes[1].policies.rateLimit[0].name: a limiter "l" with other settings stands in routes[0]; one name is one count everywhere',
+    ])
+  })
+
+  it.each([null, 7, [], 'x'])('refuses %j as a whole', (json) => {
+    expect(loadConfig(json)).toMatchObject({ complaints: [{ path: [] }] })
+  })
+})

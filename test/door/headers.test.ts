@@ -1,0 +1,86 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { makeHeaderFilter } from '../../src/door/headers.ts'
+
+const client = {
+  ip: '192.0.2.1',
+  forwardedFor: '192.0.2.1, 10.0.0.1',
+  scheme: 'https',
+  host: 'gw.test',
+  country: undefined,
+} as const
+const filter = makeHeaderFilter(['X-Auth-Subject'])
+
+function filtered(headers: [string, string][], init: RequestInit = {}) {
+  return filter(new Request('https://gw.test/', { ...init, headers }), client)
+}
+
+describe('makeHeaderFilter', () => {
+  it('drops hop-by-hop headers and those that Connection names', () => {
+    const headers = filtered([
+      ['connection', 'close, X-Secret'],
+      ['x-secret', '1'],
+      ['te', 'trailers'],
+      ['keep-alive', 'timeout=5'],
+      ['proxy-authorization', 'Basic eA=='],
+      ['upgrade', 'h2c'],
+      ['accept', 'text/html'],
+    ]) as Headers
+    expect([...headers.keys()]).toEqual(['accept', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'])
+  })
+
+  it('does not let Connection name what identifies the caller', () => {
+    const headers = filtered([
+      ['connection', 'Authorization, x-forwarded-for'],
+      ['authorization', 'Bearer x'],
+    ]) as Headers
+    expect(headers.get('authorization')).toBe('Bearer x')
+    expect(headers.get('x-forwarded-for')).toBe('192.0.2.1, 10.0.0.1')
+  })
+
+  it('rebuilds what says where a request came from', () => {
+    const headers = filtered([
+      ['x-forwarded-for', '6.6.6.6'],
+      ['X-Forwarded-Proto', 'gopher'],
+      ['x_forwarded_host', 'evil.test'],
+      ['x-forwarded-user', 'root'],
+      ['forwarded', 'for=6.6.6.6'],
+      ['x-real-ip', '6.6.6.6'],
+      ['cf-connecting-ip', '6.6.6.6'],
+    ]) as Headers
+    expect(Object.fromEntries(headers)).toEqual({
+      'x-forwarded-for': '192.0.2.1, 10.0.0.1',
+      'x-forwarded-proto': 'https',
+      'x-forwarded-host': 'gw.test',
+    })
+  })
+
+  it.each(['x-auth-subject', 'X-AUTH-SUBJECT', 'x_auth_subject', 'X-Auth_Subject'])('drops a client’s %s', (name) => {
+    expect((filtered([[name, 'root']]) as Headers).has(name)).toBe(false)
+  })
+
+  it.each(['Transfer_Encoding', 'content_length'])('refuses %s', (name) => {
+    expect(filtered([[name, '1']])).toBe('header-invalid')
+  })
+
+  it('refuses too many headers and too large ones', () => {
+    expect(filtered(Array.from({ length: 101 }, (_, i) => [`x-${i}`, '1']))).toBe('headers-too-large')
+    expect(filtered([['x-large', 'a'.repeat(32 * 1024)]])).toBe('headers-too-large')
+    expect(filtered(Array.from({ length: 100 }, (_, i) => [`x-${i}`, '1']))).toBeInstanceOf(Headers)
+  })
+
+  it('passes a WebSocket upgrade on a GET, and only there', () => {
+    expect((filtered([['upgrade', 'WebSocket']]) as Headers).get('upgrade')).toBe('websocket')
+    expect((filtered([['upgrade', 'websocket']], { method: 'POST' }) as Headers).has('upgrade')).toBe(false)
+  })
+
+  it('passes every other header as it came', () => {
+    const name = fc.stringMatching(/^[a-z][a-z0-9-]{0,20}$/).map((text) => `y-${text}`)
+    const value = fc.stringMatching(/^[!-~]([ -~]{0,40}[!-~])?$/)
+    fc.assert(
+      fc.property(fc.dictionary(name, value, { maxKeys: 10 }), (sent) => {
+        expect(Object.fromEntries(filtered(Object.entries(sent)) as Headers)).toMatchObject(sent)
+      }),
+    )
+  })
+})

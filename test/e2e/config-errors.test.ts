@@ -1,0 +1,61 @@
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { freePorts } from '../../dev/demo/ports.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'umbral-config-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const routes = join(folder, 'routes.json')
+/** Empty as long as no demo has started. */
+const TMPDIR = join(folder, 'tmp')
+mkdirSync(TMPDIR)
+
+/** Writes the demo's routes.json with one mistake in it. */
+function writeMistake(right: string, wrong: string): void {
+  const demo = readFileSync('routes.json', 'utf8')
+  expect(demo).toContain(right)
+  writeFileSync(routes, demo.replace(right, wrong))
+}
+
+function run(...args: string[]): { status: number | null; output: string } {
+  const env = { ...process.env, UMBRAL_ROUTES: routes, TMPDIR, CI: '1', WRANGLER_SEND_METRICS: 'false' }
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { env, encoding: 'utf8', timeout: 30_000 })
+  return { status, output: `${stdout}${stderr}` }
+}
+
+const mistakes: [what: string, right: string, wrong: string, path: string, message: string][] = [
+  ['an unknown key', '"timeout": "3s"', '"timeot": "3s"', 'upstreams.users.timeot', 'did you mean "timeout"?'],
+  ['a wrong type', '"timeout": "3s"', '"timeout": 3', 'upstreams.users.timeout', 'expected a duration such as "250ms"'],
+  ['a bad duration', '"3s"', '"3 parsecs"', 'upstreams.users.timeout', 'expected a duration such as "250ms"'],
+  ['a bad URL', '{ "$env": "CATALOG_URL" }', '"ftp://x"', 'upstreams.catalog.targets[0].url', 'http(s) URL'],
+  ['an unknown upstream', '"upstream": "users"', '"upstream": "user"', 'routes[1].upstream', 'did you mean "users"?'],
+  ['an unknown provider', '["main"]', '["mian"]', 'routes[1].policies.auth.providers[0]', 'did you mean "main"?'],
+  ['an unknown policy', '"rateLimit"', '"rateLimits"', 'routes[2].policies.rateLimits', 'did you mean "rateLimit"?'],
+  ['an id used twice', '"id": "list-users"', '"id": "get-user"', 'routes[2].id', 'routes[1] has the id "get-user"'],
+  ['a shadowed route', '"/users/:id"', '"/users"', 'routes[2].match', 'match routes[1] "list-users"'],
+  ['no JSON', '"version": 1', '"version": 1,', 'routes.json', 'not valid JSON'],
+]
+
+test.for(mistakes)('%s stops npm start before anything runs', async ([, right, wrong, path, message]) => {
+  writeMistake(right, wrong)
+  const [port] = await freePorts(1)
+  const { status, output } = run('dev/start.ts', '--port', String(port))
+  expect(status).toBe(1)
+  expect(output.split('\n').find((line) => line.includes(`${path}: `))).toContain(message)
+  expect(readdirSync(TMPDIR)).toEqual([])
+})
+
+const wrangler = 'node_modules/wrangler/bin/wrangler.js'
+test.for([
+  ['npm run check', 'dev/build.ts', '--check'],
+  ['wrangler dev', wrangler, 'dev', '--port', '0', '--inspector-port', '0', '--persist-to', TMPDIR],
+  ['wrangler deploy --dry-run', wrangler, 'deploy', '--dry-run', '--outdir', join(TMPDIR, 'dist')],
+])('a mistake stops %s', ([, ...command]) => {
+  writeMistake('"timeout": "3s"', '"timeot": "3s"')
+  const { status, output } = run(...command)
+  expect(status).toBe(1)
+  expect(output).toContain('upstreams.users.timeot: unknown key; did you mean "timeout"?')
+})

@@ -1,0 +1,195 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, describe, expect, test } from 'vitest'
+import { freePorts } from '../../dev/demo/ports.ts'
+
+/** A demo as somebody started it in a terminal, with all that it has printed. */
+interface Demo {
+  readonly root: ChildProcess
+  readonly port: number
+  readonly printed: () => string
+  readonly ended: Promise<number | null>
+}
+
+const demos: Demo[] = []
+afterAll(async () => {
+  // A test that failed half-way leaves its demo behind.
+  const running = demos.filter(({ root }) => root.exitCode === null && root.signalCode === null)
+  for (const { root } of running) process.kill(-root.pid!, 'SIGTERM')
+  await Promise.all(running.map(({ ended }) => ended))
+})
+
+async function startDemo(command: string, ...args: string[]): Promise<Demo> {
+  const [port] = (await freePorts(1)) as [number]
+  const root = spawn(command, [...args, '--port', String(port)], { detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  let text = ''
+  const ended = new Promise<number | null>((resolve) => root.once('close', resolve))
+  const ready = new Promise<void>((resolve) => {
+    for (const stream of [root.stdout!, root.stderr!]) {
+      stream.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk
+        if (text.includes('gateway.log')) resolve()
+      })
+    }
+  })
+  const demo = { root, port, printed: () => text, ended }
+  demos.push(demo)
+  await Promise.race([ready, ended.then((code) => Promise.reject(new Error(`ended with ${code}: ${text}`)))])
+  return demo
+}
+
+const isCommand = (line: string) => line.startsWith('curl ')
+const commands = ({ printed }: Demo) => printed().split('\n').filter(isCommand)
+
+/** Runs a printed line as it stands, in the shell that it is meant for. */
+async function paste(line: string): Promise<string> {
+  const { stdout } = await promisify(execFile)('bash', ['-c', line], { timeout: 30_000 })
+  return stdout.replaceAll('\r', '')
+}
+
+/** The process and all that came from it, by the parents that /proc tells. */
+function family(pid: number): number[] {
+  const children = new Map<number, number[]>()
+  for (const entry of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    const parent = parentOf(entry)
+    if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), Number(entry)])
+  }
+  const below = (of: number): number[] => [of, ...(children.get(of) ?? []).flatMap(below)]
+  return below(pid)
+}
+
+function parentOf(pid: string): number | undefined {
+  try {
+    return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
+  } catch {
+    return undefined // It ended while we looked.
+  }
+}
+
+/** Ended, or dead and only waiting for a parent to take note. */
+function isGone(pid: number): boolean {
+  try {
+    return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return true
+  }
+}
+
+const commandOf = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+const folderOf = ({ printed }: Demo) => dirname(/(\S+)\/?gateway\.log/.exec(printed())![0])
+
+describe('npm start', () => {
+  let demo: Demo
+  let lines: string[]
+
+  test('prints an address and six lines to try, and nothing else of note', async () => {
+    demo = await startDemo('npm', 'start', '--silent', '--')
+    lines = commands(demo)
+    expect(demo.printed()).toContain(`Umbral is at http://127.0.0.1:${demo.port} `)
+    expect(lines).toHaveLength(6)
+    const rest = demo.printed().split('\n')
+    expect(rest.filter((line) => line !== '' && !isCommand(line) && !line.startsWith('# '))).toHaveLength(1)
+  })
+
+  test('without a token: 401', async () => {
+    const answer = await paste(lines[0]!)
+    expect(answer).toMatch(/^HTTP\/1.1 401 /)
+    expect(answer).toMatch(/^www-authenticate: Bearer/im)
+    expect(answer).toMatch(/^content-type: application\/problem\+json/im)
+    expect(answer).toContain('"code":"token-missing"')
+  })
+
+  test('with a token: 200 and the user, behind the headers of the gateway', async () => {
+    const answer = await paste(lines[1]!)
+    expect(answer).toMatch(/^HTTP\/1.1 200 /)
+    expect(answer).toMatch(/^x-content-type-options: nosniff$/im)
+    expect(answer).toMatch(/^ratelimit-policy: "per-user";q=600;w=60$/im)
+    expect(answer).toContain('{"id":7,"name":')
+  })
+
+  test('an order: 201, placed for the subject of the token', async () => {
+    const answer = await paste(lines[2]!)
+    expect(answer).toMatch(/^HTTP\/1.1 201 /)
+    expect(answer).toContain('"user":"7","items":[{"product":3,"quantity":1}]')
+  })
+
+  test('past the limit: 429', async () => {
+    const statuses = (await paste(lines[3]!)).trim().split('\n')
+    expect(statuses).toHaveLength(12)
+    expect(statuses[0]).toMatch(/^200 "per-address";r=4;t=\d+$/)
+    expect(statuses.filter((line) => line.startsWith('200 ')).length).toBeOneOf([5, 6, 7, 8, 9, 10])
+    expect(statuses.filter((line) => line.startsWith('429 "per-address";r=0;')).length).toBeGreaterThanOrEqual(2)
+  })
+
+  test('a dead target: 200 all the same, from the other one', async () => {
+    const tries = (await paste(lines[4]!)).trim().split('\n')
+    expect(tries).toHaveLength(4)
+    for (const line of tries) expect(line).toMatch(/^200 from users-1, try [12]$/)
+    expect(tries.some((line) => line.endsWith('try 2'))).toBe(true)
+  })
+
+  test('a target that is gone: 502, then 503 at once from the open breaker', async () => {
+    const statuses = (await paste(lines[5]!)).match(/^\d{3}/gm)!
+    // No request waits for the breaker's object, so that a few more may fail before its answer is back.
+    const opened = statuses.indexOf('503')
+    expect(opened).toBeGreaterThanOrEqual(5)
+    expect(statuses).toEqual([...Array<string>(opened).fill('502'), ...Array<string>(20 - opened).fill('503')])
+    const problem = await paste(`curl -i http://127.0.0.1:${demo.port}/broken`)
+    expect(problem).toContain('"code":"circuit-open"')
+    expect(problem).toMatch(/^retry-after: \d+$/im)
+  })
+
+  test('the log has a JSON line for each request', () => {
+    const log = readFileSync(join(folderOf(demo), 'gateway.log'), 'utf8')
+      .trim()
+      .split('\n')
+    expect(log.map((line) => JSON.parse(line) as unknown).length).toBeGreaterThan(20)
+  })
+
+  test('its secrets are readable by nobody else', () => {
+    expect(statSync(join(folderOf(demo), 'demo.env')).mode & 0o777).toBe(0o600)
+  })
+
+  test('a second one on the same port says so', async () => {
+    const args = ['dev/start.ts', '--port', String(demo.port)]
+    const second = promisify(execFile)(process.execPath, args)
+    await expect(second).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(`^Port ${demo.port} is taken`),
+    })
+  })
+
+  test('Ctrl-C leaves no process and no folder', async () => {
+    const folder = folderOf(demo)
+    const everyone = family(demo.root.pid!)
+    expect(everyone.length).toBeGreaterThan(7)
+    // A terminal signals its whole foreground group: npm and the runner.
+    process.kill(-demo.root.pid!, 'SIGINT')
+    await demo.ended
+    expect(everyone.filter((pid) => !isGone(pid)).map(commandOf)).toEqual([])
+    expect(existsSync(folder)).toBe(false)
+  })
+})
+
+describe('npm start -- --redis', () => {
+  let demo: Demo
+
+  test('limits through Redis', async () => {
+    demo = await startDemo(process.execPath, 'dev/start.ts', '--redis')
+    expect(family(demo.root.pid!).map(commandOf).join('\n')).toContain('redis-server')
+    const statuses = await paste(commands(demo)[3]!)
+    expect(statuses).toMatch(/^200 "per-address";r=4;/)
+    expect(statuses).toMatch(/^429 /m)
+  })
+
+  test('when one part dies, it says which, and all the others end', async () => {
+    const everyone = family(demo.root.pid!)
+    const victim = everyone.find((pid) => commandOf(pid).includes('dev/services/catalog.ts'))!
+    process.kill(victim, 'SIGKILL')
+    expect(await demo.ended).toBe(1)
+    expect(demo.printed()).toContain('catalog ended (SIGKILL)')
+    expect(everyone.filter((pid) => !isGone(pid)).map(commandOf)).toEqual([])
+  })
+})

@@ -1,0 +1,147 @@
+import { describe, expect, it } from 'vitest'
+import { makeTestGateway } from './support/gateway-in-workerd.ts'
+import { originUrl } from './support/site.ts'
+
+interface Echo {
+  method: string
+  target: string
+  headers: string[]
+  body: string
+}
+
+const upstreams = { origin: { targets: [{ url: originUrl }] }, based: { targets: [{ url: `${originUrl}/base/` }] } }
+const silent = { variable: (name: string) => (name === 'LOG_LEVEL' ? 'silent' : undefined) }
+
+function gatewayOf(...routes: Record<string, unknown>[]) {
+  return makeTestGateway({ upstreams, routes }, silent)
+}
+
+describe('makeGateway', () => {
+  it('forwards what it matched, with body, query and headers', async () => {
+    const gateway = gatewayOf({ id: 'all', match: { path: '/*' }, upstream: 'origin' })
+    const response = await gateway.fetch('/%75sers//7/../8?a=%2F&b', {
+      method: 'PUT',
+      body: 'hello',
+      headers: { 'x-a': '1' },
+    })
+    const echo = await response.json<Echo>()
+    expect(echo).toMatchObject({ method: 'PUT', target: '/users/8?a=%2F&b', body: 'hello' })
+    expect(echo.headers.join('\n')).toMatch(/x-a\n1/i)
+    expect(response.headers.get('server')).toBe('origin')
+    await gateway.settled()
+  })
+
+  it('puts the target’s own path in front', async () => {
+    const gateway = gatewayOf({ id: 'all', match: { path: '/*' }, upstream: 'based' })
+    expect(await (await gateway.fetch('/x?y')).json()).toMatchObject({ target: '/base/x?y' })
+  })
+
+  it.each([
+    ['/nowhere', {}, 404, 'not-found'],
+    ['/only-get', { method: 'POST' }, 405, 'method-not-allowed'],
+    ['/only-get', { method: 'PROPFIND' }, 501, 'method-not-implemented'],
+    ['/only-get/%00', {}, 400, 'path-invalid'],
+    ['/only-get%2Fx', {}, 400, 'path-invalid'],
+    [`/only-get?${'a'.repeat(9000)}`, {}, 414, 'uri-too-long'],
+    ['/only-get', { headers: { transfer_encoding: 'chunked' } }, 400, 'header-invalid'],
+    ['/only-get', { headers: { 'x-large': 'a'.repeat(33_000) } }, 431, 'headers-too-large'],
+  ] as [string, RequestInit, number, string][])('answers %s %j with a problem', async (url, init, status, code) => {
+    const gateway = gatewayOf({ id: 'a', match: { path: '/only-get', methods: ['GET'] }, respond: { body: 'ok' } })
+    const response = await gateway.fetch(url, init)
+    expect(response.status).toBe(status)
+    expect(response.headers.get('content-type')).toBe('application/problem+json')
+    expect(response.headers.get('x-request-id')).toMatch(/^[0-9a-f]{32}$/)
+    expect(await response.json()).toMatchObject({ code, status, type: `urn:umbral:problem:${code}` })
+  })
+
+  it('names the methods in a 405', async () => {
+    const gateway = gatewayOf({ id: 'a', match: { path: '/a', methods: ['GET', 'PUT'] }, respond: {} })
+    expect((await gateway.fetch('/a', { method: 'POST' })).headers.get('allow')).toBe('GET, HEAD, PUT')
+  })
+
+  it('keeps %2F inside a segment where the route says so', async () => {
+    const gateway = gatewayOf({ id: 'a', match: { path: '/files/:name', encodedSlash: 'keep' }, upstream: 'origin' })
+    expect(await (await gateway.fetch('/files/a%2fb')).json()).toMatchObject({ target: '/files/a%2Fb' })
+  })
+
+  it('answers HEAD as GET without its body', async () => {
+    const gateway = gatewayOf({ id: 'a', match: { path: '/a', methods: ['GET'] }, upstream: 'origin' })
+    const response = await gateway.fetch('/a', { method: 'HEAD' })
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toBe('application/json')
+    expect(await response.text()).toBe('')
+  })
+
+  it('redirects with the wildcard’s rest and the query, and responds from the file', async () => {
+    const gateway = gatewayOf(
+      { id: 'old', match: { path: '/old/*' }, redirect: { status: 301, path: '/new/*' } },
+      { id: 'host', match: { path: '/host' }, redirect: { path: '/x', scheme: 'https', host: 'api.example.com' } },
+      {
+        id: 'robots',
+        match: { path: '/robots.txt' },
+        respond: { headers: { 'content-type': 'text/plain' }, body: 'Disallow: /' },
+      },
+    )
+    const old = await gateway.fetch('/old/a/b?c=d', { redirect: 'manual' })
+    expect([old.status, old.headers.get('location')]).toEqual([301, '/new/a/b?c=d'])
+    const host = await gateway.fetch('/host', { redirect: 'manual' })
+    expect([host.status, host.headers.get('location')]).toEqual([308, 'https://api.example.com/x'])
+    const robots = await gateway.fetch('/robots.txt')
+    expect([robots.headers.get('content-type'), await robots.text()]).toEqual(['text/plain', 'Disallow: /'])
+  })
+
+  it('is healthy', async () => {
+    const gateway = gatewayOf({ id: 'health', match: { path: '/health' }, builtin: 'health' })
+    const body = await (await gateway.fetch('/health')).json<{ timestamp: string }>()
+    expect(body).toEqual({ status: 'healthy', timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) })
+  })
+
+  it('finds the route of a preflight by the method that it asks for', async () => {
+    const cors = { origins: ['https://app.test'], methods: ['PUT'] }
+    const gateway = gatewayOf(
+      { id: 'put', match: { path: '/a', methods: ['PUT'] }, respond: {}, policies: { cors } },
+      { id: 'get', match: { path: '/a', methods: ['GET'] }, respond: {} },
+    )
+    const ask = (method: string) =>
+      gateway.fetch('/a', {
+        method: 'OPTIONS',
+        headers: { origin: 'https://app.test', 'access-control-request-method': method },
+      })
+    const allowed = await ask('PUT')
+    expect([allowed.status, allowed.headers.get('access-control-allow-origin')]).toEqual([204, 'https://app.test'])
+    expect((await ask('GET')).status).toBe(405)
+  })
+
+  it('gives a refusal its CORS headers', async () => {
+    const gateway = gatewayOf({
+      id: 'a',
+      match: { path: '/a' },
+      respond: {},
+      policies: { cors: { origins: ['https://app.test'] }, ip: { allow: ['10.0.0.0/8'], deny: [] } },
+    })
+    const response = await gateway.fetch('/a', { headers: { origin: 'https://app.test' } })
+    expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([403, 'https://app.test'])
+  })
+
+  it('answers what throws inside with a bare 500 problem', async () => {
+    const gateway = makeTestGateway(
+      { upstreams, routes: [{ id: 'a', match: { path: '/a' }, upstream: 'origin' }] },
+      {
+        ...silent,
+        fetch: () => {
+          throw new TypeError('secret detail')
+        },
+      },
+    )
+    const response = await gateway.fetch('/a')
+    expect(response.status).toBeGreaterThanOrEqual(500)
+    expect(await response.text()).not.toContain('secret')
+  })
+
+  it('leaves the runtime’s own headers and a second Set-Cookie alone when it edits', async () => {
+    const headers = { response: { set: { 'x-route': '{route}' }, remove: ['server'] } }
+    const gateway = gatewayOf({ id: 'a', match: { path: '/a' }, upstream: 'origin', policies: { headers } })
+    const response = await gateway.fetch('/a')
+    expect([response.headers.get('x-route'), response.headers.has('server')]).toEqual(['a', false])
+  })
+})

@@ -1,0 +1,75 @@
+import { env } from 'cloudflare:workers'
+import { expect, it } from 'vitest'
+import { makeStoreHealth } from '../../src/limits/store-health.ts'
+import { makeUpstashWindows } from '../../src/limits/upstash.ts'
+import { signalRedis, startRedis } from '../support/redis.ts'
+
+const nothing = () => {}
+const spec = { name: 'n', limit: 25, windowMs: 86_400_000 }
+const makeKey = () => crypto.randomUUID()
+
+function makeLimiter(url: string, token: string, now: () => number = Date.now, timeoutMs = 100) {
+  const health = makeStoreHealth(now)
+  return { limiter: makeUpstashWindows(url, token, now, health, timeoutMs)(spec), health }
+}
+
+it('admits exactly the limit of one key, however many ask at once', async () => {
+  const make = () => makeLimiter(env.TEST_UPSTASH_URL, env.TEST_UPSTASH_TOKEN, Date.now, 5_000).limiter
+  // Two isolates, as far as the store can tell.
+  const limiters = [make(), make()]
+  const key = makeKey()
+  // The first take loads the script, so that no later one needs two calls.
+  const first = await limiters[0]!.take(key, 1, nothing)
+  expect(first).toEqual({ allowed: true, remaining: 24, resetMs: expect.any(Number) })
+  expect(first!.resetMs).toBeGreaterThan(0)
+  expect(first!.resetMs).toBeLessThanOrEqual(spec.windowMs)
+  const others = await Promise.all(Array.from({ length: 40 }, (_, i) => limiters[i % 2]!.take(key, 1, nothing)))
+  expect(others.filter((verdict) => verdict?.allowed)).toHaveLength(24)
+  expect(others.filter((verdict) => verdict === undefined)).toEqual([])
+})
+
+it('hands pending work to waitUntil and takes the whole cost', async () => {
+  const { limiter } = makeLimiter(env.TEST_UPSTASH_URL, env.TEST_UPSTASH_TOKEN)
+  const work: Promise<unknown>[] = []
+  expect(await limiter.take(makeKey(), 7, (promise) => void work.push(promise))).toMatchObject({ remaining: 18 })
+  expect(work).toHaveLength(1)
+})
+
+it.each([
+  ['a wrong token', () => makeLimiter(env.TEST_UPSTASH_URL, 'wrong')],
+  ['a port where nothing listens', () => makeLimiter('http://127.0.0.1:1', 'token')],
+  ['something that is not a URL', () => makeLimiter('not a url', 'token')],
+])('has no answer with %s, and does not reject', async (_, make) => {
+  expect(await make().limiter.take(makeKey(), 1, nothing)).toBeUndefined()
+})
+
+it('gives up a stopped Redis after its timeout, leaves it alone for a second, and comes back to it', async () => {
+  const { url, token, redisPid } = await startRedis()
+  let now = Date.now()
+  const { limiter, health } = makeLimiter(url, token, () => now)
+  expect(await limiter.take(makeKey(), 1, nothing)).toBeDefined()
+  await signalRedis(redisPid, 'SIGSTOP')
+  const started = Date.now()
+  for (let i = 0; i < 3; i++) expect(await limiter.take(makeKey(), 1, nothing)).toBeUndefined()
+  const threeTimeouts = Date.now() - started
+  expect(threeTimeouts).toBeGreaterThanOrEqual(250)
+  expect(threeTimeouts).toBeLessThan(1_500)
+  for (let i = 0; i < 50; i++) expect(await limiter.take(makeKey(), 1, nothing)).toBeUndefined()
+  expect(Date.now() - started - threeTimeouts).toBeLessThan(100)
+  expect(health.failing()).toBe(true)
+  await signalRedis(redisPid, 'SIGCONT')
+  expect(await limiter.take(makeKey(), 1, nothing)).toBeUndefined()
+  now += 1_000
+  // One request asks; another one beside it does not wait with it.
+  const [asking, beside] = await Promise.all([limiter.take(makeKey(), 1, nothing), limiter.take(makeKey(), 1, nothing)])
+  expect([asking?.allowed, beside?.allowed]).toEqual([true, undefined])
+  expect(health.failing()).toBe(false)
+})
+
+it('has no answer from a killed Redis', async () => {
+  const { url, token, redisPid } = await startRedis()
+  const { limiter } = makeLimiter(url, token)
+  expect(await limiter.take(makeKey(), 1, nothing)).toBeDefined()
+  await signalRedis(redisPid, 'SIGKILL')
+  expect(await limiter.take(makeKey(), 1, nothing)).toBeUndefined()
+})

@@ -1,0 +1,88 @@
+import { createServer, type ServerResponse } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { runWireWorker, type WireWorker } from '../auth/run-wire-worker.ts'
+
+const { privateKey, publicKey } = await generateKeyPair('ES256')
+const jwks = JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: 'k1', alg: 'ES256' }] })
+const token = await new SignJWT({})
+  .setProtectedHeader({ alg: 'ES256', kid: 'k1' })
+  .setIssuer('https://id.test/')
+  .setAudience('api')
+  .setSubject('ada')
+  .setExpirationTime('5m')
+  .sign(privateKey)
+
+/** What the issuer does when its keys are asked for, by path. */
+const BEHAVIOURS: Record<string, (response: ServerResponse) => void> = {
+  '/flood': (response) => setTimeout(() => response.end(jwks), 100),
+  '/left-alone': (response) => setTimeout(() => response.end(jwks), 300),
+  '/redirects': (response) => response.writeHead(302, { location: '/elsewhere' }).end(),
+  '/elsewhere': (response) => response.end(jwks),
+  '/resets': (response) => response.socket?.resetAndDestroy(),
+  '/never-answers': () => {},
+  '/never-ends': (response) => response.write(jwks.slice(0, -2)),
+  '/never-stops': (response) => {
+    const more = () => response.write('x'.repeat(16_384), (error) => error ?? setImmediate(more))
+    more()
+  },
+}
+
+const calls: string[] = []
+const issuer = createServer((request, response) => {
+  calls.push(request.url!)
+  BEHAVIOURS[request.url!]!(response)
+})
+let worker: WireWorker
+
+beforeAll(async () => {
+  await new Promise<void>((listening) => issuer.listen(0, '127.0.0.1', listening))
+  worker = await runWireWorker(`http://127.0.0.1:${(issuer.address() as AddressInfo).port}`)
+})
+
+afterAll(async () => {
+  await worker.stop()
+  issuer.closeAllConnections()
+  await new Promise((closed) => issuer.close(closed))
+})
+
+const callsOf = (path: string) => calls.filter((call) => call === path).length
+const ask = (path: string) =>
+  fetch(`http://127.0.0.1:${worker.port}${path}`, { headers: { authorization: `Bearer ${token}` } })
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((passed) => setTimeout(passed, 5))
+}
+
+describe('keys over the wire, in workerd', () => {
+  it('are fetched once for 50 requests that arrive together on a cold isolate', async () => {
+    const answers = await Promise.all(Array.from({ length: 50 }, () => ask('/flood')))
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 50 }, () => 200))
+    expect(await answers[0]!.json()).toMatchObject({ subject: 'ada', provider: 'main' })
+    expect(callsOf('/flood')).toBe(1)
+  })
+
+  it('arrive although the client that caused the fetch has reset its connection', async () => {
+    const client = connect(worker.port, '127.0.0.1')
+    client.write(`GET /left-alone HTTP/1.1\r\nhost: gw\r\nauthorization: Bearer ${token}\r\n\r\n`)
+    await until(() => callsOf('/left-alone') === 1)
+    client.resetAndDestroy()
+    expect((await ask('/left-alone')).status).toBe(200)
+    expect(callsOf('/left-alone')).toBe(1)
+  })
+
+  it.concurrent.each(['/redirects', '/resets', '/never-answers', '/never-ends', '/never-stops'])(
+    'are unavailable from an issuer that %s, within its 2 s',
+    async (path) => {
+      const startedAt = Date.now()
+      const answer = await ask(path)
+      expect(answer.status).toBe(503)
+      expect(answer.headers.get('retry-after')).toBe('2')
+      expect(await answer.json()).toMatchObject({ code: 'keys-unavailable' })
+      expect(Date.now() - startedAt).toBeLessThan(4_000)
+      expect(callsOf(path)).toBe(1)
+      expect(callsOf('/elsewhere')).toBe(0)
+    },
+  )
+})

@@ -1,0 +1,129 @@
+import type { Socket } from 'node:net'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { http, rawRequest, startFaultOrigin, type FaultOrigin } from '../support/fault-origin.ts'
+import { serveUpstream, type RunningWorker } from '../support/upstream-workerd.ts'
+
+const FAULTS: Readonly<Record<string, (socket: Socket) => void>> = {
+  '/rst': (socket) => socket.resetAndDestroy(),
+  '/fin': (socket) => socket.end(),
+  '/half': (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Le'),
+  '/garbage': (socket) => socket.end('\0\0\0 what is this\r\n\r\n'),
+  '/hang': () => {},
+  '/100': (socket) => socket.write('HTTP/1.1 100 Continue\r\n\r\n'),
+  '/101': (socket) =>
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\nraw'),
+  '/103': (socket) => socket.write('HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n'),
+  '/999': (socket) => socket.write(http(999)),
+  '/hop': (socket) =>
+    socket.write(
+      http(200, [
+        'Connection: X-Internal, keep-alive',
+        'X-Internal: 10.0.0.7',
+        'Keep-Alive: timeout=5',
+        'Proxy-Authenticate: Basic',
+        'Proxy-Connection: keep-alive',
+        'TE: trailers',
+        'Trailer: x-t',
+        'Upgrade: h2c',
+        'X-Kept: yes',
+      ]),
+    ),
+  '/moved': (socket) => socket.write(http(302, ['Location: /elsewhere'])),
+  '/pause': (socket) => {
+    socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n')
+    setTimeout(() => socket.end('5\r\nworld\r\n0\r\n\r\n'), 1_000)
+  },
+  '/pause-length': (socket) => {
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello')
+    setTimeout(() => socket.end('world'), 1_000)
+  },
+}
+
+let origin: FaultOrigin
+let gateway: RunningWorker
+
+beforeAll(async () => {
+  origin = await startFaultOrigin((path, socket) => (FAULTS[path] ?? (() => socket.write(http(200))))(socket))
+  gateway = await serveUpstream({ targets: [{ url: origin.url }], timeout: '400ms', idleTimeout: '200ms' })
+})
+afterAll(async () => {
+  await gateway.stop()
+  await origin.stop()
+})
+
+describe('an origin that fails', () => {
+  it.each([
+    ['/rst', 502, 'upstream-unreachable'],
+    ['/fin', 502, 'upstream-unreachable'],
+    ['/half', 502, 'upstream-unreachable'],
+    ['/garbage', 502, 'upstream-unreachable'],
+    ['/hang', 504, 'upstream-timeout'],
+    ['/100', 502, 'upstream-protocol'],
+    ['/101', 502, 'upstream-protocol'],
+    ['/103', 502, 'upstream-protocol'],
+    ['/999', 502, 'upstream-protocol'],
+  ])('%s is %i %s', async (path, status, code) => {
+    const response = await fetch(gateway.url + path)
+    const text = await response.text()
+    expect(response.status).toBe(status)
+    expect(JSON.parse(text)).toMatchObject({ code })
+    expect(text).not.toContain('127.0.0.1')
+  })
+
+  it('passes redirects on', async () => {
+    const response = await fetch(`${gateway.url}/moved`, { redirect: 'manual' })
+    expect([response.status, response.headers.get('location')]).toEqual([302, '/elsewhere'])
+  })
+
+  it('keeps hop-by-hop headers from the client', async () => {
+    const answer = await rawRequest(gateway.port, 'GET /hop HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    const names = [...answer.matchAll(/^([\w-]+):/gm)].map((found) => found[1]!.toLowerCase())
+    expect(names.toSorted()).toEqual(['connection', 'content-length', 'x-kept'])
+    expect(answer).toContain('Connection: close')
+  })
+
+  it.each(['/pause', '/pause-length'])('cuts off a body that pauses (%s)', async (path) => {
+    const started = Date.now()
+    await expect(fetch(gateway.url + path).then((response) => response.text())).rejects.toThrow('terminated')
+    expect(Date.now() - started).toBeLessThan(900)
+  })
+})
+
+describe('a client that misbehaves', () => {
+  const post = (path: string, head: string) =>
+    `POST ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${head}\r\n\r\n`
+
+  it.each([
+    ['breaks the chunks', (socket: Socket) => void socket.write('ZZZ\r\n')],
+    ['ends in the middle', (socket: Socket) => void socket.end()],
+  ])('never lets half an upload look whole when it %s', async (_, then) => {
+    origin.received.length = 0
+    await rawRequest(gateway.port, `${post('/hang', 'Transfer-Encoding: chunked')}5\r\nhello\r\n`, then)
+    expect(origin.received[0]).toContain('hello')
+    expect(origin.received[0]).not.toContain('0\r\n\r\n')
+  })
+
+  it('sends GET without its body', async () => {
+    const answer = await rawRequest(
+      gateway.port,
+      'GET /ok HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello',
+    )
+    expect(answer).toMatch(/^HTTP\/1.1 200/)
+  })
+
+  it('passes on the length of an upload', async () => {
+    origin.received.length = 0
+    await fetch(`${gateway.url}/ok`, { method: 'POST', body: 'hello' })
+    expect(origin.received[0]).toContain('Content-Length: 5')
+  })
+
+  it('leaves nothing in flight when 100 clients reset', async () => {
+    const resets = Array.from({ length: 100 }, () =>
+      rawRequest(gateway.port, 'GET /hang HTTP/1.1\r\nHost: a\r\n\r\n', (socket) => socket.resetAndDestroy(), 150),
+    )
+    await vi.waitFor(async () => expect((await gateway.state()).inFlight).toBe(100), { interval: 20 })
+    await Promise.all(resets)
+    await vi.waitFor(async () => expect((await gateway.state()).inFlight).toBe(0), { timeout: 200, interval: 20 })
+    await vi.waitFor(() => expect(origin.open()).toBeLessThanOrEqual(1), { interval: 20 })
+  })
+})

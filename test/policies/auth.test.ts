@@ -1,0 +1,281 @@
+import { describe, expect, it, vi } from 'vitest'
+import { auth, identityHeaderNames } from '../../src/policies/auth.ts'
+import { makeClockedSite, makeGate } from '../auth/gate.ts'
+import { ISSUER, makeIssuer, makeKey, provider, sign } from '../auth/issuer.ts'
+import { makeTestExchange } from '../support/exchange.ts'
+import { makeTestSite } from '../support/site.ts'
+
+const key = await makeKey('k1')
+const issuer = makeIssuer(key)
+const site = makeTestSite({ authProviders: { main: provider() }, fetch: issuer.fetch })
+const gate = makeGate(site)
+const challengeOf = ({ response }: { response: Response }) => response.headers.get('www-authenticate')
+
+describe('auth', () => {
+  it('lets a good token in, says who it is, and tells the origin', async () => {
+    const token = await sign(key, { scope: 'users:read users:write', roles: ['admin', 'staff'] })
+    const { status, x } = await gate(`Bearer ${token}`)
+    expect(status).toBe(200)
+    expect(x.identity).toMatchObject({
+      provider: 'main',
+      issuer: ISSUER,
+      subject: 'ada',
+      scopes: ['users:read', 'users:write'],
+      roles: ['admin', 'staff'],
+      claims: { aud: 'api' },
+    })
+    expect(Object.fromEntries(x.outgoing.headers)).toMatchObject({
+      'x-auth-subject': 'ada',
+      'x-auth-issuer': ISSUER,
+      'x-auth-scopes': 'users:read users:write',
+      'x-auth-roles': 'admin,staff',
+    })
+  })
+
+  it.each(['bearer', 'BEARER', 'Bearer '])('takes the scheme as "%s"', async (scheme) => {
+    expect((await gate(`${scheme} ${await sign(key)}`)).status).toBe(200)
+  })
+
+  it.each([undefined, 'Basic YTpi', 'Bearer', 'Bearerx.y.z', 'Token abc', ''])('%j is no token', async (header) => {
+    const passage = await gate(header)
+    expect(passage.code).toBe('token-missing')
+    expect(challengeOf(passage)).toBe('Bearer realm="api"')
+  })
+
+  it('refuses two Authorization headers', async () => {
+    const token = await sign(key)
+    const headers = new Headers()
+    headers.append('authorization', `Bearer ${token}`)
+    headers.append('authorization', `Bearer ${token}`)
+    expect((await gate(headers.get('authorization')!)).code).toBe('token-malformed')
+    expect((await gate(`Basic YTpi, Bearer ${token}`)).code).toBe('token-missing')
+  })
+
+  it.each([
+    ['token-expired', { exp: 1 }],
+    ['token-not-yet-valid', { nbf: 2 ** 33 }],
+    ['token-audience', { aud: 'other' }],
+    ['token-issuer', { iss: 'https://other.test/' }],
+    ['token-claims', { exp: undefined }],
+    ['token-claims', { aud: undefined }],
+    ['token-claims', { iss: undefined }],
+    ['token-claims', { sub: 7 }],
+  ])('%s: %j', async (code, claims) => {
+    const passage = await gate(`Bearer ${await sign(key, claims)}`)
+    expect(passage).toMatchObject({ code, status: 401 })
+    expect(challengeOf(passage)).toMatch(/^Bearer realm="api", error="invalid_token", error_description="[^"\\]+"$/)
+  })
+
+  it('gives 30 s for clocks that differ, and no more', async () => {
+    const now = Math.floor(Date.now() / 1000)
+    expect((await gate(`Bearer ${await sign(key, { exp: now - 25, nbf: now + 25 })}`)).status).toBe(200)
+    expect((await gate(`Bearer ${await sign(key, { exp: now - 31 })}`)).code).toBe('token-expired')
+    expect((await gate(`Bearer ${await sign(key, { nbf: now + 33 })}`)).code).toBe('token-not-yet-valid')
+  })
+})
+
+describe('what a route asks of the caller', () => {
+  it.each([
+    [{ scopes: ['a', 'b'] }, { scope: 'b a' }, undefined],
+    [{ scopes: ['a', 'b'] }, { scope: 'a' }, 'scope-missing'],
+    [{ scopes: ['users:read'] }, { scope: 'users:readonly xusers:read' }, 'scope-missing'],
+    [{ roles: ['x', 'y'] }, { roles: ['y'] }, undefined],
+    [{ roles: ['admin'] }, { roles: 'not admin' }, 'role-missing'],
+    [{ roles: ['admin'] }, {}, 'role-missing'],
+    [{ claims: { tenant: 'acme' } }, { tenant: 'acme' }, undefined],
+    [{ claims: { tenant: 'acme' } }, { tenant: 'Acme' }, 'claim-mismatch'],
+    [{ claims: { tenant: ['acme', 'umbrella'] } }, { tenant: 'umbrella' }, undefined],
+    [{ claims: { groups: 'ops' } }, { groups: ['dev', 'ops'] }, undefined],
+    [{ claims: { level: 3 } }, { level: '3' }, 'claim-mismatch'],
+    [{ claims: { 'org.paid': true } }, { org: { paid: true } }, undefined],
+    [{ claims: { 'org.paid': true } }, {}, 'claim-mismatch'],
+  ])('%j of %j → %s', async (rules, claims, code) => {
+    expect((await makeGate(site, rules)(`Bearer ${await sign(key, claims)}`)).code).toBe(code)
+  })
+
+  it('names the scopes in the challenge of a 403', async () => {
+    const passage = await makeGate(site, { scopes: ['a', 'b'] })(`Bearer ${await sign(key)}`)
+    expect(passage.status).toBe(403)
+    expect(challengeOf(passage)).toBe('Bearer realm="api", error="insufficient_scope", scope="a b"')
+    expect(passage.x.identity).toBeUndefined()
+    expect(passage.x.outgoing.headers.has('x-auth-subject')).toBe(false)
+  })
+
+  it('keeps the decisions of two routes about one token apart', async () => {
+    const token = `Bearer ${await sign(key, { scope: 'a' })}`
+    const [open, closed] = [makeGate(site, { scopes: ['a'] }), makeGate(site, { scopes: ['b'] })]
+    for (let round = 0; round < 3; round++) {
+      expect((await open(token)).status).toBe(200)
+      expect((await closed(token)).code).toBe('scope-missing')
+    }
+  })
+})
+
+describe('identity headers', () => {
+  it.each([
+    ['sub', { sub: 'zoë\r\nx-admin: 1' }, 'zo%C3%AB%0D%0Ax-admin: 1'],
+    ['sub', { sub: ' 100% ' }, '%20100%25%20'],
+    ['sub', { sub: '\ud800💙' }, '%EF%BF%BD%F0%9F%92%99'],
+    ['$roles', { roles: ['a,admin', 'b c'] }, 'a%2Cadmin,b%20c'],
+    ['$scopes', { scope: ['a b', 'c'] }, 'a%20b c'],
+    ['groups', { groups: ['x', 2, { y: 1 }] }, 'x,2,'],
+    ['org.id', { org: { id: 7 } }, '7'],
+    ['org', { org: { id: 7 } }, null],
+    ['missing', {}, null],
+    ['$roles', { roles: [] }, null],
+  ])('%s of %j → %s', async (source, claims, value) => {
+    const { x } = await makeGate(site, { identityHeaders: { 'X-Who': source } })(`Bearer ${await sign(key, claims)}`)
+    expect(x.outgoing.headers.get('x-who')).toBe(value)
+    expect(x.outgoing.headers.has('x-auth-subject')).toBe(false)
+  })
+
+  it('lists every name whose client copies must go, the default ones always', () => {
+    expect(identityHeaderNames({ identityHeaders: { 'x-who': 'sub' } }).toSorted()).toEqual([
+      'x-auth-issuer',
+      'x-auth-roles',
+      'x-auth-scopes',
+      'x-auth-subject',
+      'x-who',
+    ])
+  })
+})
+
+describe('the cache of verified tokens', () => {
+  it('answers at once, without verifying again', async () => {
+    const header = `Bearer ${await sign(key)}`
+    await gate(header)
+    const verified = vi.spyOn(crypto.subtle, 'verify')
+    const x = makeTestExchange(new Request('https://gw.test/', { headers: { authorization: header } }))
+    const answer = Promise.resolve(new Response('passed'))
+    const facts = { id: 'test', params: [], hasAuth: true, authProviders: site.authProviders }
+    const handler = auth.compile(auth.config.parse({ providers: ['main'] }), site, facts)(() => answer)
+    // The very promise of the next layer: none of its own was made.
+    expect(handler(x)).toBe(answer)
+    expect(verified).not.toHaveBeenCalled()
+    verified.mockRestore()
+  })
+
+  it('judges exp and nbf again at every use', async () => {
+    const { site: clocked, clock } = makeClockedSite({ main: provider() }, { fetch: issuer.fetch })
+    const start = Math.floor(clock.now / 1000)
+    const gated = makeGate(clocked)
+    const token = `Bearer ${await sign(key, { nbf: start, exp: start + 60 })}`
+    const codeAt = async (seconds: number) => {
+      clock.now = (start + seconds) * 1000
+      return (await gated(token)).code
+    }
+    expect(await codeAt(0)).toBeUndefined()
+    expect(await codeAt(89)).toBeUndefined()
+    expect(await codeAt(90)).toBe('token-expired')
+    expect(await codeAt(-31)).toBe('token-not-yet-valid')
+    expect(await codeAt(-30)).toBeUndefined()
+  })
+})
+
+describe('several providers', () => {
+  const SECRET = 'a secret of at least 32 bytes, so long'
+  const hmac = async () => ({
+    alg: 'HS256',
+    privateKey: await crypto.subtle.importKey(
+      'raw',
+      new TextEncoder().encode(SECRET),
+      { name: 'HMAC', hash: 'SHA-256' },
+      false,
+      ['sign'],
+    ),
+  })
+  const legacy = (issuerName: string) =>
+    provider({ issuer: issuerName, algorithms: ['HS256'], jwksUri: undefined, secret: { $secret: 'OLD' } })
+  const siteWith = (issuerName: string, secret: string | undefined) =>
+    makeTestSite({
+      authProviders: { main: provider(), legacy: legacy(issuerName) },
+      fetch: issuer.fetch,
+      secret: ({ $secret }) => ($secret === 'OLD' ? secret : undefined),
+    })
+
+  it('asks the one that the issuer names, and no other', async () => {
+    const both = makeGate(siteWith('old', SECRET))
+    const old = await sign(await hmac(), { iss: 'old' })
+    expect((await both(`Bearer ${old}`)).x.identity?.provider).toBe('legacy')
+    expect((await both(`Bearer ${await sign(key)}`)).x.identity?.provider).toBe('main')
+    expect((await both(`Bearer ${await sign(await hmac(), { iss: ISSUER })}`)).code).toBe('token-algorithm')
+    expect((await both(`Bearer ${await sign(key, { iss: 'old' })}`)).code).toBe('token-algorithm')
+  })
+
+  it('tells those that share an issuer apart by algorithm', async () => {
+    const both = makeGate(siteWith(ISSUER, SECRET))
+    expect((await both(`Bearer ${await sign(await hmac())}`)).x.identity?.provider).toBe('legacy')
+    expect((await both(`Bearer ${await sign(key)}`)).x.identity?.provider).toBe('main')
+  })
+
+  it('tries each of those that share issuer and algorithm, and answers 503 when one cannot say', async () => {
+    const other = await makeKey('k2')
+    const down = 'https://down.test/jwks.json'
+    const twins = (jwksUri: string) =>
+      makeTestSite({
+        authProviders: { main: provider({ jwksUri }), second: provider({ jwksUri: 'https://second.test/jwks.json' }) },
+        fetch: async (url) =>
+          url === down
+            ? new Response('', { status: 500 })
+            : Response.json({ keys: [url.startsWith('https://second') ? other.jwk : key.jwk] }),
+      })
+    expect((await makeGate(twins('https://first.test/'))(`Bearer ${await sign(other)}`)).x.identity?.provider).toBe(
+      'second',
+    )
+    expect((await makeGate(twins(down))(`Bearer ${await sign(other)}`)).status).toBe(200)
+    expect((await makeGate(twins(down))(`Bearer ${await sign(key)}`)).code).toBe('keys-unavailable')
+  })
+
+  it.each([
+    ['missing', undefined],
+    ['empty', ''],
+    ['shorter than the hash', SECRET.slice(0, 31)],
+  ])('answers 503 while the secret is %s, and nobody gets in', async (_, secret) => {
+    const closed = siteWith('old', secret)
+    const token = await sign(await hmac(), { iss: 'old' })
+    expect(await makeGate(closed)(`Bearer ${token}`)).toMatchObject({ code: 'not-configured', status: 503 })
+    expect(await makeGate(closed, { providers: ['legacy'] })()).toMatchObject({ code: 'not-configured', status: 503 })
+    expect((await makeGate(closed)(`Bearer ${await sign(key)}`)).status).toBe(200)
+  })
+
+  it('answers 503 while the variable with the address of the keys is not set', async () => {
+    const unset = makeTestSite({ authProviders: { main: provider({ jwksUri: { $env: 'JWKS' } }) } })
+    expect((await makeGate(unset)(`Bearer ${await sign(key)}`)).code).toBe('not-configured')
+  })
+})
+
+describe('configuration', () => {
+  const facts = { id: 'r', params: [], hasAuth: true, authProviders: { main: provider(), partners: provider() } }
+  const checked = (config: Record<string, unknown>) => auth.check!(auth.config.parse(config), facts)
+
+  it('names the provider that does not exist, and the nearest that does', () => {
+    expect(checked({ providers: ['main', 'partner'] })).toEqual([
+      { path: ['providers', 1], message: expect.stringContaining('did you mean "partners"?') as string },
+    ])
+  })
+
+  it.each(['authorization', 'Host', 'content-length', 'x-forwarded-for', 'traceparent'])(
+    'keeps identity out of %s',
+    (name) => {
+      expect(checked({ providers: ['main'], identityHeaders: { [name]: 'sub' } })).toMatchObject([
+        { path: ['identityHeaders', name.toLowerCase()] },
+      ])
+    },
+  )
+
+  it.each([
+    ['no provider', { providers: [] }],
+    ['require all', { providers: ['main'], require: 'all' }],
+    ['a scope with a space', { providers: ['main'], scopes: ['a b'] }],
+    ['a claim that is an object', { providers: ['main'], claims: { a: {} } }],
+    ['an unknown field', { providers: ['main'], scope: ['a'] }],
+    ['a bad header name', { providers: ['main'], identityHeaders: { 'a b': 'sub' } }],
+  ])('refuses %s', (_, config) => {
+    expect(auth.config.safeParse(config).success).toBe(false)
+  })
+
+  it('says of "all" that it is not supported yet', () => {
+    const result = auth.config.safeParse({ providers: ['main'], require: 'all' })
+    expect(result.error?.issues[0]?.message).toContain('not supported yet')
+  })
+})

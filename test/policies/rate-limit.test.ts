@@ -1,0 +1,259 @@
+import { runInDurableObject } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import fc from 'fast-check'
+import { afterEach, describe, expect, it } from 'vitest'
+import type * as z from 'zod/mini'
+import { SHARDS } from '../../src/limits/durable.ts'
+import { limitStores } from '../../src/limits/stores.ts'
+import type { Handler } from '../../src/pipeline.ts'
+import { rateLimit } from '../../src/policies/rate-limit.ts'
+import type { RouteFacts, Site } from '../../src/policy.ts'
+import { makeTestExchange } from '../support/exchange.ts'
+import { signalRedis, startRedis } from '../support/redis.ts'
+import { makeTestSite } from '../support/site.ts'
+
+type Raw = z.input<typeof rateLimit.config>[number]
+
+const route: RouteFacts = { id: 'test', params: ['id'], hasAuth: false, authProviders: {} }
+const perIp: Raw = { name: 'per-ip', algorithm: 'fixed-window', limit: 2, window: '60s', key: ['client.ip'] }
+const local: Raw = { ...perIp, consistency: 'local' }
+/** Ten seconds into an aligned minute. */
+const NOW = 1_700_000_050_000 - (1_700_000_050_000 % 60_000) + 10_000
+
+let reached = 0
+const origin: Handler = async () => {
+  reached++
+  return new Response('ok')
+}
+
+/** What the client would get: the answer and the last edit of each header. */
+function makeGateway(limiters: readonly Raw[], site: Site) {
+  const handler = rateLimit.compile(rateLimit.config.parse(limiters), site, route)(origin)
+  return async (ip = '192.0.2.1') => {
+    const x = makeTestExchange(undefined, { params: { id: '7' } })
+    const response = await handler({ ...x, client: { ...x.client, ip } })
+    for (const { op, name, value } of x.edits) if (op === 'set') response.headers.set(name, value)
+    await x.settled()
+    return { status: response.status, headers: response.headers, body: await response.text() }
+  }
+}
+
+describe('configuration', () => {
+  const messages = (limiters: readonly unknown[], facts: Partial<RouteFacts> = {}) => {
+    const parsed = rateLimit.config.safeParse(limiters)
+    if (!parsed.success) return parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+    const complaints = rateLimit.check?.(parsed.data, { ...route, ...facts }) ?? []
+    return complaints.map(({ path, message }) => `${path.join('.')}: ${message}`)
+  }
+
+  it('is strict, and falls back to the isolate, unless told otherwise', () => {
+    expect(rateLimit.config.parse([perIp])[0]).toMatchObject({
+      window: 60_000,
+      consistency: 'strict',
+      onStoreError: 'local',
+    })
+  })
+
+  it.each([
+    [{ key: [] }, '0.key: expected at least one of client.ip'],
+    [{ key: ['client.io'] }, '0.key.0: did you mean "client.ip"?'],
+    [{ key: ['apiKey.id'] }, '0.key.0: "apiKey.id" is not supported yet'],
+    [{ key: ['jwt.sub'] }, '0.key.0: jwt.sub needs the policy "auth"'],
+    [{ key: ['param:ident'] }, '0.key.0: no parameter "ident" in match.path; did you mean "id"?'],
+    [{ key: ['header:x-tenant', 'route'] }, '0.key: the client chooses its headers'],
+    [{ algorithm: 'token-bucket' }, '0.algorithm: "token-bucket" is not supported yet'],
+    [{ consistency: 'leased' }, '0.consistency: "leased" is not supported yet'],
+    [{ onStoreError: 'open' }, '0.onStoreError: expected one of "allow", "deny", "local"'],
+    [{ limit: 0 }, '0.limit: '],
+    [{ limit: 1.5 }, '0.limit: '],
+    [{ window: '999ms' }, '0.window: expected a duration'],
+    [{ window: '32d' }, '0.window: expected a duration'],
+    [{ window: '1500ms' }, '0.window: expected whole seconds'],
+    [{ name: 'a"b' }, '0.name: expected a name of letters'],
+    [{ before: 'auth' }, '0.before: not supported yet'],
+    [{ burst: 5 }, '0.burst: not supported yet'],
+    [{ cost: 2 }, '0.cost: not supported yet'],
+    [{ mode: 'shadow' }, '0.mode: not supported yet'],
+  ])('refuses %o', (parts, message) => {
+    expect(messages([{ ...perIp, ...parts }])).toEqual([expect.stringContaining(message)])
+  })
+
+  it('refuses two limiters of one name and an empty list', () => {
+    expect(messages([perIp, perIp])).toEqual(['1.name: another limiter of this route has the name "per-ip" already'])
+    expect(messages([])).toEqual([expect.stringContaining('expected at least one limiter')])
+  })
+
+  it('takes identity with auth, and a header beside the address', () => {
+    expect(messages([{ ...perIp, key: ['jwt.sub', 'header:x-tenant'] }], { hasAuth: true })).toEqual([])
+    expect(messages([{ ...perIp, key: ['client.ip', 'header:x-tenant', 'param:id', 'const:a', 'route'] }])).toEqual([])
+  })
+})
+
+describe('local limits', () => {
+  it('admit the limit, say what is left, and refuse the rest until the window ends', async () => {
+    let now = NOW
+    const ask = makeGateway([local], makeTestSite({ now: () => now }))
+    reached = 0
+    const first = await ask()
+    expect(first.status).toBe(200)
+    expect(first.headers.get('ratelimit-policy')).toBe('"per-ip";q=2;w=60')
+    expect(first.headers.get('ratelimit')).toBe('"per-ip";r=1;t=50')
+    expect(first.headers.has('retry-after')).toBe(false)
+    now += 1
+    expect((await ask()).headers.get('ratelimit')).toBe('"per-ip";r=0;t=50')
+    const refused = await ask()
+    expect(refused.status).toBe(429)
+    expect(refused.headers.get('ratelimit')).toBe('"per-ip";r=0;t=50')
+    expect(refused.headers.get('ratelimit-policy')).toBe('"per-ip";q=2;w=60')
+    expect(refused.headers.get('retry-after')).toBe('50')
+    expect(JSON.parse(refused.body)).toMatchObject({
+      type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+      'violated-policies': ['per-ip'],
+    })
+    expect(reached).toBe(2)
+    expect((await ask('192.0.2.2')).status).toBe(200)
+    now = NOW + 50_000
+    expect((await ask()).headers.get('ratelimit')).toBe('"per-ip";r=1;t=60')
+  })
+
+  it('are asked in order, and the first that refuses answers', async () => {
+    const wide: Raw = { ...local, name: 'wide', limit: 5, key: ['const:all'] }
+    const ask = makeGateway([local, wide], makeTestSite({ now: () => NOW }))
+    expect((await ask()).headers.get('ratelimit')).toBe('"per-ip";r=1;t=50, "wide";r=4;t=50')
+    await ask()
+    const refused = await ask()
+    expect(JSON.parse(refused.body)).toMatchObject({ 'violated-policies': ['per-ip'] })
+    expect(refused.headers.get('ratelimit-policy')).toBe('"per-ip";q=2;w=60, "wide";q=5;w=60')
+    expect((await ask('192.0.2.2')).headers.get('ratelimit')).toBe('"per-ip";r=1;t=50, "wide";r=2;t=50')
+  })
+
+  it('count together in all routes of a site where a name stands', async () => {
+    const site = makeTestSite({ now: () => NOW })
+    const [one, other] = [makeGateway([local], site), makeGateway([local], site)]
+    expect([(await one()).status, (await other()).status, (await one()).status]).toEqual([200, 200, 429])
+  })
+
+  it('share one count among requests without a key', async () => {
+    const site = makeTestSite({ now: () => NOW })
+    const ask = makeGateway([local], site)
+    expect([(await ask('')).status, (await ask('')).status, (await ask('')).status]).toEqual([200, 200, 429])
+    expect(limitStores(site).tally.missingKeys).toBe(3)
+    expect((await ask()).status).toBe(200)
+  })
+
+  it('write fields that are lists of strings with integer parameters (RFC 9651)', async () => {
+    const entry = fc.record({
+      name: fc.stringMatching(/^[\w.-]{1,64}$/),
+      limit: fc.integer({ min: 1, max: 1_000_000_000 }),
+      window: fc.integer({ min: 1, max: 31 * 86_400 }).map((seconds) => `${seconds}s`),
+    })
+    const entries = fc.uniqueArray(entry, { minLength: 1, maxLength: 3, selector: ({ name }) => name })
+    const list = (item: string) => new RegExp(`^${item}(, ${item})*$`)
+    await fc.assert(
+      fc.asyncProperty(entries, async (limiters) => {
+        const { headers } = await makeGateway(
+          limiters.map((parts) => ({ ...local, ...parts })),
+          makeTestSite(),
+        )()
+        expect(headers.get('ratelimit-policy')).toMatch(list('"[ -!#-[\\]-~]+";q=\\d{1,15};w=\\d{1,15}'))
+        expect(headers.get('ratelimit')).toMatch(list('"[ -!#-[\\]-~]+";r=\\d{1,15};t=\\d{1,15}'))
+      }),
+    )
+  })
+
+  it('hand on what the next layer promises, with no await of their own', () => {
+    const answer = Promise.resolve(new Response('ok'))
+    const handler = rateLimit.compile(rateLimit.config.parse([local]), makeTestSite(), route)(() => answer)
+    expect(handler(makeTestExchange())).toBe(answer)
+  })
+})
+
+describe('strict limits in Durable Objects', () => {
+  let hangs = false
+  afterEach(() => void (hangs = false))
+
+  it('admit the limit in all isolates together', async () => {
+    const name = crypto.randomUUID()
+    const limiter: Raw = { ...perIp, name, window: '1d', limit: 10, onStoreError: 'deny' }
+    const gateways = [makeTestSite(), makeTestSite()].map((site) => makeGateway([limiter], site))
+    const statuses: number[] = []
+    for (let i = 0; i < 12; i += 2) {
+      const pair = await Promise.all(gateways.map((ask) => ask()))
+      statuses.push(...pair.map(({ status }) => status))
+    }
+    expect(statuses).toEqual([...Array<number>(10).fill(200), 429, 429])
+  })
+
+  it('take nothing from the limiters after the one that refuses', async () => {
+    const strict: Raw = { ...perIp, name: crypto.randomUUID(), window: '1d', limit: 1, onStoreError: 'deny' }
+    const wide: Raw = { ...local, name: 'wide', limit: 5, key: ['const:all'] }
+    const ask = makeGateway([strict, wide], makeTestSite({ now: () => NOW }))
+    expect((await ask()).headers.get('ratelimit')).toMatch(/"wide";r=4;t=50$/)
+    expect((await ask()).headers.get('ratelimit')).not.toContain('wide')
+    expect((await ask('192.0.2.2')).headers.get('ratelimit')).toMatch(/"wide";r=3;t=50$/)
+  })
+
+  it.each([
+    ['allow', [200, 200, 200], null],
+    ['deny', [503, 503, 503], null],
+    ['local', [200, 200, 429], 'r=0;t=50'],
+  ] as const)('with onStoreError "%s" answer %j when the objects hang', async (onStoreError, expected, left) => {
+    const site = makeTestSite({ now: () => NOW })
+    const name = `hang-${onStoreError}`
+    const ask = makeGateway([{ ...perIp, name, onStoreError }], site)
+    hangs = true
+    let holding = 0
+    const held = Array.from({ length: SHARDS }, (_, i) =>
+      runInDurableObject(env.LIMITS.get(env.LIMITS.idFromName(`limits-${i}`)), (_shard, state) =>
+        state.blockConcurrencyWhile(async () => {
+          holding++
+          while (hangs) await scheduler.wait(5)
+        }),
+      ),
+    )
+    while (holding < SHARDS) await scheduler.wait(5)
+    const answers = [await ask(), await ask(), await ask()]
+    hangs = false
+    await Promise.all(held)
+    expect(answers.map(({ status }) => status)).toEqual(expected)
+    expect(answers[2]!.headers.get('ratelimit')).toBe(left && `"${name}";${left}`)
+    expect(answers[2]!.headers.get('ratelimit-policy')).toBe(`"${name}";q=2;w=60;fallback=${onStoreError}`)
+    if (onStoreError === 'deny') expect(JSON.parse(answers[0]!.body)).toMatchObject({ code: 'limit-store-unavailable' })
+    expect(limitStores(site).tally.storeFailures).toBe(3)
+    expect(limitStores(site).degraded()).toBe('durable-objects')
+  })
+})
+
+describe('strict limits in Upstash Redis', () => {
+  const upstashSite = (url: string, token: string) =>
+    makeTestSite({
+      variable: (name) => (name === 'UPSTASH_REDIS_REST_URL' ? url : undefined),
+      secret: ({ $secret }) => ($secret === 'UPSTASH_REDIS_REST_TOKEN' ? token : undefined),
+    })
+
+  it('admit the limit in all isolates together, whatever the limiter is called', async () => {
+    const limiter: Raw = { ...perIp, name: crypto.randomUUID(), window: '31d', limit: 3, onStoreError: 'deny' }
+    const gateways = [0, 1].map(() => makeGateway([limiter], upstashSite(env.TEST_UPSTASH_URL, env.TEST_UPSTASH_TOKEN)))
+    const statuses: number[] = []
+    for (let i = 0; i < 5; i++) statuses.push((await gateways[i % 2]!()).status)
+    expect(statuses).toEqual([200, 200, 200, 429, 429])
+  })
+
+  it.each([
+    ['allow', 'SIGSTOP', [200, 200, 200, 200]],
+    ['deny', 'SIGSTOP', [200, 503, 503, 503]],
+    ['local', 'SIGSTOP', [200, 200, 200, 429]],
+    ['allow', 'SIGKILL', [200, 200, 200, 200]],
+    ['deny', 'SIGKILL', [200, 503, 503, 503]],
+    ['local', 'SIGKILL', [200, 200, 200, 429]],
+  ] as const)('with onStoreError "%s" and a Redis that got %s answer %j', async (onStoreError, signal, expected) => {
+    const { url, token, redisPid } = await startRedis()
+    const site = upstashSite(url, token)
+    const ask = makeGateway([{ ...perIp, window: '31d', onStoreError }], site)
+    const statuses = [(await ask()).status]
+    await signalRedis(redisPid, signal)
+    for (let i = 0; i < 3; i++) statuses.push((await ask()).status)
+    expect(statuses).toEqual(expected)
+    expect(limitStores(site).degraded()).toBe('upstash')
+  })
+})

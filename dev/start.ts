@@ -49,20 +49,21 @@ async function runDemo(
   interrupted: Promise<void>,
 ): Promise<void> {
   const processes = makeProcesses()
-  const fallen = processes.casualty.then(({ name, why }) => Promise.reject(new Error(`${name} ended (${why})`)))
-  fallen.catch(() => undefined)
   startOrigins(processes, addresses, { ...env, ...folder.secrets })
   const words = startGateway(processes, port, folder, env)
+  const fallen = processes.casualty.then(({ name, why }) => {
+    throw new Error([...(name === 'gateway' ? words : []), `${name} ended (${why})`].join('\n'))
+  })
   const gateway = `http://127.0.0.1:${port}`
   const { USERS_URL, USERS_2_URL, ORDERS_URL, CATALOG_URL, ISSUER_URL } = addresses
   const everyone = [USERS_URL, USERS_2_URL, ORDERS_URL, CATALOG_URL, ISSUER_URL, gateway]
+  const over = new AbortController()
+  const up = Promise.all(everyone.map((url) => isUp(url, words, over.signal)))
   try {
-    const ready = Promise.all(everyone.map((url) => isUp(url, words))).then(() => printTour(gateway, addresses, folder))
-    await Promise.race([interrupted, fallen, ready.then(() => interrupted)])
-  } catch (error) {
-    console.error(words.join('\n'))
-    throw error
+    const toured = up.then(() => printTour(gateway, addresses, folder))
+    await Promise.race([interrupted, fallen, toured.then(() => interrupted)])
   } finally {
+    over.abort()
     await processes.stop()
   }
 }
@@ -99,17 +100,18 @@ async function startRedis(): Promise<{ variables: Record<string, string>; stop: 
   return { variables: { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token }, stop }
 }
 
-/** Rejects at the first of wrangler's `words` that speaks of an error: it would wait for somebody to mend the source. */
-async function isUp(url: string, words: readonly string[]): Promise<void> {
+/** Rejects, with all that wrangler said, at the first error in it: wrangler would wait for somebody to mend the source. */
+async function isUp(url: string, words: readonly string[], over: AbortSignal): Promise<void> {
   const end = Date.now() + READY_WITHIN_MS
   while (Date.now() < end) {
-    if (words.some((line) => line.includes('[ERROR]'))) throw new Error('The gateway could not be built.')
-    const answer = await fetch(`${url}/health`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined)
+    if (words.some((line) => line.includes('[ERROR]'))) throw new Error(words.join('\n'))
+    const signal = AbortSignal.any([over, AbortSignal.timeout(2_000)])
+    const answer = await fetch(`${url}/health`, { signal }).catch(() => undefined)
     await answer?.body?.cancel()
     if (answer?.ok) return
-    await passed(100)
+    await passed(100, undefined, { signal: over })
   }
-  throw new Error(`${url}/health did not answer 200 within ${READY_WITHIN_MS / 1000} s`)
+  throw new Error([...words, `${url}/health did not answer 200 within ${READY_WITHIN_MS / 1000} s`].join('\n'))
 }
 
 function printTour(gateway: string, { ISSUER_URL, USERS_2_URL }: Addresses, folder: StateFolder): void {

@@ -84,6 +84,8 @@ describe('makeGateway', () => {
     )
     const old = await gateway.fetch('/old/a/b?c=d', { redirect: 'manual' })
     expect([old.status, old.headers.get('location')]).toEqual([301, '/new/a/b?c=d'])
+    const slash = await gateway.fetch('/old/', { redirect: 'manual' })
+    expect(slash.headers.get('location')).toBe('/new/')
     const host = await gateway.fetch('/host', { redirect: 'manual' })
     expect([host.status, host.headers.get('location')]).toEqual([308, 'https://api.example.com/x'])
     const robots = await gateway.fetch('/robots.txt')

@@ -20,6 +20,9 @@ const QUIET = {
   CLOUDFLARE_CF_FETCH_ENABLED: 'false',
 }
 
+/** Of what wrangler says, which grows with each request. */
+const KEPT_LINES = 100
+
 /** Loopback addresses on ports that are free now; on that of BROKEN_URL nothing will ever listen. */
 export async function chooseAddresses(): Promise<Addresses> {
   const ports = await freePorts(6)
@@ -67,7 +70,7 @@ export function startGateway(
   const wrangler = 'node_modules/wrangler/bin/wrangler.js'
   processes.start('gateway', [wrangler, ...args], { ...env, ...QUIET, ...places }, (line) => {
     if (line.startsWith('{')) log.write(`${line}\n`)
-    else words.push(stripVTControlCharacters(line))
+    else if (words.push(stripVTControlCharacters(line)) > KEPT_LINES) words.shift()
     const [, complaint] = /^\[custom build\] (?!Running)(.*)/.exec(line) ?? []
     if (complaint !== undefined) process.stderr.write(`${complaint}\n`)
   })

@@ -1,6 +1,7 @@
 import { policies } from '../policies/index.ts'
 import type { RouteFacts } from '../policy.ts'
 import { parsePathPattern } from '../routing/path-pattern.ts'
+import { checkPath } from '../template.ts'
 import { checkAuthProvider } from './auth-provider.ts'
 import { expectedOneOf, type Complaint } from './complaint.ts'
 import { indistinguishableRoutes } from './overlap.ts'
@@ -61,8 +62,8 @@ function checkUpstreamReference(route: RouteConfig, at: Complaint['path'], confi
 }
 
 function checkRedirect(route: RouteConfig, at: Complaint['path'], facts: RouteFacts): Complaint[] {
-  if (!route.redirect?.path.endsWith('/*') || facts.params.includes('*')) return []
-  return [{ path: [...at, 'redirect', 'path'], message: 'a final "/*" needs a match.path that ends in "/*"' }]
+  const message = route.redirect && checkPath(route.redirect.path, facts)
+  return message === undefined ? [] : [{ path: [...at, 'redirect', 'path'], message }]
 }
 
 function duplicateIds(routes: readonly RouteConfig[]): Complaint[] {

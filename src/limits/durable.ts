@@ -1,5 +1,5 @@
 import type { LimitShard } from '../state/limit-shard.ts'
-import { type LimiterSpec, type LimitTally, STORE_TIMEOUT_MS, type StoreLimiter, type Verdict } from './limiter.ts'
+import { type LimiterSpec, type LimitTally, type StoreLimiter, type Verdict } from './limiter.ts'
 import { makeStoreHealth } from './store-health.ts'
 
 /** One object does about 1,000 takes a second; an object for each key would cost files and milliseconds for each. */
@@ -16,7 +16,7 @@ export function makeDurableWindows(
   namespace: DurableObjectNamespace<LimitShard>,
   now: () => number,
   tally: LimitTally,
-  timeoutMs = STORE_TIMEOUT_MS,
+  timeoutMs: number,
 ): DurableWindows {
   const shards = Array.from({ length: SHARDS }, (_, i) => ({
     id: namespace.idFromName(`limits-${i}`),

@@ -1,6 +1,6 @@
 import type { LimitShard } from '../state/limit-shard.ts'
 import { makeDurableWindows } from './durable.ts'
-import type { LimiterSpec, LimitTally, LocalLimiter, StoreLimiter } from './limiter.ts'
+import { type LimiterSpec, type LimitTally, type LocalLimiter, STORE_TIMEOUT_MS, type StoreLimiter } from './limiter.ts'
 import { makeLocalWindows } from './local.ts'
 import { makeStoreHealth } from './store-health.ts'
 import { makeUpstashWindows } from './upstash.ts'
@@ -25,24 +25,24 @@ export interface LimitStores {
 
 const known = new WeakMap<LimitSite, LimitStores>()
 
-/** A site's stores: made once, so that a limiter that stands in several routes counts once. */
-export function limitStores(site: LimitSite): LimitStores {
-  const stores = known.get(site) ?? makeStores(site)
+/** A site's stores: made once, by the first call, so that a limiter that stands in several routes counts once. */
+export function limitStores(site: LimitSite, timeoutMs = STORE_TIMEOUT_MS): LimitStores {
+  const stores = known.get(site) ?? makeStores(site, timeoutMs)
   known.set(site, stores)
   return stores
 }
 
-function makeStores(site: LimitSite): LimitStores {
+function makeStores(site: LimitSite, timeoutMs: number): LimitStores {
   const tally: LimitTally = { missingKeys: 0, overflows: 0, storeFailures: 0 }
   const local = oncePerSpec(makeLocalWindows(site.now, tally))
   const url = site.variable('UPSTASH_REDIS_REST_URL')
   const token = site.secret({ $secret: 'UPSTASH_REDIS_REST_TOKEN' })
   if (url !== undefined && token !== undefined) {
     const health = makeStoreHealth(site.now)
-    const strict = oncePerSpec(makeUpstashWindows(url, token, site.now, health))
+    const strict = oncePerSpec(makeUpstashWindows(url, token, site.now, health, timeoutMs))
     return { local, strict, tally, degraded: () => (health.failing() ? 'upstash' : undefined) }
   }
-  const durable = makeDurableWindows(site.limits, site.now, tally)
+  const durable = makeDurableWindows(site.limits, site.now, tally, timeoutMs)
   const strict = oncePerSpec(durable.limiter)
   return { local, strict, tally, degraded: () => (durable.failing() ? 'durable-objects' : undefined) }
 }

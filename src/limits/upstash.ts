@@ -1,6 +1,6 @@
 import { Ratelimit } from '@upstash/ratelimit'
 import { Redis } from '@upstash/redis/cloudflare'
-import { type LimiterSpec, STORE_TIMEOUT_MS, type StoreLimiter, type Verdict } from './limiter.ts'
+import { type LimiterSpec, type StoreLimiter, type Verdict } from './limiter.ts'
 import type { StoreHealth } from './store-health.ts'
 
 /**
@@ -12,7 +12,7 @@ export function makeUpstashWindows(
   token: string,
   now: () => number,
   health: StoreHealth,
-  timeoutMs = STORE_TIMEOUT_MS,
+  timeoutMs: number,
 ): (spec: LimiterSpec) => StoreLimiter {
   const redis = connect(url, token, timeoutMs)
   return ({ limit, windowMs }) => {
@@ -28,12 +28,17 @@ export function makeUpstashWindows(
       })
     return {
       async take(key, cost, waitUntil) {
-        if (!ratelimit || !health.usable()) return undefined
+        if (!health.usable()) return undefined
         let verdict: Verdict | undefined
         try {
-          const { success, remaining, reset, reason, pending } = await ratelimit.limit(key, { rate: cost })
-          waitUntil(pending)
-          if (reason !== 'timeout') verdict = { allowed: success, remaining, resetMs: Math.max(1, reset - now()) }
+          const answer = await ratelimit?.limit(key, { rate: cost })
+          if (answer) waitUntil(answer.pending)
+          if (answer && answer.reason !== 'timeout')
+            verdict = {
+              allowed: answer.success,
+              remaining: answer.remaining,
+              resetMs: Math.max(1, answer.reset - now()),
+            }
         } catch {
           // Its message repeats the command with the caller's key: it must not get any further.
         }

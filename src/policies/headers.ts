@@ -27,7 +27,7 @@ const config = z.strictObject({
   request: doc(z.prefault(changes, {}), 'What the upstream gets. Default: no change.'),
   response: doc(
     z.prefault(changes, {}),
-    'What the client gets, refusals by the gateway included; its templates are filled in before the upstream is asked. Default: no change.',
+    'What the client gets of the upstream’s answer, or of the problem in its place; its templates are filled in before the upstream is asked. Default: no change.',
   ),
 })
 

@@ -26,9 +26,7 @@ export function beginTrace(
   const tracestate = parent && parseTracestate(headers.get('tracestate'))
   if (!sampled) return { id, sampled, traceparent, tracestate, spans: undefined, start: startNothing }
 
-  const spans: ActiveTrace['spans'] = [
-    openSpan(id, spanId, parent?.spanId, tracestate, 'server', '', startedAt),
-  ]
+  const spans: ActiveTrace['spans'] = [openSpan(id, spanId, parent?.spanId, tracestate, 'server', '', startedAt)]
   const start = (name: string, kind: 'internal' | 'client'): Span => {
     // The clock can step back; a child does not begin before its parent.
     const child = openSpan(id, makeSpanId(), spanId, tracestate, kind, name, Math.max(startedAt, now()))

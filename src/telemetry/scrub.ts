@@ -5,7 +5,7 @@ const SCRUBBED = '[scrubbed]'
  * of characters: a text that a caller can shape must not cost its length squared.
  */
 const PATTERNS: readonly (readonly [RegExp, string])[] = [
-  [/-----BEGIN [^-]{1,64}-----[^-]*(?:-----END [^-]{1,64}-----)?/g, SCRUBBED],
+  [/-----BEGIN [\s\S]*?(?:-----END [^-]{1,64}-----|$)/g, SCRUBBED],
   [/(?<![\w-])ey[\w-]{6,}(?:\.[\w-]*)+/g, SCRUBBED],
   [/\b((?:proxy-)?authorization|(?:set-)?cookie)(["']?\s{0,8}[:=]\s{0,8})[^\r\n]+/gi, `$1$2${SCRUBBED}`],
   [/\b(bearer|basic|digest|dpop)\s{1,8}[^\s,;"']+/gi, `$1 ${SCRUBBED}`],

@@ -36,7 +36,7 @@ export function makeKeeper(upstream: string, site: Site): Keeper {
 async function askObject(upstream: string, report: Report, site: Site): Promise<Verdict | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ANSWER_MS)
+    timer = setTimeout(() => resolve(undefined), ANSWER_MS)
   })
   try {
     // The name begins with a region, although there is one yet: an object for each region can be added without renaming this one.

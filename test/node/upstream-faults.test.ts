@@ -9,10 +9,15 @@ const FAULTS: Readonly<Record<string, (socket: Socket) => void>> = {
   '/half': (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Le'),
   '/garbage': (socket) => socket.end('\0\0\0 what is this\r\n\r\n'),
   '/hang': () => {},
-  '/100': (socket) => socket.write('HTTP/1.1 100 Continue\r\n\r\n'),
+  '/100': (socket) => socket.write('HTTP/1.1 100 Continue\r\n\r\n' + http(200)),
+  '/102': (socket) => socket.write('HTTP/1.1 102 Processing\r\n\r\n' + http(200)),
   '/101': (socket) =>
     socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\nraw'),
-  '/103': (socket) => socket.write('HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n'),
+  '/103': (socket) => {
+    socket.write('HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n')
+    setTimeout(() => socket.write(http(200)), 50)
+  },
+  '/103-alone': (socket) => socket.write('HTTP/1.1 103 Early Hints\r\n\r\n'),
   '/999': (socket) => socket.write(http(999)),
   '/hop': (socket) =>
     socket.write(
@@ -58,9 +63,8 @@ describe('an origin that fails', () => {
     ['/half', 502, 'upstream-unreachable'],
     ['/garbage', 502, 'upstream-unreachable'],
     ['/hang', 504, 'upstream-timeout'],
-    ['/100', 502, 'upstream-protocol'],
     ['/101', 502, 'upstream-protocol'],
-    ['/103', 502, 'upstream-protocol'],
+    ['/103-alone', 504, 'upstream-timeout'],
     ['/999', 502, 'upstream-protocol'],
   ])('%s is %i %s', async (path, status, code) => {
     const response = await fetch(gateway.url + path)
@@ -68,6 +72,11 @@ describe('an origin that fails', () => {
     expect(response.status).toBe(status)
     expect(JSON.parse(text)).toMatchObject({ code })
     expect(text).not.toContain('127.0.0.1')
+  })
+
+  it.each(['/100', '/102', '/103'])('%s is an interim answer: the final one counts', async (path) => {
+    const response = await fetch(gateway.url + path)
+    expect([response.status, await response.text()]).toEqual([200, 'ok'])
   })
 
   it('passes redirects on', async () => {
@@ -100,7 +109,7 @@ describe('a client that misbehaves', () => {
     origin.received.length = 0
     await rawRequest(gateway.port, `${post('/hang', 'Transfer-Encoding: chunked')}5\r\nhello\r\n`, then)
     expect(origin.received[0]).toContain('hello')
-    expect(origin.received[0]).not.toContain('0\r\n\r\n')
+    expect(origin.received[0]).not.toContain('\r\n0\r\n\r\n')
   })
 
   it('sends GET without its body', async () => {

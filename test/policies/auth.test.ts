@@ -74,7 +74,7 @@ describe('auth', () => {
   })
 })
 
-describe('what a route asks of the caller', () => {
+describe('what a route asks of its caller', () => {
   it.each([
     [{ scopes: ['a', 'b'] }, { scope: 'b a' }, undefined],
     [{ scopes: ['a', 'b'] }, { scope: 'a' }, 'scope-missing'],
@@ -127,6 +127,15 @@ describe('identity headers', () => {
     const { x } = await makeGate(site, { identityHeaders: { 'X-Who': source } })(`Bearer ${await sign(key, claims)}`)
     expect(x.outgoing.headers.get('x-who')).toBe(value)
     expect(x.outgoing.headers.has('x-auth-subject')).toBe(false)
+  })
+
+  it('differ between two routes that one token visits', async () => {
+    const token = `Bearer ${await sign(key)}`
+    const [standard, own] = [makeGate(site), makeGate(site, { identityHeaders: { 'x-who': 'sub' } })]
+    for (let round = 0; round < 2; round++) {
+      expect((await standard(token)).x.outgoing.headers.has('x-who')).toBe(false)
+      expect((await own(token)).x.outgoing.headers.has('x-auth-subject')).toBe(false)
+    }
   })
 
   it('lists every name whose client copies must go, the default ones always', () => {

@@ -91,6 +91,11 @@ describe('bodyLimit with an unknown length', () => {
     expect(problemCode(await limited('10b', read)(post(streamOf([bytes(11)]))))).toBe('body-too-large')
   })
 
+  it('says so too when whoever read the body threw', async () => {
+    const read: Handler = async (x) => new Response(await new Response(x.outgoing.body).arrayBuffer())
+    expect(problemCode(await limited('10b', read)(post(streamOf([bytes(11)]))))).toBe('body-too-large')
+  })
+
   it('trusts no length that is said of another body than this', async () => {
     const x = post('x', { 'content-length': '1' })
     x.outgoing.body = streamOf([bytes(11)])

@@ -90,7 +90,7 @@ describe('headers, response', () => {
     expect(client).toEqual({ 'x-a': 'set, more', 'x-kept': '1, ann', 'x-route': 'test' })
   })
 
-  it('holds for refusals too', async () => {
+  it('holds for the problem in place of an answer too', async () => {
     const { client } = await pass({ response: change }, {}, () => problem('circuit-open'))
     expect(client).toMatchObject({ 'content-type': 'application/problem+json', 'x-a': 'set, more' })
   })

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -13,6 +14,8 @@ export interface RunningWorker {
   readonly url: string
   readonly port: number
   readonly state: () => Promise<{ inFlight: number; condition: string; store: string; fetch: number; object: number }>
+  /** The most memory that the process has had resident, in MB. */
+  readonly peakMegabytes: () => number
   /** Kills the process as a crash would and starts it again on the same disk. */
   readonly crash: () => Promise<RunningWorker>
   readonly stop: () => Promise<void>
@@ -56,6 +59,7 @@ async function start(folder: string): Promise<RunningWorker> {
     url,
     port,
     state: async () => (await (await fetch(`${url}/-/state`)).json()) as Awaited<ReturnType<RunningWorker['state']>>,
+    peakMegabytes: () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))![1]) / 1024,
     crash: async () => {
       await kill()
       return start(folder)

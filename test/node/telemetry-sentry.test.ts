@@ -1,0 +1,74 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, expect, it } from 'vitest'
+import { runWorker } from '../telemetry/run-worker.ts'
+
+const TRACE = '0af7651916cd43dd8448eb211c80319c'
+
+const arrived: { url: string; body: string }[] = []
+const sentry = createServer((request, response) => {
+  let body = ''
+  request.setEncoding('utf8')
+  request.on('data', (chunk: string) => (body += chunk))
+  request.on('end', () => {
+    arrived.push({ url: request.url ?? '', body })
+    response.writeHead(200, { 'content-type': 'application/json' }).end('{}')
+  })
+})
+await new Promise<void>((listening) => sentry.listen(0, '127.0.0.1', listening))
+const { port } = sentry.address() as AddressInfo
+const worker = await runWorker({
+  OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
+  OTEL_TRACES_SAMPLER_ARG: '0',
+  SENTRY_DSN: `http://public-key@127.0.0.1:${port}/42`,
+})
+afterAll(async () => {
+  await worker.stop()
+  sentry.closeAllConnections()
+  await new Promise((closed) => sentry.close(closed))
+})
+
+const fail = () =>
+  fetch(`${worker.url}/throws?code=query-secret`, {
+    headers: {
+      authorization: 'Bearer bearer-secret',
+      cookie: 'sid=cookie-secret',
+      'x-api-key': 'key-secret',
+      traceparent: `00-${TRACE}-b7ad6b7169203331-00`,
+    },
+  })
+
+it('reports an unexpected error as an envelope without a secret in it', async () => {
+  expect((await fail()).status).toBe(500)
+  await expect.poll(() => arrived.length).toBe(1)
+  const { url, body } = arrived[0]!
+  expect(url).toMatch(/^\/api\/42\/envelope\/\?/)
+  expect(url).toContain('sentry_key=public-key')
+  const lines = body.trimEnd().split('\n')
+  expect(lines).toHaveLength(3)
+  const [envelope, item, event] = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+  expect(envelope).toMatchObject({ event_id: expect.stringMatching(/^[0-9a-f]{32}$/) as string })
+  expect(item).toMatchObject({ type: 'event' })
+  expect(event).toMatchObject({
+    event_id: envelope!['event_id'],
+    level: 'error',
+    tags: { route: 'test', method: 'GET' },
+    extra: { path: '/throws' },
+    contexts: { trace: { trace_id: TRACE } },
+  })
+  const { values } = event!['exception'] as {
+    values: { type: string; value: string; stacktrace: { frames: unknown[] } }[]
+  }
+  expect(values).toHaveLength(1)
+  expect(values[0]).toMatchObject({ type: 'TypeError', value: 'cannot read [scrubbed]' })
+  expect(values[0]!.stacktrace.frames.length).toBeGreaterThan(1)
+  for (const text of [body, url, worker.output()]) expect(text).not.toMatch(/-secret/)
+})
+
+it('writes a line for every error, but reports ten in a minute', async () => {
+  for (let errors = 1; errors < 15; errors++) await fail()
+  await expect.poll(() => arrived.length).toBe(10)
+  const lines = worker.output().trim().split('\n')
+  expect(lines.filter((line) => line.includes('"event":"error"'))).toHaveLength(15)
+  expect(arrived).toHaveLength(10)
+})

@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest'
+import { deadline, parseGrpcTimeout, parseTimeoutMs } from '../../src/upstream/deadline.ts'
+import { problemCode } from '../../src/problem.ts'
+import { makeTestExchange } from '../support/exchange.ts'
+import { makeTestSite } from '../support/site.ts'
+
+const site = makeTestSite({ now: () => 1_100 })
+const answer = () => Promise.resolve(new Response('ok'))
+const exchange = (headers: Record<string, string> = {}, deadlineAt = Infinity) =>
+  makeTestExchange(new Request('https://gw.test/', { headers }), { startedAt: 1_000, deadline: deadlineAt })
+
+describe('deadline', () => {
+  it.each([
+    [{}, 6_000],
+    [{ 'x-request-timeout-ms': '300' }, 1_300],
+    [{ 'x-request-timeout-ms': '9000' }, 6_000],
+    [{ 'x-request-timeout-ms': 'soon' }, 6_000],
+    [{ 'x-request-timeout-ms': '-1' }, 6_000],
+    [{ 'grpc-timeout': '2S' }, 3_000],
+    [{ 'grpc-timeout': '2S', 'x-request-timeout-ms': '500' }, 1_500],
+  ])('%o ends at %i', async (headers, at) => {
+    const x = exchange(headers)
+    await deadline(5_000, site)(answer)(x)
+    expect(x.deadline).toBe(at)
+  })
+
+  it('never lengthens one that is set', async () => {
+    const x = exchange({}, 1_200)
+    await deadline(5_000, site)(answer)(x)
+    expect(x.deadline).toBe(1_200)
+  })
+
+  it('tells a gRPC origin what is left', async () => {
+    const x = exchange({ 'grpc-timeout': '2S' })
+    await deadline(5_000, site)(answer)(x)
+    expect(x.outgoing.headers.get('grpc-timeout')).toBe('1900m')
+  })
+
+  it('answers 504 when nothing is left', async () => {
+    const response = await deadline(5_000, site)(answer)(exchange({ 'x-request-timeout-ms': '100' }))
+    expect(problemCode(response)).toBe('upstream-timeout')
+  })
+})
+
+it('parses timeouts', () => {
+  expect(['0', '15', '1234567890', '1.5', ''].map(parseTimeoutMs)).toEqual([0, 15, Infinity, Infinity, Infinity])
+  expect(['1H', '1M', '1S', '1m', '1000u', '123456789S', '5', null].map(parseGrpcTimeout)).toEqual([
+    3_600_000,
+    60_000,
+    1_000,
+    1,
+    1,
+    Infinity,
+    Infinity,
+    Infinity,
+  ])
+})

@@ -18,7 +18,7 @@ export async function startGatewayProcess({ routes, ...options }: GatewayOptions
   const folder = fs.mkdtempSync(join(options.stateDir, 'routes-'))
   const routesText = join(folder, 'routes.txt')
   try {
-    buildRoutes(routes, routesText, options.env)
+    await buildRoutes(routes, routesText, options.env)
     const worker = await buildWorker(routesText)
     const variables = boundVariables(fs.readFileSync(routesText, 'utf8'), options.env)
     const config = workerdConfig(gatewaySpec(worker, routesText, variables), cacheSpec(worker))

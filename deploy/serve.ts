@@ -1,12 +1,31 @@
-import { join, relative, resolve } from 'node:path'
+import { isIP } from 'node:net'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { startGatewayProcess } from './gateway.ts'
+import { startGatewayProcess, type GatewayOptions } from './gateway.ts'
+import type { Workerd } from './workerd.ts'
 
 /**
  * The gateway on any machine, without wrangler: `npm run serve -- [--port 8787] [--routes routes.json] [--state .umbral/state] [--ip 127.0.0.1]`.
  * Secrets and variables come from the environment; SIGTERM and SIGINT let requests in flight finish. docs/self-hosting.md tells the rest.
  */
-async function main(): Promise<void> {
+async function main(): Promise<number> {
+  const options = readArguments()
+  let gateway: Workerd | undefined
+  let interrupted = false
+  whenEnded(() => {
+    interrupted = true
+    void gateway?.stop()
+  })
+  gateway = await startGatewayProcess({ ...options, env: process.env, stdout: 'inherit' })
+  gateway.stderr.pipe(process.stderr)
+  if (interrupted) void gateway.stop()
+  else console.log(`Umbral is at ${gateway.url} with ${options.routes}`)
+  const end = await gateway.ended
+  // A terminal's Ctrl-C reaches workerd as well, which then ends by the signal.
+  return end === 'SIGINT' || end === 'SIGTERM' ? 0 : typeof end === 'number' ? end : 1
+}
+
+function readArguments(): Pick<GatewayOptions, 'routes' | 'stateDir' | 'ip' | 'port'> {
   const { values } = parseArgs({
     options: {
       port: { type: 'string', default: '8787' },
@@ -16,24 +35,28 @@ async function main(): Promise<void> {
     },
   })
   const port = Number(values.port)
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error(`--port: expected 0 to 65535, found ${values.port}`)
-  const gateway = await startGatewayProcess({
-    routes: resolve(values.routes),
-    ip: values.ip,
-    port,
-    stateDir: resolve(values.state),
-    env: process.env,
-    stdout: 'inherit',
-  })
-  gateway.stderr.pipe(process.stderr)
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => void gateway.stop())
-  console.log(`Umbral is at ${gateway.url} with ${relative('', values.routes)}`)
-  const end = await gateway.ended
-  // A terminal's Ctrl-C reaches workerd directly, which then ends by the signal.
-  process.exitCode = end === 'SIGINT' || end === 'SIGTERM' ? 0 : typeof end === 'number' ? end : 1
+  if (!/^\d+$/.test(values.port) || port > 65_535) throw new Error(`--port: expected 0 to 65535, found ${values.port}`)
+  if (isIP(values.ip) === 0) throw new Error(`--ip: expected an IP address, found ${values.ip}`)
+  return { routes: resolve(values.routes), stateDir: resolve(values.state), ip: values.ip, port }
 }
 
-main().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : error)
-  process.exitCode = 1
-})
+/** Calls `act` on the first signal to end, or when the process that started this one has gone. */
+function whenEnded(act: () => void): void {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, act)
+  if (process.env.npm_lifecycle_event === undefined) return
+  // `npm run` answers a SIGTERM by ending the shell between itself and this process, which hears nothing of it.
+  const parent = process.ppid
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(watch)
+    act()
+  }, 200)
+}
+
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    console.error(error instanceof Error ? error.message : error)
+    process.exit(1)
+  },
+)

@@ -83,14 +83,10 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
 
 function spawnWorkerd(configFile: string, stateDir: string, options: WorkerdOptions) {
   const address = `${hostOf(options.ip)}:${options.port}`
-  const [command, ...args] = [
-    ...(options.launcher ?? []),
-    ...[WORKERD, 'serve', configFile],
-    // Lets the configuration name files by their absolute path.
-    ...['-I', '/'],
-    ...['--socket-addr', `${SOCKET}=${address}`, '--directory-path', `${STATE_DISK}=${stateDir}`],
-    ...['--control-fd', '3'],
-  ]
+  // `-I /` lets the configuration name files by their absolute path.
+  const workerd = [WORKERD, 'serve', configFile, '-I', '/', '--control-fd', '3']
+  const places = ['--socket-addr', `${SOCKET}=${address}`, '--directory-path', `${STATE_DISK}=${stateDir}`]
+  const [command, ...args] = [...(options.launcher ?? []), ...workerd, ...places]
   const child = spawn(command!, args, { env: options.env, stdio: ['ignore', options.stdout, 'pipe', 'pipe'] })
   return Object.assign(child, { stderr: child.stderr as Readable, control: child.stdio[3] as Readable })
 }
@@ -104,9 +100,13 @@ async function listeningPort(control: Readable): Promise<number | undefined> {
   return undefined
 }
 
+/** What its operator can act on: a taken port, or what the Worker itself said when it refused to start; else everything. */
 function whyNot(complaint: string, port: number): string {
-  if (!complaint.includes('Address already in use')) return `The gateway did not start.\n${complaint.trim()}`
-  return `Port ${port} is taken; try another: npm run serve -- --port ${port + 1}`
+  if (complaint.includes('Address already in use')) {
+    return `Port ${port} is taken; try another: npm run serve -- --port ${port + 1}`
+  }
+  const refusal = /^service gateway: Uncaught Error: (.+)$/m.exec(complaint)?.[1]
+  return `The gateway did not start: ${refusal ?? complaint.trim()}`
 }
 
 const OWNER = 'owner.pid'
@@ -116,7 +116,7 @@ function claim(stateDir: string): void {
   fs.mkdirSync(stateDir, { recursive: true })
   const owner = readText(join(stateDir, OWNER))
   // The command line tells an owner that lives from a process that merely got its number. Where there is no /proc nothing is refused.
-  if (owner !== undefined && readText(`/proc/${owner}/cmdline`)?.includes(`=${stateDir}\0`)) {
+  if (owner !== undefined && readText(`/proc/${owner}/cmdline`)?.includes(`${STATE_DISK}=${stateDir}\0`)) {
     throw new Error(`The state folder ${stateDir} is in use by process ${owner}; name another with --state`)
   }
 }

@@ -10,7 +10,8 @@ const POLL_MS = 20
 /**
  * The keys that an issuer publishes at `jwksUri`, kept in this isolate.
  * Fetched when first needed, again after `jwksMaxAge` while the old ones go on serving, and for an unknown key id;
- * two fetches are never closer than `jwksCooldown`. While the issuer is down the last good keys serve until `jwksMaxStale`.
+ * two fetches are never closer than `jwksCooldown`, or 2 s while no key is usable. The last good keys outlive an issuer
+ * that is down up to `jwksMaxStale`; from then on nothing is believed.
  */
 export function makeJwks(config: AuthProviderConfig, site: Pick<Site, 'variable' | 'now' | 'fetch'>): KeySource {
   const url = config.jwksUri && resolveUrl(config.jwksUri, site.variable)

@@ -58,7 +58,9 @@ async function report(dsn: string, fault: Fault, fetch: Site['fetch']): Promise<
   try {
     const { sendToSentry } = await import('./sentry.ts')
     await sendToSentry(dsn, fault, fetch)
-  } catch {}
+  } catch {
+    // Sentry cannot be told that Sentry cannot be reached; the log line is written.
+  }
 }
 
 const MAX_MESSAGE = 1_000

@@ -18,6 +18,7 @@ export async function sendToSentry(dsn: string, fault: Fault, fetch: Site['fetch
     },
   })
   toucan.setPropagationContext({ traceId: fault.id, spanId: makeSpanId() })
+  toucan.setLevel('error')
   toucan.setTags({ route: fault.route, method: fault.method })
   toucan.setExtras({ path: fault.path })
   toucan.captureException(asError(fault))

@@ -1,14 +1,13 @@
 import type { CircuitBreakerConfig } from '../config/upstream.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Site } from '../policy.ts'
+import { makeCircuitBatch } from './circuit-batch.ts'
 import type { Report } from './circuit-report.ts'
 import { LEASE_MS, type CircuitSettings, type ProbeResult } from './circuit.ts'
 import { makeKeeper } from './keeper.ts'
 
-/** The least time between two reports or two questions, in milliseconds: at most five a second from an isolate. */
-const INTERVAL_MS = 200
-/** A batch that was opened longer ago than this, in milliseconds, has died with the request that was to report it. */
-const BATCH_MS = 2_000
+/** The least time between two requests for a lease, in milliseconds. */
+const ASK_INTERVAL_MS = 200
 
 /** May a request go to the upstream? `retryAfter` is in milliseconds, 0 when a probe is due at any moment. */
 export type Admission =
@@ -23,6 +22,7 @@ export interface CircuitView {
   /** Gives a probe's lease back with its result, at once. */
   readonly settle: (lease: string, result: ProbeResult) => Promise<void>
   readonly isOpen: () => boolean
+  /** Whether the circuit's object was out of reach the last time, so that this isolate decides alone. */
   readonly isAlone: () => boolean
 }
 
@@ -31,10 +31,9 @@ const PASS: Admission = { kind: 'pass' }
 export function makeCircuitView(upstream: string, config: CircuitBreakerConfig, site: Site): CircuitView {
   const settings = settingsOf(config)
   const keeper = makeKeeper(upstream, site)
-  const tally = { calls: 0, failures: 0, slow: 0 }
+  const batch = makeCircuitBatch(() => tell())
   let openUntil: number | undefined
   let lease: { readonly id: string; readonly usableUntil: number } | undefined
-  let batchOpenedAt = 0
   let askedAt = 0
   let told = 0
   let heard = 0
@@ -42,9 +41,7 @@ export function makeCircuitView(upstream: string, config: CircuitBreakerConfig, 
   const tell = async (news?: Omit<Report, 'settings' | 'tally'>): Promise<void> => {
     const nth = ++told
     const sentAt = site.now()
-    const report = { settings, tally: { ...tally }, ...news }
-    tally.calls = tally.failures = tally.slow = batchOpenedAt = 0
-    const verdict = await keeper.tell(report)
+    const verdict = await keeper.tell({ settings, tally: batch.take(), ...news })
     // Answers may overtake each other; an old one must not reopen what a newer one closed.
     if (nth < heard) return
     heard = nth
@@ -62,7 +59,7 @@ export function makeCircuitView(upstream: string, config: CircuitBreakerConfig, 
       x.waitUntil(tell({ spent: { lease: id, ms: Math.max(0, x.deadline - now) } }))
       return { kind: 'probe', lease: id }
     }
-    if (now - askedAt >= INTERVAL_MS) {
+    if (now - askedAt >= ASK_INTERVAL_MS) {
       askedAt = now
       x.waitUntil(tell({ wantsLease: true }))
     }
@@ -75,15 +72,7 @@ export function makeCircuitView(upstream: string, config: CircuitBreakerConfig, 
       if (told === 0) x.waitUntil(tell())
       return openUntil === undefined ? PASS : admitWhenOpen(x, openUntil, now)
     },
-    record: (x, failed, slow, now) => {
-      tally.calls++
-      if (failed) tally.failures++
-      if (slow) tally.slow++
-      if (now - batchOpenedAt < BATCH_MS) return
-      batchOpenedAt = now
-      // The request that opens a batch reports it: what another request had begun would be cancelled together with that one.
-      x.waitUntil(sleep(INTERVAL_MS).then(() => tell()))
-    },
+    record: batch.record,
     settle: (id, result) => tell({ probe: { lease: id, result } }),
     isOpen: () => openUntil !== undefined,
     isAlone: keeper.isAlone,
@@ -93,8 +82,4 @@ export function makeCircuitView(upstream: string, config: CircuitBreakerConfig, 
 function settingsOf(config: CircuitBreakerConfig): CircuitSettings {
   const { failureRate, slowCallRate, minimumRequests, window, openDuration, maxOpenDuration, halfOpenProbes } = config
   return { failureRate, slowCallRate, minimumRequests, window, openDuration, maxOpenDuration, halfOpenProbes }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

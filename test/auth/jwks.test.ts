@@ -189,7 +189,13 @@ describe('a published key', () => {
     expect(await codeOf(await sign(rsa, {}, { kid: 'r' }))).toBe(code)
   })
 
-  it('without a type for more than one algorithm serves the first that the provider names (RFC 8725 §3.1)', async () => {
+  it('whose point is not on its curve is refused (RFC 8725 §3.4)', async () => {
+    const { issuer, codeOf } = setup()
+    issuer.keys = [{ ...first.jwk, y: first.jwk.x }]
+    expect(await codeOf(await sign(first))).toBe('token-key-unknown')
+  })
+
+  it('that names no algorithm serves the first that the provider names (RFC 8725 §3.1)', async () => {
     const { issuer, codeOf } = setup([], { algorithms: ['PS256', 'RS256'] })
     issuer.keys = [{ ...rsaJwk, kid: 'r' }]
     expect(await codeOf(await sign(rsa, {}, { kid: 'r' }))).toBe('token-key-unknown')

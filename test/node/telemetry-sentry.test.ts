@@ -20,7 +20,7 @@ const { port } = sentry.address() as AddressInfo
 const worker = await runWorker({
   OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
   OTEL_TRACES_SAMPLER_ARG: '0',
-  SENTRY_DSN: `http://public-key@127.0.0.1:${port}/42`,
+  SENTRY_DSN: `http://publickey@127.0.0.1:${port}/42`,
 })
 afterAll(async () => {
   await worker.stop()
@@ -43,7 +43,7 @@ it('reports an unexpected error as an envelope without a secret in it', async ()
   await expect.poll(() => arrived.length).toBe(1)
   const { url, body } = arrived[0]!
   expect(url).toMatch(/^\/api\/42\/envelope\/\?/)
-  expect(url).toContain('sentry_key=public-key')
+  expect(url).toContain('sentry_key=publickey')
   const lines = body.trimEnd().split('\n')
   expect(lines).toHaveLength(3)
   const [envelope, item, event] = lines.map((line) => JSON.parse(line) as Record<string, unknown>)

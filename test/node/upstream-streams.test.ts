@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -12,27 +12,7 @@ let origin: Server
 let gateways: RunningWorker[]
 
 beforeAll(async () => {
-  origin = createServer(async (request, response) => {
-    if (request.url === '/upload') {
-      let bytes = 0
-      for await (const chunk of request) bytes += (chunk as Buffer).length
-      return void response.end(String(bytes))
-    }
-    if (request.url === '/events') {
-      response.writeHead(200, { 'content-type': 'text/event-stream' })
-      response.write('data: one\n\n')
-      // Longer than the timeout: response headers have disarmed it.
-      return void setTimeout(() => response.end('data: two\n\n'), 600)
-    }
-    if (request.url === '/gzip') {
-      const body = gzipSync('plain text')
-      response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': body.length })
-      return void response.end(body)
-    }
-    response.writeHead(200, { 'content-length': 100 * MB })
-    for (let sent = 0; sent < 100; sent++) if (!response.write(Buffer.alloc(MB))) await once(response, 'drain')
-    response.end()
-  })
+  origin = createServer((request, response) => void answer(request, response))
   origin.on('upgrade', (request, socket) => {
     const key = `${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`
     const accept = createHash('sha1').update(key).digest('base64')
@@ -55,6 +35,28 @@ afterAll(async () => {
   origin.closeAllConnections()
   origin.close()
 })
+
+async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (request.url === '/upload') {
+    let bytes = 0
+    for await (const chunk of request) bytes += (chunk as Buffer).length
+    return void response.end(String(bytes))
+  }
+  if (request.url === '/events') {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.write('data: one\n\n')
+    // Longer than the timeout: response headers have disarmed it.
+    return void setTimeout(() => response.end('data: two\n\n'), 600)
+  }
+  if (request.url === '/gzip') {
+    const body = gzipSync('plain text')
+    response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': body.length })
+    return void response.end(body)
+  }
+  response.writeHead(200, { 'content-length': 100 * MB })
+  for (let sent = 0; sent < 100; sent++) if (!response.write(Buffer.alloc(MB))) await once(response, 'drain')
+  response.end()
+}
 
 describe.each([
   ['without idleTimeout', 0],

@@ -52,8 +52,8 @@ describe('scrub', () => {
       (unit) => unit.repeat(16_384 / unit.length),
     )
     const began = Date.now()
-    for (const text of long) scrub(text)
-    expect(Date.now() - began).toBeLessThan(500)
+    for (let round = 0; round < 10; round++) for (const text of long) scrub(text)
+    expect(Date.now() - began).toBeLessThan(1_000)
   })
 })
 
@@ -72,7 +72,7 @@ describe('what a request brought', () => {
   })
 
   it('never comes back, wherever an error repeats it', () => {
-    const secret = fc.string({ unit: fc.constantFrom(...'abcXYZ0189._~-'), minLength: 6, maxLength: 40 })
+    const secret = fc.string({ unit: fc.constantFrom(...'abcXYZ0189._~-'.split('')), minLength: 6, maxLength: 40 })
     fc.assert(
       fc.property(secret, fc.string(), fc.string(), (value, before, after) => {
         const all = [

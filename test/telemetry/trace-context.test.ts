@@ -102,7 +102,7 @@ describe('tracestate', () => {
 
   it('is a fixed point: what was passed on is passed on again', () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom(...'ab1=, \t@/-_*Z'), maxLength: 40 }), (text) => {
+      fc.property(fc.string({ unit: fc.constantFrom(...'ab1=, \t@/-_*Z'.split('')), maxLength: 40 }), (text) => {
         const once = parseTracestate(text)
         if (once !== undefined) expect(parseTracestate(once)).toBe(once)
       }),

@@ -109,7 +109,8 @@ describe('a half-open circuit', () => {
 
   it('with three probes closes after three that passed', () => {
     const three = { ...settings, halfOpenProbes: 3 }
-    let circuit = ['a', 'b', 'c', 'd'].reduce((before, id) => lease(before, id, three, T), OPEN)
+    let circuit: Circuit = lease(OPEN, 'a', three, T)
+    for (const id of ['b', 'c', 'd']) circuit = lease(circuit, id, three, T)
     expect(circuit).toMatchObject({ leases: [{ id: 'a' }, { id: 'b' }, { id: 'c' }] })
     for (const id of ['a', 'b']) circuit = settle(circuit, id, 'passed', three, T)
     expect(lease(circuit, 'e', three, T)).toMatchObject({ leases: [{ id: 'c' }], passed: 2 })

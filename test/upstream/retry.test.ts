@@ -44,6 +44,17 @@ describe('what is retried', () => {
     expect([response.status, seen.headers['x-attempt'], seen.target]).toEqual([200, '3', '/good/users/7'])
   })
 
+  it('leaves a failed target for another, however light', async () => {
+    const { response, x } = await run(
+      [
+        { ...status(503), weight: 100 },
+        { ...good, weight: 1 },
+      ],
+      {},
+    )
+    expect([response.status, x.attempts]).toEqual([200, 2])
+  })
+
   it('retries a try that took longer than perTryTimeout', async () => {
     const slow = { url: `${originUrl}/delay/1000` }
     const { response, x } = await run([slow, good], { perTryTimeout: '50ms' })

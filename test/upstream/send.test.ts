@@ -86,7 +86,7 @@ describe('send', () => {
     const status = async () => (await handler(makeTestExchange(undefined, { startedAt: now }))).status
     expect([await status(), await status(), await status(), await status()]).toEqual([502, 200, 200, 200])
     now += 1_001
-    expect([await status(), await status()].toSorted()).toEqual([200, 502])
+    expect(new Set([await status(), await status()])).toEqual(new Set([200, 502]))
   })
 
   it('ends with the client', async () => {

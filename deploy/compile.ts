@@ -1,0 +1,8 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { transform } from 'esbuild'
+
+/** Compiles one TypeScript module that imports nothing. */
+export async function compileFile(source: string, out: string): Promise<void> {
+  const { code } = await transform(readFileSync(source, 'utf8'), { loader: 'ts', format: 'esm' })
+  writeFileSync(out, code)
+}

@@ -1,0 +1,171 @@
+import { readFileSync } from 'node:fs'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startEchoOrigin, type EchoOrigin } from '../support/echo-origin.ts'
+import { startGateway, type RunningGateway } from '../support/gateway.ts'
+import { getRaw, resetDuring, sendRaw } from '../support/raw-http.ts'
+
+let origin: EchoOrigin
+let gateway: RunningGateway
+
+beforeAll(async () => {
+  origin = await startEchoOrigin()
+  gateway = await startGateway({
+    routes: {
+      upstreams: { origin: { targets: [{ url: origin.url }], timeout: '60s' } },
+      routes: [
+        { id: 'all', match: { path: '/*' }, upstream: 'origin' },
+        { id: 'small', match: { path: '/count/small' }, upstream: 'origin', policies: { bodyLimit: { max: '1kb' } } },
+        { id: 'health', match: { path: '/health' }, builtin: 'health' },
+      ],
+    },
+  })
+})
+
+afterAll(async () => {
+  await gateway.kill()
+  await origin.stop()
+})
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((passed) => setTimeout(passed, 20))
+}
+
+const rssOf = (pid: number): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024
+
+describe('the gateway under workerd serve', () => {
+  it('forwards exactly what it matched, whatever was sent', async () => {
+    const piece = fc.constantFrom(
+      '/',
+      '..',
+      '.',
+      'a',
+      '%2e',
+      '%2E%2e',
+      '%41',
+      '%c3%a9',
+      '\xe9',
+      ';',
+      '"',
+      '\\',
+      '//',
+      '%2f',
+      '%00',
+      '%25',
+      '%252e',
+      '%',
+      '<',
+      '|',
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(piece, { maxLength: 8 }), async (pieces) => {
+        const before = origin.targets.length
+        const { status, body } = await getRaw(gateway.port, `/${pieces.join('')}`)
+        const seen = origin.targets.slice(before)
+        if (status === 400) {
+          expect(seen).toEqual([])
+          return
+        }
+        expect(status).toBe(200)
+        expect(seen).toHaveLength(1)
+        expect(new URL(seen[0]!, 'http://h').pathname).toBe(seen[0])
+        expect(seen[0]).not.toMatch(/\/\.{1,2}(\/|$)|\/\/|%2f|%5c|%00/i)
+        expect(body).toContain(JSON.stringify(seen[0]))
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  it.each([
+    ['a look-alike framing header', 'Transfer_Encoding: chunked\r\n', 400, 'header-invalid'],
+    ['too many headers', Array.from({ length: 110 }, (_, i) => `X-${i}: 1\r\n`).join(''), 431, 'headers-too-large'],
+    ['too large a header', `X-Large: ${'a'.repeat(33_000)}\r\n`, 431, 'headers-too-large'],
+  ])('refuses %s', async (_, headers, status, code) => {
+    const answer = await getRaw(gateway.port, '/x', headers)
+    expect([answer.status, (JSON.parse(answer.body) as { code: string }).code]).toEqual([status, code])
+  })
+
+  it('lets no client speak for the gateway', async () => {
+    const spoofed =
+      'X-Forwarded-For: 6.6.6.6\r\nx_forwarded_for: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nConnection: X-Forwarded-Proto\r\n'
+    const { body } = await getRaw(gateway.port, '/x', spoofed)
+    const { headers } = JSON.parse(body) as { headers: Record<string, string> }
+    expect(headers).toMatchObject({
+      'x-forwarded-for': '127.0.0.1',
+      'x-forwarded-proto': 'http',
+      'x-forwarded-host': 'gw.test',
+    })
+    expect(Object.keys(headers).join()).not.toMatch(/_|forwarded,/)
+  })
+
+  it('passes a WebSocket both ways and its close', async () => {
+    const socket = new WebSocket(`ws://127.0.0.1:${gateway.port}/ws`)
+    await new Promise((opened, failed) => {
+      socket.onopen = opened
+      socket.onerror = failed
+    })
+    const echoed = new Promise((resolve) => (socket.onmessage = (event) => resolve(event.data)))
+    socket.send('hello')
+    expect(await echoed).toBe('hello')
+    const closed = new Promise<number>((resolve) => (socket.onclose = (event) => resolve(event.code)))
+    socket.close(1000)
+    expect(await closed).toBe(1000)
+  })
+
+  it('passes each server-sent event when it comes', async () => {
+    const response = await fetch(`${gateway.url}/events`)
+    const reader = response.body!.getReader()
+    for (let nth = 0; nth < 3; nth++) {
+      await fetch(`${gateway.url}/events/next`)
+      expect(new TextDecoder().decode((await reader.read()).value)).toMatch(/^data: \d+\n\n$/)
+    }
+    await reader.cancel()
+  })
+
+  it('streams 100 MiB both ways in constant memory', async () => {
+    await (await fetch(`${gateway.url}/large/8`)).arrayBuffer()
+    const before = rssOf(gateway.pid)
+    let highest = before
+    let bytes = 0
+    for await (const chunk of (await fetch(`${gateway.url}/large/100`)).body!) {
+      bytes += (chunk as Uint8Array).byteLength
+      highest = Math.max(highest, rssOf(gateway.pid))
+    }
+    expect(bytes).toBe(100 * 1024 ** 2)
+    const mebibyte = new Uint8Array(1024 ** 2)
+    let sent = 0
+    const upload = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        highest = Math.max(highest, rssOf(gateway.pid))
+        if (sent++ < 100) controller.enqueue(mebibyte)
+        else controller.close()
+      },
+    })
+    const counted = await fetch(`${gateway.url}/count`, { method: 'POST', body: upload, duplex: 'half' })
+    expect(await counted.text()).toBe(String(100 * 1024 ** 2))
+    expect(highest - before).toBeLessThan(48)
+  })
+
+  it('stops a body that grows past its limit, and says so', async () => {
+    const chunk = `400\r\n${'a'.repeat(1024)}\r\n`
+    const head =
+      'POST /count/small HTTP/1.1\r\nHost: gw.test\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n'
+    const answer = await sendRaw(gateway.port, `${head}${chunk.repeat(8)}0\r\n\r\n`)
+    expect(answer).toMatch(/^HTTP\/1.1 413 /)
+    expect(answer).toContain('"code":"body-too-large"')
+  })
+
+  it('holds nothing for 100 clients that reset in mid-request', async () => {
+    const allHang = until(() => origin.hanging() === 100)
+    await Promise.all(Array.from({ length: 100 }, () => resetDuring(gateway.port, '/hang', allHang)))
+    await until(() => origin.hanging() === 0)
+    // workerd tells the aborts one by one: the last may be a moment later than the origin's.
+    await until(async () => {
+      await fetch(`${gateway.url}/health`)
+      return gateway.logs().at(-1)?.inFlight === 1
+    })
+    const gone = gateway.logs().filter((entry) => entry.status === 499)
+    expect(gone).toHaveLength(100)
+  })
+})

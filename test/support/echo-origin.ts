@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+
+export interface EchoOrigin {
+  readonly url: string
+  /** Raw request targets, as they came over the wire. */
+  readonly targets: string[]
+  /** Requests that wait for an answer at `/hang`. */
+  readonly hanging: () => number
+  readonly stop: () => Promise<void>
+}
+
+/**
+ * A real origin for what streams. `/hang` never answers; `/events` sends three server-sent events, one each time `next()` is called by a GET on
+ * `/events/next`; `/large/N` sends N MiB; `/count` counts the bytes of a body; `/ws` echoes WebSocket messages; the rest repeats its raw target.
+ */
+export async function startEchoOrigin(): Promise<EchoOrigin> {
+  const targets: string[] = []
+  let hanging = 0
+  let events: ServerResponse | undefined
+  const server = createServer((request, response) => {
+    targets.push(request.url!)
+    const [, verb, argument] = request.url!.split('/')
+    if (verb === 'hang') {
+      hanging++
+      response.on('close', () => hanging--)
+    } else if (verb === 'events' && argument === 'next') {
+      events?.write(`data: ${Date.now()}\n\n`)
+      response.end()
+    } else if (verb === 'events') {
+      events = response
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
+    } else if (verb === 'large') void sendLarge(response, Number(argument))
+    else if (verb === 'count') countBody(request, response).catch(() => response.destroy())
+    else response.end(JSON.stringify({ target: request.url, headers: request.headers }))
+  })
+  server.on('upgrade', (request: IncomingMessage, socket: Socket) => acceptWebSocket(request, socket))
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    targets,
+    hanging: () => hanging,
+    stop: () =>
+      new Promise((stopped) => {
+        server.close(() => stopped())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+const MIB = Buffer.alloc(1024 * 1024, 'x')
+
+async function sendLarge(response: ServerResponse, mebibytes: number): Promise<void> {
+  for (let sent = 0; sent < mebibytes; sent++) {
+    if (!response.write(MIB)) await new Promise((drained) => response.once('drain', drained))
+  }
+  response.end()
+}
+
+async function countBody(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  let bytes = 0
+  for await (const chunk of request) bytes += (chunk as Buffer).length
+  response.end(String(bytes))
+}
+
+/** RFC 6455 for short text messages: each is sent back as it came; a close is answered. */
+function acceptWebSocket(request: IncomingMessage, socket: Socket): void {
+  const key = `${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`
+  const accept = createHash('sha1').update(key).digest('base64')
+  socket.write(
+    `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+  )
+  socket.on('error', () => socket.destroy())
+  socket.on('data', (frame: Buffer) => {
+    const length = frame[1]! & 0x7f
+    const mask = frame.subarray(2, 6)
+    const payload = frame.subarray(6, 6 + length).map((byte, i) => byte ^ mask[i % 4]!)
+    socket.write(Buffer.concat([Buffer.from([frame[0]!, length]), payload]))
+    if ((frame[0]! & 0x0f) === 8) socket.end()
+  })
+}

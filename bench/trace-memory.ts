@@ -8,8 +8,8 @@ import { runWorker } from '../test/telemetry/run-worker.ts'
 
 const SPANS_PER_REQUEST = 4
 const STEPS = 10
-/** V8 collects the old generation only when the bound nears, so a flat line begins there. */
-const GROWTH_ALLOWED = 1.1
+/** Memory outside the heap bound comes in steps of some 30 MB; a leak there would add more than this. */
+const GROWTH_ALLOWED_MB = 64
 
 const count = Number(process.argv[2] ?? 1_000_000)
 const heapMb = Number(process.argv[3] ?? 192)
@@ -29,9 +29,8 @@ try {
   console.log(`${(cpu / count).toFixed(1)} µs CPU per request; ${receiver.received()} spans arrived`)
   if (receiver.received() !== count * SPANS_PER_REQUEST) throw new Error(`sent ${count * SPANS_PER_REQUEST} spans`)
   const half = STEPS / 2
-  const growth = Math.max(...sizes.slice(half)) / Math.max(...sizes.slice(0, half))
-  if (growth > GROWTH_ALLOWED)
-    throw new Error(`the second half took ${growth.toFixed(2)} times the memory of the first`)
+  const growth = Math.max(...sizes.slice(half)) - Math.max(...sizes.slice(0, half))
+  if (growth > GROWTH_ALLOWED_MB) throw new Error(`the second half took ${growth.toFixed(0)} MB more than the first`)
 } catch (error) {
   console.error(worker.output(), receiver.faults()[0] ?? '')
   console.error(String(error))

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,6 +12,10 @@ import { SOCKET, STATE_DISK } from './config.ts'
 const WORKERD = fileURLToPath(import.meta.resolve('workerd/bin/workerd'))
 const DRAIN_MS = 30_000
 const COMPLAINT_CHARS = 10_000
+
+/** Whoever starts a gateway and ends without stopping it, a test run for one, leaves none behind. */
+const running = new Set<ChildProcess>()
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')))
 
 export interface WorkerdOptions {
   /** What `workerdConfig` wrote. */
@@ -56,6 +60,8 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     const child = spawnWorkerd(configFile, stateDir, options)
     let complaint = ''
     child.stderr.on('data', (chunk: Buffer) => (complaint = (complaint + chunk).slice(-COMPLAINT_CHARS)))
+    running.add(child)
+    child.once('exit', () => running.delete(child))
     const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
     const port = await Promise.race([listeningPort(child.control), ended.then(() => undefined)])
     if (port === undefined) throw new Error(whyNot(complaint, wantedPort))

@@ -68,11 +68,13 @@ export function startGateway(
   const args = ['dev', '--port', String(port), '--ip', '127.0.0.1', '--inspector-port', '0']
   args.push('--persist-to', join(folder.path, 'state'), '--env-file', folder.envFile)
   const wrangler = 'node_modules/wrangler/bin/wrangler.js'
-  processes.start('gateway', [wrangler, ...args], { ...env, ...QUIET, ...places }, (line) => {
+  processes.start('gateway', [wrangler, ...args], { ...env, ...QUIET, ...places }, (coloured) => {
+    const line = stripVTControlCharacters(coloured)
     if (line.startsWith('{')) log.write(`${line}\n`)
-    else if (words.push(stripVTControlCharacters(line)) > KEPT_LINES) words.shift()
-    const [, complaint] = /^\[custom build\] (?!Running)(.*)/.exec(line) ?? []
-    if (complaint !== undefined) process.stderr.write(`${complaint}\n`)
+    else if (words.push(line) > KEPT_LINES) words.shift()
+    const [, complaint] = /^\[custom build\] (?!Running)(.+)/.exec(line) ?? []
+    if (complaint !== undefined) console.error(complaint)
+    if (line.includes('[ERROR] Running custom build')) console.error('Requests wait until that is mended.')
   })
   return words
 }

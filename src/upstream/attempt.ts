@@ -37,12 +37,12 @@ export function openAttempt(x: Exchange, ms: number, load: Load, gone?: () => vo
       open = false
       load.inFlight--
       clearTimeout(timer)
-      x.signal.removeEventListener('abort', leave)
     },
   }
   // A client's reset makes workerd drop the handler with whatever it awaits: no `finally` runs. The abort event is what still
   // arrives, so what the try holds is given back from there too.
   const leave = () => {
+    if (!open) return
     attempt.abort('client-gone')
     attempt.close()
     gone?.()

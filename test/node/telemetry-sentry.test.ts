@@ -55,6 +55,7 @@ it('reports an unexpected error as an envelope without a secret in it', async ()
     tags: { route: 'test', method: 'GET' },
     extra: { path: '/throws' },
     contexts: { trace: { trace_id: TRACE } },
+    sdk: { name: 'toucan-js', integrations: [] },
   })
   const { values } = event!['exception'] as {
     values: { type: string; value: string; stacktrace: { frames: unknown[] } }[]

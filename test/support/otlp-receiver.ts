@@ -47,8 +47,8 @@ export async function startOtlpReceiver(keep = Infinity): Promise<OtlpReceiver> 
 
   async function receive(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = []
-    for await (const chunk of request) chunks.push(chunk as Buffer)
     try {
+      for await (const chunk of request) chunks.push(chunk as Buffer)
       if (request.method !== 'POST' || request.url !== '/v1/traces') throw new Error(`${request.method} ${request.url}`)
       const body = Buffer.concat(chunks)
       const found = spans.length < keep ? decode(request.headers, body) : []

@@ -41,13 +41,16 @@ describe('the circuit breaker', () => {
   })
 
   it('tells the other isolates, and one that has just begun', async () => {
-    const [first, second] = [makeIsolate('told'), makeIsolate('told')]
+    const [first, second] = [makeIsolate('told', { openDuration: '2s' }), makeIsolate('told')]
     await second.settle('/ok')
     await first.settle('/status/500', 5)
     await second.settle('/ok')
+    expect(second.upstream.condition()).toBe('open')
     const third = makeIsolate('told')
-    await third.settle('/ok')
-    expect([second, third].map(({ upstream }) => upstream.condition())).toEqual(['open', 'open'])
+    const pending = third.ask('/delay/400')
+    // Before its first answer is there to report.
+    await vi.waitFor(() => expect(third.upstream.condition()).toBe('open'), { timeout: 350, interval: 10 })
+    await pending
   })
 
   it.each([

@@ -1,0 +1,13 @@
+/** `count` routes as a large organisation has them: 97 services, a resource a route, an id at the end. */
+export function manyRoutes(count: number) {
+  return Array.from({ length: count }, (_, i) => ({
+    id: `route-${i}`,
+    match: { methods: ['GET'], path: `/api/service-${i % 97}/resource-${i}/:id` },
+    respond: { status: 200, body: 'ok' },
+  }))
+}
+
+/** A path that route `i` matches. */
+export function pathOf(i: number, id: number): string {
+  return `/api/service-${i % 97}/resource-${i}/${id}`
+}

@@ -1,0 +1,97 @@
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+
+/** One way to configure the gateway: what is switched on in routes.json and in the environment. */
+export interface PolicySet {
+  readonly upstream?: Record<string, unknown>
+  readonly policies?: Record<string, unknown>
+  readonly traced?: boolean
+  readonly logged?: boolean
+  /** Sent with every request, to the pass-through Worker too. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+const AUTH = { auth: { providers: ['main'], scopes: ['users:read'] } }
+const limitBy = (key: string) => ({
+  rateLimit: [
+    { name: 'bench', algorithm: 'fixed-window', limit: 1_000_000_000, window: '60s', key: [key], consistency: 'local' },
+  ],
+})
+const RETRY = { retry: { attempts: 2, perTryTimeout: '1s' } }
+const BREAKER = { circuitBreaker: {} }
+const TIMEOUT = { timeout: '2s' }
+
+const FULL: PolicySet = {
+  upstream: { ...RETRY, ...BREAKER, ...TIMEOUT },
+  policies: { ...AUTH, ...limitBy('jwt.sub') },
+  traced: true,
+  logged: true,
+}
+
+/** From the bare route to everything; each policy also alone, so that its own cost shows. */
+export const POLICY_SETS: Readonly<Record<string, PolicySet>> = {
+  bare: {},
+  auth: { policies: AUTH },
+  limit: { policies: limitBy('client.ip') },
+  breaker: { upstream: BREAKER },
+  retry: { upstream: RETRY },
+  timeout: { upstream: TIMEOUT },
+  trace: { traced: true },
+  log: { logged: true },
+  full: FULL,
+  'full+cors+ip+headers+rewrite': {
+    ...FULL,
+    policies: {
+      ...FULL.policies,
+      cors: { origins: ['https://app.example.com'], methods: ['GET'] },
+      ip: { allow: ['127.0.0.0/8'], deny: ['10.0.0.0/8'] },
+      headers: { request: { set: { 'x-user-id': '{jwt.sub}' } }, response: { set: { 'x-gateway': 'umbral' } } },
+      rewrite: { path: '/v1/users/{params.id}' },
+    },
+    headers: { origin: 'https://app.example.com' },
+  },
+}
+
+/** A routes.json with `set` on one route, `/users/:id`. */
+export function routesOf(set: PolicySet, origin: string): object {
+  return {
+    version: 1,
+    authProviders: {
+      main: {
+        type: 'jwt',
+        issuer: 'https://id.example.com/',
+        audience: 'api',
+        algorithms: ['ES256'],
+        jwksUri: `${origin}/jwks`,
+      },
+    },
+    upstreams: { users: { targets: [{ url: origin }], ...set.upstream } },
+    routes: [
+      {
+        id: 'user',
+        match: { methods: ['GET'], path: '/users/:id' },
+        upstream: 'users',
+        ...(set.policies && { policies: set.policies }),
+      },
+    ],
+  }
+}
+
+export interface Issuer {
+  readonly jwks: object
+  readonly token: string
+}
+
+/** A fresh ES256 key, published, and a token of it that outlives the measurement. */
+export async function makeIssuer(): Promise<Issuer> {
+  const { publicKey, privateKey } = await generateKeyPair('ES256')
+  const jwk = { ...(await exportJWK(publicKey)), kid: 'bench', alg: 'ES256', use: 'sig' }
+  const token = await new SignJWT({ scope: 'users:read' })
+    .setProtectedHeader({ alg: 'ES256', kid: 'bench' })
+    .setIssuer('https://id.example.com/')
+    .setAudience('api')
+    .setSubject('user-42')
+    .setIssuedAt()
+    .setExpirationTime('12h')
+    .sign(privateKey)
+  return { jwks: { keys: [jwk] }, token }
+}

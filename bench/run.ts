@@ -1,0 +1,79 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { buildRoutes, buildWorker } from '../deploy/worker.ts'
+import { measureBundle } from './bundle.ts'
+import { measureGateway } from './gateway-cost.ts'
+import { needWrk, PINNED, pinThisProcess } from './load.ts'
+import { startBenchOrigin } from './origin.ts'
+import { makeIssuer, POLICY_SETS, routesOf } from './policy-sets.ts'
+import { measureMatching, measureStart } from './route-count.ts'
+import type { Bench } from './subjects.ts'
+
+/**
+ * `npm run bench -- [--set full] [--part gateway] [--rounds 7] [--seconds 1] [--quick] [--json FILE]`: what the gateway costs, on this machine.
+ * `--set` measures the bare route and the named sets only. docs/benchmarks.md tells how to read it.
+ */
+const PARTS = ['bundle', 'matching', 'start', 'gateway'] as const
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      set: { type: 'string', multiple: true },
+      part: { type: 'string', multiple: true },
+      rounds: { type: 'string', default: '7' },
+      seconds: { type: 'string', default: '1' },
+      quick: { type: 'boolean', default: false },
+      json: { type: 'string' },
+    },
+  })
+  const rounds = values.quick ? 1 : positive('--rounds', values.rounds)
+  const seconds = positive('--seconds', values.seconds)
+  const sets = values.set ? ['bare', ...values.set.filter((name) => name !== 'bare')] : Object.keys(POLICY_SETS)
+  const parts = values.part ?? (values.set ? ['gateway'] : PARTS)
+  const unknown = parts.find((part) => !PARTS.some((known) => known === part))
+  if (unknown !== undefined) throw new Error(`--part: expected one of ${PARTS.join(', ')}, found ${unknown}`)
+
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+  if (parts.includes('gateway')) needWrk()
+  pinThisProcess()
+  console.log(
+    `Node ${process.version}, ${cpus().length} cores, gateway and load ${PINNED ? 'on a core each' : 'not pinned'}`,
+  )
+  const bench = await prepare()
+  try {
+    const report = {
+      bundle: parts.includes('bundle') && measureBundle(bench.worker),
+      matching: parts.includes('matching') && (await measureMatching(rounds, values.quick ? 100_000 : 1_000_000)),
+      start: parts.includes('start') && (await measureStart(bench, rounds)),
+      gateway: parts.includes('gateway') && (await measureGateway(bench, sets, rounds, seconds)),
+    }
+    if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
+  } finally {
+    bench.origin.stop()
+    rmSync(bench.folder, { recursive: true, force: true })
+  }
+}
+
+async function prepare(): Promise<Bench> {
+  const folder = mkdtempSync(join(tmpdir(), 'umbral-bench-'))
+  const { jwks, token } = await makeIssuer()
+  const origin = await startBenchOrigin(jwks)
+  const routes = join(folder, 'routes.json')
+  const text = join(folder, 'routes.txt')
+  writeFileSync(routes, JSON.stringify(routesOf({}, origin.url)))
+  await buildRoutes(routes, text, process.env)
+  return { folder, origin, token, worker: await buildWorker(text) }
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1) throw new Error(`${name}: expected a whole number from 1, found ${text}`)
+  return value
+}
+
+await main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+})

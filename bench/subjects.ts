@@ -1,0 +1,84 @@
+import { openSync, closeSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { compileFile } from '../deploy/compile.ts'
+import { workerdConfig } from '../deploy/config.ts'
+import { startGatewayProcess } from '../deploy/gateway.ts'
+import { cacheSpec, singleFileSpec } from '../deploy/worker.ts'
+import { startWorkerd, type Workerd } from '../deploy/workerd.ts'
+import { GATEWAY_LAUNCHER } from './load.ts'
+import type { BenchOrigin } from './origin.ts'
+import { POLICY_SETS, routesOf, type PolicySet } from './policy-sets.ts'
+
+/** Where the bench keeps its files, what it measures against, and with which Worker. */
+export interface Bench {
+  readonly folder: string
+  readonly origin: BenchOrigin
+  readonly token: string
+  /** What `buildWorker` built. */
+  readonly worker: string
+}
+
+/** Something that answers the benchmark's request. */
+export interface Subject {
+  readonly name: string
+  readonly url: string
+  /** Undefined for the origin, which is not measured itself. */
+  readonly pid: number | undefined
+  readonly headers: Readonly<Record<string, string>>
+  /** Bytes of access log so far. */
+  readonly logBytes: () => number
+  readonly stop: () => Promise<void>
+}
+
+const PATH = '/users/42'
+const common = { ip: '127.0.0.1', port: 0, launcher: GATEWAY_LAUNCHER }
+
+/** The gateway with one set of policies, in a process of its own. */
+export async function startPolicySet(bench: Bench, name: string): Promise<Subject> {
+  const set = POLICY_SETS[name]
+  if (!set) throw new Error(`--set: expected one of ${Object.keys(POLICY_SETS).join(', ')}, found ${name}`)
+  const routes = join(bench.folder, `${name}.json`)
+  writeFileSync(routes, JSON.stringify(routesOf(set, bench.origin.url)))
+  const log = join(bench.folder, `${name}.log`)
+  const fd = openSync(log, 'a')
+  const stateDir = join(bench.folder, `${name}.state`)
+  const process = await startGatewayProcess({ ...common, routes, stateDir, stdout: fd, env: environmentOf(set, bench) })
+  closeSync(fd)
+  return subject(name, process, { authorization: `Bearer ${bench.token}`, ...set.headers }, () => statSync(log).size)
+}
+
+function environmentOf(set: PolicySet, { origin }: Bench): NodeJS.ProcessEnv {
+  return {
+    LOG_LEVEL: set.logged ? 'info' : 'silent',
+    ...(set.traced && { OTEL_EXPORTER_OTLP_ENDPOINT: origin.otlpUrl, OTEL_TRACES_SAMPLER_ARG: '0.0625' }),
+  }
+}
+
+/** The five-line Worker that every figure is held against: same workerd, same flags. */
+export async function startPassThrough(bench: Bench): Promise<Subject> {
+  const file = join(bench.folder, 'pass-through.js')
+  await compileFile(join(import.meta.dirname, 'pass-through.ts'), file)
+  const spec = { ...singleFileSpec(bench.worker, file), variables: ['BENCH_ORIGIN'] }
+  const config = workerdConfig(spec, cacheSpec(bench.worker))
+  const env = { BENCH_ORIGIN: bench.origin.url }
+  const stateDir = join(bench.folder, 'pass-through.state')
+  return subject(
+    'pass-through',
+    await startWorkerd({ ...common, config, stateDir, env, stdout: 'inherit' }),
+    {},
+    () => 0,
+  )
+}
+
+/** No gateway at all. */
+export function direct(bench: Bench): Subject {
+  const url = bench.origin.url + PATH
+  return { name: 'direct', url, pid: undefined, headers: {}, logBytes: () => 0, stop: async () => undefined }
+}
+
+function subject(name: string, workerd: Workerd, headers: Subject['headers'], logBytes: () => number): Subject {
+  const { url, pid, stop, stderr } = workerd
+  // What a gateway complains of while it is measured must not stay unseen.
+  stderr.on('data', (chunk: Buffer) => process.stderr.write(`${name}: ${chunk.toString()}`))
+  return { name, url: url + PATH, pid, headers, logBytes, stop }
+}

@@ -52,12 +52,12 @@ async function main(): Promise<void> {
     if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
   } finally {
     bench.origin.stop()
-    rmSync(bench.folder, { recursive: true, force: true })
   }
 }
 
 async function prepare(): Promise<Bench> {
   const folder = mkdtempSync(join(tmpdir(), 'umbral-bench-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
   const { jwks, token } = await makeIssuer()
   const origin = await startBenchOrigin(jwks)
   const routes = join(folder, 'routes.json')

@@ -63,8 +63,11 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     running.add(child)
     child.once('exit', () => running.delete(child))
     const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
-    const port = await Promise.race([listeningPort(child.control), ended.then(() => undefined)])
-    if (port === undefined) throw new Error(whyNot(complaint, wantedPort))
+    const port = await listeningPort(child.control)
+    if (port === undefined) {
+      await ended
+      throw new Error(whyNot(complaint, wantedPort))
+    }
     fs.writeFileSync(join(stateDir, OWNER), String(child.pid))
     const end = async (signal: NodeJS.Signals) => {
       child.kill(signal)
@@ -97,7 +100,7 @@ function spawnWorkerd(configFile: string, stateDir: string, options: WorkerdOpti
   return Object.assign(child, { stderr: child.stderr as Readable, control: child.stdio[3] as Readable })
 }
 
-/** workerd writes one JSON line on its control descriptor for each socket that it listens on. */
+/** workerd writes one JSON line on its control descriptor for each socket that it listens on. Undefined when it ends before that. */
 async function listeningPort(control: Readable): Promise<number | undefined> {
   for await (const line of createInterface({ input: control })) {
     const message = JSON.parse(line) as { event: string; port?: number }

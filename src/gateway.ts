@@ -12,6 +12,7 @@ import { rawPath, rawSearch } from './routing/canonical-path.ts'
 import { makeAccessLog } from './telemetry/access-log.ts'
 import { makeErrorReporter } from './telemetry/errors.ts'
 import { makeTraceId } from './telemetry/ids.ts'
+import { parseTraceparent } from './telemetry/trace-context.ts'
 import { makeTracing, type ActiveTrace, type Tracing } from './telemetry/tracing.ts'
 import { makeUpstream, type Upstream } from './upstream/upstream.ts'
 
@@ -43,7 +44,7 @@ export function makeGateway(config: Config, site: Site): Hono {
     const startedAt = site.now()
     const trace = tracing?.begin(request, startedAt)
     const arrival = {
-      id: trace?.id ?? makeTraceId(),
+      id: trace?.id ?? callerTraceId(request) ?? makeTraceId(),
       request,
       client: readClient(request),
       startedAt,
@@ -66,6 +67,12 @@ export function makeGateway(config: Config, site: Site): Hono {
     return done
   }
   return new Hono().all('*', (c) => answer(c.req.raw, (work) => c.executionCtx.waitUntil(work)))
+}
+
+/** So that the log line of a gateway without tracing of its own can be found from the caller's trace. */
+function callerTraceId(request: Request): string | undefined {
+  const inbound = request.headers.get('traceparent')
+  return inbound === null ? undefined : parseTraceparent(inbound)?.traceId
 }
 
 /** Routes by index, each compiled at its first match and kept. */
@@ -137,7 +144,7 @@ function makeFinish(site: Site, tracing: Tracing | undefined) {
       attempts: x?.attempts,
       inFlight,
     })
-    if (trace !== undefined) {
+    if (trace?.sampled) {
       const userAgent = request.headers.get('user-agent')
       const { scheme, host, ip: clientIp } = client
       tracing?.finish(

@@ -24,7 +24,7 @@ const BATCH = 128
 const LINGER_MS = 1_000
 /** A request's work can be cut off without a word; whatever it had reserved is free again after this long. */
 const STALE_MS = 2_000
-/** Batches on their way at once, so that a collector that hangs holds no more than these. */
+/** Full batches on their way at once, so that a collector that hangs holds no more than these and one a second. */
 const SENDERS = 4
 
 /**

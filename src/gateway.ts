@@ -66,7 +66,15 @@ export function makeGateway(config: Config, site: Site): Hono {
     waitUntil(done)
     return done
   }
-  return new Hono().all('*', (c) => answer(c.req.raw, (work) => c.executionCtx.waitUntil(work)))
+  const app = new Hono()
+  // What throws before there is an exchange to answer for: nothing is known to do so.
+  app.onError((error, c) => {
+    reportError(error, { id: makeTraceId(), route: undefined, request: c.req.raw }, (work) =>
+      c.executionCtx.waitUntil(work),
+    )
+    return problem('internal-error')
+  })
+  return app.all('*', (c) => answer(c.req.raw, (work) => c.executionCtx.waitUntil(work)))
 }
 
 /** So that the log line of a gateway without tracing of its own can be found from the caller's trace. */

@@ -17,6 +17,8 @@ export interface Candidate {
   readonly query: readonly (readonly [string, string])[]
 }
 
+const NO_FIELDS: Candidate['headers'] = []
+
 /** One candidate for each host that the route names, or one for none. */
 export function makeCandidates(route: number, params: readonly string[], conditions: Conditions): Candidate[] {
   const methods = conditions.methods && new Set(conditions.methods)
@@ -27,8 +29,8 @@ export function makeCandidates(route: number, params: readonly string[], conditi
     params,
     methods,
     host: host?.toLowerCase(),
-    headers: Object.entries(conditions.headers ?? {}),
-    query: Object.entries(conditions.query ?? {}),
+    headers: conditions.headers ? Object.entries(conditions.headers) : NO_FIELDS,
+    query: conditions.query ? Object.entries(conditions.query) : NO_FIELDS,
   }))
 }
 

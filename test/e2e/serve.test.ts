@@ -20,7 +20,10 @@ beforeAll(async () => {
   origin = await startOrigin()
 })
 
+const stops: (() => Promise<void>)[] = []
+
 afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop()
   for (const { child, exit } of running.splice(0)) {
     child.kill('SIGTERM')
     await exit
@@ -140,18 +143,19 @@ test('what Durable Objects hold survives kill -9', async () => {
   }
   const statuses = async (url: string) => [(await fetch(`${url}/thrice`)).status, (await fetch(`${url}/thrice`)).status]
   const first = await startGateway(setup)
+  stops.push(first.kill)
   expect(await statuses(first.url)).toEqual([204, 204])
   await first.kill()
   const second = await startGateway(setup)
+  stops.push(second.stop)
   expect(await statuses(second.url)).toEqual([204, 429])
-  await second.stop()
 })
 
 test('secrets reach the gateway through its environment and stand in no argument', async () => {
   const gateway = await startGateway({ routes: ROUTES, env: { SERVE_TEST_ORIGIN: 'http://secret.invalid' } })
+  stops.push(gateway.stop)
   expect(readFileSync(`/proc/${gateway.pid}/cmdline`, 'utf8')).not.toContain('secret.invalid')
   expect((await fetch(`${gateway.url}/a`)).status).toBe(502)
-  await gateway.stop()
 })
 
 const CACHE_USER = `
@@ -187,6 +191,7 @@ test('the Cache API keeps, finds, deletes, expires and is bounded', async () => 
     stdout: 'pipe' as const,
   }
   const { url, stop } = await startWorkerd(started)
+  stops.push(stop)
   const put = (path: string, body: BodyInit, control = 'max-age=60') =>
     fetch(url + path, { method: 'PUT', body, headers: { 'x-control': control } })
   const get = async (path: string) => {
@@ -217,5 +222,4 @@ test('the Cache API keeps, finds, deletes, expires and is bounded', async () => 
   for (let i = 0; i < 10; i++) await put(`/big/${i}`, new Uint8Array(7 * 1024 ** 2))
   expect((await get('/big/0'))[0]).toBe(404)
   expect((await get('/big/9'))[0]).toBe(203)
-  await stop()
 })

@@ -3,8 +3,10 @@
  * Each has a SERVER span, two policy spans and a CLIENT span, all exported to a real receiver. Exits with 1 when the
  * worker dies of its heap bound, loses a span, or still grows at the end.
  */
+import { join } from 'node:path'
 import { startOtlpReceiver } from '../test/support/otlp-receiver.ts'
-import { runWorker } from '../test/telemetry/run-worker.ts'
+import { runWorker } from '../test/support/run-worker.ts'
+import { cpuUs, rssMb } from './load.ts'
 
 const SPANS_PER_REQUEST = 4
 const STEPS = 10
@@ -15,17 +17,20 @@ const count = Number(process.argv[2] ?? 1_000_000)
 const heapMb = Number(process.argv[3] ?? 192)
 
 const receiver = await startOtlpReceiver(1_000)
-const worker = await runWorker({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url }, [`--max-old-space-size=${heapMb}`])
+const worker = await runWorker(join(import.meta.dirname, '../test/telemetry/worker.ts'), {
+  variables: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url },
+  v8Flags: [`--max-old-space-size=${heapMb}`],
+})
 try {
   const sizes: number[] = []
-  const cpuBefore = await worker.cpu()
+  const cpuBefore = cpuUs(worker.pid)
   for (let step = 1; step <= STEPS; step++) {
     const answer = await fetch(`${worker.url}/loop?n=${count / STEPS}`)
     if (!answer.ok) throw new Error(`the worker answered ${answer.status}`)
-    sizes.push((await worker.rss()) / 1024 ** 2)
+    sizes.push(rssMb(worker.pid))
     console.log(`${String((count / STEPS) * step).padStart(9)} requests ${sizes.at(-1)!.toFixed(0).padStart(5)} MB`)
   }
-  const cpu = ((await worker.cpu()) - cpuBefore) * 1_000
+  const cpu = cpuUs(worker.pid) - cpuBefore
   console.log(`${(cpu / count).toFixed(1)} µs CPU per request; ${receiver.received()} spans arrived`)
   if (receiver.received() !== count * SPANS_PER_REQUEST) throw new Error(`sent ${count * SPANS_PER_REQUEST} spans`)
   const half = STEPS / 2

@@ -6,14 +6,16 @@ import type { Complaint } from '../src/config/complaint.ts'
 
 /**
  * Checks a routes file and writes what the Worker embeds: `node dev/build.ts routes.json [--out FILE] [--check]`.
- * Every mistake is printed with its JSON path; the exit code is then 1 and nothing is written. `--check` never writes.
+ * The first mistakes are printed with their JSON paths; the exit code is then 1 and nothing is written. `--check` never writes.
+ * The variable UMBRAL_ROUTES, where it is set, names the file instead of the argument: the only way to give another file to the
+ * `[build] command` that wrangler.toml fixes.
  */
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: { out: { type: 'string', default: '.build/routes.txt' }, check: { type: 'boolean', default: false } },
 })
 const file = process.env.UMBRAL_ROUTES ?? positionals[0] ?? 'routes.json'
-const { complaintText } = await import('../src/config/complaint.ts')
+const { complaintLines } = await import('../src/config/complaint.ts')
 const { loadConfig } = await import('../src/config/load.ts')
 const { environmentComplaints } = await import('../src/config/environment.ts')
 
@@ -42,10 +44,9 @@ function readJson(path: string): unknown {
 
 function refuse(complaints: readonly Complaint[]): never {
   fail(
-    [
-      `${file}: ${complaints.length} mistake${complaints.length > 1 ? 's' : ''}`,
-      ...complaints.map((c) => `  ${complaintText(c)}`),
-    ].join('\n'),
+    [`${file}: ${complaints.length} mistake${complaints.length > 1 ? 's' : ''}`, ...complaintLines(complaints)].join(
+      '\n',
+    ),
   )
 }
 

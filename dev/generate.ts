@@ -19,6 +19,7 @@ interface JsonSchema {
   readonly default?: unknown
   readonly items?: JsonSchema
   readonly oneOf?: readonly JsonSchema[]
+  readonly anyOf?: readonly JsonSchema[]
   readonly properties?: Readonly<Record<string, JsonSchema>>
 }
 
@@ -80,9 +81,10 @@ function fieldTable(title: string, schema: JsonSchema): string {
 
 /** Every field that has a sentence of its own; objects and arrays descend. */
 function fieldsOf(schema: JsonSchema, at = ''): [field: string, description: string][] {
-  const inner = schema.items ?? schema.oneOf?.[0] ?? schema
-  // Policies have tables of their own.
-  if (at.endsWith('.policies')) return []
+  const alternatives = schema.oneOf ?? schema.anyOf
+  const inner = schema.items ?? alternatives?.find((branch) => branch.properties) ?? schema
+  // Policies and upstreams have tables of their own.
+  if (at === 'routes[].policies' || at === 'routes[].upstream.retry') return []
   return Object.entries(inner.properties ?? {}).flatMap(([key, field]) => {
     const path = `${at}${schema.items ? '[].' : at ? '.' : ''}${key}`
     const own: [string, string][] = field.description === undefined ? [] : [[path, field.description]]

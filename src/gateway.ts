@@ -4,7 +4,6 @@ import { makeAdmission, type Admitted } from './door/admit.ts'
 import { makeClientReader } from './door/client.ts'
 import { applyEdits } from './door/edits.ts'
 import type { Client, Exchange } from './exchange.ts'
-import type { Handler } from './pipeline.ts'
 import type { Site } from './policy.ts'
 import { problem, problemCode } from './problem.ts'
 import { compileRoute, type CompiledRoute } from './route.ts'
@@ -43,38 +42,29 @@ export function makeGateway(config: Config, site: Site): Hono {
     inFlight++
     const startedAt = site.now()
     const trace = tracing?.begin(request, startedAt)
-    const arrival = {
-      id: trace?.id ?? callerTraceId(request) ?? makeTraceId(),
-      request,
-      client: readClient(request),
-      startedAt,
-      trace,
-      waitUntil,
+    const id = trace?.id ?? callerTraceId(request) ?? makeTraceId()
+    const arrival: Arrival = { id, request, client: readClient(request), startedAt, trace, waitUntil }
+    let x: Exchange | undefined
+    const end = (response: Response) => finish(arrival, response, inFlight--, x)
+    // The one guard at the outside: whatever throws below becomes a problem that still gets its CORS headers, log line and span.
+    const crash = (error: unknown) => {
+      reportError(error, { id, route: x?.route, request }, waitUntil)
+      return end(problem('internal-error'))
     }
-    const admitted = admit(request, arrival.client)
-    if (admitted instanceof Response) return finish(arrival, admitted, inFlight--)
-    const route = routeOf(admitted.index)
-    const x = makeExchange(arrival, admitted, config.routes[admitted.index]!.id)
-    const crash = (error: unknown): Response => {
-      reportError(error, x, waitUntil)
-      return problem('internal-error')
+    try {
+      const admitted = admit(request, arrival.client)
+      if (admitted instanceof Response) return end(admitted)
+      const route = routeOf(admitted.index)
+      x = makeExchange(arrival, admitted, config.routes[admitted.index]!.id)
+      const done = (trace?.sampled ? route.traced : route.handler)(x).then(end, crash)
+      // A client that resets drops this handler: whatever it has taken is given back, and logged, because the work itself is kept alive.
+      waitUntil(done)
+      return done
+    } catch (error) {
+      return crash(error)
     }
-    const done = guarded(trace?.sampled ? route.traced : route.handler, x, crash).then((response) =>
-      finish(arrival, response, inFlight--, x),
-    )
-    // A client that resets drops this handler: whatever it has taken is given back, and logged, because the work itself is kept alive.
-    waitUntil(done)
-    return done
   }
-  const app = new Hono()
-  // What throws before there is an exchange to answer for: nothing is known to do so.
-  app.onError((error, c) => {
-    reportError(error, { id: makeTraceId(), route: undefined, request: c.req.raw }, (work) =>
-      c.executionCtx.waitUntil(work),
-    )
-    return problem('internal-error')
-  })
-  return app.all('*', (c) => answer(c.req.raw, (work) => c.executionCtx.waitUntil(work)))
+  return new Hono().all('*', (c) => answer(c.req.raw, (work) => c.executionCtx.waitUntil(work)))
 }
 
 /** So that the log line of a gateway without tracing of its own can be found from the caller's trace. */
@@ -112,15 +102,6 @@ function makeExchange(arrival: Arrival, admitted: Admitted, route: string): Exch
     target: undefined,
     clientFault: undefined,
     trace,
-  }
-}
-
-/** The one guard at the outside: whatever throws below becomes a problem that still gets its CORS headers, log line and span. */
-function guarded(handler: Handler, x: Exchange, crash: (error: unknown) => Response): Promise<Response> {
-  try {
-    return handler(x).catch(crash)
-  } catch (error) {
-    return Promise.resolve(crash(error))
   }
 }
 

@@ -32,7 +32,7 @@ export interface RouteFacts {
 
 /** One entry of a route's `policies`: its schema, its cross-checks, and how it becomes a layer. */
 export interface Policy<Name extends string = string, Schema extends z.ZodMiniType = z.ZodMiniType> {
-  /** Its key in routes.json, its span name and its metric label. */
+  /** Its key in routes.json and the name of its span. */
   readonly name: Name
   /** Every field is described with its default and its consequence; the docs table and the JSON Schema come from here. */
   readonly config: Schema

@@ -45,6 +45,6 @@ function compileTerminal(route: RouteConfig, upstreams: Readonly<Record<string, 
   if (upstream) return compileUpstream(upstream, typeof route.upstream === 'string' ? undefined : route.upstream, site)
   if (route.redirect) return compileRedirect(route.redirect)
   if (route.respond) return compileRespond(route.respond)
-  const health = makeHealth(Object.values(upstreams), site.now)
+  const health = makeHealth(Object.values(upstreams), site)
   return async (x) => health.fetch(x.request)
 }

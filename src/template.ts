@@ -1,5 +1,6 @@
 import { expectedOneOf } from './config/complaint.ts'
 import type { Exchange } from './exchange.ts'
+import { compileClaimPath } from './lib/claim-path.ts'
 import type { RouteFacts } from './policy.ts'
 import type { ProblemCode } from './problem.ts'
 import { canonicalPath } from './routing/canonical-path.ts'
@@ -62,7 +63,7 @@ function checkReference(reference: string, route: RouteFacts): string | undefine
   const params = route.params.map((name) => `params.${name}`)
   if (params.includes(reference)) return undefined
   if (reference.startsWith('params.'))
-    return `"{${reference}}" is no parameter of this route; ${expectedOneOf(reference, params)}`
+    return `no parameter "{${reference}}" in match.path; ${expectedOneOf(reference, params)}`
   const known = FACTS.has(reference) || /^jwt\.[^.]+(\.[^.]+)*$/.test(reference)
   if (!known) {
     const names = [...FACTS.keys(), ...params, 'jwt.<claim>']
@@ -101,19 +102,8 @@ function reader(reference: string): Read {
   const name = reference.slice(reference.indexOf('.') + 1)
   if (reference.startsWith('params.')) return (x) => x.params[name]
   if (!reference.startsWith('jwt.')) throw new TypeError(`not a reference: ${reference}`)
-  const steps = name.split('.')
-  return (x) => x.identity && claimText(claimAt(x.identity.claims, name, steps))
-}
-
-/** A claim by its whole name (which may hold dots, as in `https://example.com/tenant`), else by descending at each dot. */
-function claimAt(claims: Readonly<Record<string, unknown>>, name: string, steps: readonly string[]): unknown {
-  if (Object.hasOwn(claims, name)) return claims[name]
-  let value: unknown = claims
-  for (const step of steps) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined
-    value = (value as Readonly<Record<string, unknown>>)[step]
-  }
-  return value
+  const claim = compileClaimPath(name)
+  return (x) => x.identity && claimText(claim(x.identity.claims))
 }
 
 /** Text, numbers and booleans as they are; a list of texts with commas, unless a comma inside one would make it look like two. */

@@ -36,16 +36,17 @@ describe('makeGateway', () => {
     expect(await (await gateway.fetch('/x?y')).json()).toMatchObject({ target: '/base/x?y' })
   })
 
-  it.each([
-    ['/nowhere', {}, 404, 'not-found'],
-    ['/only-get', { method: 'POST' }, 405, 'method-not-allowed'],
-    ['/only-get', { method: 'PROPFIND' }, 501, 'method-not-implemented'],
-    ['/only-get/%00', {}, 400, 'path-invalid'],
-    ['/only-get%2Fx', {}, 400, 'path-invalid'],
-    [`/only-get?${'a'.repeat(9000)}`, {}, 414, 'uri-too-long'],
-    ['/only-get', { headers: { transfer_encoding: 'chunked' } }, 400, 'header-invalid'],
-    ['/only-get', { headers: { 'x-large': 'a'.repeat(33_000) } }, 431, 'headers-too-large'],
-  ] as [string, RequestInit, number, string][])('answers %s %j with a problem', async (url, init, status, code) => {
+  it.each<[what: string, url: string, init: RequestInit, status: number, code: string]>([
+    ['an unknown path', '/nowhere', {}, 404, 'not-found'],
+    ['a method that the path has not', '/only-get', { method: 'POST' }, 405, 'method-not-allowed'],
+    ['a method that nobody has', '/only-get', { method: 'PROPFIND' }, 501, 'method-not-implemented'],
+    ['an escaped control character', '/only-get/%00', {}, 400, 'path-invalid'],
+    ['an escaped slash', '/only-get%2Fx', {}, 400, 'path-invalid'],
+    ['a long URL', `/only-get?${'a'.repeat(9000)}`, {}, 414, 'uri-too-long'],
+    ['a look-alike header', '/only-get', { headers: { transfer_encoding: 'chunked' } }, 400, 'header-invalid'],
+    ['an absurd length', '/only-get', { headers: { 'content-length': '9'.repeat(16) } }, 400, 'header-invalid'],
+    ['a large header', '/only-get', { headers: { 'x-large': 'a'.repeat(33_000) } }, 431, 'headers-too-large'],
+  ])('answers %s with a problem', async (_, url, init, status, code) => {
     const gateway = gatewayOf({ id: 'a', match: { path: '/only-get', methods: ['GET'] }, respond: { body: 'ok' } })
     const response = await gateway.fetch(url, init)
     expect(response.status).toBe(status)
@@ -97,6 +98,52 @@ describe('makeGateway', () => {
     const body = await (await gateway.fetch('/health')).json<{ timestamp: string }>()
     expect(body).toEqual({ status: 'healthy', timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) })
   })
+
+  it('says what is degraded: an open circuit, an unreachable limit store', async () => {
+    const breaker = { minimumRequests: 2, openDuration: '60s' }
+    const limiter = {
+      name: 'l',
+      algorithm: 'fixed-window',
+      limit: 9,
+      window: '60s',
+      key: ['client.ip'],
+      onStoreError: 'allow',
+    }
+    const gateway = makeTestGateway(
+      {
+        upstreams: { failing: { targets: [{ url: originUrl }], circuitBreaker: breaker } },
+        routes: [
+          { id: 'fail', match: { path: '/status/*' }, upstream: 'failing' },
+          { id: 'limited', match: { path: '/limited' }, respond: {}, policies: { rateLimit: [limiter] } },
+          { id: 'health', match: { path: '/health' }, builtin: 'health' },
+        ],
+      },
+      {
+        ...silent,
+        variable: (name) => ({ LOG_LEVEL: 'silent', UPSTASH_REDIS_REST_URL: 'http://127.0.0.1:1' })[name],
+        secret: () => 'token',
+      },
+    )
+    for (let nth = 0; nth < 3; nth++) {
+      await gateway.fetch('/status/503')
+      expect((await gateway.fetch('/limited')).status).toBe(200)
+    }
+    await gateway.settled()
+    const body = await (await gateway.fetch('/health')).json()
+    expect(body).toMatchObject({
+      status: 'degraded',
+      degraded: [{ upstream: 'failing', circuit: 'open' }, { limitStore: 'upstash' }],
+    })
+  })
+
+  it.each(['gw.test/secret?', 'gw.test?a=1&x=', 'user@gw.test', 'a b', '[::1', 'a:99999999', '<>', 'a%zz'])(
+    'refuses the Host %j, and stays whole',
+    async (host) => {
+      const gateway = gatewayOf({ id: 'a', match: { path: '/*', query: { a: '1' } }, respond: {} })
+      expect((await gateway.fetch('/x', { headers: { host } })).status).toBe(400)
+      expect((await gateway.fetch('/x?a=1', { headers: { host: 'gw.test:8787' } })).status).toBe(200)
+    },
+  )
 
   it('finds the route of a preflight by the method that it asks for', async () => {
     const cors = { origins: ['https://app.test'], methods: ['PUT'] }

@@ -1,6 +1,6 @@
 import type { Identity } from '../exchange.ts'
 import type { ProblemCode } from '../problem.ts'
-import { compileClaimPath } from './claims.ts'
+import { compileClaimPath } from '../lib/claim-path.ts'
 
 type ClaimValue = string | number | boolean
 

@@ -1,23 +1,3 @@
-export type Claims = Readonly<Record<string, unknown>>
-
-/**
- * Compiles `"tenant"` or `"realm_access.roles"` into a reader of that claim; undefined where there is none.
- * A claim whose whole name is the path comes first, because names such as `https://id.example/roles` hold dots.
- * Only own members are read: `__proto__` and `constructor` are names like any other.
- */
-export function compileClaimPath(path: string): (claims: Claims) => unknown {
-  const steps = path.split('.')
-  return (claims) => {
-    if (Object.hasOwn(claims, path)) return claims[path]
-    let value: unknown = claims
-    for (const step of steps) {
-      if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined
-      value = (value as Claims)[step]
-    }
-    return value
-  }
-}
-
 /** The strings of an array, or a string as the only one; none of anything else. */
 export function claimNames(value: unknown): string[] {
   return [value].flat().filter((item) => typeof item === 'string')

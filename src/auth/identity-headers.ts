@@ -1,5 +1,5 @@
 import type { Identity } from '../exchange.ts'
-import { compileClaimPath } from './claims.ts'
+import { compileClaimPath } from '../lib/claim-path.ts'
 import type { HeaderPairs, VerifiedToken } from './verified-token.ts'
 
 /** What origins are told of the caller unless a route says otherwise: header → where its value comes from. */

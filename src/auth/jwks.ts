@@ -1,5 +1,5 @@
 import type { AuthProviderConfig } from '../config/auth-provider.ts'
-import { resolveUrl } from '../config/scalars.ts'
+import { isDocumentUrl, resolveUrl } from '../config/scalars.ts'
 import type { Site } from '../policy.ts'
 import type { CompactJws } from './compact-jws.ts'
 import { FETCH_TIMEOUT_MS, loadKeySet } from './key-set.ts'
@@ -7,48 +7,30 @@ import type { KeySource, VerificationKey, WaitUntil } from './keys.ts'
 
 const POLL_MS = 20
 
+type JwksSite = Pick<Site, 'variable' | 'now' | 'fetch'>
+
+/** What this isolate holds of one issuer. */
+interface KeyCache {
+  keys: readonly VerificationKey[]
+  loadedAt: number
+  lastFetch: { readonly startedAt: number; state: 'running' | 'done' | 'failed' }
+}
+
 /**
  * The keys that an issuer publishes at `jwksUri`, kept in this isolate.
  * Fetched when first needed, again after `jwksMaxAge` while the old ones go on serving, and for an unknown key id;
  * two fetches are never closer than `jwksCooldown`, or 2 s while no key is usable. The last good keys outlive an issuer
  * that is down up to `jwksMaxStale`; from then on nothing is believed.
  */
-export function makeJwks(config: AuthProviderConfig, site: Pick<Site, 'variable' | 'now' | 'fetch'>): KeySource {
-  const url = config.jwksUri && resolveUrl(config.jwksUri, site.variable)
-  const maxUsableAge = Math.max(config.jwksMaxAge, config.jwksMaxStale)
-  let keys: VerificationKey[] = []
-  let loadedAt = -Infinity
-  let lastFetch = { startedAt: -Infinity, state: 'done' as 'running' | 'done' | 'failed' }
-
-  const usable = (now: number) => now - loadedAt <= maxUsableAge
-  // A fetch whose request was dropped never ends: after its timeout it no longer counts as running.
-  const running = (now: number) => lastFetch.state === 'running' && now - lastFetch.startedAt < FETCH_TIMEOUT_MS
-  const mayFetch = (now: number) => {
-    // Without any key every request is refused, so then the issuer is asked sooner than the cooldown says.
-    const pause = usable(now) ? config.jwksCooldown : Math.min(config.jwksCooldown, FETCH_TIMEOUT_MS)
-    return !running(now) && now - lastFetch.startedAt >= pause
-  }
-
-  const refresh = async () => {
-    const mine: typeof lastFetch = { startedAt: site.now(), state: 'running' }
-    lastFetch = mine
-    const loaded = await loadKeySet(url!, config.algorithms, keys, site.fetch)
-    mine.state = loaded ? 'done' : 'failed'
-    if (!loaded || mine !== lastFetch) return
-    for (const old of keys) old.retired = !loaded.includes(old)
-    keys = loaded
-    loadedAt = mine.startedAt
-  }
-
-  // Another request's promise must not be awaited, so its result is watched for; counted, as the clock may stand still.
-  const otherFetchEnded = async () => {
-    for (let polls = 0; running(site.now()) && polls < FETCH_TIMEOUT_MS / POLL_MS; polls++)
-      await new Promise((passed) => setTimeout(passed, POLL_MS))
-  }
+export function makeJwks(config: AuthProviderConfig, site: JwksSite): KeySource {
+  const url = config.jwksUri && resolveUrl(config.jwksUri, site.variable, isDocumentUrl)
+  const cache: KeyCache = { keys: [], loadedAt: -Infinity, lastFetch: { startedAt: -Infinity, state: 'done' } }
 
   const trusted = (now: number, waitUntil: WaitUntil) => {
-    if (now - loadedAt > config.jwksMaxAge && usable(now) && mayFetch(now)) waitUntil(refresh())
-    return usable(now)
+    const usable = isUsable(cache, config, now)
+    if (usable && since(cache.loadedAt, now) > config.jwksMaxAge && mayFetch(cache, config, now))
+      waitUntil(refresh(cache, url!, config, site))
+    return usable
   }
 
   return {
@@ -57,21 +39,56 @@ export function makeJwks(config: AuthProviderConfig, site: Pick<Site, 'variable'
     async find(jws, waitUntil) {
       if (url === undefined) return 'not-configured'
       const now = site.now()
-      const known = trusted(now, waitUntil) && pick(keys, jws)
+      const known = trusted(now, waitUntil) && pick(cache.keys, jws)
       if (known) return known
-      if (mayFetch(now)) {
-        const work = refresh()
+      if (mayFetch(cache, config, now)) {
+        const work = refresh(cache, url, config, site)
         // A client that leaves takes its handler with it; the fetch is for everyone and goes on.
         waitUntil(work)
         await work
-      } else if (running(now)) {
-        await otherFetchEnded()
-      }
-      if (!usable(site.now())) return 'keys-unavailable'
+      } else await runningFetch(cache, site.now)
+      if (!isUsable(cache, config, site.now())) return 'keys-unavailable'
       // "Unknown" may only be said of a set that was seen: a key made during the issuer's outage could be real.
-      return pick(keys, jws) ?? (lastFetch.state === 'done' ? 'token-key-unknown' : 'keys-unavailable')
+      return pick(cache.keys, jws) ?? (cache.lastFetch.state === 'done' ? 'token-key-unknown' : 'keys-unavailable')
     },
   }
+}
+
+/** Milliseconds between the two; the distance, because a clock may step back. */
+function since(then: number, now: number): number {
+  return Math.abs(now - then)
+}
+
+function isUsable({ loadedAt }: KeyCache, { jwksMaxAge, jwksMaxStale }: AuthProviderConfig, now: number): boolean {
+  return since(loadedAt, now) <= Math.max(jwksMaxAge, jwksMaxStale)
+}
+
+/** A fetch whose request was dropped never ends: after its timeout it no longer counts as running. */
+function isFetching({ lastFetch }: KeyCache, now: number): boolean {
+  return lastFetch.state === 'running' && since(lastFetch.startedAt, now) < FETCH_TIMEOUT_MS
+}
+
+function mayFetch(cache: KeyCache, config: AuthProviderConfig, now: number): boolean {
+  // Without any key every request is refused, so then the issuer is asked sooner than the cooldown says.
+  const pause = isUsable(cache, config, now) ? config.jwksCooldown : Math.min(config.jwksCooldown, FETCH_TIMEOUT_MS)
+  return !isFetching(cache, now) && since(cache.lastFetch.startedAt, now) >= pause
+}
+
+async function refresh(cache: KeyCache, url: string, config: AuthProviderConfig, site: JwksSite): Promise<void> {
+  const mine: KeyCache['lastFetch'] = { startedAt: site.now(), state: 'running' }
+  cache.lastFetch = mine
+  const loaded = await loadKeySet(url, config.algorithms, cache.keys, site.fetch)
+  mine.state = loaded ? 'done' : 'failed'
+  if (!loaded || mine !== cache.lastFetch) return
+  for (const old of cache.keys) old.retired = !loaded.includes(old)
+  cache.keys = loaded
+  cache.loadedAt = mine.startedAt
+}
+
+/** Another request's promise must not be awaited, so its result is watched for; counted, as the clock may stand still. */
+async function runningFetch(cache: KeyCache, now: () => number): Promise<void> {
+  for (let polls = 0; isFetching(cache, now()) && polls < FETCH_TIMEOUT_MS / POLL_MS; polls++)
+    await new Promise((passed) => setTimeout(passed, POLL_MS))
 }
 
 /** The key with the token's id and algorithm; for a token without an id the only one of that algorithm. */

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { choice, doc, duration, secretRef, urlOrEnv } from './scalars.ts'
+import { choice, doc, documentUrlOrEnv, duration, secretRef } from './scalars.ts'
 
 const ALGORITHMS = [
   'ES256',
@@ -19,7 +19,7 @@ const ALGORITHMS = [
 
 /** Where a token's keys come from, and what the token must say. */
 const jwtProvider = z.strictObject({
-  type: z.literal('jwt'),
+  type: doc(z.literal('jwt'), 'Bearer tokens that are JWTs (RFC 7519).'),
   issuer: doc(z.string().check(z.minLength(1)), 'The exact `iss` of its tokens.'),
   audience: doc(
     z.union([z.string().check(z.minLength(1)), z.array(z.string()).check(z.minLength(1))]),
@@ -30,7 +30,10 @@ const jwtProvider = z.strictObject({
     'The only algorithms accepted, whatever the token’s header says.',
   ),
   jwksUri: z.optional(
-    doc(urlOrEnv, 'Where the issuer publishes its keys (RFC 7517). Fetched when first needed and kept.'),
+    doc(
+      documentUrlOrEnv,
+      'Where the issuer publishes its keys (RFC 7517); it may have a query. Fetched when first needed and kept.',
+    ),
   ),
   secret: z.optional(doc(secretRef, 'The shared secret of the HS algorithms; at least as long as the hash.')),
   keys: z.optional(z.never('not supported yet')),
@@ -40,7 +43,7 @@ const jwtProvider = z.strictObject({
   ),
   jwksCooldown: doc(
     z.prefault(duration(1_000), '30s'),
-    'The least time between two fetches of the keys, however many tokens name unknown keys. Default 30s.',
+    'The least time between two fetches of the keys, however many tokens name unknown keys; while no key is usable at all, 2s at most. Default 30s.',
   ),
   jwksMaxAge: doc(z.prefault(duration(1_000), '10m'), 'After this the keys are fetched again. Default 10m.'),
   jwksMaxStale: doc(
@@ -61,7 +64,7 @@ const laterProvider = z
   .object({ type: z.enum(['apiKey', 'httpSignature', 'mtls', 'introspection']) })
   .check(z.refine(() => false, 'auth providers of this type are not supported yet; expected "jwt"'))
 
-// The other branch never passes: whatever comes out is a jwt provider.
+/** The schema of one entry of `authProviders`. Of its two branches the second never passes: whatever comes out is a jwt provider. */
 export const authProvider = z.discriminatedUnion(
   'type',
   [jwtProvider, laterProvider],
@@ -73,8 +76,13 @@ export type AuthProviderConfig = z.output<typeof jwtProvider>
 
 const isHmac = (algorithm: string) => algorithm.startsWith('HS')
 
-/** Contradictions inside one provider, as [key, message]. */
-export function checkAuthProvider(config: AuthProviderConfig): [key: string, message: string][] {
+const FETCH_SETTINGS = ['jwksCooldown', 'jwksMaxAge', 'jwksMaxStale'] as const
+
+/** Contradictions inside one provider, as [key, message]; `written` is the same before its defaults were filled in. */
+export function checkAuthProvider(
+  config: AuthProviderConfig,
+  written: z.input<typeof jwtProvider>,
+): [key: string, message: string][] {
   const found: [string, string][] = []
   if (config.jwksUri === undefined && config.secret === undefined)
     found.push(['jwksUri', 'expected "jwksUri" or "secret"'])
@@ -85,5 +93,8 @@ export function checkAuthProvider(config: AuthProviderConfig): [key: string, mes
     found.push(['algorithms', 'a shared "secret" goes with HS256, HS384 or HS512 only'])
   if (config.jwksUri !== undefined && config.algorithms.some(isHmac))
     found.push(['algorithms', 'HS algorithms go with "secret", never with "jwksUri"'])
+  const unused = config.jwksUri === undefined ? FETCH_SETTINGS.filter((key) => written[key] !== undefined) : []
+  if (config.secret !== undefined)
+    found.push(...unused.map((key): [string, string] => [key, 'has no use with "secret": no keys are fetched']))
   return found
 }

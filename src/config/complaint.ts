@@ -27,3 +27,12 @@ export function pathText(path: readonly (string | number)[]): string {
 export function complaintText(complaint: Complaint): string {
   return `${pathText(complaint.path)}: ${complaint.message}`
 }
+
+const MOST_SHOWN = 20
+
+/** Complaints for a terminal, a line each: the first 20, then how many more there are. */
+export function complaintLines(complaints: readonly Complaint[]): string[] {
+  const lines = complaints.slice(0, MOST_SHOWN).map((complaint) => `  ${complaintText(complaint)}`)
+  const more = complaints.length - lines.length
+  return more > 0 ? [...lines, `  … and ${more} more`] : lines
+}

@@ -1,69 +1,66 @@
+import * as z from 'zod/mini'
 import { policies } from '../policies/index.ts'
-import type { RouteFacts } from '../policy.ts'
-import { parsePathPattern } from '../routing/path-pattern.ts'
-import { checkPath } from '../template.ts'
 import { checkAuthProvider } from './auth-provider.ts'
-import { expectedOneOf, type Complaint } from './complaint.ts'
-import { indistinguishableRoutes } from './overlap.ts'
+import type { Complaint } from './complaint.ts'
+import { overlappingRoutes } from './overlap.ts'
+import { checkPolicy, checkRoute } from './route-check.ts'
 import { routeFacts } from './route-facts.ts'
-import type { Config, RouteConfig } from './routes-file.ts'
-import { checkUpstream } from './upstream.ts'
+import type { Config, RouteConfig, WrittenConfig } from './routes-file.ts'
+import { checkSlowCalls, checkUpstream } from './upstream-check.ts'
 
-const TERMINALS = ['upstream', 'redirect', 'respond', 'builtin'] as const
-
-/** What no part's own schema can see: references, contradictions, routes that nothing can reach. */
-export function crossCheck(config: Config): Complaint[] {
+/** What no part's own schema can see: references, contradictions, routes that nothing can reach, settings that say nothing. */
+export function crossCheck(config: Config, written: WrittenConfig): Complaint[] {
   return [
+    ...checkClientAddress(config.clientAddress),
     ...Object.entries(config.authProviders).flatMap(([name, provider]) =>
-      checkAuthProvider(provider).map(([key, message]) => ({ path: ['authProviders', name, key], message })),
+      checkAuthProvider(provider, written.authProviders![name]!).map(([key, message]) => ({
+        path: ['authProviders', name, key],
+        message,
+      })),
     ),
-    ...Object.entries(config.upstreams).flatMap(([name, upstream]) =>
-      checkUpstream(upstream).map(([path, message]) => ({ path: ['upstreams', name, ...path], message })),
-    ),
-    ...config.routes.flatMap((route, i) => checkRoute(route, ['routes', i], config)),
+    ...checkUpstreams(config, written),
+    ...config.routes.flatMap((route, i) => checkRoute(route, written.routes[i]!, ['routes', i], config)),
     ...duplicateIds(config.routes),
-    ...indistinguishableRoutes(config.routes),
+    ...overlappingRoutes(config.routes),
     ...contradictoryLimits(config.routes),
   ]
 }
 
-function checkRoute(route: RouteConfig, at: Complaint['path'], config: Config): Complaint[] {
-  const pattern = parsePathPattern(route.match.path)
-  if (typeof pattern === 'string') return [{ path: [...at, 'match', 'path'], message: pattern }]
-  const terminals = TERMINALS.filter((name) => route[name] !== undefined)
-  const found: Complaint[] = []
-  if (terminals.length !== 1) {
-    found.push({
-      path: at,
-      message: `expected exactly one of ${TERMINALS.join(', ')}; found ${terminals.join(' and ') || 'none'}`,
-    })
-  }
-  const facts = routeFacts(route, config)
-  for (const policy of policies) {
-    const policyConfig = route.policies[policy.name]
-    if (policyConfig == null) continue
-    const complaints = policy.check?.(policyConfig, facts) ?? []
-    found.push(...complaints.map(({ path, message }) => ({ path: [...at, 'policies', policy.name, ...path], message })))
-  }
-  return [...found, ...checkUpstreamReference(route, at, config), ...checkRedirect(route, at, facts)]
+/** What is wrong with `defaults.policies` whatever route inherits it: judged as on a route that has all that any of them has. */
+export function checkDefaults(config: Config, written: WrittenConfig): Complaint[] {
+  const inherited = written.defaults?.policies
+  if (inherited === undefined) return []
+  const params = new Set(config.routes.flatMap((route) => routeFacts(route, config).params))
+  const facts = { id: 'defaults', params: [...params], hasAuth: true, authProviders: config.authProviders }
+  return policies.flatMap((policy) => {
+    const parsed = z.safeParse(policy.config, inherited[policy.name])
+    return parsed.success ? checkPolicy(policy, parsed.data, facts, ['defaults', 'policies']) : []
+  })
 }
 
-function checkUpstreamReference(route: RouteConfig, at: Complaint['path'], config: Config): Complaint[] {
-  if (route.upstream === undefined) return []
-  const { name, ...override } = typeof route.upstream === 'string' ? { name: route.upstream } : route.upstream
-  const path = [...at, 'upstream', ...(typeof route.upstream === 'string' ? [] : ['name'])]
-  const base = Object.hasOwn(config.upstreams, name) ? config.upstreams[name] : undefined
-  if (base === undefined)
-    return [{ path, message: `no upstream "${name}"; ${expectedOneOf(name, Object.keys(config.upstreams))}` }]
-  const timeout = override.timeout ?? base.timeout
-  const retry = override.retry === undefined ? base.retry : (override.retry ?? undefined)
-  if (Object.keys(override).length === 0) return []
-  return checkUpstream({ timeout, retry }).map(([below, message]) => ({ path: [...at, 'upstream', ...below], message }))
+function checkClientAddress({ source, trustedProxies }: Config['clientAddress']): Complaint[] {
+  const path = ['clientAddress', 'trustedProxies']
+  if (source === 'x-forwarded-for' && trustedProxies.length === 0)
+    return [{ path, message: 'expected the proxies whose X-Forwarded-For is to be believed' }]
+  if (source !== 'x-forwarded-for' && trustedProxies.length > 0)
+    return [
+      { path, message: `has no use with the source "${source}"; expected "x-forwarded-for" as clientAddress.source` },
+    ]
+  return []
 }
 
-function checkRedirect(route: RouteConfig, at: Complaint['path'], facts: RouteFacts): Complaint[] {
-  const message = route.redirect && checkPath(route.redirect.path, facts)
-  return message === undefined ? [] : [{ path: [...at, 'redirect', 'path'], message }]
+function checkUpstreams(config: Config, written: WrittenConfig): Complaint[] {
+  const longest = new Map<string, number>()
+  for (const { upstream } of config.routes) {
+    if (typeof upstream !== 'object') continue
+    longest.set(upstream.name, Math.max(longest.get(upstream.name) ?? 0, upstream.timeout ?? 0))
+  }
+  return Object.entries(config.upstreams).flatMap(([name, upstream]) =>
+    [
+      ...checkUpstream(upstream),
+      ...checkSlowCalls(upstream, written.upstreams![name]!, Math.max(upstream.timeout, longest.get(name) ?? 0)),
+    ].map(([path, message]) => ({ path: ['upstreams', name, ...path], message })),
+  )
 }
 
 function duplicateIds(routes: readonly RouteConfig[]): Complaint[] {

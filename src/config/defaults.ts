@@ -1,3 +1,5 @@
+import { pathText, type Complaint } from './complaint.ts'
+
 type Json = Readonly<Record<string, unknown>>
 
 /** A copy of a routes.json in which `defaults.policies` lies under every route's `policies`; whatever has another shape is left for the schema. */
@@ -21,6 +23,32 @@ function merge(base: Json, over: Json): Json {
     merged[key] = isObject(below) && isObject(value) ? merge(below, value) : value
   }
   return merged
+}
+
+/**
+ * The same complaints, except that those about values which routes inherit are said once, at `defaults`, where `ofDefaults` has them too.
+ * What only some routes make wrong stays with those routes. `json` is the file as written.
+ */
+export function sayOnce(found: readonly Complaint[], ofDefaults: readonly Complaint[], json: unknown): Complaint[] {
+  const twins = new Map(ofDefaults.map((complaint) => [pathText(complaint.path.slice(2)), complaint]))
+  const atItsSource = found.map((complaint) => {
+    const [routes, i, key, ...below] = complaint.path
+    if (routes !== 'routes' || key !== 'policies') return complaint
+    const twin = twins.get(pathText(below))
+    const own = (json as { routes: { policies?: unknown }[] }).routes[i as number]!.policies
+    return twin !== undefined && isInherited(own, below) ? twin : complaint
+  })
+  return [...new Set(atItsSource)]
+}
+
+/** Whether nothing in a route's own `policies` says what stands at `path` below them. */
+function isInherited(own: unknown, path: Complaint['path']): boolean {
+  let value = own
+  for (const step of path) {
+    if (!isObject(value)) break
+    value = Object.hasOwn(value, step) ? value[step] : undefined
+  }
+  return value === undefined
 }
 
 function isObject(value: unknown): value is Json {

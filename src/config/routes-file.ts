@@ -1,8 +1,7 @@
 import * as z from 'zod/mini'
 import { laterPolicies, policies } from '../policies/index.ts'
-import { parseCidr } from '../lib/ip.ts'
 import { authProvider } from './auth-provider.ts'
-import { choice, doc, headerName, method, notYet } from './scalars.ts'
+import { choice, cidr, doc, headerName, headerValue, method, notYet } from './scalars.ts'
 import { upstream, upstreamOverride } from './upstream.ts'
 
 const id = z.string().check(z.regex(/^[A-Za-z0-9][\w.-]*$/, 'expected letters, digits, "-", "_" and "."'))
@@ -13,13 +12,8 @@ const clientAddress = z.strictObject({
     'Who says where a request comes from: the connection itself, Cloudflare, or the listed proxies. Default runtime.',
   ),
   trustedProxies: doc(
-    z.prefault(
-      z.array(
-        z.string().check(z.refine((text) => parseCidr(text) !== undefined, 'expected a CIDR such as "10.0.0.0/8"')),
-      ),
-      [],
-    ),
-    'The proxies whose X-Forwarded-For is believed. Default none.',
+    z.prefault(z.array(cidr), []),
+    'The proxies whose X-Forwarded-For is believed; goes with `x-forwarded-for`, which is nothing without them. Default none.',
   ),
 })
 
@@ -31,6 +25,12 @@ const host = z
       'expected a host such as "api.example.com" or "*.example.com", without a port',
     ),
   )
+
+/** A host with or without a port, as it stands in a URL. */
+function isAuthority(text: string): boolean {
+  const looksRight = /^(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/.test(text)
+  return looksRight && URL.canParse(`http://${text}`)
+}
 
 const match = z.strictObject({
   path: doc(z.string(), '`:name` is exactly one segment; a final `/*` is that path and everything below it.'),
@@ -45,7 +45,7 @@ const match = z.strictObject({
   ),
 })
 
-/** The shape of a route's `policies`: each policy's own schema, or null to switch off what `defaults` says. */
+/** The schema of a route's `policies`: each policy's own schema, or null to switch off what `defaults` says. */
 export const policiesConfig = z.strictObject({
   ...(Object.fromEntries(policies.map((policy) => [policy.name, z.optional(z.nullable(policy.config))])) as Record<
     string,
@@ -63,51 +63,88 @@ const redirect = z.strictObject({
     z.string().check(z.startsWith('/')),
     'The new path; a final `/*` carries what the matched wildcard held. The query is kept.',
   ),
-  scheme: z.optional(doc(choice(['http', 'https']), 'Default: the request’s own.')),
-  host: z.optional(doc(z.string().check(z.minLength(1)), 'Default: the request’s own.')),
+  scheme: z.optional(doc(choice(['http', 'https']), 'The new scheme. Default: the request’s own.')),
+  host: z.optional(
+    doc(
+      z
+        .string()
+        .check(z.refine(isAuthority, 'expected a host such as "api.example.com", with a port where it needs one')),
+      'The new host, with a port where it needs one. Default: the request’s own.',
+    ),
+  ),
 })
 
 const respond = z.strictObject({
-  status: doc(z.prefault(z.int().check(z.gte(200), z.lte(599)), 200), 'Default 200.'),
-  headers: doc(z.prefault(z.record(headerName, z.string()), {}), 'Default none.'),
-  body: z.optional(doc(z.string(), 'Default none.')),
+  status: doc(z.prefault(z.int().check(z.gte(200), z.lte(599)), 200), 'The status of the answer. Default 200.'),
+  headers: doc(
+    z.prefault(z.record(headerName, headerValue), {}),
+    'Its headers: name to printable ASCII. Default none.',
+  ),
+  body: z.optional(doc(z.string(), 'Its body; a 204, 205 or 304 has none. Default none.')),
 })
 
 const route = z.strictObject({
-  id: doc(id, 'Its name in logs, spans and metrics; unique.'),
-  match,
+  id: doc(id, 'Its name in logs and spans; unique.'),
+  match: doc(match, 'Which requests it answers. The most specific route wins, whatever the order of the file.'),
   upstream: z.optional(
     doc(
       z.union([z.string(), upstreamOverride]),
-      'An upstream’s name, or its name with what this route does differently.',
+      'The upstream that answers: its name, or its name with what this route does differently. Instead of it: `redirect`, `respond` or `builtin`.',
     ),
   ),
-  redirect: z.optional(redirect),
-  respond: z.optional(respond),
+  redirect: z.optional(doc(redirect, 'Answers with another place to go to.')),
+  respond: z.optional(doc(respond, 'Answers with what stands here.')),
   builtin: z.optional(
     doc(
       choice(['health'], ['token', 'userinfo', 'dispatch', 'jwks', 'metrics', 'dashboard', 'admin']),
-      'One of the gateway’s own endpoints.',
+      'Answers with one of the gateway’s own endpoints. health: what is degraded, if anything is.',
     ),
   ),
   compose: notYet(),
-  policies: z.prefault(policiesConfig, {}),
+  policies: doc(
+    z.prefault(policiesConfig, {}),
+    'What happens around the answer, by the name of each policy, over what `defaults` says. Default none.',
+  ),
 })
 
-/** The whole of a routes.json, in the names that a person writes. */
+/** The schema of a whole routes.json, in the names that a person writes. */
 export const routesFile = z.strictObject({
-  $schema: z.optional(z.string()),
-  version: z.literal(1, 'expected 1'),
-  clientAddress: z.prefault(clientAddress, {}),
-  authProviders: z.prefault(z.record(id, authProvider), {}),
-  upstreams: z.prefault(z.record(id, upstream), {}),
-  defaults: z.prefault(z.strictObject({ policies: z.optional(z.record(z.string(), z.unknown())) }), {}),
-  routes: z.array(route).check(z.minLength(1, 'expected at least one route')),
+  $schema: z.optional(doc(z.string(), 'Where editors find the schema. Umbral does not read it.')),
+  version: doc(z.literal(1, 'expected 1'), 'The version of this format: 1.'),
+  clientAddress: doc(z.prefault(clientAddress, {}), 'How to tell who is calling. Default: by the connection.'),
+  authProviders: doc(
+    z.prefault(z.record(id, authProvider), {}),
+    'Who may say who a caller is, by the name that the policy `auth` uses. Default none.',
+  ),
+  upstreams: doc(z.prefault(z.record(id, upstream), {}), 'The services behind the gateway, by name. Default none.'),
+  defaults: doc(
+    z.prefault(
+      z.strictObject({
+        policies: z.optional(
+          doc(
+            z.record(z.string(), z.unknown()),
+            'Lies under the `policies` of every route: objects merge, arrays replace, `null` switches a policy off. Default none.',
+          ),
+        ),
+      }),
+      {},
+    ),
+    'What every route begins with. Default nothing.',
+  ),
+  routes: doc(
+    z.array(route).check(z.minLength(1, 'expected at least one route')),
+    'What the gateway answers. What is not here is not reachable.',
+  ),
   tests: notYet(),
 })
 
+/** A routes.json as a person wrote it: durations and sizes in text, and only what was written. */
+export type WrittenConfig = z.input<typeof routesFile>
 /** A checked routes.json: defaults filled in, durations in milliseconds, sizes in bytes. */
 export type Config = Omit<z.output<typeof routesFile>, '$schema' | 'defaults' | 'tests'>
+/** A checked route. */
 export type RouteConfig = Config['routes'][number]
+/** A checked `redirect`. */
 export type RedirectConfig = z.output<typeof redirect>
+/** A checked `respond`. */
 export type RespondConfig = z.output<typeof respond>

@@ -1,4 +1,6 @@
 import * as z from 'zod/mini'
+import { isHeaderName, isHeaderValue } from '../lib/header.ts'
+import { parseCidr } from '../lib/ip.ts'
 import { expectedOneOf } from './complaint.ts'
 
 const MS_PER_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -71,40 +73,76 @@ const NAME = /^[A-Z_][A-Z0-9_]*$/i
 
 /** A secret's name; its value is a Worker secret or variable and never stands in the file. */
 export const secretRef = z.strictObject(
-  { $secret: z.string().check(z.regex(NAME, 'expected the name of a secret, such as "JWT_SECRET"')) },
+  {
+    $secret: doc(
+      z.string().check(z.regex(NAME, 'expected the name of a secret, such as "JWT_SECRET"')),
+      'The name of the Worker secret that holds it.',
+    ),
+  },
   'expected { "$secret": "NAME" }: secrets do not stand in routes.json',
 )
+/** Where a secret is found: the name of a Worker secret. */
 export type SecretRef = z.output<typeof secretRef>
 
-const envRef = z.strictObject({ $env: z.string().check(z.regex(NAME, 'expected the name of a variable')) })
+const envRef = z.strictObject({
+  $env: doc(
+    z.string().check(z.regex(NAME, 'expected the name of a variable')),
+    'The name of the variable that holds the URL.',
+  ),
+})
 
-/** Whether a text is an absolute http(s) URL without credentials, query or fragment. */
-export function isBaseUrl(text: string): boolean {
+/** Whether a text is an absolute http(s) URL without credentials or fragment: where one document is fetched from. */
+export function isDocumentUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
-  const url = new URL(text)
-  return (
-    /^https?:$/.test(url.protocol) && !url.username && !url.password && !url.search && !url.hash && !/[?#]/.test(text)
-  )
+  const { protocol, username, password } = new URL(text)
+  return /^https?:$/.test(protocol) && !username && !password && !text.includes('#')
 }
 
-const URL_EXPECTED = 'expected an absolute http(s) URL without credentials, query or fragment, or { "$env": "NAME" }'
+/** As `isDocumentUrl`, and without a query: something can be put behind it. */
+export function isBaseUrl(text: string): boolean {
+  return isDocumentUrl(text) && !text.includes('?')
+}
 
-/** An absolute http(s) URL, or the name of the variable that holds it. */
-export const urlOrEnv = z.union([z.string().check(z.refine(isBaseUrl, URL_EXPECTED)), envRef], URL_EXPECTED)
+const BASE_EXPECTED = 'expected an absolute http(s) URL without credentials, query or fragment, or { "$env": "NAME" }'
+const DOCUMENT_EXPECTED = 'expected an absolute http(s) URL without credentials or fragment, or { "$env": "NAME" }'
+
+/** A base URL, or the name of the variable that holds it. */
+export const urlOrEnv = z.union([z.string().check(z.refine(isBaseUrl, BASE_EXPECTED)), envRef], BASE_EXPECTED)
+/** The URL of a document, which may have a query, or the name of the variable that holds it. */
+export const documentUrlOrEnv = z.union(
+  [z.string().check(z.refine(isDocumentUrl, DOCUMENT_EXPECTED)), envRef],
+  DOCUMENT_EXPECTED,
+)
+/** A checked URL, or the variable that will hold one. */
 export type UrlOrEnv = z.output<typeof urlOrEnv>
 
-/** The URL, or what the variable holds; undefined when that is unset or not a URL. */
-export function resolveUrl(value: UrlOrEnv, variable: (name: string) => string | undefined): string | undefined {
-  const url = typeof value === 'string' ? value : variable(value.$env)
-  return url !== undefined && isBaseUrl(url) ? url : undefined
+/** The URL as written, or what the variable holds; undefined when that is unset or not a URL as `isUrl` wants it. */
+export function resolveUrl(
+  value: UrlOrEnv,
+  variable: (name: string) => string | undefined,
+  isUrl = isBaseUrl,
+): string | undefined {
+  if (typeof value === 'string') return value
+  const url = variable(value.$env)
+  return url !== undefined && isUrl(url) ? url : undefined
 }
 
 /** An HTTP field name (RFC 9110 §5.1), lower-cased. */
 export const headerName = z.pipe(
-  z.string().check(z.regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, 'expected a header name')),
+  z.string().check(z.refine(isHeaderName, 'expected a header name')),
   z.transform((name: string) => name.toLowerCase()),
 )
 
+/** An HTTP field value: printable ASCII. */
+export const headerValue = z.string().check(z.refine(isHeaderValue, 'expected printable ASCII'))
+
+const CIDR_EXPECTED =
+  'expected a network such as "10.0.0.0/8" or "2001:db8::/32", or one address, without leading zeros'
+
+/** A network or one address, as text that `parseCidr` reads. */
+export const cidr = z.string(CIDR_EXPECTED).check(z.refine((text) => parseCidr(text) !== undefined, CIDR_EXPECTED))
+
+/** The methods that the gateway knows. */
 export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
 /** A method that the gateway accepts; every other one is answered 501. */
 export const method = choice(METHODS)

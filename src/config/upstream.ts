@@ -24,14 +24,20 @@ const retry = z.strictObject({
   ),
   retriableStatusCodes: doc(
     z.prefault(z.array(z.int().check(z.gte(400), z.lte(599))), []),
-    'The statuses of `retriable-status`. Default none.',
+    'The statuses that `retriable-status` in `retryOn` stands for. Default none.',
   ),
   methods: doc(
     z.prefault(z.array(choice(METHODS)), ['GET', 'HEAD', 'OPTIONS']),
     'The methods that are repeated; POST and PATCH need `idempotency`. Default GET, HEAD, OPTIONS.',
   ),
   backoff: doc(
-    z.prefault(z.strictObject({ base: z.prefault(duration(), '25ms'), max: z.prefault(duration(), '250ms') }), {}),
+    z.prefault(
+      z.strictObject({
+        base: doc(z.prefault(duration(), '25ms'), 'The longest wait before the first retry. Default 25ms.'),
+        max: doc(z.prefault(duration(), '250ms'), 'The longest wait before any retry. Default 250ms.'),
+      }),
+      {},
+    ),
     'The wait before retry N is random in [0, min(max, (2^N − 1) · base)). Default 25ms, 250ms.',
   ),
   respectRetryAfter: doc(
@@ -41,9 +47,15 @@ const retry = z.strictObject({
   budget: doc(
     z.prefault(
       z.strictObject({
-        percent: z.prefault(percent, 20),
-        window: z.prefault(duration(1_000), '10s'),
-        minPerSecond: z.prefault(z.number().check(z.gte(0)), 3),
+        percent: doc(
+          z.prefault(percent, 20),
+          'How many retries the requests of the window allow, in per cent of them. Default 20.',
+        ),
+        window: doc(z.prefault(duration(1_000), '10s'), 'How long a request counts. Default 10s.'),
+        minPerSecond: doc(
+          z.prefault(z.number().check(z.gte(0)), 3),
+          'Retries a second that are allowed however few the requests are. Default 3.',
+        ),
       }),
       {},
     ),
@@ -56,7 +68,7 @@ const circuitBreaker = z.strictObject({
   slowCallRate: doc(z.prefault(percent.check(z.gt(0)), 100), 'Opens at this percentage of slow calls. Default 100.'),
   slowCallDuration: doc(
     z.prefault(duration(), '60s'),
-    'A call is slow when its response headers take longer. Default 60s.',
+    'A call is slow when its response headers take longer; less than `timeout`, or no call ever is. Default 60s.',
   ),
   minimumRequests: doc(z.prefault(count, 20), 'Never opens on fewer requests than this in the window. Default 20.'),
   window: doc(z.prefault(duration(1_000), '10s'), 'The rolling window over which the rates are taken. Default 10s.'),
@@ -76,10 +88,11 @@ const circuitBreaker = z.strictObject({
   ),
   onStoreError: doc(
     z.prefault(choice(['local']), 'local'),
-    'While the breaker’s Durable Object cannot be reached each isolate decides alone.',
+    'While the breaker’s Durable Object cannot be reached: local, each isolate decides alone. Default local.',
   ),
 })
 
+/** The schema of one entry of `upstreams`. */
 export const upstream = z.strictObject({
   targets: doc(
     z
@@ -118,42 +131,22 @@ export const upstream = z.strictObject({
 
 /** What a route may say differently from its upstream. */
 export const upstreamOverride = z.strictObject({
-  name: z.string(),
-  timeout: z.optional(duration()),
-  idleTimeout: z.optional(duration()),
-  retry: z.optional(z.nullable(retry)),
+  name: doc(z.string(), 'The upstream.'),
+  timeout: z.optional(doc(duration(), 'From arrival to response headers on this route. Default: the upstream’s.')),
+  idleTimeout: z.optional(
+    doc(duration(), 'The longest pause between two chunks of the response body. Default: the upstream’s.'),
+  ),
+  retry: z.optional(
+    doc(
+      z.nullable(retry),
+      'In place of the whole of the upstream’s `retry`, with a budget of its own; `null` retries nothing. Default: the upstream’s.',
+    ),
+  ),
 })
 
 /** A checked upstream; durations in milliseconds. */
 export type UpstreamConfig = z.output<typeof upstream>
+/** A checked `retry`; durations in milliseconds. */
 export type RetryConfig = z.output<typeof retry>
+/** A checked `circuitBreaker`; durations in milliseconds. */
 export type CircuitBreakerConfig = z.output<typeof circuitBreaker>
-
-/** Contradictions inside one upstream, as [path below it, message]. */
-export function checkUpstream(
-  config: Pick<UpstreamConfig, 'timeout' | 'retry'> & Partial<UpstreamConfig>,
-): [path: string[], message: string][] {
-  const found: [string[], string][] = []
-  if (config.targets?.every((target) => target.weight === 0))
-    found.push([['targets'], 'expected at least one target with a weight above 0'])
-  const { retry: again } = config
-  if (again?.perTryTimeout !== undefined && again.perTryTimeout >= config.timeout) {
-    found.push([
-      ['retry', 'perTryTimeout'],
-      `expected less than the timeout (${config.timeout}ms), found ${again.perTryTimeout}ms`,
-    ])
-  }
-  for (const unsafe of again?.methods.filter((name) => name === 'POST' || name === 'PATCH') ?? []) {
-    found.push([
-      ['retry', 'methods'],
-      `${unsafe} is not idempotent: it needs the policy "idempotency", which is not supported yet`,
-    ])
-  }
-  if (again?.retryOn.includes('retriable-status') && again.retriableStatusCodes.length === 0) {
-    found.push([['retry', 'retriableStatusCodes'], 'expected the statuses that "retriable-status" stands for'])
-  }
-  if (config.circuitBreaker && config.circuitBreaker.maxOpenDuration < config.circuitBreaker.openDuration) {
-    found.push([['circuitBreaker', 'maxOpenDuration'], 'expected at least openDuration'])
-  }
-  return found
-}

@@ -8,6 +8,10 @@ import { compileRouter, type Found } from '../routing/router.ts'
 import { makeHeaderFilter } from './headers.ts'
 
 const MAX_URL_BYTES = 8 * 1024
+/** A name or an address, with an optional port (RFC 9110 §7.2); HTTP/1.0 has none at all. */
+const HOST = /^(?:(?:[\w-]+(?:\.[\w-]+)*\.?|\[[\da-f:.]+\])(?::\d{1,5})?)?$/i
+/** What an origin that decodes `%2F` would resolve: an empty or dot segment beside one. */
+const CLIMBS = /(?:\/|%2F)\.{0,2}%2F|%2F\.{0,2}(?:\/|%2F|$)/
 const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS)
 
 /** A request that a route will answer. */
@@ -32,12 +36,16 @@ export function makeAdmission(config: Config): Admission {
 
   return (request, client) => {
     const { method, url } = request
+    // The runtime builds the URL from whatever Host it was sent: with `gw/secret?` in it, `/secret` would be the path.
+    if (!HOST.test(client.host))
+      return problem('header-invalid', { detail: 'Host is not a name with an optional port.' })
     if (url.length > MAX_URL_BYTES) return problem('uri-too-long', { detail: `At most ${MAX_URL_BYTES} bytes.` })
     if (!KNOWN_METHODS.has(method)) return problem('method-not-implemented', { headers: { allow: METHODS.join(', ') } })
     const path = canonicalPath(rawPath(url))
     if (path === undefined) return problem('path-invalid')
     const found = findRoute(router, method, path, request, hasCors)
-    if (path.includes('%2F') && !(found.kind === 'route' && keepsSlash[found.index])) return problem('path-invalid')
+    if (path.includes('%2F') && !(found.kind === 'route' && keepsSlash[found.index] && !CLIMBS.test(path)))
+      return problem('path-invalid')
     if (found.kind === 'none') return problem('not-found')
     if (found.kind === 'method') return problem('method-not-allowed', { headers: { allow: allowed(found.allow) } })
     const headers = filterHeaders(request, client)

@@ -1,14 +1,12 @@
 import type { HeaderEdit } from '../exchange.ts'
+import { applyHeaderChange } from '../lib/header.ts'
 
 /** The answer with `edits` applied, the latest first, in one copy at most; the same object when there are none. */
 export function applyEdits(response: Response, edits: readonly HeaderEdit[]): Response {
   if (edits.length === 0) return response
   const edited = withOwnHeaders(response)
   for (let i = edits.length - 1; i >= 0; i--) {
-    const { op, name, value } = edits[i]!
-    if (op === 'set') edited.headers.set(name, value)
-    else if (op === 'append') edited.headers.append(name, value)
-    else edited.headers.delete(name)
+    applyHeaderChange(edited.headers, edits[i]!)
   }
   return edited
 }

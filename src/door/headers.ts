@@ -1,4 +1,5 @@
 import type { Client } from '../exchange.ts'
+import { isHeaderName } from '../lib/header.ts'
 import type { ProblemCode } from '../problem.ts'
 
 const MAX_HEADERS = 100
@@ -7,7 +8,11 @@ const MAX_HEADER_BYTES = 32 * 1024
 /** Hop-by-hop (RFC 9110 §7.6.1), and what only the gateway may say about where a request came from. */
 const NEVER_FORWARDED = [
   'connection keep-alive proxy-connection proxy-authorization proxy-authenticate te trailer transfer-encoding upgrade http2-settings',
-  'forwarded x-real-ip true-client-ip x-client-ip cf-connecting-ip cf-connecting-ipv6 cf-pseudo-ipv4 cf-ipcountry cf-visitor cf-ray cf-worker',
+  'forwarded x-real-ip true-client-ip x-client-ip client-ip cf-connecting-ip cf-connecting-ipv6 cf-pseudo-ipv4 cf-ipcountry cf-visitor cf-ray cf-worker',
+  // The gateway's own words to an origin.
+  'x-attempt x-request-timeout-ms',
+  // Some frameworks route on these: a request would be another one than was matched and guarded.
+  'x-original-url x-rewrite-url x-http-method x-http-method-override x-method-override',
 ].flatMap((names) => names.split(' '))
 
 /** Servers that read `_` as `-` would take these for message framing: request smuggling (RFC 9112 §11.2). */
@@ -15,6 +20,9 @@ const FRAMING = new Set(['transfer-encoding', 'content-length', 'connection', 'h
 
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/
+
+/** Beyond this a length is no exact number (RFC 9110 §8.6 asks for no more than to be ready for large ones). */
+const MAX_LENGTH_DIGITS = 15
 
 /** The client's headers as an upstream may see them, or why the request is refused. */
 export type HeaderFilter = (request: Request, client: Client) => Headers | ProblemCode
@@ -29,19 +37,28 @@ export function makeHeaderFilter(injected: Iterable<string>): HeaderFilter {
     const headers = new Headers(request.headers)
     let count = 0
     let bytes = 0
-    let fault: ProblemCode | undefined
+    let fault = false
+    let named: string | undefined
+    let upgrade = false
+    // One walk for everything: each look at a header crosses into the runtime.
     request.headers.forEach((value, name) => {
       count++
       bytes += name.length + value.length
-      const canonical = name.includes('_') ? canonicalName(name) : name
-      if (CONTROL.test(value) || (canonical !== name && FRAMING.has(canonical))) fault = 'header-invalid'
-      if (dropped.has(canonical) || canonical.startsWith('x-forwarded-')) headers.delete(name)
+      const canonical = PLAIN_NAME.test(name) ? name : canonicalName(name)
+      if (CONTROL.test(value) || (canonical !== name && FRAMING.has(canonical))) fault = true
+      if (dropped.has(canonical) || canonical.startsWith('x-forwarded')) {
+        headers.delete(name)
+        if (name === 'connection') named = value
+        else if (name === 'upgrade') upgrade = isWebSocketUpgrade(request.method, value)
+      } else if (name === 'content-length') {
+        if (value.length > MAX_LENGTH_DIGITS) fault = true
+        // Lines of one name arrive as one value: sent on as one, there are as many as were counted (RFC 9110 §5.3).
+      } else if (value.includes(', ') && name !== 'cookie') headers.set(name, value)
     })
-    if (fault !== undefined) return fault
+    if (fault) return 'header-invalid'
     if (count > MAX_HEADERS || bytes > MAX_HEADER_BYTES) return 'headers-too-large'
-    const named = request.headers.get('connection')
-    if (named !== null) dropNamed(headers, named)
-    if (isWebSocketUpgrade(request)) headers.set('upgrade', 'websocket')
+    if (named !== undefined) dropNamed(headers, named)
+    if (upgrade) headers.set('upgrade', 'websocket')
     headers.set('x-forwarded-for', client.forwardedFor)
     headers.set('x-forwarded-proto', client.scheme)
     headers.set('x-forwarded-host', client.host)
@@ -49,19 +66,20 @@ export function makeHeaderFilter(injected: Iterable<string>): HeaderFilter {
   }
 }
 
+const PLAIN_NAME = /^[a-z0-9-]+$/
+
 /** What a server that maps header names to variables (CGI, WSGI) cannot tell apart. */
-const canonicalName = (name: string): string => name.toLowerCase().replaceAll('_', '-')
+const canonicalName = (name: string): string => name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-')
 
 function dropNamed(headers: Headers, connection: string): void {
   for (const part of connection.split(',')) {
     const name = part.trim()
     // What the gateway relies on to know the caller cannot be talked away by the caller.
-    if (/^[\w!#$%&'*+\-.^`|~]+$/.test(name) && !/^(?:host|authorization|cookie|content-.*)$/i.test(name))
-      headers.delete(name)
+    if (isHeaderName(name) && !/^(?:host|authorization|cookie|content-.*)$/i.test(name)) headers.delete(name)
   }
 }
 
 /** A GET that asks for a WebSocket; every other upgrade is ignored, as RFC 9110 §7.8 lets a server do. */
-export function isWebSocketUpgrade(request: Request): boolean {
-  return request.method === 'GET' && request.headers.get('upgrade')?.toLowerCase() === 'websocket'
+function isWebSocketUpgrade(method: string, upgrade: string): boolean {
+  return method === 'GET' && upgrade.toLowerCase() === 'websocket'
 }

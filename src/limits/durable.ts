@@ -1,3 +1,4 @@
+import { within } from '../lib/within.ts'
 import type { LimitShard } from '../state/limit-shard.ts'
 import { type LimiterSpec, type LimitTally, type StoreLimiter, type Verdict } from './limiter.ts'
 import { makeStoreHealth } from './store-health.ts'
@@ -35,16 +36,4 @@ export function makeDurableWindows(
       },
     }),
   }
-}
-
-/** What `ask` answers; undefined when it fails or takes longer. */
-async function within<T>(timeoutMs: number, ask: () => PromiseLike<T>): Promise<T | undefined> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), timeoutMs)
-  })
-  const asked = Promise.resolve().then(ask)
-  const answer = await Promise.race([asked.catch(() => undefined), late])
-  clearTimeout(timer)
-  return answer
 }

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Exchange, Identity } from '../exchange.ts'
+import { compileClaimPath } from '../lib/claim-path.ts'
+import { isHeaderName } from '../lib/header.ts'
 
 /** One part of a limiter's `key`. */
 export type KeyPart =
@@ -8,15 +10,13 @@ export type KeyPart =
 /** How the parts are written in routes.json, for messages. */
 export const KEY_PARTS = ['client.ip', 'jwt.<claim>', 'header:<name>', 'param:<name>', 'route', 'const:<text>'] as const
 
-const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-
 /** `client.ip`, `jwt.sub`, `header:x-tenant` …; undefined for anything else. */
 export function parseKeyPart(text: string): KeyPart | undefined {
   if (text === 'client.ip') return { kind: 'ip' }
   if (text === 'route') return { kind: 'route' }
   const [, kind, name = ''] = /^(jwt(?=\.)|header(?=:)|param(?=:)|const(?=:)).(.+)$/.exec(text) ?? []
   if (kind === 'jwt' || kind === 'param' || kind === 'const') return { kind, name }
-  return kind === 'header' && FIELD_NAME.test(name) ? { kind, name: name.toLowerCase() } : undefined
+  return kind === 'header' && isHeaderName(name) ? { kind, name: name.toLowerCase() } : undefined
 }
 
 /** Keys longer than this are hashed in local limiters too, so that a client cannot fill the memory with long ones. */
@@ -64,7 +64,7 @@ function compilePart(part: KeyPart): (x: Exchange) => string | undefined {
     case 'route':
       return (x) => x.route
     case 'jwt':
-      return part.name === 'sub' ? (x) => caller(x.identity) : (x) => claimText(x.identity?.claims[part.name])
+      return part.name === 'sub' ? (x) => caller(x.identity) : compileClaim(part.name)
     case 'header':
       return (x) => x.request.headers.get(part.name) ?? undefined
     case 'param':
@@ -77,6 +77,11 @@ function compilePart(part: KeyPart): (x: Exchange) => string | undefined {
 /** A subject is unique only within its issuer (RFC 7519 §4.1.2). */
 function caller(identity: Identity | undefined): string | undefined {
   return identity?.subject ? lengthPrefixed(identity.issuer) + identity.subject : undefined
+}
+
+function compileClaim(path: string): (x: Exchange) => string | undefined {
+  const claim = compileClaimPath(path)
+  return (x) => x.identity && claimText(claim(x.identity.claims))
 }
 
 function claimText(claim: unknown): string | undefined {

@@ -2,6 +2,7 @@ import * as z from 'zod/mini'
 import type { Complaint } from '../config/complaint.ts'
 import { doc } from '../config/scalars.ts'
 import type { Exchange, HeaderEdit } from '../exchange.ts'
+import { applyHeaderChange, isConnectionHeader, isHeaderName, isHeaderValue } from '../lib/header.ts'
 import { definePolicy, type RouteFacts } from '../policy.ts'
 import { checkTemplate, compileTemplate, encodeHeaderValue } from '../template.ts'
 
@@ -54,7 +55,7 @@ export const headers = definePolicy({
     return (next) => (x) => {
       for (const editOf of requestEdits) {
         const edit = editOf(x)
-        if (edit !== undefined) apply(edit, x.outgoing.headers)
+        if (edit !== undefined) applyHeaderChange(x.outgoing.headers, edit)
       }
       for (const editOf of responseEdits) {
         const edit = editOf(x)
@@ -88,16 +89,6 @@ function compileEdit(op: 'set' | 'append', name: string, template: string, whenA
 
 const removal = (name: string): HeaderEdit => ({ op: 'remove', name: name.toLowerCase(), value: '' })
 
-function apply({ op, name, value }: HeaderEdit, target: Headers): void {
-  if (op === 'set') target.set(name, value)
-  else if (op === 'append') target.append(name, value)
-  else target.delete(name)
-}
-
-const HEADER_NAME = /^[\w!#$%&'*+\-.^`|~]+$/
-/** Of one connection and not of the message (RFC 9110 §7.6.1), or of its framing: the runtime writes them. */
-const OF_THE_CONNECTION = /^(?:connection|keep-alive|te|trailer|transfer-encoding|content-length|upgrade|proxy-.*)$/
-
 function checkChanges(config: Changes, at: Complaint['path'], route: RouteFacts): Complaint[] {
   const found: Complaint[] = []
   const complain = (path: Complaint['path'], message: string | undefined) => {
@@ -118,14 +109,14 @@ function checkChanges(config: Changes, at: Complaint['path'], route: RouteFacts)
 
 function checkName(name: string): string | undefined {
   const lower = name.toLowerCase()
-  if (!HEADER_NAME.test(name)) return 'expected a header name'
+  if (!isHeaderName(name)) return 'expected a header name'
   if (lower === 'host')
     return 'Host cannot be changed: it is the host of the target; the client’s own travels in X-Forwarded-Host'
-  return OF_THE_CONNECTION.test(lower)
+  return isConnectionHeader(lower)
     ? `"${name}" belongs to the connection, which the runtime keeps: it cannot be changed`
     : undefined
 }
 
 function checkValue(template: string, route: RouteFacts): string | undefined {
-  return /^[\x20-\x7e]*$/.test(template) ? checkTemplate(template, route) : 'expected printable ASCII'
+  return isHeaderValue(template) ? checkTemplate(template, route) : 'expected printable ASCII'
 }

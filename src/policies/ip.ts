@@ -1,18 +1,8 @@
 import * as z from 'zod/mini'
-import { doc } from '../config/scalars.ts'
+import { cidr, doc } from '../config/scalars.ts'
 import { isInAny, parseCidr, parseIp, type Cidr } from '../lib/ip.ts'
 import { definePolicy } from '../policy.ts'
 import { problem } from '../problem.ts'
-
-/** A network or one address, as text: it is parsed when a route is compiled. */
-export const cidr = z
-  .string('expected a network such as "10.0.0.0/8" or "2001:db8::/32", or one address')
-  .check(
-    z.refine(
-      (text) => parseCidr(text) !== undefined,
-      'expected a network such as "10.0.0.0/8" or "2001:db8::/32", or one address, without leading zeros',
-    ),
-  )
 
 /** Lets in or turns away by the client's address, as `clientAddress` finds it. */
 export const ip = definePolicy({

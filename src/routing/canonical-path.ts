@@ -1,9 +1,12 @@
 /** A path that is canonical already, as most are: no escapes, no empty segment but a last one, none that begins with a dot. */
 const PLAIN = /^(?:\/[\w\-~!$&'()*+,;=:@][\w\-.~!$&'()*+,;=:@]*)*\/?$/
 
-/** Escapes that some origin might decode into a separator, a control character or a second round of decoding. */
+/**
+ * Escapes that some origin might decode into a separator, a control character or a second round of decoding; and dot segments with parameters
+ * (`..;v`), which Java servers resolve and URL parsers do not.
+ */
 // eslint-disable-next-line no-control-regex
-const AMBIGUOUS = /%(?:5c|[01][0-9a-f]|7f|25(?:2e|2f|5c|00))|%(?![0-9a-f]{2})|[\\\x00-\x1f\x7f]/i
+const AMBIGUOUS = /%(?:5c|[01][0-9a-f]|7f|25(?:2e|2f|5c|00))|%(?![0-9a-f]{2})|[\\\x00-\x1f\x7f]|\/\.{1,2}(?:;|%3b)/i
 const UNRESERVED = /[\w\-.~]/
 /** What `new URL` would escape in a path (the URL standard's path percent-encode set), and must not be left for it to do. */
 // eslint-disable-next-line no-control-regex
@@ -38,7 +41,9 @@ export function canonicalPath(raw: string): string | undefined {
   try {
     const escaped = raw.replace(UNESCAPED, encodeURIComponent)
     decodeURIComponent(escaped) // throws on what is not UTF-8
-    return resolveSegments(escaped.replace(/%[0-9a-f]{2}/gi, canonicalEscape))
+    const path = resolveSegments(escaped.replace(/%[0-9a-f]{2}/gi, canonicalEscape))
+    // `%25%32%65` has become `%252e` only now.
+    return AMBIGUOUS.test(path) ? undefined : path
   } catch {
     return undefined
   }

@@ -1,3 +1,5 @@
+import { rawSearch } from './canonical-path.ts'
+
 /** What a route asks of a request besides its path. */
 export interface Conditions {
   readonly methods?: readonly string[] | undefined
@@ -56,7 +58,7 @@ export function meetsConditions(candidate: Candidate, request: Request): boolean
   if (candidate.host !== undefined && !hostMatches(candidate.host, request.headers.get('host') ?? '')) return false
   if (candidate.headers.some(([name, value]) => request.headers.get(name) !== value)) return false
   if (candidate.query.length === 0) return true
-  const query = new URL(request.url).searchParams
+  const query = new URLSearchParams(rawSearch(request.url))
   return candidate.query.every(([name, value]) => query.get(name) === value)
 }
 

@@ -4,6 +4,7 @@ import { canonicalPath } from './canonical-path.ts'
 export type Segment =
   { readonly kind: 'literal'; readonly text: string } | { readonly kind: 'param'; readonly name: string }
 
+/** A parsed `match.path`. */
 export interface PathPattern {
   readonly segments: readonly Segment[]
   /** Whether it ends in `/*`: that path and everything below it. */

@@ -1,6 +1,7 @@
 import { bySpecificity, makeCandidates, meetsConditions, type Candidate, type Conditions } from './conditions.ts'
 import { paramNames, parsePathPattern } from './path-pattern.ts'
 
+/** What a route answers: a path pattern and conditions. */
 export interface RouteMatch extends Conditions {
   readonly path: string
 }
@@ -11,6 +12,7 @@ export type Found =
   | { readonly kind: 'method'; readonly allow: readonly string[] }
   | { readonly kind: 'none' }
 
+/** Finds the route of a request by its method and canonical path; reads its Host, headers and query only where routes ask for them. */
 export type Router = (method: string, path: string, request: Request) => Found
 
 /** What a node lacks it does not hold: with 10,000 routes a lookup's time is that of the memory it touches. */

@@ -1,6 +1,9 @@
 import type { ProblemCode } from '../problem.ts'
 import { isLogged } from './log-level.ts'
 
+/** A refused URL can be as long as the runtime lets it be; a log line cannot. */
+const MAX_PATH = 1_024
+
 /** What is told of one request; nothing in it is a secret. */
 export interface AccessEntry {
   /** Arrival, epoch milliseconds. */
@@ -37,7 +40,7 @@ export function makeAccessLog(
   return (entry) => {
     const level = entry.status >= 500 ? 'warn' : 'info'
     if (!all && level === 'info') return
-    const { time, ...rest } = entry
-    console.log(JSON.stringify({ time: new Date(time).toISOString(), level, event: 'request', ...rest }))
+    const time = new Date(entry.time).toISOString()
+    console.log(JSON.stringify({ ...entry, time, level, event: 'request', path: entry.path.slice(0, MAX_PATH) }))
   }
 }

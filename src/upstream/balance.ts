@@ -1,7 +1,7 @@
 import type { Exchange } from '../exchange.ts'
 import type { Handler } from '../pipeline.ts'
 import type { Site } from '../policy.ts'
-import type { Target } from './target.ts'
+import { isResting, type Target } from './target.ts'
 
 const NONE: readonly string[] = []
 
@@ -44,7 +44,7 @@ function takeTurn(targets: readonly Target[], now: number, failed: readonly stri
   let richest: Target | undefined
   let total = 0
   for (const target of targets) {
-    if (target.restsUntil > now || failed.includes(target.label)) continue
+    if (isResting(target, now) || failed.includes(target.label)) continue
     target.credit += target.weight
     total += target.weight
     if (richest === undefined || target.credit > richest.credit) richest = target

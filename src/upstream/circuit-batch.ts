@@ -18,20 +18,22 @@ export function makeCircuitBatch(report: () => Promise<void>): CircuitBatch {
   let calls = 0
   let failures = 0
   let slowCalls = 0
-  let openedAt = 0
+  let openedAt = -Infinity
   return {
     record: (x, failed, slow, now) => {
       calls++
       if (failed) failures++
       if (slow) slowCalls++
-      if (now - openedAt < LOST_MS) return
+      // The distance, because a clock may step back.
+      if (Math.abs(now - openedAt) < LOST_MS) return
       openedAt = now
       // In this request's own `waitUntil`: what one request has begun is cancelled with it, whoever else waits for it.
       x.waitUntil(sleep(COLLECT_MS).then(report))
     },
     take: () => {
       const tally = { calls, failures, slow: slowCalls }
-      calls = failures = slowCalls = openedAt = 0
+      calls = failures = slowCalls = 0
+      openedAt = -Infinity
       return tally
     },
   }

@@ -8,6 +8,7 @@ import {
   type ProbeResult,
   type Tally,
 } from './circuit.ts'
+import { leftOf } from './term.ts'
 
 /** The version of `Report` and `Verdict`; isolates and objects of two deployments meet while one replaces the other. */
 export const PROTOCOL = 1
@@ -42,8 +43,8 @@ function verdict(circuit: Circuit, settings: CircuitSettings, leaseId: string, n
     case 'closed':
       return { state: 'closed' }
     case 'open':
-      // Clamped, since a clock that was set back must not keep an upstream closed off for longer than configured.
-      return { state: 'open', forMs: Math.min(Math.max(0, circuit.until - now), settings.maxOpenDuration) }
+      // Clamped, since the configuration may have changed after it opened.
+      return { state: 'open', forMs: Math.min(leftOf(circuit, now), settings.maxOpenDuration) }
     case 'half-open': {
       const given = circuit.leases.some((held) => held.id === leaseId)
       return given ? { state: 'open', forMs: 0, lease: leaseId } : { state: 'open', forMs: 0 }

@@ -3,8 +3,9 @@ import type { Exchange } from '../exchange.ts'
 import type { Site } from '../policy.ts'
 import { makeCircuitBatch } from './circuit-batch.ts'
 import type { Report } from './circuit-report.ts'
-import { LEASE_MS, type CircuitSettings, type ProbeResult } from './circuit.ts'
+import { LEASE_MS, type CircuitSettings, type Lease, type ProbeResult } from './circuit.ts'
 import { makeKeeper } from './keeper.ts'
+import { leftOf, type Term } from './term.ts'
 
 /** The least time between two requests for a lease, in milliseconds. */
 const ASK_INTERVAL_MS = 200
@@ -29,39 +30,22 @@ export interface CircuitView {
 const PASS: Admission = { kind: 'pass' }
 
 export function makeCircuitView(upstream: string, config: CircuitBreakerConfig, site: Site): CircuitView {
-  const settings = settingsOf(config)
-  const keeper = makeKeeper(upstream, site)
-  const batch = makeCircuitBatch(() => tell())
-  let openUntil: number | undefined
-  let lease: { readonly id: string; readonly usableUntil: number } | undefined
-  let askedAt = 0
-  let told = 0
-  let heard = 0
+  const line = makeLine(upstream, config, site)
+  let askedAt = -Infinity
 
-  const tell = async (news?: Omit<Report, 'settings' | 'tally'>): Promise<void> => {
-    const nth = ++told
-    const sentAt = site.now()
-    const verdict = await keeper.tell({ settings, tally: batch.take(), ...news })
-    // Answers may overtake each other; an old one must not reopen what a newer one closed.
-    if (nth < heard) return
-    heard = nth
-    openUntil = verdict.state === 'open' ? site.now() + verdict.forMs : undefined
-    if (verdict.state === 'closed' || verdict.lease === undefined) return
-    // From when it was asked for, and for half of what it is kept: enough is left to say that it is spent.
-    lease = { id: verdict.lease, usableUntil: sentAt + LEASE_MS / 2 }
-  }
-
-  const admitWhenOpen = (x: Exchange, until: number, now: number): Admission => {
-    if (now < until) return { kind: 'refuse', retryAfter: until - now }
-    if (lease && now < lease.usableUntil) {
-      const { id } = lease
-      lease = undefined
-      x.waitUntil(tell({ spent: { lease: id, ms: Math.max(0, x.deadline - now) } }))
-      return { kind: 'probe', lease: id }
+  const admitWhenOpen = (x: Exchange, open: Term, now: number): Admission => {
+    const left = leftOf(open, now)
+    if (left > 0) return { kind: 'refuse', retryAfter: left }
+    const { lease } = line
+    if (lease && leftOf(lease, now) > 0) {
+      line.lease = undefined
+      x.waitUntil(line.tell({ spent: { lease: lease.id, ms: Math.max(0, x.deadline - now) } }))
+      return { kind: 'probe', lease: lease.id }
     }
-    if (now - askedAt >= ASK_INTERVAL_MS) {
+    // The distance, because a clock may step back.
+    if (Math.abs(now - askedAt) >= ASK_INTERVAL_MS) {
       askedAt = now
-      x.waitUntil(tell({ wantsLease: true }))
+      x.waitUntil(line.tell({ wantsLease: true }))
     }
     return { kind: 'refuse', retryAfter: 0 }
   }
@@ -69,14 +53,52 @@ export function makeCircuitView(upstream: string, config: CircuitBreakerConfig, 
   return {
     admit: (x, now) => {
       // A new isolate knows nothing, and the upstream may be known to be down.
-      if (told === 0) x.waitUntil(tell())
-      return openUntil === undefined ? PASS : admitWhenOpen(x, openUntil, now)
+      if (!line.hasTold()) x.waitUntil(line.tell())
+      return line.open === undefined ? PASS : admitWhenOpen(x, line.open, now)
     },
-    record: batch.record,
-    settle: (id, result) => tell({ probe: { lease: id, result } }),
-    isOpen: () => openUntil !== undefined,
-    isAlone: keeper.isAlone,
+    record: line.record,
+    settle: (id, result) => line.tell({ probe: { lease: id, result } }),
+    isOpen: () => line.open !== undefined,
+    isAlone: line.isAlone,
   }
+}
+
+/** The line to the circuit's keeper, and what came over it last. */
+interface Line extends Pick<CircuitView, 'record' | 'isAlone'> {
+  /** How long the circuit stays open; undefined while it is closed. */
+  open: Term | undefined
+  /** A lease that this isolate may spend. */
+  lease: Lease | undefined
+  readonly tell: (news?: Omit<Report, 'settings' | 'tally'>) => Promise<void>
+  readonly hasTold: () => boolean
+}
+
+function makeLine(upstream: string, config: CircuitBreakerConfig, site: Site): Line {
+  const settings = settingsOf(config)
+  const keeper = makeKeeper(upstream, site)
+  const batch = makeCircuitBatch(() => line.tell())
+  let told = 0
+  let heard = 0
+  const line: Line = {
+    open: undefined,
+    lease: undefined,
+    record: batch.record,
+    isAlone: keeper.isAlone,
+    hasTold: () => told > 0,
+    tell: async (news) => {
+      const nth = ++told
+      const sentAt = site.now()
+      const verdict = await keeper.tell({ settings, tally: batch.take(), ...news })
+      // Answers may overtake each other; an old one must not reopen what a newer one closed.
+      if (nth < heard) return
+      heard = nth
+      line.open = verdict.state === 'open' ? { since: site.now(), ms: verdict.forMs } : undefined
+      if (verdict.state === 'closed' || verdict.lease === undefined) return
+      // From when it was asked for, and for half of what it is kept: enough is left to say that it is spent.
+      line.lease = { id: verdict.lease, since: sentAt, ms: LEASE_MS / 2 }
+    },
+  }
+  return line
 }
 
 function settingsOf(config: CircuitBreakerConfig): CircuitSettings {

@@ -1,4 +1,5 @@
 import type { CircuitBreakerConfig } from '../config/upstream.ts'
+import { leftOf, type Term } from './term.ts'
 
 /** What the machine needs of the configuration. Durations in milliseconds, rates in percent. */
 export type CircuitSettings = Pick<
@@ -18,17 +19,15 @@ interface Slot extends Tally {
   readonly nth: number
 }
 
-/** The right to send one request through a half-open circuit. */
-export interface Lease {
+/** The right to send one request through a half-open circuit; once its term is over it can be given to another. */
+export interface Lease extends Term {
   readonly id: string
-  /** After this it can be given to another. */
-  readonly until: number
 }
 
-/** A circuit in one of its three states; all times are epoch milliseconds of whoever runs the machine. Plain data: it is stored. */
+/** A circuit in one of its three states; all times are those of whoever runs the machine. Plain data: it is stored. */
 export type Circuit =
   | { readonly state: 'closed'; readonly slots: readonly Slot[] }
-  | { readonly state: 'open'; readonly until: number; readonly openings: number }
+  | ({ readonly state: 'open'; readonly openings: number } & Term)
   | {
       readonly state: 'half-open'
       readonly openings: number
@@ -49,10 +48,12 @@ const SLOTS = 10
 export function count(circuit: Circuit, tally: Tally, settings: CircuitSettings, now: number): Circuit {
   if (circuit.state !== 'closed' || tally.calls === 0) return circuit
   const nth = Math.floor((now / settings.window) * SLOTS)
-  const last = circuit.slots.at(-1)
-  const current = last && last.nth >= nth ? { ...add(last, tally), nth: last.nth } : { ...tally, nth }
-  const past = current.nth === last?.nth ? circuit.slots.slice(0, -1) : circuit.slots
-  const slots = [...past.filter((slot) => slot.nth > nth - SLOTS), current]
+  const recent = circuit.slots.filter((slot) => Math.abs(slot.nth - nth) < SLOTS)
+  const last = recent.at(-1)
+  const slots =
+    last && last.nth >= nth
+      ? [...recent.slice(0, -1), { ...add(last, tally), nth: last.nth }]
+      : [...recent, { ...tally, nth }]
   return reachesThreshold(total(slots), settings) ? opened(1, settings, now) : { state: 'closed', slots }
 }
 
@@ -69,15 +70,15 @@ export function reachesThreshold({ calls, failures, slow }: Tally, settings: Cir
 
 /** Gives out a lease named `id` when the open time is over and fewer are out than may probe; look for it in the result. */
 export function lease(circuit: Circuit, id: string, settings: CircuitSettings, now: number): Circuit {
-  const given = { id, until: now + LEASE_MS }
+  const given = { id, since: now, ms: LEASE_MS }
   switch (circuit.state) {
     case 'closed':
       return circuit
     case 'open':
-      if (now < circuit.until) return circuit
+      if (leftOf(circuit, now) > 0) return circuit
       return { state: 'half-open', openings: circuit.openings, leases: [given], passed: 0 }
     case 'half-open': {
-      const leases = circuit.leases.filter((other) => other.until > now)
+      const leases = circuit.leases.filter((other) => leftOf(other, now) > 0)
       const free = leases.length + circuit.passed < settings.halfOpenProbes
       return { ...circuit, leases: free ? [...leases, given] : leases }
     }
@@ -87,7 +88,7 @@ export function lease(circuit: Circuit, id: string, settings: CircuitSettings, n
 /** Keeps a lease for as long as the request that spends it may take, in milliseconds. */
 export function extend(circuit: Circuit, id: string, ms: number, now: number): Circuit {
   if (circuit.state !== 'half-open') return circuit
-  const leases = circuit.leases.map((held) => (held.id === id ? { id, until: now + ms + LEASE_MS } : held))
+  const leases = circuit.leases.map((held) => (held.id === id ? { id, since: now, ms: ms + LEASE_MS } : held))
   return { ...circuit, leases }
 }
 
@@ -107,8 +108,8 @@ export function settle(
 }
 
 function opened(openings: number, settings: CircuitSettings, now: number): Circuit {
-  const duration = Math.min(settings.maxOpenDuration, settings.openDuration * 2 ** (openings - 1))
-  return { state: 'open', until: now + duration, openings }
+  const ms = Math.min(settings.maxOpenDuration, settings.openDuration * 2 ** (openings - 1))
+  return { state: 'open', since: now, ms, openings }
 }
 
 function add(a: Tally, b: Tally): Tally {

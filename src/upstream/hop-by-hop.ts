@@ -1,19 +1,21 @@
-import type { HeaderEdit } from '../exchange.ts'
+const PROXY_FIELDS = ['proxy-authenticate', 'proxy-connection']
 
 /**
- * Removes from the answer what was meant for this hop alone (RFC 9110 §7.6.1). workerd itself drops Connection, Keep-Alive,
- * Trailer, TE, Upgrade and Transfer-Encoding; what Connection names and the Proxy- fields it passes on.
+ * `response` without what was meant for this hop alone (RFC 9110 §7.6.1); copied only when there is such a thing. workerd itself
+ * drops Connection, Keep-Alive, Trailer, TE, Upgrade and Transfer-Encoding; what Connection names and the Proxy- fields it passes on.
  */
-export function stripHopByHop(headers: Headers, edits: HeaderEdit[]): void {
+export function stripHopByHop(response: Response): Response {
+  const { headers } = response
   const connection = headers.get('connection')
-  if (connection !== null && connection !== 'keep-alive' && connection !== 'close') {
-    for (const option of connection.split(',')) removeIfPresent(option.trim().toLowerCase(), headers, edits)
-  }
-  if (headers.has('proxy-authenticate')) removeIfPresent('proxy-authenticate', headers, edits)
-  if (headers.has('proxy-connection')) removeIfPresent('proxy-connection', headers, edits)
+  const isPlain = connection === null || connection === 'keep-alive' || connection === 'close'
+  const names = isPlain ? PROXY_FIELDS : [...PROXY_FIELDS, ...parseNames(connection)]
+  if (!names.some((name) => headers.has(name))) return response
+  const stripped = new Response(response.body, response)
+  for (const name of names) stripped.headers.delete(name)
+  return stripped
 }
 
-function removeIfPresent(name: string, headers: Headers, edits: HeaderEdit[]): void {
-  const isToken = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name)
-  if (isToken && headers.has(name)) edits.push({ op: 'remove', name, value: '' })
+function parseNames(connection: string): string[] {
+  const options = connection.split(',').map((option) => option.trim())
+  return options.filter((option) => /^[!#$%&'*+\-.^_`|~\w]+$/.test(option))
 }

@@ -1,3 +1,5 @@
+import { within } from '../lib/within.ts'
+
 /** As much as is asked of the origin at once, in bytes: the default of 4 KiB costs a turn of the event loop each. */
 const CHUNK_BYTES = 64 * 1024
 
@@ -12,30 +14,20 @@ export function watchIdle(response: Response, idleMs: number): Response {
   const watched = new ReadableStream<Uint8Array>(
     {
       pull: async (stream) => {
-        const { done, value } = await readWithin(reader, idleMs)
-        if (done) stream.close()
-        else stream.enqueue(value)
+        const chunk = await within(idleMs, () => reader.read(new Uint8Array(CHUNK_BYTES)))
+        if (chunk === undefined) {
+          const reason = new Error('The upstream broke off, or paused for too long')
+          reader.cancel(reason).catch(() => {})
+          throw reason
+        }
+        if (chunk.done) stream.close()
+        else stream.enqueue(chunk.value)
       },
       cancel: (reason) => reader.cancel(reason),
     },
     { highWaterMark: 0 },
   )
   return new Response(keepLength(watched, response.headers), response)
-}
-
-async function readWithin(reader: ReadableStreamBYOBReader, ms: number) {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('The upstream paused for too long')), ms)
-  })
-  try {
-    return await Promise.race([reader.read(new Uint8Array(CHUNK_BYTES)), silence])
-  } catch (error) {
-    reader.cancel(error).catch(() => {})
-    throw error
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 /** A stream made in JavaScript has no length, and the client would get chunks instead of the Content-Length that was promised. */

@@ -1,3 +1,4 @@
+import { within } from '../lib/within.ts'
 import type { Site } from '../policy.ts'
 import { hear, PROTOCOL, type Report, type Verdict } from './circuit-report.ts'
 import { CLOSED, type Circuit } from './circuit.ts'
@@ -22,7 +23,7 @@ export function makeKeeper(upstream: string, site: Site): Keeper {
       const now = site.now()
       if (verdict !== undefined) {
         own = undefined
-        lastHeard = verdict.state === 'open' ? { state: 'open', until: now + verdict.forMs, openings: 1 } : CLOSED
+        lastHeard = verdict.state === 'open' ? { state: 'open', since: now, ms: verdict.forMs, openings: 1 } : CLOSED
         return verdict
       }
       const [next, decided] = hear(own ?? lastHeard, report, `own-${now}-${site.random()}`, now)
@@ -33,18 +34,9 @@ export function makeKeeper(upstream: string, site: Site): Keeper {
   }
 }
 
-async function askObject(upstream: string, report: Report, site: Site): Promise<Verdict | undefined> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ANSWER_MS)
-  })
-  try {
-    // The name begins with a region, although there is one yet: an object for each region can be added without renaming this one.
-    const object = site.breakers.getByName(`local:${upstream}`)
-    return await Promise.race([object.report(PROTOCOL, report), late])
-  } catch {
-    return undefined
-  } finally {
-    clearTimeout(timer)
-  }
+function askObject(upstream: string, report: Report, site: Site): Promise<Verdict | undefined> {
+  // The name begins with a region, although there is one yet: an object for each region can be added without renaming this one.
+  return within<Verdict | undefined>(ANSWER_MS, async () =>
+    site.breakers.getByName(`local:${upstream}`).report(PROTOCOL, report),
+  )
 }

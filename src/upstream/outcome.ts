@@ -1,6 +1,6 @@
 import type { Exchange } from '../exchange.ts'
 import { problem, type ProblemCode } from '../problem.ts'
-import type { Attempt } from './attempt.ts'
+import type { Ending } from './attempt.ts'
 
 /**
  * Why a try has no response of its upstream's own to give.
@@ -37,16 +37,16 @@ export function clientRefusal(x: Exchange, code: ProblemCode): Response {
   return refusal('client', x.clientFault ?? code)
 }
 
-/** The one classifier of a rejected fetch. `hurried`: the client had asked for less time than the route gives. */
-export function classifyRejection(x: Exchange, attempt: Attempt, hurried: boolean): Response {
+/** The one classifier of a rejected fetch. `hurried`: the client left the upstream less time than the route gives. */
+export function classifyRejection(x: Exchange, ending: Ending | undefined, hurried: boolean): Response {
   if (x.clientFault !== undefined) return clientRefusal(x, x.clientFault)
-  switch (attempt.ending) {
+  switch (ending) {
     case 'client-gone':
     case 'upload-broken':
       return clientRefusal(x, 'client-gone')
     case 'timeout':
       // Otherwise anybody could open a breaker with short deadlines, or with bodies that trickle in.
-      return refusal(!hurried && attempt.uploaded ? 'timeout' : 'client', 'upstream-timeout')
+      return refusal(hurried ? 'client' : 'timeout', 'upstream-timeout')
     case undefined:
       return refusal('connect-failure', 'upstream-unreachable')
   }

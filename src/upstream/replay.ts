@@ -1,6 +1,7 @@
 import type { Exchange } from '../exchange.ts'
 import type { Site } from '../policy.ts'
 import { clientRefusal } from './outcome.ts'
+import { markUpload } from './upload.ts'
 
 /** Bodies up to this many bytes are kept so that a retry can send them again; larger ones stream, once. */
 const MAX_REPLAY_BYTES = 64 * 1024
@@ -32,6 +33,7 @@ export async function bufferBody(x: Exchange, site: Site): Promise<Response | un
     clearTimeout(timer)
   }
   if (late) return clientRefusal(x, 'upstream-timeout')
+  markUpload(x, site.now())
   outgoing.body = bytes.subarray(0, filled)
   return undefined
 }

@@ -22,10 +22,11 @@ export function makeRetryBudget({ percent, window, minPerSecond }: RetryConfig['
   /** Empties the slots that time has passed over, and returns the current one's index. */
   const advance = (now: number): number => {
     const current = Math.floor(now / width)
+    // A clock set back a little keeps counting where it was; one set far back begins anew.
+    if (current <= newest - SLOTS) newest = current - SLOTS
     for (let slot = Math.max(newest + 1, current - SLOTS + 1); slot <= current; slot++) {
       requests[slot % SLOTS] = retries[slot % SLOTS] = 0
     }
-    // A clock that was set back keeps counting where it was.
     newest = Math.max(newest, current)
     return newest % SLOTS
   }

@@ -31,7 +31,7 @@ export function retry(config: RetryConfig, budget: RetryBudget, site: Site): Mid
       return best
     }
     return (x) => {
-      budget.countRequest(site.now())
+      budget.countRequest(x.startedAt)
       return methods.has(x.outgoing.method) ? repeat(x) : next(x)
     }
   }

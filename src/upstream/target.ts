@@ -10,10 +10,18 @@ export interface Target {
   readonly address: string
   readonly port: number
   readonly weight: number
-  /** Epoch milliseconds until which it is passed over, since its last fetch was rejected. */
-  restsUntil: number
+  /** When a fetch to it was last rejected, in epoch milliseconds. */
+  failedAt: number
   /** What smooth weighted round-robin owes it. */
   credit: number
+}
+
+/** How long a target rests after a fetch to it was rejected, in milliseconds. */
+const REST_MS = 1_000
+
+/** Whether it is passed over while there is another; the distance counts, because a clock may step back. */
+export function isResting(target: Target, now: number): boolean {
+  return Math.abs(now - target.failedAt) < REST_MS
 }
 
 /** Resolves an upstream's targets; throws an Error that names the JSON path when a `$env` URL cannot be resolved. */
@@ -40,7 +48,7 @@ export function makeTargets(
       address: url.hostname,
       port: portOf(url),
       weight: targets[i]!.weight,
-      restsUntil: 0,
+      failedAt: -Infinity,
       credit: 0,
     }
   })

@@ -1,4 +1,5 @@
-import type { RetryConfig, UpstreamConfig } from '../config/upstream.ts'
+import type * as z from 'zod/mini'
+import type { RetryConfig, UpstreamConfig, upstreamOverride } from '../config/upstream.ts'
 import { compose, type Handler, type Middleware } from '../pipeline.ts'
 import type { Site } from '../policy.ts'
 import type { Load } from './attempt.ts'
@@ -19,8 +20,6 @@ export interface Upstream {
   readonly budget: RetryBudget | undefined
   readonly circuit: CircuitView | undefined
   readonly load: Load
-  /** Tries that wait for response headers. */
-  readonly inFlight: () => number
   /** `open` while the breaker refuses, as far as this isolate has heard. */
   readonly condition: () => 'ok' | 'open'
   /** `unreachable` while the breaker's object does not answer, so that this isolate decides alone. */
@@ -28,15 +27,10 @@ export interface Upstream {
 }
 
 /** What a route says differently; milliseconds. `retry: null` switches it off. */
-export interface UpstreamOverride {
-  readonly timeout?: number | undefined
-  readonly idleTimeout?: number | undefined
-  readonly retry?: RetryConfig | null | undefined
-}
+export type UpstreamOverride = Omit<z.output<typeof upstreamOverride>, 'name'>
 
 /** Makes an upstream's shared state; throws an Error that names the JSON path when a `$env` URL cannot be resolved. */
 export function makeUpstream(name: string, config: UpstreamConfig, site: Site): Upstream {
-  const load: Load = { inFlight: 0 }
   const circuit = config.circuitBreaker && makeCircuitView(name, config.circuitBreaker, site)
   return {
     name,
@@ -44,8 +38,7 @@ export function makeUpstream(name: string, config: UpstreamConfig, site: Site): 
     targets: makeTargets(name, config.targets, site.variable),
     budget: config.retry && makeRetryBudget(config.retry.budget),
     circuit,
-    load,
-    inFlight: () => load.inFlight,
+    load: { inFlight: 0 },
     condition: () => (circuit?.isOpen() ? 'open' : 'ok'),
     breakerStore: () => (circuit?.isAlone() ? 'unreachable' : 'ok'),
   }
@@ -58,7 +51,7 @@ export function compileUpstream(upstream: Upstream, override: UpstreamOverride =
   const again = override.retry === undefined ? config.retry : override.retry
   const options: SendOptions = {
     timeout,
-    perTryTimeout: again?.perTryTimeout ?? Infinity,
+    perTryTimeout: again?.perTryTimeout ?? timeout,
     idleTimeout: override.idleTimeout ?? config.idleTimeout,
     numbered: again != null,
   }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { claimNames, claimWords, compileClaimPath } from '../../src/auth/claims.ts'
+import { claimNames, claimWords } from '../../src/auth/claims.ts'
+import { compileClaimPath } from '../../src/lib/claim-path.ts'
 
 describe('compileClaimPath', () => {
   const claims = JSON.parse(

@@ -80,6 +80,20 @@ describe('the keys of an issuer', () => {
     }
   })
 
+  it('are fetched again although the clock was set back', async () => {
+    const { issuer, clock, codeOf, calls } = setup()
+    await codeOf(await sign(first))
+    clock.now -= 60 * MINUTE
+    issuer.keys = [second.jwk]
+    expect(await codeOf(await sign(second))).toBeUndefined()
+    expect(calls()).toBe(2)
+    clock.now -= 10 * MINUTE + 1
+    issuer.keys = [first.jwk]
+    await codeOf(await sign(second, { jti: 'in the background' }))
+    expect(await codeOf(await sign(first, { jti: 'new' }))).toBeUndefined()
+    expect(calls()).toBe(3)
+  })
+
   it('that leave the set take the tokens they verified with them', async () => {
     const { issuer, clock, codeOf } = setup([first, second])
     const [a, b] = [await sign(first, LONG), await sign(second, LONG)]

@@ -244,7 +244,7 @@ describe('loadConfig', () => {
     [
       'a bad proxy',
       { clientAddress: { trustedProxies: ['10.0.0.0/33'] } },
-      /^clientAddress\.trustedProxies\[0\]: expected a CIDR/,
+      /^clientAddress\.trustedProxies\[0\]: expected a network such as/,
     ],
     ['config tests', { tests: [] }, 'tests: not supported yet'],
   ])('refuses %s', (_, parts, expected) => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { startEchoOrigin, type EchoOrigin } from '../support/echo-origin.ts'
 import { startGateway, type RunningGateway } from '../support/gateway.ts'
 import { getRaw, resetDuring, sendRaw } from '../support/raw-http.ts'
@@ -27,9 +27,8 @@ afterAll(async () => {
   await origin.stop()
 })
 
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((passed) => setTimeout(passed, 20))
-}
+const until = (condition: () => boolean | Promise<boolean>) =>
+  vi.waitUntil(condition, { timeout: 30_000, interval: 20 })
 
 const rssOf = (pid: number): number =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024

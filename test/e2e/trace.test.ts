@@ -1,7 +1,7 @@
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startGateway, type RunningGateway } from '../support/gateway.ts'
+import { listen, type Listening } from '../support/listen.ts'
 import { startOtlpReceiver, type OtlpReceiver } from '../support/otlp-receiver.ts'
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
@@ -9,21 +9,18 @@ const CALLER = `00-${TRACE}-00f067aa0ba902b7-01`
 
 let receiver: OtlpReceiver
 let gateway: RunningGateway
-let good: Server
-let bad: Server
+let good: Listening
+let bad: Listening
 /** The traceparent of every request that an origin got. */
 const seen: string[] = []
 
-async function startOrigin(status: number): Promise<Server> {
-  const server = createServer((request, response) => {
-    seen.push(String(request.headers.traceparent))
-    response.writeHead(status).end('{}')
-  })
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
-  return server
-}
-
-const urlOf = (server: Server): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+const startOrigin = (status: number): Promise<Listening> =>
+  listen(
+    createServer((request, response) => {
+      seen.push(String(request.headers.traceparent))
+      response.writeHead(status).end('{}')
+    }),
+  )
 
 beforeAll(async () => {
   receiver = await startOtlpReceiver()
@@ -33,7 +30,7 @@ beforeAll(async () => {
     routes: {
       upstreams: {
         users: {
-          targets: [{ url: urlOf(bad) }, { url: urlOf(good) }],
+          targets: [{ url: bad.url }, { url: good.url }],
           retry: { backoff: { base: '1ms', max: '1ms' } },
         },
       },
@@ -49,7 +46,7 @@ beforeAll(async () => {
                 name: 'few',
                 algorithm: 'fixed-window',
                 limit: 1,
-                window: '60s',
+                window: '1d',
                 key: ['client.ip'],
                 consistency: 'local',
               },
@@ -64,8 +61,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await gateway.kill()
   await receiver.stop()
-  good.close()
-  bad.close()
+  await Promise.all([good.stop(), bad.stop()])
 })
 
 describe('traces as a collector sees them', () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Identity } from '../../src/exchange.ts'
 import { compileKey, parseKeyPart, type KeyPart } from '../../src/limits/key.ts'
+import { compileTemplate } from '../../src/template.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 
 const parts = (...texts: string[]) => texts.map((text) => parseKeyPart(text) as KeyPart)
@@ -89,6 +90,18 @@ describe('compileKey', () => {
     expect(new Set([...shared, key(makeTestExchange())]).size).toBe(1)
     expect(missing).toBe(6)
     expect(keys).not.toContain(shared[0])
+  })
+
+  it('descends at the dots of a claim, as templates and auth do, unless a claim has the whole name', () => {
+    const key = compileKey(['n', '1000'], parts('jwt.org.id'), plain)
+    const none = key(withIdentity({ claims: {} }))
+    const nested = key(withIdentity({ claims: { org: { id: 'acme' } } }))
+    expect(nested).not.toBe(none)
+    expect(key(withIdentity({ claims: { org: { id: 'other' } } }))).not.toBe(nested)
+    expect(key(withIdentity({ claims: { 'org.id': 'acme', org: { id: 'other' } } }))).toBe(nested)
+    expect(
+      compileTemplate('{jwt.org.id}').render(withIdentity({ claims: { 'org.id': 'acme', org: { id: 'x' } } })),
+    ).toBe('acme')
   })
 
   it('does not take what every object inherits for a claim', () => {

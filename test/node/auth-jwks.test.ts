@@ -1,8 +1,10 @@
 import { createServer, type ServerResponse } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { connect } from 'node:net'
+import { join } from 'node:path'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { runWireWorker, type WireWorker } from '../auth/run-wire-worker.ts'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { listen, type Listening } from '../support/listen.ts'
+import { runWorker, type RunningWorker } from '../support/run-worker.ts'
 
 const { privateKey, publicKey } = await generateKeyPair('ES256')
 const jwks = JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: 'k1', alg: 'ES256' }] })
@@ -30,30 +32,27 @@ const BEHAVIOURS: Record<string, (response: ServerResponse) => void> = {
 }
 
 const calls: string[] = []
-const issuer = createServer((request, response) => {
-  calls.push(request.url!)
-  BEHAVIOURS[request.url!]!(response)
-})
-let worker: WireWorker
+let issuer: Listening
+let worker: RunningWorker
 
 beforeAll(async () => {
-  await new Promise<void>((listening) => issuer.listen(0, '127.0.0.1', listening))
-  worker = await runWireWorker(`http://127.0.0.1:${(issuer.address() as AddressInfo).port}`)
+  const server = createServer((request, response) => {
+    calls.push(request.url!)
+    BEHAVIOURS[request.url!]!(response)
+  })
+  issuer = await listen(server)
+  worker = await runWorker(join(import.meta.dirname, '../auth/wire-worker.ts'), {
+    variables: { ISSUER_URL: issuer.url },
+  })
 })
 
 afterAll(async () => {
   await worker.stop()
-  issuer.closeAllConnections()
-  await new Promise((closed) => issuer.close(closed))
+  await issuer.stop()
 })
 
 const callsOf = (path: string) => calls.filter((call) => call === path).length
-const ask = (path: string) =>
-  fetch(`http://127.0.0.1:${worker.port}${path}`, { headers: { authorization: `Bearer ${token}` } })
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((passed) => setTimeout(passed, 5))
-}
+const ask = (path: string) => fetch(worker.url + path, { headers: { authorization: `Bearer ${token}` } })
 
 describe('keys over the wire, in workerd', () => {
   it('are fetched once for 50 requests that arrive together on a cold isolate', async () => {
@@ -66,7 +65,7 @@ describe('keys over the wire, in workerd', () => {
   it('arrive although the client that caused the fetch has reset its connection', async () => {
     const client = connect(worker.port, '127.0.0.1')
     client.write(`GET /left-alone HTTP/1.1\r\nhost: gw\r\nauthorization: Bearer ${token}\r\n\r\n`)
-    await until(() => callsOf('/left-alone') === 1)
+    await vi.waitUntil(() => callsOf('/left-alone') === 1, { interval: 5, timeout: 10_000 })
     client.resetAndDestroy()
     expect((await ask('/left-alone')).status).toBe(200)
     expect(callsOf('/left-alone')).toBe(1)

@@ -1,11 +1,13 @@
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import { listen } from '../support/listen.ts'
 import { startOtlpReceiver, type OtlpReceiver, type ReceivedSpan } from '../support/otlp-receiver.ts'
-import { runWorker, type RunningWorker } from '../telemetry/run-worker.ts'
+import { runWorker, type RunningWorker } from '../support/run-worker.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const SPAN = 'b7ad6b7169203331'
+const WORKER = join(import.meta.dirname, '../telemetry/worker.ts')
 const SERVER = 2
 const CLIENT = 3
 
@@ -14,26 +16,21 @@ afterAll(async () => {
   for (const stop of stops) await stop()
 })
 
-async function listen(server: Server): Promise<string> {
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
-  const sockets = new Set<Socket>()
-  server.on('connection', (socket: Socket) => sockets.add(socket))
-  stops.push(async () => {
-    for (const socket of sockets) socket.destroy()
-    await new Promise((closed) => server.close(closed))
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+async function urlOf(server: Server): Promise<string> {
+  const { url, stop } = await listen(server)
+  stops.push(stop)
+  return url
 }
 
 async function start(variables: Readonly<Record<string, string>>): Promise<RunningWorker> {
-  const worker = await runWorker(variables)
+  const worker = await runWorker(WORKER, { variables })
   stops.push(worker.stop)
   return worker
 }
 
 /** An origin that keeps the headers it got and answers with the status that its path names. */
 const seen: IncomingHttpHeaders[] = []
-const origin = await listen(
+const origin = await urlOf(
   createServer((request, response) => {
     seen.push(request.headers)
     response.writeHead(Number(/^\/status\/(\d+)/.exec(request.url ?? '')?.[1] ?? 200)).end()
@@ -154,8 +151,8 @@ describe('a collector that is not well', () => {
 
   it.each([
     ['is down', async () => 'http://127.0.0.1:1'],
-    ['refuses', () => listen(reject)],
-    ['hangs', () => listen(createServer())],
+    ['refuses', () => urlOf(reject)],
+    ['hangs', () => urlOf(createServer())],
   ])('neither fails nor delays a request when it %s, and is said once', async (_, endpoint) => {
     const worker = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: await endpoint(), ORIGIN: origin })
     const times: number[] = []

@@ -1,12 +1,13 @@
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { runWorker } from '../telemetry/run-worker.ts'
+import { listen } from '../support/listen.ts'
+import { runWorker } from '../support/run-worker.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 
 const arrived: { url: string; body: string }[] = []
-const sentry = createServer((request, response) => {
+const collect = createServer((request, response) => {
   let body = ''
   request.setEncoding('utf8')
   request.on('data', (chunk: string) => (body += chunk))
@@ -15,17 +16,17 @@ const sentry = createServer((request, response) => {
     response.writeHead(200, { 'content-type': 'application/json' }).end('{}')
   })
 })
-await new Promise<void>((listening) => sentry.listen(0, '127.0.0.1', listening))
-const { port } = sentry.address() as AddressInfo
-const worker = await runWorker({
-  OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
-  OTEL_TRACES_SAMPLER_ARG: '0',
-  SENTRY_DSN: `http://publickey@127.0.0.1:${port}/42`,
+const sentry = await listen(collect)
+const worker = await runWorker(join(import.meta.dirname, '../telemetry/worker.ts'), {
+  variables: {
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
+    OTEL_TRACES_SAMPLER_ARG: '0',
+    SENTRY_DSN: `http://publickey@127.0.0.1:${sentry.port}/42`,
+  },
 })
 afterAll(async () => {
   await worker.stop()
-  sentry.closeAllConnections()
-  await new Promise((closed) => sentry.close(closed))
+  await sentry.stop()
 })
 
 const fail = () =>

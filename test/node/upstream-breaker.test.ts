@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { http, rawRequest, startFaultOrigin, type FaultOrigin } from '../support/fault-origin.ts'
-import { serveUpstream, type RunningWorker } from '../support/upstream-workerd.ts'
+import { serveUpstream, type ServedUpstream } from '../support/served-upstream.ts'
 
 let origin: FaultOrigin
-let gateway: RunningWorker
+let gateway: ServedUpstream
 let mode: 'down' | 'up' | 'hang'
 
 beforeEach(async () => {
@@ -83,6 +83,30 @@ it('blames the upstream for a timeout only when it was given the whole request',
   mode = 'hang'
   await Promise.all(Array.from({ length: 10 }, () => rawRequest(gateway.port, `${UPLOAD}0\r\n\r\n`)))
   await vi.waitFor(async () => expect((await gateway.state()).condition).toBe('open'), { timeout: 500, interval: 20 })
+})
+
+it.each([
+  [
+    'before the upload ends',
+    'POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 10\r\n\r\nhello',
+    'world',
+  ],
+  ['at once after it', UPLOAD, '0\r\n\r\n'],
+])('does not count an answer %s as slow', async (when, start, rest) => {
+  await gateway.stop()
+  await origin.stop()
+  const early = when.startsWith('before')
+  origin = await startFaultOrigin((_, socket) => {
+    if (early) setTimeout(() => socket.write(http(200)), 300)
+    else socket.on('data', (data) => void (String(data).includes('0\r\n\r\n') && socket.write(http(200))))
+  })
+  const circuitBreaker = { minimumRequests: 3, slowCallDuration: '200ms' }
+  gateway = await serveUpstream({ targets: [{ url: origin.url }], circuitBreaker })
+  const finish = (socket: Socket) => void socket.write(rest)
+  const answers = await Promise.all(Array.from({ length: 4 }, () => rawRequest(gateway.port, start, finish, 500)))
+  expect(answers.filter((answer) => answer.startsWith('HTTP/1.1 200'))).toHaveLength(4)
+  await new Promise((reported) => setTimeout(reported, 300))
+  expect(await gateway.state()).toMatchObject({ condition: 'ok', inFlight: 0 })
 })
 
 async function settledOk() {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { http, rawRequest, startFaultOrigin, type FaultOrigin } from '../support/fault-origin.ts'
-import { serveUpstream, type RunningWorker } from '../support/upstream-workerd.ts'
+import { serveUpstream, type ServedUpstream } from '../support/served-upstream.ts'
 
 const FAULTS: Readonly<Record<string, (socket: Socket) => void>> = {
   '/rst': (socket) => socket.resetAndDestroy(),
@@ -45,7 +45,7 @@ const FAULTS: Readonly<Record<string, (socket: Socket) => void>> = {
 }
 
 let origin: FaultOrigin
-let gateway: RunningWorker
+let gateway: ServedUpstream
 
 beforeAll(async () => {
   origin = await startFaultOrigin((path, socket) => (FAULTS[path] ?? (() => socket.write(http(200))))(socket))
@@ -96,6 +96,20 @@ describe('an origin that fails', () => {
     await expect(fetch(gateway.url + path).then((response) => response.text())).rejects.toThrow('terminated')
     expect(Date.now() - started).toBeLessThan(900)
   })
+})
+
+it('keeps what only a failed try called hop-by-hop', async () => {
+  let tries = 0
+  const flaky = await startFaultOrigin((_, socket) =>
+    socket.write(
+      ++tries === 1 ? http(503, ['Connection: X-Kept, keep-alive', 'X-Kept: no']) : http(200, ['X-Kept: yes']),
+    ),
+  )
+  const retrying = await serveUpstream({ targets: [{ url: flaky.url }], retry: {} })
+  const response = await fetch(retrying.url)
+  await retrying.stop()
+  await flaky.stop()
+  expect([response.status, response.headers.get('x-kept'), tries]).toEqual([200, 'yes', 2])
 })
 
 describe('a client that misbehaves', () => {

@@ -37,6 +37,11 @@ describe('canonicalPath', () => {
     '/a%252F',
     '/a%255c',
     '/a%2500',
+    '/a/%25%32%65',
+    '/a%25%32%66',
+    '/a/..;/b',
+    '/a/.%3B',
+    '/a/%2e%2e;v=1/b',
     '/a%',
     '/a%4',
     '/a%zz',
@@ -48,6 +53,8 @@ describe('canonicalPath', () => {
   })
 
   const piece = fc.constantFrom(
+    '%32',
+    '%65',
     '/',
     '.',
     '..',

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import { listen } from './listen.ts'
 
 export interface EchoOrigin {
   readonly url: string
@@ -36,17 +37,8 @@ export async function startEchoOrigin(): Promise<EchoOrigin> {
     else response.end(JSON.stringify({ target: request.url, headers: request.headers }))
   })
   server.on('upgrade', (request: IncomingMessage, socket: Socket) => acceptWebSocket(request, socket))
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    targets,
-    hanging: () => hanging,
-    stop: () =>
-      new Promise((stopped) => {
-        server.close(() => stopped())
-        server.closeAllConnections()
-      }),
-  }
+  const { url, stop } = await listen(server)
+  return { url, targets, hanging: () => hanging, stop }
 }
 
 const MIB = Buffer.alloc(1024 * 1024, 'x')

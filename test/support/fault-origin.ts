@@ -1,4 +1,5 @@
-import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
+import { listen } from './listen.ts'
 
 export interface FaultOrigin {
   readonly url: string
@@ -25,16 +26,12 @@ export async function startFaultOrigin(answer: (path: string, socket: Socket) =>
       if (path !== undefined) answer(path, socket)
     })
   })
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  const { url, stop } = await listen(server)
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     received,
     open: () => sockets.size,
-    stop: () =>
-      new Promise((stopped) => {
-        for (const socket of sockets) socket.destroy()
-        server.close(() => stopped())
-      }),
+    stop,
   }
 }
 
@@ -44,13 +41,12 @@ export function http(status: number, headers: readonly string[] = [], body = 'ok
 }
 
 /** Sends raw bytes, does `then` after `ms` milliseconds, and resolves with all that came back until the connection closed. */
-export async function rawRequest(
+export function rawRequest(
   port: number,
   text: string,
   then: (socket: Socket) => void = () => {},
   ms = 100,
 ): Promise<string> {
-  const { connect } = await import('node:net')
   return new Promise((resolve) => {
     let answer = ''
     const socket = connect(port, '127.0.0.1', () => {

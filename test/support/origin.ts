@@ -1,27 +1,15 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { listen, type Listening } from './listen.ts'
 
-export interface Origin {
-  readonly port: number
-  readonly stop: () => Promise<void>
-}
+export type Origin = Listening
 
 /**
  * A real HTTP origin on a free loopback port. The path says what it does:
  * `/status/503` answers that; `/delay/200` waits 200 ms first; `/reset` resets the connection;
  * everything else answers JSON that repeats what arrived (method, raw target, raw headers, body).
  */
-export async function startOrigin(): Promise<Origin> {
-  const server = createServer((request, response) => void answer(request, response))
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
-  return {
-    port: (server.address() as AddressInfo).port,
-    stop: () =>
-      new Promise((stopped) => {
-        server.closeAllConnections()
-        server.close(() => stopped())
-      }),
-  }
+export function startOrigin(): Promise<Origin> {
+  return listen(createServer((request, response) => void answer(request, response)))
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

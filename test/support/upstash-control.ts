@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { startUpstash, type Upstash } from '../../dev/upstash/server.ts'
+import { listen } from './listen.ts'
 
 export interface UpstashControl {
   readonly url: string
@@ -28,12 +28,11 @@ export async function startUpstashControl(): Promise<UpstashControl> {
       .then((body) => response.end(JSON.stringify(body)))
       .catch((error: unknown) => response.writeHead(500).end(String(error)))
   })
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  const { url, stop } = await listen(server)
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     stop: async () => {
-      server.closeAllConnections()
-      server.close()
+      await stop()
       await Promise.all(Array.from(started.values(), (upstash) => upstash.stop()))
     },
   }

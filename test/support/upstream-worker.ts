@@ -38,7 +38,7 @@ function compile(env: Env) {
   }
   const upstream = makeUpstream('faults', z.parse(upstreamSchema, JSON.parse(env.UPSTREAM)), site)
   const state = () => ({
-    inFlight: upstream.inFlight(),
+    inFlight: upstream.load.inFlight,
     condition: upstream.condition(),
     store: upstream.breakerStore(),
     ...calls,
@@ -52,15 +52,10 @@ export default {
     compiled ??= compile(env)
     if (new URL(request.url).pathname === '/-/state') return Response.json(compiled.state())
     const x = makeTestExchange(request, { waitUntil: (work) => ctx.waitUntil(work) })
-    let response: Response
     try {
-      response = await compiled.handler(x)
+      return await compiled.handler(x)
     } catch {
-      response = problem('internal-error')
+      return problem('internal-error')
     }
-    if (x.edits.length === 0) return response
-    const copy = new Response(response.body, response)
-    for (const edit of x.edits) copy.headers.delete(edit.name)
-    return copy
   },
 }

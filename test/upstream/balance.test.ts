@@ -30,16 +30,22 @@ describe('pickTarget', () => {
 
   it('passes over a target that rests, unless all do', () => {
     const all = targets(1, 1)
-    all[0]!.restsUntil = 1_000
+    all[0]!.failedAt = 0
     expect([1, 2, 3].map(() => pickTarget(all, 999).label)).toEqual(['t1.test:80', 't1.test:80', 't1.test:80'])
     expect([1, 2].map(() => pickTarget(all, 1_000).label)).toContain('t0.test:80')
-    all[1]!.restsUntil = 1_000
+    all[1]!.failedAt = 0
     expect([1, 2].map(() => pickTarget(all, 500).label).toSorted()).toEqual(['t0.test:80', 't1.test:80'])
+  })
+
+  it('does not let one rest for longer because the clock was set back', () => {
+    const all = targets(1, 1)
+    all[0]!.failedAt = 3_600_000
+    expect([1, 2].map(() => pickTarget(all, 0).label)).toContain('t0.test:80')
   })
 
   it('takes a resting target before one that failed this request', () => {
     const all = targets(1, 1)
-    all[0]!.restsUntil = 1_000
+    all[0]!.failedAt = 0
     expect(pickTarget(all, 0, ['t1.test:80']).label).toBe('t0.test:80')
   })
 

@@ -21,7 +21,24 @@ function makeIsolate(name: string, more: object = {}, parts: Partial<Site> = {},
     const all = await Promise.all(Array.from({ length: count }, () => ask(path)))
     await Promise.all(all.map(({ x }) => x.settled()))
   }
-  return { upstream, ask, settle }
+  return { upstream, handler, ask, settle }
+}
+
+/** A PUT of five bytes whose last comes after `ms` milliseconds. */
+function makeSlowUpload(path: string, ms: number) {
+  const x = makeTestExchange(
+    new Request(`https://gw.test${path}`, { method: 'PUT', headers: { 'content-length': '5' } }),
+  )
+  const encoder = new TextEncoder()
+  x.outgoing.body = new ReadableStream<Uint8Array>({
+    start: (stream) => stream.enqueue(encoder.encode('hell')),
+    pull: async (stream) => {
+      await wait(ms)
+      stream.enqueue(encoder.encode('o'))
+      stream.close()
+    },
+  })
+  return x
 }
 
 const wait = (ms: number) => new Promise((over) => setTimeout(over, ms))
@@ -103,6 +120,44 @@ describe('the circuit breaker', () => {
     expect(upstream.condition()).toBe('open')
   })
 
+  it.each([
+    ['answered after a slow upload', {}, {}, '/ok', 200, 'ok'],
+    ['answered after a slow upload that a retry would repeat', { retry: { methods: ['PUT'] } }, {}, '/ok', 200, 'ok'],
+    ['answered slowly after it', {}, {}, '/delay/200', 200, 'open'],
+    ['left hardly any time by it', { timeout: '240ms' }, { slowCallDuration: '60s' }, '/delay/2000', 504, 'ok'],
+    ['given time enough after it', { timeout: '400ms' }, { slowCallDuration: '60s' }, '/delay/2000', 504, 'open'],
+  ])('judges an upstream that was %s', async (_, upstream, breaker, path, status, condition) => {
+    const circuitBreaker = { ...SETTINGS, slowCallDuration: '150ms', ...breaker }
+    const made = makeTestUpstream({ targets: [{ url: originUrl }], circuitBreaker, ...upstream })
+    const all = Array.from({ length: 5 }, () => makeSlowUpload(path, 180))
+    for (const response of await Promise.all(all.map(made.handler))) expect(response.status).toBe(status)
+    await Promise.all(all.map((x) => x.settled()))
+    expect(made.upstream.condition()).toBe(condition)
+  })
+
+  it('does not blame the upstream for a probe whose client dawdles', async () => {
+    const { ask, settle, upstream, handler } = makeIsolate('dawdles', { slowCallDuration: '150ms' })
+    await settle('/status/500', 5)
+    await wait(310)
+    await (await ask()).x.settled()
+    const probe = makeSlowUpload('/ok', 180)
+    expect((await handler(probe)).status).toBe(200)
+    await probe.settled()
+    expect(upstream.condition()).toBe('ok')
+  })
+
+  it('recovers although the clock was set back', async () => {
+    let behind = 0
+    const { ask, settle } = makeIsolate('clock', {}, { now: () => Date.now() - behind })
+    await settle('/status/500', 5)
+    await wait(310)
+    // Probes once in vain, so that there has been a question too.
+    await (await ask()).x.settled()
+    await (await ask('/status/500')).x.settled()
+    behind = 3_600_000
+    await vi.waitFor(async () => expect((await ask()).response.status).toBe(200), { timeout: 2_500, interval: 100 })
+  })
+
   it('recovers within its open time and a second at ten requests a second', async () => {
     const { upstream, ask, settle } = makeIsolate('recovers')
     await settle('/status/500', 5)
@@ -133,13 +188,14 @@ describe('the circuit breaker', () => {
   })
 
   it('gives the lease back when the probe’s caller leaves', async () => {
-    const { ask, settle, upstream } = makeIsolate('left')
+    // Longer than a slow call: that it left goes before how long it stayed.
+    const { ask, settle, upstream } = makeIsolate('left', { slowCallDuration: '150ms' })
     await settle('/status/500', 5)
     await wait(310)
     await (await ask()).x.settled()
     const client = new AbortController()
     const probe = ask('/delay/2000', client.signal)
-    await wait(20)
+    await wait(180)
     client.abort()
     await (await probe).x.settled()
     await wait(200)

@@ -24,8 +24,8 @@ const settings: CircuitSettings = {
 }
 const T = 1_000_000
 const calls = (n: number, failures: number, slow = 0) => ({ calls: n, failures, slow })
-const OPEN: Circuit = { state: 'open', until: T, openings: 1 }
-const HALF: Circuit = { state: 'half-open', openings: 1, leases: [{ id: 'a', until: T + LEASE_MS }], passed: 0 }
+const OPEN: Circuit = { state: 'open', since: T - 1_000, ms: 1_000, openings: 1 }
+const HALF: Circuit = { state: 'half-open', openings: 1, leases: [{ id: 'a', since: T, ms: LEASE_MS }], passed: 0 }
 
 describe('a closed circuit', () => {
   it.each([
@@ -39,7 +39,7 @@ describe('a closed circuit', () => {
   })
 
   it('opens for openDuration', () => {
-    expect(count(CLOSED, calls(10, 10), settings, T)).toEqual({ state: 'open', until: T + 1_000, openings: 1 })
+    expect(count(CLOSED, calls(10, 10), settings, T)).toEqual({ state: 'open', since: T, ms: 1_000, openings: 1 })
   })
 
   it('adds up over the window, and forgets what is older', () => {
@@ -48,9 +48,10 @@ describe('a closed circuit', () => {
     expect(count(some, calls(1, 1), settings, T + 11_000).state).toBe('closed')
   })
 
-  it('keeps counting when the clock is set back', () => {
+  it('keeps counting when the clock is set back a little, and begins anew when it is far', () => {
     const some = count(CLOSED, calls(9, 9), settings, T)
-    expect(count(some, calls(1, 1), settings, T - 60_000).state).toBe('open')
+    expect(count(some, calls(1, 1), settings, T - 6_000).state).toBe('open')
+    expect(count(some, calls(1, 1), settings, T - 60_000)).toMatchObject({ slots: [{ calls: 1 }] })
   })
 
   it('has no leases to give', () => {
@@ -67,6 +68,10 @@ describe('an open circuit', () => {
     expect(lease(OPEN, 'a', settings, T - 1)).toBe(OPEN)
   })
 
+  it('does not wait for a clock that was set back to catch up', () => {
+    expect(lease(OPEN, 'a', settings, T - 3_600_000).state).toBe('half-open')
+  })
+
   it('half-opens with the first lease after it', () => {
     expect(lease(OPEN, 'a', settings, T)).toEqual(HALF)
   })
@@ -76,6 +81,10 @@ describe('a half-open circuit', () => {
   it('gives no second lease while one is out, and another when it has run out', () => {
     expect(lease(HALF, 'b', settings, T + LEASE_MS - 1)).toEqual(HALF)
     expect(lease(HALF, 'b', settings, T + LEASE_MS)).toMatchObject({ leases: [{ id: 'b' }] })
+  })
+
+  it('gives a lost lease to another although the clock was set back', () => {
+    expect(lease(HALF, 'b', settings, T - 3_600_000)).toMatchObject({ leases: [{ id: 'b' }] })
   })
 
   it('keeps a spent lease for as long as its request may take', () => {
@@ -91,7 +100,7 @@ describe('a half-open circuit', () => {
     let circuit: Circuit = HALF
     const durations = [2_000, 3_000, 3_000].map((expected) => {
       circuit = settle(circuit, 'a', 'failed', settings, T)
-      expect(circuit).toMatchObject({ state: 'open', until: T + expected })
+      expect(circuit).toMatchObject({ state: 'open', since: T, ms: expected })
       circuit = lease(circuit, 'a', settings, T + expected)
       return circuit.state
     })

@@ -24,6 +24,17 @@ it('comes back with time', () => {
   ])
 })
 
+it('comes back although the clock was set back', () => {
+  const budget = makeRetryBudget({ percent: 0, window: 10_000, minPerSecond: 0.1 })
+  expect([3_600_000, 3_599_000, 5_000, 6_000, 16_000].map((now) => budget.take(now))).toEqual([
+    true,
+    false,
+    true,
+    false,
+    true,
+  ])
+})
+
 it('never grants more than the window before has room for', () => {
   const events = fc.array(fc.record({ after: fc.nat(700), requests: fc.nat(20), tries: fc.nat(10) }), { maxLength: 60 })
   fc.assert(

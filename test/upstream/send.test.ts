@@ -67,15 +67,15 @@ describe('send', () => {
   it('answers 504 when the response headers are late, and only then', async () => {
     const { handler, upstream } = makeTestUpstream({ ...origin(), timeout: '80ms' })
     const pending = handler(makeTestExchange(new Request('https://gw.test/delay/1000')))
-    expect(upstream.inFlight()).toBe(1)
+    expect(upstream.load.inFlight).toBe(1)
     const response = await pending
-    expect([problemCode(response), response.status, upstream.inFlight()]).toEqual(['upstream-timeout', 504, 0])
+    expect([problemCode(response), response.status, upstream.load.inFlight]).toEqual(['upstream-timeout', 504, 0])
   })
 
   it('answers 502 for a dead target, without its address', async () => {
     const { handler, upstream } = makeTestUpstream({ targets: [{ url: DEAD }] })
     const response = await handler(makeTestExchange())
-    expect([problemCode(response), upstream.inFlight()]).toEqual(['upstream-unreachable', 0])
+    expect([problemCode(response), upstream.load.inFlight]).toEqual(['upstream-unreachable', 0])
     expect(await response.text()).not.toContain('127.0.0.1')
   })
 
@@ -95,7 +95,7 @@ describe('send', () => {
     const x = makeTestExchange(new Request('https://gw.test/delay/2000'), { signal: client.signal })
     const pending = handler(x)
     client.abort()
-    expect(upstream.inFlight()).toBe(0)
+    expect(upstream.load.inFlight).toBe(0)
     expect(problemCode(await pending)).toBe('client-gone')
   })
 

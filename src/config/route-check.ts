@@ -1,0 +1,96 @@
+import { isConnectionHeader } from '../lib/header.ts'
+import { policies } from '../policies/index.ts'
+import type { Policy, RouteFacts } from '../policy.ts'
+import { parsePathPattern } from '../routing/path-pattern.ts'
+import { checkPath } from '../template.ts'
+import { expectedOneOf, type Complaint } from './complaint.ts'
+import { routeFacts } from './route-facts.ts'
+import type { Config, RouteConfig, WrittenConfig } from './routes-file.ts'
+import { checkUpstream } from './upstream-check.ts'
+
+const TERMINALS = ['upstream', 'redirect', 'respond', 'builtin'] as const
+/** What the runtime refuses to give a body (Fetch standard, null body status). */
+const BODILESS = [204, 205, 304]
+
+type Path = Complaint['path']
+
+/** What a route's schema cannot see; `written` is the same route before defaults were laid under it. */
+export function checkRoute(
+  route: RouteConfig,
+  written: WrittenConfig['routes'][number],
+  at: Path,
+  config: Config,
+): Complaint[] {
+  const pattern = parsePathPattern(route.match.path)
+  if (typeof pattern === 'string') return [{ path: [...at, 'match', 'path'], message: pattern }]
+  const facts = routeFacts(route, config)
+  return [
+    ...checkTerminals(route, at),
+    ...policies.flatMap((policy) => checkPolicy(policy, route.policies[policy.name], facts, [...at, 'policies'])),
+    ...checkUpstreamReference(route, at, config),
+    ...checkUnsent(route, written, at),
+    ...checkRedirect(route, at, facts),
+    ...checkRespond(route, at),
+  ]
+}
+
+/** What a policy itself has to say of its configuration on a route, `at` being where policies stand. */
+export function checkPolicy(policy: Policy, config: unknown, facts: RouteFacts, at: Path): Complaint[] {
+  if (config == null) return []
+  const complaints = policy.check?.(config, facts) ?? []
+  return complaints.map(({ path, message }) => ({ path: [...at, policy.name, ...path], message }))
+}
+
+function checkTerminals(route: RouteConfig, at: Path): Complaint[] {
+  const found = TERMINALS.filter((name) => route[name] !== undefined)
+  if (found.length === 1) return []
+  const message = `expected exactly one of ${TERMINALS.join(', ')}; found ${found.join(' and ') || 'none'}`
+  return [{ path: at, message }]
+}
+
+function checkUpstreamReference(route: RouteConfig, at: Path, config: Config): Complaint[] {
+  if (route.upstream === undefined) return []
+  const { name, ...override } = typeof route.upstream === 'string' ? { name: route.upstream } : route.upstream
+  const path = [...at, 'upstream', ...(typeof route.upstream === 'string' ? [] : ['name'])]
+  const base = Object.hasOwn(config.upstreams, name) ? config.upstreams[name] : undefined
+  if (base === undefined)
+    return [{ path, message: `no upstream "${name}"; ${expectedOneOf(name, Object.keys(config.upstreams))}` }]
+  const timeout = override.timeout ?? base.timeout
+  const retry = override.retry === undefined ? base.retry : (override.retry ?? undefined)
+  const ofBase = new Set(checkUpstream(base).map(([, message]) => message))
+  return checkUpstream({ timeout, retry })
+    .filter(([, message]) => !ofBase.has(message))
+    .map(([below, message]) => ({ path: [...at, 'upstream', ...below], message }))
+}
+
+/** Edits to a request that is sent nowhere. Only the route's own: what it inherits may be meant for others. */
+function checkUnsent(route: RouteConfig, written: WrittenConfig['routes'][number], at: Path): Complaint[] {
+  const terminal = TERMINALS.find((name) => route[name] !== undefined)
+  if (terminal === undefined || terminal === 'upstream') return []
+  const { rewrite, headers } = (written.policies ?? {}) as {
+    rewrite?: object | null
+    headers?: { request?: object } | null
+  }
+  const message = `has no use beside "${terminal}": no request is sent on`
+  return [
+    ...(rewrite == null ? [] : [{ path: [...at, 'policies', 'rewrite'], message }]),
+    ...(headers?.request === undefined ? [] : [{ path: [...at, 'policies', 'headers', 'request'], message }]),
+  ]
+}
+
+function checkRedirect({ redirect }: RouteConfig, at: Path, facts: RouteFacts): Complaint[] {
+  const message = redirect && checkPath(redirect.path, facts)
+  return message === undefined ? [] : [{ path: [...at, 'redirect', 'path'], message }]
+}
+
+function checkRespond({ respond }: RouteConfig, at: Path): Complaint[] {
+  if (respond === undefined) return []
+  const ofTheRuntime = Object.keys(respond.headers).filter(isConnectionHeader)
+  const found: Complaint[] = ofTheRuntime.map((name) => ({
+    path: [...at, 'respond', 'headers', name],
+    message: 'belongs to the connection, which the runtime keeps: it cannot be set',
+  }))
+  if (respond.body !== undefined && BODILESS.includes(respond.status))
+    found.push({ path: [...at, 'respond', 'body'], message: `a ${respond.status} has no body (RFC 9110 §15)` })
+  return found
+}

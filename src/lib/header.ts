@@ -1,0 +1,23 @@
+/** Whether a text can be a header's name: a token (RFC 9110 §5.6.2), in any case. */
+export const isHeaderName = (text: string): boolean => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text)
+
+/** Whether a text can be a header's value that everyone reads alike: printable ASCII, as RFC 9110 §5.5 advises. The runtime throws on line ends. */
+export const isHeaderValue = (text: string): boolean => /^[\x20-\x7e]*$/.test(text)
+
+/** Whether a lower-case name is of one connection and not of the message (RFC 9110 §7.6.1), or of its framing: the runtime writes these itself. */
+export const isConnectionHeader = (name: string): boolean =>
+  /^(?:connection|keep-alive|te|trailer|transfer-encoding|content-length|upgrade|proxy-.*)$/.test(name)
+
+/** One change to a message's headers; a removal has no use for its `value`. */
+interface HeaderChange {
+  readonly op: 'set' | 'append' | 'remove'
+  readonly name: string
+  readonly value: string
+}
+
+/** Makes one change to `headers`, which must be mutable. */
+export function applyHeaderChange(headers: Headers, { op, name, value }: HeaderChange): void {
+  if (op === 'set') headers.set(name, value)
+  else if (op === 'append') headers.append(name, value)
+  else headers.delete(name)
+}

@@ -1,0 +1,214 @@
+import { describe, expect, it } from 'vitest'
+import { complaintText } from '../../src/config/complaint.ts'
+import { environmentComplaints } from '../../src/config/environment.ts'
+import { loadConfig } from '../../src/config/load.ts'
+
+const users = { targets: [{ url: 'http://127.0.0.1:9101' }] }
+const jwt = { type: 'jwt', issuer: 'i', audience: 'a' }
+const published = { ...jwt, algorithms: ['ES256'], jwksUri: 'https://id.test/jwks' }
+const shared = { ...jwt, algorithms: ['HS256'], secret: { $secret: 'S' } }
+
+function load(parts: Record<string, unknown>) {
+  return loadConfig({
+    version: 1,
+    upstreams: { users },
+    routes: [{ id: 'a', match: { path: '/a' }, upstream: 'users' }],
+    ...parts,
+  })
+}
+
+function complaints(parts: Record<string, unknown>): string[] {
+  const loaded = load(parts)
+  return 'complaints' in loaded ? loaded.complaints.map(complaintText) : []
+}
+
+/** One route that answers by `terminal`. */
+const routeOf = (terminal: object, policies: object = {}) => ({
+  routes: [{ id: 'a', match: { path: '/a' }, ...terminal, policies }],
+})
+const redirectTo = (host: string) => routeOf({ redirect: { path: '/b', host } })
+const upstreamOf = (parts: object, routes?: object[]) => ({
+  upstreams: { users: { ...users, ...parts } },
+  ...(routes && { routes }),
+})
+
+describe('what could only be answered with a 500', () => {
+  it.each([204, 205, 304])('refuses a body with a %i', (status) => {
+    expect(complaints(routeOf({ respond: { status, body: '' } }))).toEqual([
+      `routes[0].respond.body: a ${status} has no body (RFC 9110 §15)`,
+    ])
+    expect(complaints(routeOf({ respond: { status } }))).toEqual([])
+    expect(new Response(null, { status }).status).toBe(status)
+  })
+
+  it.each(['a\nb', 'a\r', '\0', 'a\x7f', '€', 'é', '\t'])('refuses the header value %j', (value) => {
+    expect(complaints(routeOf({ respond: { headers: { 'x-a': value } } }))).toEqual([
+      'routes[0].respond.headers["x-a"]: expected printable ASCII',
+    ])
+  })
+
+  it.each([
+    'a b\n',
+    'a b',
+    '',
+    'a/b',
+    'u@a',
+    'a:',
+    'a:x',
+    'a:65536',
+    'https://a',
+    '*.a',
+    '[::1',
+    '[1::2::3]',
+    '1.2.3.256',
+    'a..b',
+    'é.test',
+  ])('refuses a redirect to the host %j', (host) => {
+    expect(complaints(redirectTo(host))).toEqual([
+      expect.stringMatching(/^routes\[0\]\.redirect\.host: expected a host/),
+    ])
+  })
+
+  it.each(['api.example.com', 'a:8443', 'localhost', '127.0.0.1:80', '[::1]', '[2001:db8::1]:8080'])(
+    'accepts a redirect to the host %j',
+    (host) => {
+      expect(complaints(redirectTo(host))).toEqual([])
+    },
+  )
+})
+
+describe('what would be ignored', () => {
+  const slow = (breaker: object, timeout = '15s') => upstreamOf({ timeout, circuitBreaker: breaker })
+  const tooSlow = (timeout: number, found: number) =>
+    `upstreams.users.circuitBreaker.slowCallDuration: expected less than the timeout (${timeout}ms), which no call outlasts; found ${found}ms`
+  const has = (at: string, what: string) => `${at}: ${what}`
+
+  it.each<[string, Record<string, unknown>, string]>([
+    [
+      'proxies that are not asked',
+      { clientAddress: { trustedProxies: ['10.0.0.0/8'] } },
+      'clientAddress.trustedProxies: has no use with the source "runtime"; expected "x-forwarded-for" as clientAddress.source',
+    ],
+    [
+      'X-Forwarded-For of nobody',
+      { clientAddress: { source: 'x-forwarded-for' } },
+      'clientAddress.trustedProxies: expected the proxies whose X-Forwarded-For is to be believed',
+    ],
+    [
+      'statuses that are not retried',
+      upstreamOf({ retry: { retriableStatusCodes: [425] } }),
+      'upstreams.users.retry.retryOn: expected "retriable-status" among these: retriableStatusCodes has no use without it',
+    ],
+    ['a slow-call rate that no call reaches', slow({ slowCallRate: 80 }), tooSlow(15_000, 60_000)],
+    ['a default rate that was written', slow({ slowCallRate: 100 }), tooSlow(15_000, 60_000)],
+    ['a slow-call duration beyond the timeout', slow({ slowCallDuration: '2s' }, '2s'), tooSlow(2_000, 2_000)],
+    [
+      'times of keys that are not fetched',
+      { authProviders: { main: { ...shared, jwksCooldown: '30s' } } },
+      has('authProviders.main.jwksCooldown', 'has no use with "secret": no keys are fetched'),
+    ],
+    [
+      'what the runtime writes itself',
+      routeOf({ respond: { headers: { 'Content-Length': '2' }, body: 'hello' } }),
+      has(
+        'routes[0].respond.headers["content-length"]',
+        'belongs to the connection, which the runtime keeps: it cannot be set',
+      ),
+    ],
+    [
+      'rewrite beside a redirect',
+      routeOf({ redirect: { path: '/b' } }, { rewrite: { path: '/c' } }),
+      has('routes[0].policies.rewrite', 'has no use beside "redirect": no request is sent on'),
+    ],
+    [
+      'rewrite beside respond',
+      routeOf({ respond: {} }, { rewrite: { query: { remove: ['a'] } } }),
+      has('routes[0].policies.rewrite', 'has no use beside "respond": no request is sent on'),
+    ],
+    [
+      'request headers beside a builtin',
+      routeOf({ builtin: 'health' }, { headers: { request: { set: { 'x-a': '1' } } } }),
+      has('routes[0].policies.headers.request', 'has no use beside "builtin": no request is sent on'),
+    ],
+  ])('refuses %s', (_, parts, expected) => {
+    expect(complaints(parts)).toEqual([expected])
+  })
+
+  it.each<[string, Record<string, unknown>]>([
+    ['a breaker that says nothing of slow calls', slow({})],
+    ['slow calls below the timeout', slow({ slowCallRate: 80, slowCallDuration: '2s' })],
+    [
+      'slow calls that a route has the time for',
+      upstreamOf({ circuitBreaker: { slowCallDuration: '20s' } }, [
+        { id: 'a', match: { path: '/a' }, upstream: { name: 'users', timeout: '30s' } },
+      ]),
+    ],
+    ['the source with its proxies', { clientAddress: { source: 'x-forwarded-for', trustedProxies: ['10.0.0.1'] } }],
+    [
+      'statuses that are retried',
+      upstreamOf({ retry: { retryOn: ['retriable-status'], retriableStatusCodes: [425] } }),
+    ],
+    ['times of keys that are fetched', { authProviders: { main: { ...published, jwksCooldown: '5s' } } }],
+    [
+      'response headers beside a redirect',
+      routeOf({ redirect: { path: '/b' } }, { headers: { response: { remove: ['x'] } } }),
+    ],
+    [
+      'what a redirect only inherits',
+      {
+        ...routeOf({ redirect: { path: '/b' } }),
+        defaults: { policies: { headers: { request: { remove: ['cookie'] } } } },
+      },
+    ],
+    [
+      'what a redirect switches off',
+      {
+        ...routeOf({ redirect: { path: '/b' } }, { rewrite: null }),
+        defaults: { policies: { rewrite: { path: '/x' } } },
+      },
+    ],
+  ])('accepts %s', (_, parts) => {
+    expect(complaints(parts)).toEqual([])
+  })
+})
+
+describe('what is wrong with an upstream', () => {
+  it('is not said again by every route that overrides another part of it', () => {
+    const override = { id: 'a', match: { path: '/a' }, upstream: { name: 'users', timeout: '1s' } }
+    expect(complaints(upstreamOf({ retry: { methods: ['POST'] } }, [override]))).toEqual([
+      expect.stringMatching(/^upstreams\.users\.retry\.methods: POST/),
+    ])
+    expect(complaints(upstreamOf({ retry: { perTryTimeout: '2s' } }, [override]))).toEqual([
+      expect.stringMatching(/^routes\[0\]\.upstream\.retry\.perTryTimeout: /),
+    ])
+  })
+})
+
+describe('jwksUri', () => {
+  const at = (jwksUri: unknown) => ({ authProviders: { main: { ...published, jwksUri } } })
+
+  it('may have a query, and neither credentials nor a fragment', () => {
+    expect(complaints(at('https://id.test/keys?p=policy'))).toEqual([])
+    for (const bad of [
+      'https://u:p@id.test/keys',
+      'https://id.test/keys#a',
+      'https://id.test/keys#',
+      'ftp://id.test',
+      '/keys',
+    ]) {
+      expect(complaints(at(bad))).toEqual([
+        'authProviders.main.jwksUri: expected an absolute http(s) URL without credentials or fragment, or { "$env": "NAME" }',
+      ])
+    }
+  })
+
+  it('is held to the same in a variable, where a target may have no query', () => {
+    const loaded = load({ ...at({ $env: 'KEYS' }), upstreams: { users: { targets: [{ url: { $env: 'USERS' } }] } } })
+    if ('complaints' in loaded) throw new Error('refused')
+    const found = (url: string) => environmentComplaints(loaded.config, () => url).map(({ path }) => path.join('.'))
+    expect(found('https://id.test/keys?p=1')).toEqual(['upstreams.users.targets.0.url'])
+    expect(found('https://id.test/keys#a')).toEqual(['authProviders.main.jwksUri', 'upstreams.users.targets.0.url'])
+    expect(found('https://id.test/keys')).toEqual([])
+    expect(environmentComplaints(loaded.config, () => undefined)).toEqual([])
+  })
+})

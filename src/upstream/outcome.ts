@@ -58,7 +58,12 @@ export function classifyAnswer(x: Exchange, response: Response): Response | unde
   const { status } = response
   // workerd hands over an interim response as if it were final, with the rest of the connection as its body.
   const final = (status >= 200 && status <= 599) || (status === 101 && response.webSocket != null)
-  return final ? undefined : refusal('protocol', 'upstream-protocol')
+  return final && !isFailedHandshake(x, response) ? undefined : refusal('protocol', 'upstream-protocol')
+}
+
+/** What workerd makes of a 101 that is no WebSocket's: a 502 with words of its own. */
+function isFailedHandshake(x: Exchange, { status, headers }: Response): boolean {
+  return status === 502 && x.outgoing.headers.has('upgrade') && !headers.has('content-type')
 }
 
 /** Frees the connection of a response that nobody will read. */

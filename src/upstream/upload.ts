@@ -34,12 +34,51 @@ export function watchUpload(
   // A known length goes on to the origin as Content-Length; not every origin takes chunks.
   const { readable, writable } = length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length))
   markUpload(x, Infinity)
-  body.pipeTo(writable, { preventAbort: true, preventCancel: true }).then(
-    () => markUpload(x, now()),
-    () => {
-      // The pipe breaks at either end; only a stream that errored by itself is the client's doing.
-      body.getReader().closed.catch(() => endAttempt(attempt, 'upload-broken'))
-    },
-  )
+  void pump(body, writable).then((end) => {
+    if (end === 'sent') markUpload(x, now())
+    else if (end === 'broken') endAttempt(attempt, 'upload-broken')
+  })
   return readable
+}
+
+/**
+ * Moves a body chunk by chunk, never rejecting: `sent`, or which end failed first, `broken` at the client's and `refused` at the origin's (where fetch
+ * itself rejects with the reason). `pipeTo` fails alike for both.
+ */
+async function pump(
+  body: ReadableStream<Uint8Array>,
+  writable: WritableStream<Uint8Array>,
+): Promise<'sent' | 'broken' | 'refused'> {
+  const read = makeRead(body)
+  const writer = writable.getWriter()
+  for (;;) {
+    const chunk = await read().catch(() => undefined)
+    if (chunk === undefined) return 'broken'
+    try {
+      await (chunk.done ? writer.close() : writer.write(chunk.value))
+    } catch {
+      return 'refused'
+    }
+    if (chunk.done) return 'sent'
+  }
+}
+
+/** As much as is asked of the client at once, in bytes: the default of 4 KiB costs a turn of the event loop each. */
+const CHUNK_BYTES = 64 * 1024
+
+/** Reads into one buffer over and over, where the body is the runtime's own; a stream made in JavaScript (a counted body) gives its own chunks. */
+function makeRead(body: ReadableStream<Uint8Array>): () => Promise<ReadableStreamReadResult<Uint8Array>> {
+  let byob: ReadableStreamBYOBReader
+  try {
+    byob = body.getReader({ mode: 'byob' })
+  } catch {
+    const reader = body.getReader()
+    return () => reader.read()
+  }
+  let buffer = new ArrayBuffer(CHUNK_BYTES)
+  return async () => {
+    const chunk = await byob.read(new Uint8Array(buffer))
+    if (chunk.value !== undefined) buffer = chunk.value.buffer as ArrayBuffer
+    return chunk
+  }
 }

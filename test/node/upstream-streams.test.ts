@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
+import { json } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { listen, type Listening } from '../support/listen.ts'
@@ -18,7 +19,7 @@ let gateways: ServedUpstream[]
 beforeAll(async () => {
   const server = createServer((request, response) => void answer(request, response))
   server.on('upgrade', (request, socket) => {
-    const key = `${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`
+    const key = `${request.url === '/wrong' ? '' : request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`
     const accept = createHash('sha1').update(key).digest('base64')
     socket.write(
       `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
@@ -40,6 +41,21 @@ afterAll(async () => {
 })
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (request.url?.startsWith('/die')) {
+    let bytes = 0
+    request.on('error', () => {})
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes < 200_000) return
+      if (request.url === '/die/reset') request.socket.resetAndDestroy()
+      else request.socket.destroy()
+    })
+    return
+  }
+  if (request.url === '/two-lengths') {
+    const head = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 4\r\nConnection: close\r\n\r\n'
+    return void request.socket.end(`${head}done`)
+  }
   if (request.url === '/upload') {
     let bytes = 0
     for await (const chunk of request) bytes += (chunk as Buffer).length
@@ -95,6 +111,30 @@ describe.each([
     const [event] = (await once(socket, 'message')) as [{ data: string }]
     expect(event.data).toBe('hi')
     socket.close()
+  })
+
+  it.each(['/die/reset', '/die/fin'])('blames the origin that dies while it is being sent a body: %s', async (path) => {
+    for (const body of [new Uint8Array(3 * MB), new Blob([new Uint8Array(3 * MB)]).stream()]) {
+      const response = await fetch(url(path), { method: 'POST', body, duplex: 'half' } as RequestInit)
+      expect([response.status, await response.json()]).toMatchObject([502, { code: 'upstream-unreachable' }])
+    }
+  })
+
+  it('passes an answer that states its length twice', async () => {
+    const response = await fetch(url('/two-lengths'))
+    expect([response.status, await response.text()]).toEqual([200, 'done'])
+  })
+
+  it('answers a handshake that fails at the origin with a problem', async () => {
+    const headers = {
+      connection: 'Upgrade',
+      upgrade: 'websocket',
+      'sec-websocket-version': '13',
+      'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    }
+    const call = request(url('/wrong'), { headers }).end()
+    const [response] = (await once(call, 'response')) as [IncomingMessage]
+    expect([response.statusCode, await json(response)]).toMatchObject([502, { code: 'upstream-protocol' }])
   })
 
   it('passes 20 MB up in constant memory', async () => {

@@ -1,5 +1,8 @@
 import * as fs from 'node:fs'
 import { join } from 'node:path'
+import { complaintLines } from '../src/config/complaint.ts'
+import { unsetKeys, unsetTargets } from '../src/config/environment.ts'
+import type { Config } from '../src/config/routes-file.ts'
 import { workerdConfig } from './config.ts'
 import { buildRoutes, buildWorker, cacheSpec, gatewaySpec } from './worker.ts'
 import { startWorkerd, type Workerd, type WorkerdOptions } from './workerd.ts'
@@ -10,23 +13,34 @@ const STANDARD_VARIABLES = /^(UPSTASH_REDIS_REST_(URL|TOKEN)|OTEL_\w+|SENTRY_DSN
 export interface GatewayOptions extends Omit<WorkerdOptions, 'config'> {
   /** A routes.json. */
   readonly routes: string
+  /** Hears what the gateway can start without, but somebody should know. */
+  readonly warn?: (line: string) => void
 }
 
 /** Starts the gateway for one routes file under plain workerd. Rejects with a message for its operator before anything is spawned when the file is wrong. */
-export async function startGatewayProcess({ routes, ...options }: GatewayOptions): Promise<Workerd> {
+export async function startGatewayProcess({ routes, warn, ...options }: GatewayOptions): Promise<Workerd> {
   fs.mkdirSync(options.stateDir, { recursive: true })
   const folder = fs.mkdtempSync(join(options.stateDir, 'routes-'))
   const routesText = join(folder, 'routes.txt')
   try {
     await buildRoutes(routes, routesText, options.env)
+    const checked = fs.readFileSync(routesText, 'utf8')
+    refuseUnset(routes, checked, options.env)
+    unsetKeys(JSON.parse(checked) as Config, (name) => options.env[name]).forEach((line) => warn?.(line))
     const worker = await buildWorker(routesText)
-    const variables = boundVariables(fs.readFileSync(routesText, 'utf8'), options.env)
+    const variables = boundVariables(checked, options.env)
     const config = workerdConfig(gatewaySpec(worker, routesText, variables), cacheSpec(worker))
     return await startWorkerd({ ...options, config })
   } finally {
     // workerd has read it by the time it listens.
     fs.rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** Throws an Error that lists every target whose variable `env` does not set; `checked` is what was made of the file `routes`. */
+export function refuseUnset(routes: string, checked: string, env: NodeJS.ProcessEnv): void {
+  const unset = unsetTargets(JSON.parse(checked) as Config, (name) => env[name])
+  if (unset.length > 0) throw new Error([`${routes}: set these variables`, ...complaintLines(unset)].join('\n'))
 }
 
 /** Those of `env` that the routes file names through `$secret` or `$env`, and the standard ones; the rest stays out of the Worker. */

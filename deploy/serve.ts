@@ -1,22 +1,29 @@
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
+import { misused, portTaken, readArguments, readPort } from '../dev/arguments.ts'
 import { startGatewayProcess, type GatewayOptions } from './gateway.ts'
-import type { Workerd } from './workerd.ts'
+import { PortTaken, type Workerd } from './workerd.ts'
+
+const USAGE = `Usage: npm run serve -- [--port 8787] [--routes routes.json] [--state .umbral/state] [--ip 127.0.0.1]
+
+The gateway on this machine, without wrangler. Secrets and variables come from the environment.
+  --port N       the port; 0 takes a free one and prints it
+  --routes FILE  the routes file
+  --state DIR    where limits and circuit breakers are kept; one gateway each
+  --ip ADDRESS   the address to listen on; 0.0.0.0 for all`
 
 /**
- * The gateway on any machine, without wrangler: `npm run serve -- [--port 8787] [--routes routes.json] [--state .umbral/state] [--ip 127.0.0.1]`.
- * Secrets and variables come from the environment; SIGTERM and SIGINT let requests in flight finish. docs/self-hosting.md tells the rest.
+ * The gateway on any machine, without wrangler. SIGTERM and SIGINT let requests in flight finish. docs/self-hosting.md tells the rest.
  */
 async function main(): Promise<number> {
-  const options = readArguments()
+  const options = readOptions()
   let gateway: Workerd | undefined
   let interrupted = false
   whenEnded(() => {
     interrupted = true
     void gateway?.stop()
   })
-  gateway = await startGatewayProcess({ ...options, env: process.env, stdout: 'inherit' })
+  gateway = await startGatewayProcess({ ...options, env: process.env, stdout: 'inherit', warn: console.error })
   gateway.stderr.pipe(process.stderr)
   if (interrupted) void gateway.stop()
   else console.log(`Umbral is at ${gateway.url} with ${options.routes}`)
@@ -25,8 +32,8 @@ async function main(): Promise<number> {
   return end === 'SIGINT' || end === 'SIGTERM' ? 0 : typeof end === 'number' ? end : 1
 }
 
-function readArguments(): Pick<GatewayOptions, 'routes' | 'stateDir' | 'ip' | 'port'> {
-  const { values } = parseArgs({
+function readOptions(): Pick<GatewayOptions, 'routes' | 'stateDir' | 'ip' | 'port'> {
+  const { values } = readArguments(USAGE, {
     options: {
       port: { type: 'string', default: '8787' },
       routes: { type: 'string', default: 'routes.json' },
@@ -34,9 +41,8 @@ function readArguments(): Pick<GatewayOptions, 'routes' | 'stateDir' | 'ip' | 'p
       ip: { type: 'string', default: '127.0.0.1' },
     },
   })
-  const port = Number(values.port)
-  if (!/^\d+$/.test(values.port) || port > 65_535) throw new Error(`--port: expected 0 to 65535, found ${values.port}`)
-  if (isIP(values.ip) === 0) throw new Error(`--ip: expected an IP address, found ${values.ip}`)
+  const port = readPort(USAGE, values.port, 0)
+  if (isIP(values.ip) === 0) misused(USAGE, `--ip: expected an IP address, found "${values.ip}"`)
   return { routes: resolve(values.routes), stateDir: resolve(values.state), ip: values.ip, port }
 }
 
@@ -56,7 +62,8 @@ function whenEnded(act: () => void): void {
 main().then(
   (code) => process.exit(code),
   (error: unknown) => {
-    console.error(error instanceof Error ? error.message : error)
+    const taken = error instanceof PortTaken ? portTaken('npm run serve', error.port) : undefined
+    console.error(taken ?? (error instanceof Error ? error.message : error))
     process.exit(1)
   },
 )

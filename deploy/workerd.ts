@@ -13,6 +13,16 @@ const WORKERD = fileURLToPath(import.meta.resolve('workerd/bin/workerd'))
 const DRAIN_MS = 30_000
 const COMPLAINT_CHARS = 10_000
 
+/** Another process listens on the port. */
+export class PortTaken extends Error {
+  readonly port: number
+
+  constructor(port: number) {
+    super(`Port ${port} is taken`)
+    this.port = port
+  }
+}
+
 /** Whoever starts a gateway and ends without stopping it, a test run for one, leaves none behind. */
 const running = new Set<ChildProcess>()
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')))
@@ -66,7 +76,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     const port = await listeningPort(child.control)
     if (port === undefined) {
       await ended
-      throw new Error(whyNot(complaint, wantedPort))
+      throw whyNot(complaint, wantedPort)
     }
     fs.writeFileSync(join(stateDir, OWNER), String(child.pid))
     const end = async (signal: NodeJS.Signals) => {
@@ -110,12 +120,10 @@ async function listeningPort(control: Readable): Promise<number | undefined> {
 }
 
 /** What its operator can act on: a taken port, or what the Worker itself said when it refused to start; else everything. */
-function whyNot(complaint: string, port: number): string {
-  if (complaint.includes('Address already in use')) {
-    return `Port ${port} is taken; try another: npm run serve -- --port ${port + 1}`
-  }
+function whyNot(complaint: string, port: number): Error {
+  if (complaint.includes('Address already in use')) return new PortTaken(port)
   const refusal = /^service gateway: Uncaught Error: (.+)$/m.exec(complaint)?.[1]
-  return `The gateway did not start: ${refusal ?? complaint.trim()}`
+  return new Error(`The gateway did not start: ${refusal ?? complaint.trim()}`)
 }
 
 const OWNER = 'owner.pid'

@@ -1,53 +1,60 @@
 import './worker-modules.ts'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { parseArgs } from 'node:util'
 import type { Complaint } from '../src/config/complaint.ts'
+import { misused, readArguments } from './arguments.ts'
+import { readJson } from './read-json.ts'
 
 /**
- * Checks a routes file and writes what the Worker embeds: `node dev/build.ts routes.json [--out FILE] [--check]`.
- * The first mistakes are printed with their JSON paths; the exit code is then 1 and nothing is written. `--check` never writes.
- * The variable UMBRAL_ROUTES, where it is set, names the file instead of the argument: the only way to give another file to the
- * `[build] command` that wrangler.toml fixes.
+ * Checks a routes file and writes what the Worker embeds. The first mistakes are printed with their JSON paths; the exit code is then 1 and
+ * nothing is written.
  */
-const { positionals, values } = parseArgs({
+const USAGE = `Usage: npm run validate -- [FILE]
+
+Says what is wrong with a routes file (default routes.json), by JSON path, and writes nothing.
+UMBRAL_ROUTES in the environment names the file in place of the argument.
+
+The builds run it as: node dev/build.ts [FILE] [--out FILE], which writes the checked file (default .build/routes.txt).`
+
+const { positionals, values } = readArguments(USAGE, {
   allowPositionals: true,
   options: { out: { type: 'string', default: '.build/routes.txt' }, check: { type: 'boolean', default: false } },
 })
+if (positionals.length > 1) misused(USAGE, `expected one file, found ${positionals.length}`)
+// The variable is the only way to give another file to the `[build] command` that wrangler.toml fixes.
 const file = process.env.UMBRAL_ROUTES ?? positionals[0] ?? 'routes.json'
 const { complaintLines } = await import('../src/config/complaint.ts')
 const { loadConfig } = await import('../src/config/load.ts')
 const { environmentComplaints } = await import('../src/config/environment.ts')
 
-const loaded = loadConfig(readJson(file))
+const { json, complaints } = read()
+if (complaints.length > 0) refuse(complaints)
+const loaded = loadConfig(json)
 if ('complaints' in loaded) refuse(loaded.complaints)
-const unset = environmentComplaints(loaded.config, (name) => process.env[name])
-if (unset.length > 0) refuse(unset)
-if (!values.check) {
+const wrong = environmentComplaints(loaded.config, (name) => process.env[name])
+if (wrong.length > 0) refuse(wrong)
+if (values.check) console.log(`${file}: no mistakes`)
+else {
   mkdirSync(dirname(values.out), { recursive: true })
   writeFileSync(values.out, JSON.stringify(loaded.config))
 }
 
-function readJson(path: string): unknown {
+function read() {
   let text: string
   try {
-    text = readFileSync(path, 'utf8')
+    text = readFileSync(file, 'utf8')
   } catch (error) {
-    return fail(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`)
+    return fail(`${file}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`)
   }
   try {
-    return JSON.parse(text)
+    return readJson(file, text)
   } catch (error) {
-    return fail(`${path}: not valid JSON: ${(error as Error).message}`)
+    return fail((error as Error).message)
   }
 }
 
-function refuse(complaints: readonly Complaint[]): never {
-  fail(
-    [`${file}: ${complaints.length} mistake${complaints.length > 1 ? 's' : ''}`, ...complaintLines(complaints)].join(
-      '\n',
-    ),
-  )
+function refuse(found: readonly Complaint[]): never {
+  fail([`${file}: ${found.length} mistake${found.length > 1 ? 's' : ''}`, ...complaintLines(found)].join('\n'))
 }
 
 function fail(message: string): never {

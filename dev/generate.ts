@@ -5,7 +5,7 @@ import * as prettier from 'prettier'
 
 /**
  * Writes what follows from the sources: routes.schema.json (editor completion), and the tables between `<!-- generated -->` marks in docs/.
- * `node dev/generate.ts [--check]`; with `--check` nothing is written and the exit code is 1 when a file is out of date.
+ * `npm run generate [-- --check]`; with `--check` nothing is written and the exit code is 1 when a file is out of date.
  */
 const { routesFile } = await import('../src/config/routes-file.ts')
 const { PROBLEMS } = await import('../src/problem.ts')
@@ -38,7 +38,7 @@ async function generate(file: string, make: (old: string) => string): Promise<vo
   const options = await prettier.resolveConfig(file)
   const text = await prettier.format(make(old), { ...options, filepath: file })
   if (text === old) return
-  if (check) console.error(`${file} is out of date: run "node dev/generate.ts"`)
+  if (check) console.error(`${file} is out of date: run "npm run generate"`)
   else writeFileSync(file, text)
   stale ||= check
 }

@@ -1,17 +1,29 @@
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as passed } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
+import { boundVariables, refuseUnset } from '../deploy/gateway.ts'
+import { unsetKeys } from '../src/config/environment.ts'
+import type { Config } from '../src/config/routes-file.ts'
+import { portTaken, readArguments, readPort } from './arguments.ts'
 import { curlLines } from './demo/curl-lines.ts'
 import { isFree } from './demo/ports.ts'
 import { makeProcesses } from './demo/processes.ts'
 import { chooseAddresses, startGateway, startOrigins, type Addresses } from './demo/programs.ts'
 import { openStateFolder, type StateFolder } from './demo/state-folder.ts'
 
-const READY_WITHIN_MS = 90_000
+const USAGE = `Usage: npm start -- [--port 8787] [--keep] [--redis]
 
-/** Standard variables that reach the gateway when the caller's shell has set them. */
-const PASSED_ON = /^(OTEL_\w+|SENTRY_DSN|LOG_LEVEL)$/
+The demo: three microservices, an issuer of tokens, and the gateway in front of them.
+  --port N  the gateway's port
+  --keep    keep state, secrets and log in .wrangler/demo when it ends, and go on with them
+  --redis   count limits in a Redis server of its own`
+
+const READY_WITHIN_MS = 90_000
+/** Where dev/build.ts puts what it has checked. */
+const BUILT = '.build/routes.txt'
+/** The demo counts in a store of its own, whatever the shell has set. */
+const OWN_STORE = { UPSTASH_REDIS_REST_URL: undefined, UPSTASH_REDIS_REST_TOKEN: undefined }
 
 process.chdir(join(import.meta.dirname, '..'))
 try {
@@ -22,18 +34,18 @@ try {
 }
 
 async function main(): Promise<void> {
-  const { port, keep, redis } = readArguments()
+  const { port, keep, redis } = readOptions()
   const interrupted = new Promise<void>((stop) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop())
   })
-  if (!(await isFree(port))) throw new Error(`Port ${port} is taken; try another: npm start -- --port ${port + 1}`)
+  if (!(await isFree(port))) throw new Error(portTaken('npm start', port))
   const addresses = await chooseAddresses()
-  const env = { ...process.env, ...addresses }
+  const env = { ...process.env, ...OWN_STORE, ...addresses }
   if (!run(['dev/build.ts', 'routes.json'], env)) return
   const store = redis ? await startRedis() : undefined
   const folder = openStateFolder(keep ? '.wrangler/demo' : undefined)
   try {
-    folder.writeEnv({ ...standardVariables(), ...addresses, ...folder.secrets, ...store?.variables })
+    folder.writeEnv(variablesOf({ ...env, ...folder.secrets, ...store?.variables }))
     await runDemo(port, addresses, folder, env, interrupted)
   } finally {
     await store?.stop()
@@ -68,22 +80,24 @@ async function runDemo(
   }
 }
 
-function readArguments(): { port: number; keep: boolean; redis: boolean } {
-  const { values } = parseArgs({
+function readOptions(): { port: number; keep: boolean; redis: boolean } {
+  const { values } = readArguments(USAGE, {
     options: {
       port: { type: 'string', default: '8787' },
       keep: { type: 'boolean', default: false },
       redis: { type: 'boolean', default: false },
     },
   })
-  const port = Number(values.port)
-  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return { ...values, port }
-  throw new Error(`--port: expected a number from 1 to 65535, found ${values.port}`)
+  return { ...values, port: readPort(USAGE, values.port, 1) }
 }
 
-function standardVariables(): Record<string, string> {
-  const set = Object.entries(process.env).filter(([name, value]) => PASSED_ON.test(name) && value)
-  return Object.fromEntries(set) as Record<string, string>
+/** What the gateway sees of `env`. Throws when a target's variable is not among it; a key that is not is only said. */
+function variablesOf(env: NodeJS.ProcessEnv): Record<string, string> {
+  const checked = readFileSync(BUILT, 'utf8')
+  refuseUnset(process.env.UMBRAL_ROUTES ?? 'routes.json', checked, env)
+  for (const line of unsetKeys(JSON.parse(checked) as Config, (name) => env[name])) console.error(line)
+  const named = boundVariables(checked, env).filter((name) => env[name])
+  return Object.fromEntries(named.map((name) => [name, env[name]!]))
 }
 
 /** True when the program succeeded; what it has to say otherwise is shown. */
@@ -108,14 +122,16 @@ async function isUp(url: string, words: readonly string[], over: AbortSignal): P
     const signal = AbortSignal.any([over, AbortSignal.timeout(2_000)])
     const answer = await fetch(`${url}/health`, { signal }).catch(() => undefined)
     await answer?.body?.cancel()
-    if (answer?.ok) return
+    // Another routes file need not have this path.
+    if (answer !== undefined && answer.status < 500) return
     await passed(100, undefined, { signal: over })
   }
-  throw new Error([...words, `${url}/health did not answer 200 within ${READY_WITHIN_MS / 1000} s`].join('\n'))
+  throw new Error([...words, `${url}/health did not answer within ${READY_WITHIN_MS / 1000} s`].join('\n'))
 }
 
 function printTour(gateway: string, { ISSUER_URL, USERS_2_URL }: Addresses, folder: StateFolder): void {
   const lines = curlLines({ gateway, issuer: ISSUER_URL, users2: USERS_2_URL })
   const tour = lines.map(({ expect, command }) => `# ${expect}\n${command}\n`).join('\n')
-  console.log(`Umbral is at ${gateway} (Ctrl-C ends it)\n\n${tour}\n# One line a request: ${folder.gatewayLog}`)
+  const log = `# One line a request, which goes with Ctrl-C unless --keep was given: ${folder.gatewayLog}`
+  console.log(`Umbral is at ${gateway} (Ctrl-C ends it)\n\n${tour}\n${log}`)
 }

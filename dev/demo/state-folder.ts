@@ -28,7 +28,7 @@ export function openStateFolder(kept: string | undefined): StateFolder {
     gatewayLog: join(path, 'gateway.log'),
     secrets: { PARTNER_SECRET: before.PARTNER_SECRET ?? randomBytes(32).toString('base64url') },
     writeEnv: (variables) => {
-      const lines = Object.entries(variables).map(([name, value]) => `${name}='${value}'\n`)
+      const lines = Object.entries(variables).map(([name, value]) => `${name}=${quoted(value)}\n`)
       writeFileSync(envFile, lines.join(''), { mode: 0o600 })
       chmodSync(envFile, 0o600)
     },
@@ -36,4 +36,10 @@ export function openStateFolder(kept: string | undefined): StateFolder {
       if (kept === undefined) rmSync(path, { recursive: true, force: true, maxRetries: 3 })
     },
   }
+}
+
+/** As an env file holds a value to the letter: between quotes of a kind that is not in it. */
+function quoted(value: string): string {
+  const quote = ["'", '`', '"'].find((mark) => !value.includes(mark)) ?? "'"
+  return `${quote}${value}${quote}`
 }

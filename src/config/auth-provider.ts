@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { choice, doc, documentUrlOrEnv, duration, secretRef } from './scalars.ts'
+import { choice, distinct, doc, documentUrlOrEnv, duration, notYet, secretRef } from './scalars.ts'
 
 const ALGORITHMS = [
   'ES256',
@@ -22,11 +22,11 @@ const jwtProvider = z.strictObject({
   type: doc(z.literal('jwt'), 'Bearer tokens that are JWTs (RFC 7519).'),
   issuer: doc(z.string().check(z.minLength(1)), 'The exact `iss` of its tokens.'),
   audience: doc(
-    z.union([z.string().check(z.minLength(1)), z.array(z.string()).check(z.minLength(1))]),
+    z.union([z.string().check(z.minLength(1)), z.array(z.string()).check(z.minLength(1), distinct())]),
     'The token’s `aud` must hold one of these.',
   ),
   algorithms: doc(
-    z.array(choice(ALGORITHMS)).check(z.minLength(1)),
+    z.array(choice(ALGORITHMS)).check(z.minLength(1), distinct()),
     'The only algorithms accepted, whatever the token’s header says.',
   ),
   jwksUri: z.optional(
@@ -36,7 +36,7 @@ const jwtProvider = z.strictObject({
     ),
   ),
   secret: z.optional(doc(secretRef, 'The shared secret of the HS algorithms; at least as long as the hash.')),
-  keys: z.optional(z.never('not supported yet')),
+  keys: notYet(),
   clockSkew: doc(
     z.prefault(duration(0, 300_000), '30s'),
     'How far the clocks may differ when `exp` and `nbf` are judged. Default 30s.',

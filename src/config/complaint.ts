@@ -8,11 +8,22 @@ export interface Complaint {
   readonly message: string
 }
 
-/** `expected one of a, b; did you mean "a"?`: the end of every message about an unknown name. */
-export function expectedOneOf(found: string, valid: readonly string[]): string {
-  const guess = nearest(found, valid)
+/**
+ * `did you mean "a"? (expected one of "a", "b")`: the end of every message about an unknown name. A name in `later` belongs to the contract but is
+ * not built yet: it is never offered, only said to be that.
+ */
+export function expectedOneOf(found: string, valid: readonly string[], later: readonly string[] = []): string {
+  const guess = nearest(found, [...valid, ...later])
   const list = valid.length > 0 ? `expected one of ${valid.map((name) => `"${name}"`).join(', ')}` : 'none exists'
-  return guess === undefined ? list : `did you mean "${guess}"? (${list})`
+  if (guess === undefined) return list
+  return later.includes(guess) ? `"${guess}" is not supported yet (${list})` : `did you mean "${guess}"? (${list})`
+}
+
+/** What was found, as a message shows it: texts and numbers as they are written in JSON. */
+export function shown(value: unknown): string {
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'object' && value !== null) return 'an object'
+  return JSON.stringify(value) ?? 'nothing'
 }
 
 /** `routes[3].policies.rateLimit[0]`: a path as a person writes it; the root is `$`. */

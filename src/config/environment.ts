@@ -25,3 +25,36 @@ export function environmentComplaints(config: Config, variable: (name: string) =
     ),
   ]
 }
+
+/** Targets whose variable is not set, all at once: without it the Worker does not start. */
+export function unsetTargets(config: Config, variable: (name: string) => string | undefined): Complaint[] {
+  return Object.entries(config.upstreams).flatMap(([name, { targets }]) =>
+    targets.flatMap(({ url }, i) =>
+      typeof url === 'string' || variable(url.$env)
+        ? []
+        : [{ path: ['upstreams', name, 'targets', i, 'url'], message: `the variable ${url.$env} is not set` }],
+    ),
+  )
+}
+
+/** `JWT_SECRET is not set: routes a, b answer 503`: a line for each variable that checks of tokens need and that is not set. */
+export function unsetKeys(config: Config, variable: (name: string) => string | undefined): string[] {
+  const unset = new Map<string, string>()
+  for (const [provider, { secret, jwksUri }] of Object.entries(config.authProviders)) {
+    const name = secret?.$secret ?? (typeof jwksUri === 'object' ? jwksUri.$env : undefined)
+    if (name !== undefined && !variable(name)) unset.set(provider, name)
+  }
+  return [...new Set(unset.values())].flatMap((name) => {
+    const routes = config.routes.flatMap(({ id, policies }) => {
+      const { providers = [] } = (policies.auth ?? {}) as { providers?: readonly string[] }
+      const lacking = providers.filter((provider) => unset.get(provider) === name)
+      if (lacking.length === 0) return []
+      return [providers.every((provider) => unset.has(provider)) ? id : `${id} (to tokens of ${lacking.join(', ')})`]
+    })
+    if (routes.length === 0) return []
+    const [one] = routes
+    return [
+      `${name} is not set: ${routes.length === 1 ? `route ${one} answers` : `routes ${routes.join(', ')} answer`} 503`,
+    ]
+  })
+}

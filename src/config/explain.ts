@@ -1,8 +1,12 @@
 import type * as z from 'zod/mini'
-import { expectedOneOf, type Complaint } from './complaint.ts'
+import { expectedOneOf, shown, type Complaint } from './complaint.ts'
+import { isLater } from './scalars.ts'
 
 type Issue = z.core.$ZodIssue
 type RawIssue = z.core.$ZodRawIssue
+
+/** The issues that a value which is not there at all can raise. */
+const ABSENCE: ReadonlySet<string | undefined> = new Set(['invalid_type', 'invalid_value', 'invalid_union'])
 
 /** How the message about something that is missing begins. */
 export const REQUIRED = 'required'
@@ -11,16 +15,20 @@ export const REQUIRED = 'required'
 export function explainIssue(issue: RawIssue): string | undefined {
   switch (issue.code) {
     case 'invalid_type':
-      return `expected ${issue.expected}${issue.input === undefined ? '' : `, found ${show(issue.input)}`}`
+      return `expected ${issue.expected}${issue.input === undefined ? '' : `, found ${shown(issue.input)}`}`
     case 'unrecognized_keys':
       // One line a key: `complaintsOf` gives each its own path.
-      return (issue.keys as string[]).map((key) => `unknown key; ${expectedOneOf(key, shapeOf(issue))}`).join('\n')
+      return (issue.keys as string[]).map((key) => `unknown key; ${expectedOneOf(key, ...namesOf(issue))}`).join('\n')
     case 'invalid_value':
-      return `expected ${(issue.values as unknown[]).map((value) => JSON.stringify(value)).join(' or ')}, found ${show(issue.input)}`
+      return `expected ${(issue.values as unknown[]).map((value) => JSON.stringify(value)).join(' or ')}, found ${shown(issue.input)}`
+    case 'invalid_format':
+      return issue.format === 'starts_with'
+        ? `expected a text that begins with "${String(issue.prefix)}", found ${shown(issue.input)}`
+        : undefined
     case 'too_small':
-      return `expected at least ${String(issue.minimum)}, found ${show(issue.input)}`
+      return `expected at least ${String(issue.minimum)}, found ${shown(issue.input)}`
     case 'too_big':
-      return `expected at most ${String(issue.maximum)}, found ${show(issue.input)}`
+      return `expected at most ${String(issue.maximum)}, found ${shown(issue.input)}`
     default:
       return undefined
   }
@@ -36,7 +44,7 @@ export function complaintsOf(issues: readonly Issue[], at: Complaint['path'] = [
     if (issue.code === 'invalid_union' && issue.errors.length > 0 && issue.message === 'Invalid input')
       return complaintsOf(likeliest(issue.errors), path)
     if (issue.code === 'invalid_key') return complaintsOf(issue.issues, path)
-    const missing = issue.code === 'invalid_type' && issue.input === undefined
+    const missing = ABSENCE.has(issue.code) && issue.input === undefined
     return [{ path, message: missing ? `${REQUIRED}: ${issue.message}` : issue.message }]
   })
 }
@@ -49,13 +57,10 @@ function likeliest(branches: readonly (readonly Issue[])[]): readonly Issue[] {
   )
 }
 
-function shapeOf(issue: RawIssue): string[] {
-  const definition = (issue.inst as { _zod?: { def?: { shape?: object } } } | undefined)?._zod?.def
-  return Object.keys(definition?.shape ?? {})
-}
-
-function show(value: unknown): string {
-  if (Array.isArray(value)) return 'an array'
-  if (typeof value === 'object' && value !== null) return 'an object'
-  return JSON.stringify(value) ?? 'nothing'
+/** The keys that an object may have, and those that it will have once they are built. */
+function namesOf(issue: RawIssue): [valid: string[], later: string[]] {
+  const definition = (issue.inst as { _zod?: { def?: { shape?: Record<string, unknown> } } } | undefined)?._zod?.def
+  const fields = Object.entries(definition?.shape ?? {})
+  const names = (are: boolean) => fields.flatMap(([name, schema]) => (isLater(schema) === are ? [name] : []))
+  return [names(false), names(true)]
 }

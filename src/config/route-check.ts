@@ -3,9 +3,9 @@ import { policies } from '../policies/index.ts'
 import type { Policy, RouteFacts } from '../policy.ts'
 import { parsePathPattern } from '../routing/path-pattern.ts'
 import { checkPath } from '../template.ts'
-import { expectedOneOf, type Complaint } from './complaint.ts'
+import { expectedOneOf, shown, type Complaint } from './complaint.ts'
 import { routeFacts } from './route-facts.ts'
-import type { Config, RouteConfig, WrittenConfig } from './routes-file.ts'
+import type { Config, RedirectConfig, RouteConfig, WrittenConfig } from './routes-file.ts'
 import { checkUpstream } from './upstream-check.ts'
 
 const TERMINALS = ['upstream', 'redirect', 'respond', 'builtin'] as const
@@ -22,7 +22,10 @@ export function checkRoute(
   config: Config,
 ): Complaint[] {
   const pattern = parsePathPattern(route.match.path)
-  if (typeof pattern === 'string') return [{ path: [...at, 'match', 'path'], message: pattern }]
+  if (typeof pattern === 'string') {
+    const found = pattern.includes('found') ? '' : `, found ${shown(route.match.path)}`
+    return [{ path: [...at, 'match', 'path'], message: `${pattern}${found}` }]
+  }
   const facts = routeFacts(route, config)
   return [
     ...checkTerminals(route, at),
@@ -78,9 +81,19 @@ function checkUnsent(route: RouteConfig, written: WrittenConfig['routes'][number
   ]
 }
 
-function checkRedirect({ redirect }: RouteConfig, at: Path, facts: RouteFacts): Complaint[] {
-  const message = redirect && checkPath(redirect.path, facts)
+function checkRedirect({ redirect, match }: RouteConfig, at: Path, facts: RouteFacts): Complaint[] {
+  if (redirect === undefined) return []
+  const turns = 'leads back to this route: whoever follows it goes round in a circle'
+  const message = checkPath(redirect.path, facts) ?? (leadsBack(redirect, match) ? turns : undefined)
   return message === undefined ? [] : [{ path: [...at, 'redirect', 'path'], message }]
+}
+
+/** Whether a client that follows the redirect asks for what it has asked for before. */
+function leadsBack({ path, scheme, host, status }: RedirectConfig, match: RouteConfig['match']): boolean {
+  // All but 307 and 308 make a GET of a POST, which another route may answer.
+  const asked = match.methods === undefined || match.methods.includes('GET') || status >= 307
+  const samePlace = scheme === undefined && (host === undefined || match.hosts?.includes(host) === true)
+  return asked && samePlace && path === match.path.replaceAll(/:(\w+)/g, '{params.$1}')
 }
 
 function checkRespond({ respond }: RouteConfig, at: Path): Complaint[] {

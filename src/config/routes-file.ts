@@ -1,10 +1,10 @@
 import * as z from 'zod/mini'
 import { laterPolicies, policies } from '../policies/index.ts'
 import { authProvider } from './auth-provider.ts'
-import { choice, cidr, doc, headerName, headerValue, method, notYet } from './scalars.ts'
+import { choice, cidr, distinct, doc, expected, headerName, headerValue, method, notYet } from './scalars.ts'
 import { upstream, upstreamOverride } from './upstream.ts'
 
-const id = z.string().check(z.regex(/^[A-Za-z0-9][\w.-]*$/, 'expected letters, digits, "-", "_" and "."'))
+const id = z.string().check(z.regex(/^[A-Za-z0-9][\w.-]*$/, expected('expected letters, digits, "-", "_" and "."')))
 
 const clientAddress = z.strictObject({
   source: doc(
@@ -12,7 +12,7 @@ const clientAddress = z.strictObject({
     'Who says where a request comes from: the connection itself, Cloudflare, or the listed proxies. Default runtime.',
   ),
   trustedProxies: doc(
-    z.prefault(z.array(cidr), []),
+    z.prefault(z.array(cidr).check(distinct()), []),
     'The proxies whose X-Forwarded-For is believed; goes with `x-forwarded-for`, which is nothing without them. Default none.',
   ),
 })
@@ -22,7 +22,7 @@ const host = z
   .check(
     z.regex(
       /^(?:\*\.)?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*$/,
-      'expected a host such as "api.example.com" or "*.example.com", without a port',
+      expected('expected a host such as "api.example.com" or "*.example.com", without a port'),
     ),
   )
 
@@ -34,9 +34,14 @@ function isAuthority(text: string): boolean {
 
 const match = z.strictObject({
   path: doc(z.string(), '`:name` is exactly one segment; a final `/*` is that path and everything below it.'),
-  methods: z.optional(doc(z.array(method).check(z.minLength(1)), 'GET also answers HEAD. Default: every method.')),
+  methods: z.optional(
+    doc(z.array(method).check(z.minLength(1), distinct()), 'GET also answers HEAD. Default: every method.'),
+  ),
   hosts: z.optional(
-    doc(z.array(host).check(z.minLength(1)), 'Exact, or `*.example.com` for every sub-domain. Default: every host.'),
+    doc(
+      z.array(host).check(z.minLength(1), distinct()),
+      'Exact, or `*.example.com` for every sub-domain. Default: every host.',
+    ),
   ),
   headers: z.optional(doc(z.record(headerName, z.string()), 'Headers that must have exactly these values.')),
   query: z.optional(doc(z.record(z.string(), z.string()), 'Query fields that must have exactly these values.')),
@@ -68,7 +73,9 @@ const redirect = z.strictObject({
     doc(
       z
         .string()
-        .check(z.refine(isAuthority, 'expected a host such as "api.example.com", with a port where it needs one')),
+        .check(
+          z.refine(isAuthority, expected('expected a host such as "api.example.com", with a port where it needs one')),
+        ),
       'The new host, with a port where it needs one. Default: the request’s own.',
     ),
   ),
@@ -110,7 +117,7 @@ const route = z.strictObject({
 /** The schema of a whole routes.json, in the names that a person writes. */
 export const routesFile = z.strictObject({
   $schema: z.optional(doc(z.string(), 'Where editors find the schema. Umbral does not read it.')),
-  version: doc(z.literal(1, 'expected 1'), 'The version of this format: 1.'),
+  version: doc(z.literal(1, expected('expected the number 1')), 'The version of this format: 1.'),
   clientAddress: doc(z.prefault(clientAddress, {}), 'How to tell who is calling. Default: by the connection.'),
   authProviders: doc(
     z.prefault(z.record(id, authProvider), {}),

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { isHeaderName, isHeaderValue } from '../lib/header.ts'
 import { parseCidr } from '../lib/ip.ts'
-import { expectedOneOf } from './complaint.ts'
+import { expectedOneOf, shown } from './complaint.ts'
 
 const MS_PER_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const BYTES_PER_UNIT: Readonly<Record<string, number>> = { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 }
@@ -22,31 +22,47 @@ function parseQuantity(found: RegExpExecArray | null, units: Readonly<Record<str
   return Number.isSafeInteger(quantity) ? quantity : undefined
 }
 
+/** `90000` milliseconds → `"90s"`: in the largest unit that needs no fraction. */
+export function durationText(ms: number): string {
+  const [unit, size] = Object.entries(MS_PER_UNIT).findLast(([, each]) => ms % each === 0 && ms >= each) ?? ['ms', 1]
+  return `${ms / size}${unit}`
+}
+
+/** A schema's message: what was expected, and what stands there instead. */
+export function expected(what: string) {
+  return { error: ({ input }: { readonly input?: unknown }) => withFound(what, input) }
+}
+
+function withFound(what: string, input: unknown): string {
+  // A password in a URL is no business of whoever reads the message.
+  return input === undefined ? what : `${what}, found ${shown(input).replace(/\/\/[^/?#"]*@/, '//…@')}`
+}
+
 /** The same schema with the sentence that editors and the docs table show. */
 export function doc<Schema extends z.ZodMiniType>(schema: Schema, text: string): Schema {
   return schema.check(z.describe(text)) as Schema
 }
 
+const DURATION_EXPECTED = 'expected a duration such as "250ms", "10s", "5m", "1h" or "1d"'
+
 /** A duration in milliseconds, within `[min, max]` (milliseconds). */
 export function duration(min = 1, max = 31 * 86_400_000) {
-  const ok = (text: string) => {
-    const ms = parseDuration(text)
-    return ms !== undefined && ms >= min && ms <= max
-  }
+  const range = expected(`expected a duration from ${durationText(min)} to ${durationText(max)}`)
   return z.pipe(
-    z
-      .string('expected a duration such as "250ms", "10s", "5m", "1h" or "1d"')
-      .check(z.refine(ok, `expected a duration such as "250ms", "10s", "5m", "1h" or "1d", from ${min}ms to ${max}ms`)),
+    z.string(expected(DURATION_EXPECTED)).check(
+      z.refine((text) => parseDuration(text) !== undefined, { ...expected(DURATION_EXPECTED), abort: true }),
+      z.refine((text) => parseDuration(text)! >= min && parseDuration(text)! <= max, range),
+    ),
     z.transform((text: string) => parseDuration(text)!),
   )
 }
 
+const SIZE_EXPECTED = 'expected a size such as "512b", "64kb" or "1mb"'
+
 /** A size in bytes, at least one. */
 export function size() {
   return z.pipe(
-    z
-      .string('expected a size such as "512b", "64kb" or "1mb"')
-      .check(z.refine((text) => (parseSize(text) ?? 0) > 0, 'expected a size such as "512b", "64kb" or "1mb"')),
+    z.string(expected(SIZE_EXPECTED)).check(z.refine((text) => (parseSize(text) ?? 0) > 0, expected(SIZE_EXPECTED))),
     z.transform((text: string) => parseSize(text)!),
   )
 }
@@ -57,16 +73,32 @@ export function choice<const Names extends readonly [string, ...string[]]>(
   later: readonly string[] = [],
 ) {
   return z.enum(names, {
-    error: (issue) =>
-      later.includes(String(issue.input))
-        ? `"${String(issue.input)}" is not supported yet; expected one of ${names.map((n) => `"${n}"`).join(', ')}`
-        : expectedOneOf(String(issue.input), names),
+    error: ({ input }) => {
+      if (typeof input !== 'string') return withFound(expectedOneOf('', names), input)
+      if (later.includes(input)) return `"${input}" is not supported yet; ${expectedOneOf('', names)}`
+      return withFound(expectedOneOf(input, names, later), input)
+    },
   })
 }
 
 /** A key of the contract whose part is not built: present means refused, never ignored. */
 export function notYet() {
   return z.optional(z.never('not supported yet'))
+}
+
+/** Whether a schema is what `notYet` makes. */
+export function isLater(schema: unknown): boolean {
+  return schema instanceof z.ZodMiniOptional && schema.def.innerType instanceof z.ZodMiniNever
+}
+
+/** A check for lists: what stands in one twice is a slip of the pen, and hides what was meant. */
+export function distinct<Item extends string | number>() {
+  return z.check<Item[]>(({ value, issues }) => {
+    value.forEach((item, i) => {
+      if (value.indexOf(item) < i)
+        issues.push({ code: 'custom', input: value, path: [i], message: `${shown(item)} stands twice` })
+    })
+  })
 }
 
 const NAME = /^[A-Z_][A-Z0-9_]*$/i
@@ -86,7 +118,7 @@ export type SecretRef = z.output<typeof secretRef>
 
 const envRef = z.strictObject({
   $env: doc(
-    z.string().check(z.regex(NAME, 'expected the name of a variable')),
+    z.string().check(z.regex(NAME, expected('expected the name of a variable such as "USERS_URL"'))),
     'The name of the variable that holds the URL.',
   ),
 })
@@ -107,11 +139,14 @@ const BASE_EXPECTED = 'expected an absolute http(s) URL without credentials, que
 const DOCUMENT_EXPECTED = 'expected an absolute http(s) URL without credentials or fragment, or { "$env": "NAME" }'
 
 /** A base URL, or the name of the variable that holds it. */
-export const urlOrEnv = z.union([z.string().check(z.refine(isBaseUrl, BASE_EXPECTED)), envRef], BASE_EXPECTED)
+export const urlOrEnv = z.union(
+  [z.string().check(z.refine(isBaseUrl, expected(BASE_EXPECTED))), envRef],
+  expected(BASE_EXPECTED),
+)
 /** The URL of a document, which may have a query, or the name of the variable that holds it. */
 export const documentUrlOrEnv = z.union(
-  [z.string().check(z.refine(isDocumentUrl, DOCUMENT_EXPECTED)), envRef],
-  DOCUMENT_EXPECTED,
+  [z.string().check(z.refine(isDocumentUrl, expected(DOCUMENT_EXPECTED))), envRef],
+  expected(DOCUMENT_EXPECTED),
 )
 /** A checked URL, or the variable that will hold one. */
 export type UrlOrEnv = z.output<typeof urlOrEnv>
@@ -129,18 +164,20 @@ export function resolveUrl(
 
 /** An HTTP field name (RFC 9110 §5.1), lower-cased. */
 export const headerName = z.pipe(
-  z.string().check(z.refine(isHeaderName, 'expected a header name')),
+  z.string().check(z.refine(isHeaderName, expected('expected a header name'))),
   z.transform((name: string) => name.toLowerCase()),
 )
 
 /** An HTTP field value: printable ASCII. */
-export const headerValue = z.string().check(z.refine(isHeaderValue, 'expected printable ASCII'))
+export const headerValue = z.string().check(z.refine(isHeaderValue, expected('expected printable ASCII')))
 
 const CIDR_EXPECTED =
   'expected a network such as "10.0.0.0/8" or "2001:db8::/32", or one address, without leading zeros'
 
 /** A network or one address, as text that `parseCidr` reads. */
-export const cidr = z.string(CIDR_EXPECTED).check(z.refine((text) => parseCidr(text) !== undefined, CIDR_EXPECTED))
+export const cidr = z
+  .string(expected(CIDR_EXPECTED))
+  .check(z.refine((text) => parseCidr(text) !== undefined, expected(CIDR_EXPECTED)))
 
 /** The methods that the gateway knows. */
 export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const

@@ -1,4 +1,5 @@
 import type * as z from 'zod/mini'
+import { durationText } from './scalars.ts'
 import type { upstream, UpstreamConfig } from './upstream.ts'
 
 /** [path below the upstream, message]. */
@@ -10,7 +11,10 @@ export function checkUpstream(config: Pick<UpstreamConfig, 'timeout' | 'retry'> 
   if (config.targets?.every((target) => target.weight === 0))
     found.push([['targets'], 'expected at least one target with a weight above 0'])
   if (config.circuitBreaker && config.circuitBreaker.maxOpenDuration < config.circuitBreaker.openDuration)
-    found.push([['circuitBreaker', 'maxOpenDuration'], 'expected at least openDuration'])
+    found.push([
+      ['circuitBreaker', 'maxOpenDuration'],
+      `expected at least openDuration (${durationText(config.circuitBreaker.openDuration)}), found ${durationText(config.circuitBreaker.maxOpenDuration)}`,
+    ])
   return [...found, ...checkRetry(config)]
 }
 
@@ -19,7 +23,10 @@ function checkRetry({ retry, timeout }: Pick<UpstreamConfig, 'timeout' | 'retry'
   const { perTryTimeout, methods, retryOn, retriableStatusCodes } = retry
   const found: Found[] = []
   if (perTryTimeout !== undefined && perTryTimeout >= timeout) {
-    found.push([['retry', 'perTryTimeout'], `expected less than the timeout (${timeout}ms), found ${perTryTimeout}ms`])
+    found.push([
+      ['retry', 'perTryTimeout'],
+      `expected less than the timeout (${durationText(timeout)}), found ${durationText(perTryTimeout)}`,
+    ])
   }
   for (const unsafe of methods.filter((name) => name === 'POST' || name === 'PATCH')) {
     found.push([
@@ -47,6 +54,6 @@ export function checkSlowCalls(
   if (!circuitBreaker || circuitBreaker.slowCallDuration < longestTimeout) return []
   const { slowCallRate, slowCallDuration } = written.circuitBreaker!
   if (slowCallRate === undefined && slowCallDuration === undefined) return []
-  const message = `expected less than the timeout (${longestTimeout}ms), which no call outlasts; found ${circuitBreaker.slowCallDuration}ms`
+  const message = `expected less than the timeout (${durationText(longestTimeout)}), which no call outlasts; found ${durationText(circuitBreaker.slowCallDuration)}`
   return [[['circuitBreaker', 'slowCallDuration'], message]]
 }

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { choice, doc, duration, METHODS, notYet, urlOrEnv } from './scalars.ts'
+import { choice, distinct, doc, duration, METHODS, notYet, urlOrEnv } from './scalars.ts'
 
 const percent = z.number().check(z.gte(0), z.lte(100))
 const count = z.int().check(z.gte(1))
@@ -17,17 +17,19 @@ const retry = z.strictObject({
   ),
   retryOn: doc(
     z.prefault(
-      z.array(choice(['connect-failure', 'reset', 'gateway-error', '5xx', 'retriable-status'])).check(z.minLength(1)),
+      z
+        .array(choice(['connect-failure', 'reset', 'gateway-error', '5xx', 'retriable-status']))
+        .check(z.minLength(1), distinct()),
       ['connect-failure', 'reset', 'gateway-error'],
     ),
     'What counts as a failed try. connect-failure and reset: no response headers came; gateway-error: 502, 503, 504. Default connect-failure, reset, gateway-error.',
   ),
   retriableStatusCodes: doc(
-    z.prefault(z.array(z.int().check(z.gte(400), z.lte(599))), []),
+    z.prefault(z.array(z.int().check(z.gte(400), z.lte(599))).check(distinct()), []),
     'The statuses that `retriable-status` in `retryOn` stands for. Default none.',
   ),
   methods: doc(
-    z.prefault(z.array(choice(METHODS)), ['GET', 'HEAD', 'OPTIONS']),
+    z.prefault(z.array(choice(METHODS)).check(distinct()), ['GET', 'HEAD', 'OPTIONS']),
     'The methods that are repeated; POST and PATCH need `idempotency`. Default GET, HEAD, OPTIONS.',
   ),
   backoff: doc(
@@ -79,7 +81,7 @@ const circuitBreaker = z.strictObject({
   maxOpenDuration: doc(z.prefault(duration(), '5m'), 'The longest it stays open between probes. Default 5m.'),
   halfOpenProbes: doc(z.prefault(count, 1), 'How many requests may probe at once, world-wide. Default 1.'),
   failureOn: doc(
-    z.prefault(z.array(choice(['5xx', 'timeout', 'connect-failure'])).check(z.minLength(1)), [
+    z.prefault(z.array(choice(['5xx', 'timeout', 'connect-failure'])).check(z.minLength(1), distinct()), [
       '5xx',
       'timeout',
       'connect-failure',

@@ -43,7 +43,7 @@ describe('what could only be answered with a 500', () => {
 
   it.each(['a\nb', 'a\r', '\0', 'a\x7f', '€', 'é', '\t'])('refuses the header value %j', (value) => {
     expect(complaints(routeOf({ respond: { headers: { 'x-a': value } } }))).toEqual([
-      'routes[0].respond.headers["x-a"]: expected printable ASCII',
+      `routes[0].respond.headers["x-a"]: expected printable ASCII, found ${JSON.stringify(value)}`,
     ])
   })
 
@@ -65,7 +65,7 @@ describe('what could only be answered with a 500', () => {
     'é.test',
   ])('refuses a redirect to the host %j', (host) => {
     expect(complaints(redirectTo(host))).toEqual([
-      expect.stringMatching(/^routes\[0\]\.redirect\.host: expected a host/),
+      expect.stringMatching(/^routes\[0\]\.redirect\.host: expected a host .*, found "/),
     ])
   })
 
@@ -79,8 +79,8 @@ describe('what could only be answered with a 500', () => {
 
 describe('what would be ignored', () => {
   const slow = (breaker: object, timeout = '15s') => upstreamOf({ timeout, circuitBreaker: breaker })
-  const tooSlow = (timeout: number, found: number) =>
-    `upstreams.users.circuitBreaker.slowCallDuration: expected less than the timeout (${timeout}ms), which no call outlasts; found ${found}ms`
+  const tooSlow = (timeout: string, found: string) =>
+    `upstreams.users.circuitBreaker.slowCallDuration: expected less than the timeout (${timeout}), which no call outlasts; found ${found}`
   const has = (at: string, what: string) => `${at}: ${what}`
 
   it.each<[string, Record<string, unknown>, string]>([
@@ -99,9 +99,9 @@ describe('what would be ignored', () => {
       upstreamOf({ retry: { retriableStatusCodes: [425] } }),
       'upstreams.users.retry.retryOn: expected "retriable-status" among these: retriableStatusCodes has no use without it',
     ],
-    ['a slow-call rate that no call reaches', slow({ slowCallRate: 80 }), tooSlow(15_000, 60_000)],
-    ['a default rate that was written', slow({ slowCallRate: 100 }), tooSlow(15_000, 60_000)],
-    ['a slow-call duration beyond the timeout', slow({ slowCallDuration: '2s' }, '2s'), tooSlow(2_000, 2_000)],
+    ['a slow-call rate that no call reaches', slow({ slowCallRate: 80 }), tooSlow('15s', '1m')],
+    ['a default rate that was written', slow({ slowCallRate: 100 }), tooSlow('15s', '1m')],
+    ['a slow-call duration beyond the timeout', slow({ slowCallDuration: '2s' }, '2s'), tooSlow('2s', '2s')],
     [
       'times of keys that are not fetched',
       { authProviders: { main: { ...shared, jwksCooldown: '30s' } } },
@@ -172,6 +172,43 @@ describe('what would be ignored', () => {
   })
 })
 
+describe('a redirect onto itself', () => {
+  const redirect = (match: object, to: object) => complaints({ routes: [{ id: 'a', match, redirect: to }] })
+
+  it.each<[object, object]>([
+    [{ path: '/old/*' }, { path: '/old/*' }],
+    [{ path: '/a' }, { path: '/a', status: 302 }],
+    [{ path: '/users/:id/x' }, { path: '/users/{params.id}/x' }],
+    [
+      { path: '/a', hosts: ['a.test', 'b.test'] },
+      { path: '/a', host: 'b.test' },
+    ],
+    [
+      { path: '/a', methods: ['POST'] },
+      { path: '/a', status: 307 },
+    ],
+  ])('refuses %j to %j', (match, to) => {
+    expect(redirect(match, to)).toEqual([
+      'routes[0].redirect.path: leads back to this route: whoever follows it goes round in a circle',
+    ])
+  })
+
+  it.each<[object, object]>([
+    [{ path: '/old/*' }, { path: '/new/*' }],
+    [{ path: '/a' }, { path: '/a', scheme: 'https' }],
+    [
+      { path: '/a', hosts: ['a.test'] },
+      { path: '/a', host: 'b.test' },
+    ],
+    [
+      { path: '/a', methods: ['POST'] },
+      { path: '/a', status: 303 },
+    ],
+  ])('accepts %j to %j', (match, to) => {
+    expect(redirect(match, to)).toEqual([])
+  })
+})
+
 describe('what is wrong with an upstream', () => {
   it('is not said again by every route that overrides another part of it', () => {
     const override = { id: 'a', match: { path: '/a' }, upstream: { name: 'users', timeout: '1s' } }
@@ -189,17 +226,13 @@ describe('jwksUri', () => {
 
   it('may have a query, and neither credentials nor a fragment', () => {
     expect(complaints(at('https://id.test/keys?p=policy'))).toEqual([])
-    for (const bad of [
-      'https://u:p@id.test/keys',
-      'https://id.test/keys#a',
-      'https://id.test/keys#',
-      'ftp://id.test',
-      '/keys',
-    ]) {
+    for (const bad of ['https://id.test/keys#a', 'https://id.test/keys#', 'ftp://id.test', '/keys']) {
       expect(complaints(at(bad))).toEqual([
-        'authProviders.main.jwksUri: expected an absolute http(s) URL without credentials or fragment, or { "$env": "NAME" }',
+        `authProviders.main.jwksUri: expected an absolute http(s) URL without credentials or fragment, or { "$env": "NAME" }, found "${bad}"`,
       ])
     }
+    const [leaky] = complaints(at('https://u:hunter2@id.test/keys'))
+    expect(leaky).toMatch(/, found "https:\/\/…@id\.test\/keys"$/)
   })
 
   it('is held to the same in a variable, where a target may have no query', () => {

@@ -36,7 +36,8 @@ const mistakes: [what: string, right: string, wrong: string, path: string, messa
   ['an unknown policy', '"rateLimit"', '"rateLimits"', 'routes[2].policies.rateLimits', 'did you mean "rateLimit"?'],
   ['an id used twice', '"id": "list-users"', '"id": "get-user"', 'routes[2].id', 'routes[1] has the id "get-user"'],
   ['a shadowed route', '"/users/:id"', '"/users"', 'routes[2].match', 'match routes[1] "list-users"'],
-  ['no JSON', '"version": 1', '"version": 1,', 'routes.json', 'not valid JSON'],
+  ['no JSON', '"version": 1', '"version": 1,', 'routes.json:3:16', 'expected a key in double quotes'],
+  ['a key twice', '"version": 1', '"version": 1, "version": 1', 'version', 'stands twice (in line 3)'],
 ]
 
 test.for(mistakes)('%s stops npm start before anything runs', async ([, right, wrong, path, message]) => {
@@ -46,6 +47,38 @@ test.for(mistakes)('%s stops npm start before anything runs', async ([, right, w
   expect(status).toBe(1)
   expect(output.split('\n').find((line) => line.includes(`${path}: `))).toContain(message)
   expect(readdirSync(TMPDIR)).toEqual([])
+})
+
+test('npm start lists every target whose variable is not set', async () => {
+  writeMistake('"ORDERS_URL" } }]', '"UNSET_A" } }, { "url": { "$env": "UNSET_B" } }]')
+  const [port] = await freePorts(1)
+  const { status, output } = run('dev/start.ts', '--port', String(port))
+  expect(status).toBe(1)
+  expect(output).toContain('upstreams.orders.targets[0].url: the variable UNSET_A is not set')
+  expect(output).toContain('upstreams.orders.targets[1].url: the variable UNSET_B is not set')
+  expect(readdirSync(TMPDIR)).toEqual([])
+})
+
+test.for(['dev/start.ts', 'deploy/serve.ts', 'dev/build.ts', 'dev/origin.ts'])('%s says how it is used', (program) => {
+  const help = run(program, '--help')
+  expect(help).toEqual({ status: 0, output: expect.stringMatching(/^Usage: npm /) as string })
+  const wrong = run(program, '--prot', '1')
+  expect(wrong.status).toBe(2)
+  expect(wrong.output).toBe(`Unknown option '--prot'\n\n${help.output}`)
+})
+
+test('a port that is none stops every program that takes one', () => {
+  for (const args of [
+    ['dev/start.ts', '--port', '0'],
+    ['deploy/serve.ts', '--port', '65536'],
+    ['dev/origin.ts', 'x'],
+  ]) {
+    const { status, output } = run(...args)
+    expect([status, output.split('\n')[0]]).toEqual([
+      2,
+      expect.stringMatching(/^--port: expected a number from [01] to/),
+    ])
+  }
 })
 
 const wrangler = 'node_modules/wrangler/bin/wrangler.js'

@@ -119,6 +119,31 @@ test('a broken routes file stops it with the JSON path and the nearest valid nam
   expect(text()).not.toMatch(/^\s+at /m)
 })
 
+test('variables of targets that are not set stop it, all at once; a secret that is not set is only said', async () => {
+  const target = (name: string) => ({ url: { $env: name } })
+  const unset = { ...ROUTES, upstreams: { origin: { targets: [target('SERVE_TEST_A'), target('SERVE_TEST_B')] } } }
+  const refused = serve(['--port', '0', '--routes', writeRoutes('unset.json', unset)])
+  expect(await refused.exit).toBe(1)
+  expect(refused.text()).toContain('upstreams.origin.targets[0].url: the variable SERVE_TEST_A is not set')
+  expect(refused.text()).toContain('upstreams.origin.targets[1].url: the variable SERVE_TEST_B is not set')
+
+  const provider = { type: 'jwt', issuer: 'i', audience: 'a' }
+  const shared = { ...provider, algorithms: ['HS256'], secret: { $secret: 'SERVE_TEST_SECRET' } }
+  const published = { ...provider, issuer: 'j', algorithms: ['ES256'], jwksUri: 'https://id.test/jwks' }
+  const route = (id: string, providers: string[]) => ({
+    id,
+    match: { path: `/${id}` },
+    respond: {},
+    policies: { auth: { providers } },
+  })
+  const routes = [route('a', ['shared']), route('b', ['shared']), route('c', ['published', 'shared'])]
+  const secret = { version: 1, authProviders: { shared, published }, routes }
+  const started = serve(['--port', '0', '--routes', writeRoutes('secret.json', secret)])
+  const url = await urlOf(started)
+  expect(started.text()).toContain('SERVE_TEST_SECRET is not set: routes a, b, c (to tokens of shared) answer 503\n')
+  expect((await fetch(`${url}/a`)).status).toBe(503)
+})
+
 test('a taken port and a state folder in use are said in one sentence', async () => {
   const taken = createServer().listen(0, '127.0.0.1')
   await once(taken, 'listening')
@@ -126,7 +151,9 @@ test('a taken port and a state folder in use are said in one sentence', async ()
   const routes = writeRoutes('routes.json', ROUTES)
   const blocked = serve(['--port', String(port), '--routes', routes], 'other')
   expect(await blocked.exit).not.toBe(0)
-  expect(blocked.text()).toContain(`Port ${port} is taken; try another: npm run serve -- --port ${port + 1}`)
+  expect(blocked.text()).toContain(
+    `Port ${port} is taken; try another: npm run serve -- --routes ${routes} --state ${join(folder, 'other')} --port ${port + 1}\n`,
+  )
   taken.close()
 
   await urlOf(serve(['--port', '0', '--routes', routes]))

@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers'
-import type { Site } from '../../src/policy.ts'
+import type { RouteFacts, Site } from '../../src/policy.ts'
 
 /** A site with this test run's real Durable Objects, the real clock and the real network; replace what a test must steer. */
 export function makeTestSite(parts: Partial<Site> = {}): Site {
@@ -14,6 +14,11 @@ export function makeTestSite(parts: Partial<Site> = {}): Site {
     limits: env.LIMITS,
     ...parts,
   }
+}
+
+/** What a policy may know of its route: one without parameters and without `auth`, unless `parts` say otherwise. */
+export function makeTestFacts(parts: Partial<RouteFacts> = {}): RouteFacts {
+  return { id: 'test', params: [], hasAuth: false, authProviders: {}, ...parts }
 }
 
 /** The real HTTP origin that the test run started. */

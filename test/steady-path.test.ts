@@ -1,0 +1,68 @@
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { expect, it } from 'vitest'
+import type { Site } from '../src/policy.ts'
+import { makeTestGateway } from './support/gateway-in-workerd.ts'
+import { originUrl } from './support/site.ts'
+
+const ISSUER = 'https://id.test/'
+const JWKS = 'https://id.test/jwks'
+const COLLECTOR = 'http://collector.test'
+
+it('awaits the origin and nothing else once it is warm: token, limit, breaker, retry, trace and log included', async () => {
+  const { publicKey, privateKey } = await generateKeyPair('ES256')
+  const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: 'k', alg: 'ES256' }] }
+  const token = await new SignJWT({ scope: 'users:read' })
+    .setProtectedHeader({ alg: 'ES256', kid: 'k' })
+    .setIssuer(ISSUER)
+    .setAudience('api')
+    .setSubject('7')
+    .setExpirationTime('1h')
+    .sign(privateKey)
+
+  const hanging = new Promise<never>(() => {})
+  const calls: string[] = []
+  // The breaker's object and the collector never answer: whoever awaited them would hang.
+  const site: Partial<Site> = {
+    variable: (name) => ({ LOG_LEVEL: 'silent', OTEL_EXPORTER_OTLP_ENDPOINT: COLLECTOR })[name],
+    breakers: { getByName: () => ({ report: () => hanging }) } as unknown as Site['breakers'],
+    fetch: (url, init) => {
+      calls.push(url)
+      if (url === JWKS) return Promise.resolve(Response.json(jwks))
+      return url.startsWith(COLLECTOR) ? hanging : fetch(url, init)
+    },
+  }
+  const gateway = makeTestGateway(
+    {
+      authProviders: { main: { type: 'jwt', issuer: ISSUER, audience: 'api', algorithms: ['ES256'], jwksUri: JWKS } },
+      upstreams: {
+        users: { targets: [{ url: originUrl }], timeout: '5s', retry: { perTryTimeout: '2s' }, circuitBreaker: {} },
+      },
+      routes: [
+        {
+          id: 'user',
+          match: { path: '/users/:id' },
+          upstream: 'users',
+          policies: {
+            auth: { providers: ['main'], scopes: ['users:read'] },
+            rateLimit: [
+              {
+                name: 'l',
+                algorithm: 'fixed-window',
+                limit: 1_000,
+                window: '60s',
+                key: ['jwt.sub'],
+                consistency: 'local',
+              },
+            ],
+          },
+        },
+      ],
+    },
+    site,
+  )
+  const headers = { authorization: `Bearer ${token}` }
+  expect((await gateway.fetch('/users/1', { headers })).status).toBe(200)
+  calls.length = 0
+  for (let nth = 0; nth < 20; nth++) expect((await gateway.fetch('/users/1', { headers })).status).toBe(200)
+  expect(calls.filter((url) => !url.startsWith(COLLECTOR))).toEqual(Array(20).fill(`${originUrl}/users/1`))
+})

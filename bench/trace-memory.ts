@@ -1,5 +1,5 @@
 /**
- * Shows that traced requests leave nothing behind: `node bench/trace-memory.ts [count=1000000] [heapMb=192]`.
+ * Shows that traced requests leave nothing behind: `npm run bench:memory -- [count=1000000] [heapMb=192]`.
  * Each has a SERVER span, two policy spans and a CLIENT span, all exported to a real receiver. Exits with 1 when the
  * worker dies of its heap bound, loses a span, or still grows at the end.
  */

@@ -125,7 +125,7 @@ describe('the circuit breaker', () => {
     ['answered after a slow upload that a retry would repeat', { retry: { methods: ['PUT'] } }, {}, '/ok', 200, 'ok'],
     ['answered slowly after it', {}, {}, '/delay/200', 200, 'open'],
     ['left hardly any time by it', { timeout: '240ms' }, { slowCallDuration: '60s' }, '/delay/2000', 504, 'ok'],
-    ['given time enough after it', { timeout: '400ms' }, { slowCallDuration: '60s' }, '/delay/2000', 504, 'open'],
+    ['given time enough after it', { timeout: '1s' }, { slowCallDuration: '60s' }, '/delay/2000', 504, 'open'],
   ])('judges an upstream that was %s', async (_, upstream, breaker, path, status, condition) => {
     const circuitBreaker = { ...SETTINGS, slowCallDuration: '150ms', ...breaker }
     const made = makeTestUpstream({ targets: [{ url: originUrl }], circuitBreaker, ...upstream })

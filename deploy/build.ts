@@ -27,6 +27,7 @@ if (folder === undefined) throw new Error('Usage: node deploy/build.ts FOLDER')
 /** The parts of wrangler.toml that are read here; wrangler publishes its own type of it as `any`. */
 interface WranglerConfig {
   readonly name: string
+  readonly keep_names: boolean
   readonly rules: unknown
   readonly migrations: unknown
   readonly compatibility_date: string
@@ -43,9 +44,9 @@ if (process.exitCode === 0) {
 
 /** wrangler.toml without its `[build] command`: that would write a routes file where others, such as `npm start`, have theirs. */
 function bundle(outdir: string): number {
-  const { name, rules, durable_objects, migrations, compatibility_date, compatibility_flags } = wrangler
+  const { name, keep_names, rules, durable_objects, migrations, compatibility_date, compatibility_flags } = wrangler
   const main = join(ROOT, 'src/index.ts')
-  const config = { name, main, rules, durable_objects, migrations, compatibility_date, compatibility_flags }
+  const config = { name, main, keep_names, rules, durable_objects, migrations, compatibility_date, compatibility_flags }
   const file = join(ROOT, `.build/wrangler.${process.pid}.json`)
   fs.mkdirSync(join(ROOT, '.build'), { recursive: true })
   fs.writeFileSync(file, JSON.stringify(config))

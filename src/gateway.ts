@@ -83,7 +83,7 @@ function makeRouteTable(config: Config, site: Site): (index: number) => Compiled
 
 function makeExchange(arrival: Arrival, admitted: Admitted, route: string): Exchange {
   const { id, request, client, startedAt, trace, waitUntil } = arrival
-  const { path, params, headers } = admitted
+  const { path, params, forwarded } = admitted
   return {
     id,
     request,
@@ -91,8 +91,11 @@ function makeExchange(arrival: Arrival, admitted: Admitted, route: string): Exch
     path,
     params,
     client,
-    outgoing: { method: request.method, path, search: rawSearch(request.url), headers, body: request.body },
-    signal: request.signal,
+    outgoing: { method: request.method, path, search: rawSearch(request.url), ...forwarded, body: request.body },
+    // At the first look, which most requests never take: what is looked at is watched, and that costs.
+    get signal() {
+      return request.signal
+    },
     startedAt,
     deadline: Infinity,
     waitUntil,

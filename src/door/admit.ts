@@ -5,7 +5,7 @@ import { policies } from '../policies/index.ts'
 import { problem } from '../problem.ts'
 import { canonicalPath, rawPath } from '../routing/canonical-path.ts'
 import { compileRouter, type Found } from '../routing/router.ts'
-import { makeHeaderFilter } from './headers.ts'
+import { makeHeaderFilter, type Forwarded } from './headers.ts'
 
 const MAX_URL_BYTES = 8 * 1024
 /** A name or an address, with an optional port (RFC 9110 §7.2); HTTP/1.0 has none at all. */
@@ -20,8 +20,7 @@ export interface Admitted {
   readonly index: number
   readonly params: Readonly<Record<string, string>>
   readonly path: string
-  /** What an upstream may see of the client's headers. */
-  readonly headers: Headers
+  readonly forwarded: Forwarded
 }
 
 /** Finds the route of a request, or says why there is none: 400, 404, 405, 414, 431, 501. */
@@ -48,8 +47,9 @@ export function makeAdmission(config: Config): Admission {
       return problem('path-invalid')
     if (found.kind === 'none') return problem('not-found')
     if (found.kind === 'method') return problem('method-not-allowed', { headers: { allow: allowed(found.allow) } })
-    const headers = filterHeaders(request, client)
-    return typeof headers === 'string' ? problem(headers) : { index: found.index, params: found.params, path, headers }
+    const forwarded = filterHeaders(request, client)
+    if (typeof forwarded === 'string') return problem(forwarded)
+    return { index: found.index, params: found.params, path, forwarded }
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Client } from '../exchange.ts'
+import type { Client, Outgoing } from '../exchange.ts'
 import { isHeaderName } from '../lib/header.ts'
 import type { ProblemCode } from '../problem.ts'
 
@@ -21,11 +21,17 @@ const FRAMING = new Set(['transfer-encoding', 'content-length', 'connection', 'h
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/
 
+/** What the runtime reads in place of bytes that are no UTF-8. */
+const REPLACEMENT = '\ufffd'
+
 /** Beyond this a length is no exact number (RFC 9110 §8.6 asks for no more than to be ready for large ones). */
 const MAX_LENGTH_DIGITS = 15
 
-/** The client's headers as an upstream may see them, or why the request is refused. */
-export type HeaderFilter = (request: Request, client: Client) => Headers | ProblemCode
+/** The client's headers as an upstream may see them. */
+export type Forwarded = Pick<Outgoing, 'headers' | 'hasOpaqueValues'>
+
+/** What may go on of a request's headers, or why it is refused. */
+export type HeaderFilter = (request: Request, client: Client) => Forwarded | ProblemCode
 
 /**
  * Compiles the filter for every request: hop-by-hop headers and what `Connection` names go no further, the client's copies of `injected` headers are
@@ -34,7 +40,8 @@ export type HeaderFilter = (request: Request, client: Client) => Headers | Probl
 export function makeHeaderFilter(injected: Iterable<string>): HeaderFilter {
   const dropped = new Set([...NEVER_FORWARDED, ...[...injected].map(canonicalName)])
   return (request, client) => {
-    const headers = new Headers(request.headers)
+    const headers: Record<string, string> = {}
+    let hasOpaqueValues = false
     let count = 0
     let bytes = 0
     let fault = false
@@ -47,22 +54,23 @@ export function makeHeaderFilter(injected: Iterable<string>): HeaderFilter {
       const canonical = PLAIN_NAME.test(name) ? name : canonicalName(name)
       if (CONTROL.test(value) || (canonical !== name && FRAMING.has(canonical))) fault = true
       if (dropped.has(canonical) || canonical.startsWith('x-forwarded')) {
-        headers.delete(name)
         if (name === 'connection') named = value
         else if (name === 'upgrade') upgrade = isWebSocketUpgrade(request.method, value)
-      } else if (name === 'content-length') {
-        if (value.length > MAX_LENGTH_DIGITS) fault = true
-        // Lines of one name arrive as one value: sent on as one, there are as many as were counted (RFC 9110 §5.3).
-      } else if (value.includes(', ') && name !== 'cookie') headers.set(name, value)
+        return
+      }
+      if (name === 'content-length' && value.length > MAX_LENGTH_DIGITS) fault = true
+      if (value.includes(REPLACEMENT)) hasOpaqueValues = true
+      // Lines of one name arrive as one value and are sent on as one: there are as many as were counted (RFC 9110 §5.3).
+      headers[name] = value
     })
     if (fault) return 'header-invalid'
     if (count > MAX_HEADERS || bytes > MAX_HEADER_BYTES) return 'headers-too-large'
     if (named !== undefined) dropNamed(headers, named)
-    if (upgrade) headers.set('upgrade', 'websocket')
-    headers.set('x-forwarded-for', client.forwardedFor)
-    headers.set('x-forwarded-proto', client.scheme)
-    headers.set('x-forwarded-host', client.host)
-    return headers
+    if (upgrade) headers['upgrade'] = 'websocket'
+    headers['x-forwarded-for'] = client.forwardedFor
+    headers['x-forwarded-proto'] = client.scheme
+    headers['x-forwarded-host'] = client.host
+    return { headers, hasOpaqueValues }
   }
 }
 
@@ -71,11 +79,11 @@ const PLAIN_NAME = /^[a-z0-9-]+$/
 /** What a server that maps header names to variables (CGI, WSGI) cannot tell apart. */
 const canonicalName = (name: string): string => name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-')
 
-function dropNamed(headers: Headers, connection: string): void {
+function dropNamed(headers: Forwarded['headers'], connection: string): void {
   for (const part of connection.split(',')) {
-    const name = part.trim()
+    const name = part.trim().toLowerCase()
     // What the gateway relies on to know the caller cannot be talked away by the caller.
-    if (isHeaderName(name) && !/^(?:host|authorization|cookie|content-.*)$/i.test(name)) headers.delete(name)
+    if (isHeaderName(name) && !/^(?:host|authorization|cookie|content-.*)$/.test(name)) delete headers[name]
   }
 }
 

@@ -21,3 +21,10 @@ export function applyHeaderChange(headers: Headers, { op, name, value }: HeaderC
   else if (op === 'append') headers.append(name, value)
   else headers.delete(name)
 }
+
+/** Makes one change to fields by lower-case name; values beside each other are one list (RFC 9110 §5.3), of cookies too (RFC 6265 §4.2.1). */
+export function applyFieldChange(fields: Record<string, string>, { op, name, value }: HeaderChange): void {
+  const before = op === 'append' && Object.hasOwn(fields, name) ? fields[name] : undefined
+  if (op === 'remove') delete fields[name]
+  else fields[name] = before === undefined ? value : `${before}${name === 'cookie' ? '; ' : ', '}${value}`
+}

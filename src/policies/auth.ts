@@ -82,7 +82,7 @@ export const auth = definePolicy({
         const refusal = refusalOf(token.identity)
         if (refusal !== undefined) return Promise.resolve(refused(refusal))
         x.identity = token.identity
-        for (const [name, value] of headersOf(token)) x.outgoing.headers.set(name, value)
+        for (const [name, value] of headersOf(token)) x.outgoing.headers[name] = value
         return next(x)
       }
       return (x) => {

@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import type { Complaint } from '../config/complaint.ts'
 import { doc } from '../config/scalars.ts'
 import type { Exchange, HeaderEdit } from '../exchange.ts'
-import { applyHeaderChange, isConnectionHeader, isHeaderName, isHeaderValue } from '../lib/header.ts'
+import { applyFieldChange, isConnectionHeader, isHeaderName, isHeaderValue } from '../lib/header.ts'
 import { definePolicy, type RouteFacts } from '../policy.ts'
 import { checkTemplate, compileTemplate, encodeHeaderValue } from '../template.ts'
 
@@ -55,7 +55,7 @@ export const headers = definePolicy({
     return (next) => (x) => {
       for (const editOf of requestEdits) {
         const edit = editOf(x)
-        if (edit !== undefined) applyHeaderChange(x.outgoing.headers, edit)
+        if (edit !== undefined) applyFieldChange(x.outgoing.headers, edit)
       }
       for (const editOf of responseEdits) {
         const edit = editOf(x)

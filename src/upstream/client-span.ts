@@ -7,9 +7,9 @@ export function traceTry(x: Exchange, target: Target): Span | undefined {
   const { trace, outgoing } = x
   if (trace === undefined) return undefined
   const span = trace.sampled ? startSpan(x, target) : undefined
-  outgoing.headers.set('traceparent', (span ?? trace).traceparent)
-  if (trace.tracestate === undefined) outgoing.headers.delete('tracestate')
-  else outgoing.headers.set('tracestate', trace.tracestate)
+  outgoing.headers['traceparent'] = (span ?? trace).traceparent
+  if (trace.tracestate === undefined) delete outgoing.headers['tracestate']
+  else outgoing.headers['tracestate'] = trace.tracestate
   return span
 }
 

@@ -25,7 +25,7 @@ export function deadline(timeout: number, site: Site): Middleware {
     x.deadline = Math.min(x.deadline, x.startedAt + Math.min(timeout, client))
     const left = x.deadline - site.now()
     if (left <= 0) return Promise.resolve(problem('upstream-timeout'))
-    if (grpc !== null) x.outgoing.headers.set('grpc-timeout', `${Math.ceil(left)}m`)
+    if (grpc !== null) x.outgoing.headers['grpc-timeout'] = `${Math.ceil(left)}m`
     return next(x)
   }
 }

@@ -63,7 +63,7 @@ export function classifyAnswer(x: Exchange, response: Response): Response | unde
 
 /** What workerd makes of a 101 that is no WebSocket's: a 502 with words of its own. */
 function isFailedHandshake(x: Exchange, { status, headers }: Response): boolean {
-  return status === 502 && x.outgoing.headers.has('upgrade') && !headers.has('content-type')
+  return status === 502 && 'upgrade' in x.outgoing.headers && !headers.has('content-type')
 }
 
 /** Frees the connection of a response that nobody will read. */

@@ -12,7 +12,7 @@ const MAX_REPLAY_BYTES = 64 * 1024
  */
 export async function bufferBody(x: Exchange, site: Site): Promise<Response | undefined> {
   const { outgoing } = x
-  const length = Number(outgoing.headers.get('content-length') ?? NaN)
+  const length = Number(outgoing.headers['content-length'] ?? NaN)
   if (!(outgoing.body instanceof ReadableStream) || !(length <= MAX_REPLAY_BYTES)) return undefined
   const reader = outgoing.body.getReader()
   const bytes = new Uint8Array(length)

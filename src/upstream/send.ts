@@ -28,8 +28,8 @@ export function send(target: Target, options: SendOptions, load: Load, site: Sit
     const limit = Math.min(left, options.perTryTimeout)
     x.attempts++
     x.target = target.label
-    headers.set('x-request-timeout-ms', String(limit))
-    if (options.numbered) headers.set('x-attempt', String(x.attempts))
+    headers['x-request-timeout-ms'] = String(limit)
+    if (options.numbered) headers['x-attempt'] = String(x.attempts)
     const span = traceTry(x, target)
     const attempt = openAttempt(x, limit, load, span && (() => endSpan(span, 0, 'client-gone')))
     let response: Response
@@ -38,7 +38,7 @@ export function send(target: Target, options: SendOptions, load: Load, site: Sit
       const body = outgoingBody(x, attempt, site)
       const answer = await site.fetch(target.base + path + search, {
         method,
-        headers,
+        headers: x.outgoing.hasOpaqueValues ? withOpaqueValues(x) : headers,
         body,
         redirect: 'manual',
         signal,
@@ -64,6 +64,16 @@ export function send(target: Target, options: SendOptions, load: Load, site: Sit
 /** Whether the client left the upstream less time than the route gives: by its own deadline, or by taking half of it to send its body. */
 function isHurried(x: Exchange, cutByDeadline: boolean, { timeout, perTryTimeout }: SendOptions, now: number): boolean {
   return (cutByDeadline && x.deadline < x.startedAt + timeout) || now - uploadEnd(x) < perTryTimeout / 2
+}
+
+/** The outgoing headers with the bytes that text has lost: those fields that nobody changed, as they came. */
+function withOpaqueValues({ request, outgoing }: Exchange): Headers {
+  const headers = new Headers(request.headers)
+  for (const name of request.headers.keys()) if (!(name in outgoing.headers)) headers.delete(name)
+  for (const [name, value] of Object.entries(outgoing.headers)) {
+    if (request.headers.get(name) !== value) headers.set(name, value)
+  }
+  return headers
 }
 
 function outgoingBody(x: Exchange, attempt: Attempt, site: Site): BodyInit | null {

@@ -30,9 +30,10 @@ export function watchUpload(
   attempt: Attempt,
   now: () => number,
 ): ReadableStream<Uint8Array> {
-  const length = x.outgoing.headers.get('content-length')
+  const length = x.outgoing.headers['content-length']
   // A known length goes on to the origin as Content-Length; not every origin takes chunks.
-  const { readable, writable } = length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length))
+  const { readable, writable } =
+    length === undefined ? new IdentityTransformStream() : new FixedLengthStream(Number(length))
   markUpload(x, Infinity)
   void pump(body, writable).then((end) => {
     if (end === 'sent') markUpload(x, now())

@@ -12,7 +12,13 @@ const client = {
 const filter = makeHeaderFilter(['X-Auth-Subject'])
 
 function filtered(headers: [string, string][], init: RequestInit = {}) {
-  return filter(new Request('https://gw.test/', { ...init, headers }), client)
+  const result = filter(new Request('https://gw.test/', { ...init, headers }), client)
+  if (typeof result === 'string') throw new Error(result)
+  return result.headers
+}
+
+function refusal(headers: [string, string][]) {
+  return filter(new Request('https://gw.test/', { headers }), client)
 }
 
 describe('makeHeaderFilter', () => {
@@ -25,17 +31,17 @@ describe('makeHeaderFilter', () => {
       ['proxy-authorization', 'Basic eA=='],
       ['upgrade', 'h2c'],
       ['accept', 'text/html'],
-    ]) as Headers
-    expect([...headers.keys()]).toEqual(['accept', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'])
+    ])
+    expect(Object.keys(headers)).toEqual(['accept', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host'])
   })
 
   it('does not let Connection name what identifies the caller', () => {
     const headers = filtered([
       ['connection', 'Authorization, x-forwarded-for'],
       ['authorization', 'Bearer x'],
-    ]) as Headers
-    expect(headers.get('authorization')).toBe('Bearer x')
-    expect(headers.get('x-forwarded-for')).toBe('192.0.2.1, 10.0.0.1')
+    ])
+    expect(headers['authorization']).toBe('Bearer x')
+    expect(headers['x-forwarded-for']).toBe('192.0.2.1, 10.0.0.1')
   })
 
   it('rebuilds what says where a request came from', () => {
@@ -47,8 +53,8 @@ describe('makeHeaderFilter', () => {
       ['forwarded', 'for=6.6.6.6'],
       ['x-real-ip', '6.6.6.6'],
       ['cf-connecting-ip', '6.6.6.6'],
-    ]) as Headers
-    expect(Object.fromEntries(headers)).toEqual({
+    ])
+    expect(headers).toEqual({
       'x-forwarded-for': '192.0.2.1, 10.0.0.1',
       'x-forwarded-proto': 'https',
       'x-forwarded-host': 'gw.test',
@@ -56,22 +62,22 @@ describe('makeHeaderFilter', () => {
   })
 
   it.each(['x-auth-subject', 'X-AUTH-SUBJECT', 'x_auth_subject', 'X-Auth_Subject'])('drops a client’s %s', (name) => {
-    expect((filtered([[name, 'root']]) as Headers).has(name)).toBe(false)
+    expect(name.toLowerCase() in filtered([[name, 'root']])).toBe(false)
   })
 
   it.each(['Transfer_Encoding', 'content_length'])('refuses %s', (name) => {
-    expect(filtered([[name, '1']])).toBe('header-invalid')
+    expect(refusal([[name, '1']])).toBe('header-invalid')
   })
 
   it('refuses too many headers and too large ones', () => {
-    expect(filtered(Array.from({ length: 101 }, (_, i) => [`x-${i}`, '1']))).toBe('headers-too-large')
-    expect(filtered([['x-large', 'a'.repeat(32 * 1024)]])).toBe('headers-too-large')
-    expect(filtered(Array.from({ length: 100 }, (_, i) => [`x-${i}`, '1']))).toBeInstanceOf(Headers)
+    expect(refusal(Array.from({ length: 101 }, (_, i) => [`x-${i}`, '1']))).toBe('headers-too-large')
+    expect(refusal([['x-large', 'a'.repeat(32 * 1024)]])).toBe('headers-too-large')
+    expect(refusal(Array.from({ length: 100 }, (_, i) => [`x-${i}`, '1']))).toBeTypeOf('object')
   })
 
   it('passes a WebSocket upgrade on a GET, and only there', () => {
-    expect((filtered([['upgrade', 'WebSocket']]) as Headers).get('upgrade')).toBe('websocket')
-    expect((filtered([['upgrade', 'websocket']], { method: 'POST' }) as Headers).has('upgrade')).toBe(false)
+    expect(filtered([['upgrade', 'WebSocket']])['upgrade']).toBe('websocket')
+    expect('upgrade' in filtered([['upgrade', 'websocket']], { method: 'POST' })).toBe(false)
   })
 
   it('passes every other header as it came', () => {
@@ -79,7 +85,7 @@ describe('makeHeaderFilter', () => {
     const value = fc.stringMatching(/^[!-~]([ -~]{0,40}[!-~])?$/)
     fc.assert(
       fc.property(fc.dictionary(name, value, { maxKeys: 10 }), (sent) => {
-        expect(Object.fromEntries(filtered(Object.entries(sent)) as Headers)).toMatchObject(sent)
+        expect(filtered(Object.entries(sent))).toMatchObject(sent)
       }),
     )
   })

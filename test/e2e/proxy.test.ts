@@ -45,6 +45,13 @@ describe('the gateway under workerd serve', () => {
     expect([answer.status, (JSON.parse(answer.body) as { code: string }).code]).toEqual([status, code])
   })
 
+  it('passes on bytes that are no UTF-8, beside what it changes', async () => {
+    const { body } = await getRaw(gateway.port, '/x', 'X-Latin: caf\xe9\r\nX-Real-Ip: 6.6.6.6\r\n')
+    const { headers } = JSON.parse(Buffer.from(body, 'latin1').toString()) as { headers: Record<string, string> }
+    expect(headers).toMatchObject({ 'x-latin': 'caf\xe9', 'x-forwarded-for': '127.0.0.1' })
+    expect(headers).not.toHaveProperty('x-real-ip')
+  })
+
   it('lets no client speak for the gateway', async () => {
     const spoofed =
       'X-Forwarded-For: 6.6.6.6\r\nx_forwarded_for: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nConnection: X-Forwarded-Proto\r\n'

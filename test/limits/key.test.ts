@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Identity } from '../../src/exchange.ts'
-import { compileKey, parseKeyPart, type KeyPart } from '../../src/limits/key.ts'
+import { parseKeyPart, type KeyPart } from '../../src/key-part.ts'
+import { compileKey } from '../../src/limits/key.ts'
 import { compileTemplate } from '../../src/template.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 

@@ -23,7 +23,7 @@ export default defineConfig({
         test: {
           name: 'workerd',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/e2e/**', 'test/node/**'],
+          exclude: ['test/e2e/**', 'test/node/**', 'test/chaos/**'],
           globalSetup: ['./test/support/global-setup.ts'],
           // A rejected RPC is reported as unhandled although its caller caught it.
           onUnhandledError: (error) => !(error as { remote?: boolean }).remote,
@@ -32,7 +32,7 @@ export default defineConfig({
       {
         test: {
           name: 'node',
-          include: ['test/e2e/**/*.test.ts', 'test/node/**/*.test.ts'],
+          include: ['test/e2e/**/*.test.ts', 'test/node/**/*.test.ts', 'test/chaos/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
           fileParallelism: false,

@@ -5,6 +5,7 @@ declare namespace Cloudflare {
   /** The bindings of wrangler.toml. Variables and secrets are read by name through `Site`. */
   interface Env {
     BREAKERS: DurableObjectNamespace<import('./src/state/circuit-breaker.ts').CircuitBreaker>
+    WORLDS: DurableObjectNamespace<import('./src/state/upstream-world.ts').UpstreamWorld>
     LIMITS: DurableObjectNamespace<import('./src/state/limit-shard.ts').LimitShard>
     /** Only in tests: where the real origin listens. */
     ORIGIN_PORT: string

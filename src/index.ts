@@ -6,6 +6,7 @@ import { makeSite } from './site.ts'
 
 export { CircuitBreaker } from './state/circuit-breaker.ts'
 export { LimitShard } from './state/limit-shard.ts'
+export { UpstreamWorld } from './state/upstream-world.ts'
 
 // dev/build.ts has checked and normalised this text: nothing is validated again at start-up.
 const config = JSON.parse(routes) as Config

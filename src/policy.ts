@@ -2,9 +2,11 @@ import type * as z from 'zod/mini'
 import type { Complaint } from './config/complaint.ts'
 import type { AuthProviderConfig } from './config/auth-provider.ts'
 import type { SecretRef } from './config/scalars.ts'
-import type { Middleware } from './pipeline.ts'
+import type { Handler, Middleware } from './pipeline.ts'
+import type { Region } from './region.ts'
 import type { CircuitBreaker } from './state/circuit-breaker.ts'
 import type { LimitShard } from './state/limit-shard.ts'
+import type { UpstreamWorld } from './state/upstream-world.ts'
 
 /** What a policy may know of the deployment: everything that a test replaces comes in through here. */
 export interface Site {
@@ -18,7 +20,13 @@ export interface Site {
   readonly random: () => number
   readonly fetch: (url: string, init?: RequestInit) => Promise<Response>
   readonly authProviders: Readonly<Record<string, AuthProviderConfig>>
+  /** Where a request came in; asked when something is reported, not for each request. */
+  readonly region: (request: Request) => Region
+  /** An upstream's circuit in one region, and that upstream's one object for the world. */
   readonly breakers: DurableObjectNamespace<CircuitBreaker>
+  readonly worlds: DurableObjectNamespace<UpstreamWorld>
+  /** Whether a route lets an operator drain targets, so that every upstream has to ask for them. */
+  readonly steered: boolean
   readonly limits: DurableObjectNamespace<LimitShard>
 }
 
@@ -28,6 +36,16 @@ export interface RouteFacts {
   readonly params: readonly string[]
   readonly hasAuth: boolean
   readonly authProviders: Readonly<Record<string, AuthProviderConfig>>
+  /** The name of the upstream that answers; undefined where the route answers without one. */
+  readonly upstream: string | undefined
+  /** The names of all upstreams. */
+  readonly upstreams: readonly string[]
+}
+
+/** What a policy is compiled for: its route, and the ways to upstreams. */
+export interface RouteParts extends RouteFacts {
+  /** All stages of an upstream, by its own settings; `once`: but for its retries and hedges. */
+  readonly sendTo: (upstream: string, tries?: 'once') => Handler
 }
 
 /** One entry of a route's `policies`: its schema, its cross-checks, and how it becomes a layer. */
@@ -41,7 +59,7 @@ export interface Policy<Name extends string = string, Schema extends z.ZodMiniTy
   /** Request headers that only the gateway may set: the client's copies are dropped on every route, in every spelling. */
   readonly injects?: (config: z.output<Schema>) => readonly string[]
   /** Called once per route, at its first match. */
-  readonly compile: (config: z.output<Schema>, site: Site, route: RouteFacts) => Middleware
+  readonly compile: (config: z.output<Schema>, site: Site, route: RouteParts) => Middleware
 }
 
 /** Names a policy's types once, so that its file states them nowhere else. */

@@ -32,10 +32,17 @@ export const PROBLEMS = {
   'limit-store-unavailable': [503, 'The store of the rate limits cannot be reached'],
   // upstreams
   'circuit-open': [503, 'The upstream is failing and is being left alone for a while'],
+  overloaded: [503, 'The upstream has as many requests as it may have at once'],
+  'no-target': [503, 'No target of the upstream may be used'],
   'upstream-timeout': [504, 'The upstream did not answer in time'],
   'upstream-unreachable': [502, 'The connection to the upstream failed'],
   'upstream-protocol': [502, 'The upstream answered with something that is not a final HTTP response'],
   'client-gone': [499, 'The client closed the connection before there was an answer'],
+  // the admin endpoints
+  'admin-not-found': [404, 'There is nothing of this name to see or steer'],
+  'admin-invalid': [400, 'The change is not one that can be made'],
+  'media-type-unsupported': [415, 'The body is not of a type that is taken here'],
+  'state-unavailable': [503, 'The object that keeps this state cannot be reached'],
   // the gateway
   'internal-error': [500, 'Something went wrong in the gateway'],
 } as const satisfies Readonly<Record<string, readonly [status: number, title: string]>>

@@ -1,9 +1,10 @@
+import { makeAdmin } from './builtins/admin.ts'
 import { makeHealth } from './builtins/health.ts'
 import { routeFacts } from './config/route-facts.ts'
 import type { RouteConfig } from './config/routes-file.ts'
 import { compose, type Handler } from './pipeline.ts'
 import { policies } from './policies/index.ts'
-import type { Site } from './policy.ts'
+import type { RouteParts, Site } from './policy.ts'
 import { spanned } from './telemetry/tracing.ts'
 import { compileRedirect } from './terminals/redirect.ts'
 import { compileRespond } from './terminals/respond.ts'
@@ -16,15 +17,20 @@ export interface CompiledRoute {
   readonly traced: Handler
 }
 
+const ONCE = { retry: null, hedge: null } as const
+
 /** Compiles a route once: the project's list of policies, those that the route names, around its terminal. */
 export function compileRoute(
   route: RouteConfig,
   upstreams: Readonly<Record<string, Upstream>>,
   site: Site,
 ): CompiledRoute {
-  const facts = routeFacts(route, site)
+  const parts: RouteParts = {
+    ...routeFacts(route, { authProviders: site.authProviders, upstreams }),
+    sendTo: (name, tries) => compileUpstream(upstreams[name]!, tries === 'once' ? ONCE : undefined, site),
+  }
   const named = policies.filter((policy) => route.policies[policy.name] != null)
-  const layers = named.map((policy) => policy.compile(route.policies[policy.name], site, facts))
+  const layers = named.map((policy) => policy.compile(route.policies[policy.name], site, parts))
   const terminal = compileTerminal(route, upstreams, site)
   return {
     handler: compose(layers, terminal),
@@ -45,6 +51,7 @@ function compileTerminal(route: RouteConfig, upstreams: Readonly<Record<string, 
   if (upstream) return compileUpstream(upstream, typeof route.upstream === 'string' ? undefined : route.upstream, site)
   if (route.redirect) return compileRedirect(route.redirect)
   if (route.respond) return compileRespond(route.respond)
+  if (route.builtin === 'admin') return makeAdmin(Object.values(upstreams), site)
   const health = makeHealth(Object.values(upstreams), site)
   return async (x) => health.fetch(x.request)
 }

@@ -1,8 +1,9 @@
 import type { Config } from './config/routes-file.ts'
 import type { Site } from './policy.ts'
+import { regionOf } from './region.ts'
 
 /** The real site: this Worker's bindings, clock and network. */
-export function makeSite(env: Cloudflare.Env, config: Pick<Config, 'authProviders'>): Site {
+export function makeSite(env: Cloudflare.Env, config: Pick<Config, 'authProviders' | 'routes'>): Site {
   const variable = (name: string): string | undefined => {
     const value: unknown = (env as unknown as Record<string, unknown>)[name]
     return typeof value === 'string' && value !== '' ? value : undefined
@@ -14,7 +15,10 @@ export function makeSite(env: Cloudflare.Env, config: Pick<Config, 'authProvider
     random: Math.random,
     fetch: (url, init) => fetch(url, init),
     authProviders: config.authProviders,
+    region: regionOf,
     breakers: env.BREAKERS,
+    worlds: env.WORLDS,
+    steered: config.routes.some((route) => route.builtin === 'admin'),
     limits: env.LIMITS,
   }
 }

@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Exchange, Identity } from '../src/exchange.ts'
-import type { RouteFacts } from '../src/policy.ts'
 import { canonicalPath } from '../src/routing/canonical-path.ts'
 import { checkPath, checkTemplate, compilePath, compileTemplate, encodeHeaderValue } from '../src/template.ts'
 import { makeTestExchange } from './support/exchange.ts'
+import { makeTestFacts } from './support/site.ts'
 
-const route: RouteFacts = { id: 'r', params: ['id', '*'], hasAuth: true, authProviders: {} }
+const route = makeTestFacts({ params: ['id', '*'], hasAuth: true })
 
 const claims = {
   plan: 'gold',

@@ -31,7 +31,14 @@ export function checkDefaults(config: Config, written: WrittenConfig): Complaint
   const inherited = written.defaults?.policies
   if (inherited === undefined) return []
   const params = new Set(config.routes.flatMap((route) => routeFacts(route, config).params))
-  const facts = { id: 'defaults', params: [...params], hasAuth: true, authProviders: config.authProviders }
+  const facts = {
+    id: 'defaults',
+    params: [...params],
+    hasAuth: true,
+    authProviders: config.authProviders,
+    upstream: undefined,
+    upstreams: Object.keys(config.upstreams),
+  }
   return policies.flatMap((policy) => {
     const parsed = z.safeParse(policy.config, inherited[policy.name])
     return parsed.success ? checkPolicy(policy, parsed.data, facts, ['defaults', 'policies']) : []

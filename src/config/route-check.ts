@@ -3,6 +3,7 @@ import { policies } from '../policies/index.ts'
 import type { Policy, RouteFacts } from '../policy.ts'
 import { parsePathPattern } from '../routing/path-pattern.ts'
 import { checkPath } from '../template.ts'
+import { checkAdmin } from './admin-check.ts'
 import { expectedOneOf, shown, type Complaint } from './complaint.ts'
 import { routeFacts } from './route-facts.ts'
 import type { Config, RedirectConfig, RouteConfig, WrittenConfig } from './routes-file.ts'
@@ -32,8 +33,10 @@ export function checkRoute(
     ...policies.flatMap((policy) => checkPolicy(policy, route.policies[policy.name], facts, [...at, 'policies'])),
     ...checkUpstreamReference(route, at, config),
     ...checkUnsent(route, written, at),
+    ...checkCopies(route, at),
     ...checkRedirect(route, at, facts),
     ...checkRespond(route, at),
+    ...checkAdmin(route, at),
   ]
 }
 
@@ -60,25 +63,32 @@ function checkUpstreamReference(route: RouteConfig, at: Path, config: Config): C
     return [{ path, message: `no upstream "${name}"; ${expectedOneOf(name, Object.keys(config.upstreams))}` }]
   const timeout = override.timeout ?? base.timeout
   const retry = override.retry === undefined ? base.retry : (override.retry ?? undefined)
+  const hedge = override.hedge === undefined ? base.hedge : (override.hedge ?? undefined)
   const ofBase = new Set(checkUpstream(base).map(([, message]) => message))
-  return checkUpstream({ timeout, retry })
-    .filter(([, message]) => !ofBase.has(message))
-    .map(([below, message]) => ({ path: [...at, 'upstream', ...below], message }))
+  const found = checkUpstream({ timeout, retry, hedge }).filter(([, message]) => !ofBase.has(message))
+  if (override.hedge && !(route.match.methods ?? ['GET']).some((method) => method === 'GET' || method === 'HEAD'))
+    found.push([['hedge'], 'has no use here: only GET and HEAD are hedged'])
+  return found.map(([below, message]) => ({ path: [...at, 'upstream', ...below], message }))
 }
 
 /** Edits to a request that is sent nowhere. Only the route's own: what it inherits may be meant for others. */
 function checkUnsent(route: RouteConfig, written: WrittenConfig['routes'][number], at: Path): Complaint[] {
   const terminal = TERMINALS.find((name) => route[name] !== undefined)
   if (terminal === undefined || terminal === 'upstream') return []
-  const { rewrite, headers } = (written.policies ?? {}) as {
-    rewrite?: object | null
-    headers?: { request?: object } | null
-  }
+  const own = (written.policies ?? {}) as Readonly<Record<string, { request?: object } | null>>
+  const unused = ['rewrite', 'split', 'mirror'].filter((name) => own[name] != null).map((name) => [name])
+  if (own.headers?.request !== undefined) unused.push(['headers', 'request'])
   const message = `has no use beside "${terminal}": no request is sent on`
-  return [
-    ...(rewrite == null ? [] : [{ path: [...at, 'policies', 'rewrite'], message }]),
-    ...(headers?.request === undefined ? [] : [{ path: [...at, 'policies', 'headers', 'request'], message }]),
-  ]
+  return unused.map((path) => ({ path: [...at, 'policies', ...path], message }))
+}
+
+/** An upstream that answers some of the requests and gets copies of the others: the copies could open its breaker, or fill it up. */
+function checkCopies({ policies: { split, mirror } }: RouteConfig, at: Path): Complaint[] {
+  const copied = (mirror as { upstream: string } | null | undefined)?.upstream
+  const shares = (split ?? []) as { upstream: string }[]
+  if (!shares.some(({ upstream }) => upstream === copied)) return []
+  const message = `"${copied}" answers a share of this route’s requests (split), which copies could harm; expected another upstream, which may have the same targets`
+  return [{ path: [...at, 'policies', 'mirror', 'upstream'], message }]
 }
 
 function checkRedirect({ redirect, match }: RouteConfig, at: Path, facts: RouteFacts): Complaint[] {

@@ -103,8 +103,8 @@ const route = z.strictObject({
   respond: z.optional(doc(respond, 'Answers with what stands here.')),
   builtin: z.optional(
     doc(
-      choice(['health'], ['token', 'userinfo', 'dispatch', 'jwks', 'metrics', 'dashboard', 'admin']),
-      'Answers with one of the gateway’s own endpoints. health: what is degraded, if anything is.',
+      choice(['health', 'admin'], ['token', 'userinfo', 'dispatch', 'jwks', 'metrics', 'dashboard']),
+      'Answers with one of the gateway’s own endpoints. health: what is degraded, if anything is. admin: breakers and targets, to see and to steer; needs a path that ends in `/*`, and `auth` with `roles` or `scopes` or `ip` with `allow`.',
     ),
   ),
   compose: notYet(),

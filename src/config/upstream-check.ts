@@ -5,8 +5,11 @@ import type { upstream, UpstreamConfig } from './upstream.ts'
 /** [path below the upstream, message]. */
 type Found = [path: string[], message: string]
 
+/** What a route may say differently. */
+type Overridable = Pick<UpstreamConfig, 'timeout' | 'retry' | 'hedge'>
+
 /** Contradictions inside one upstream, or in what a route makes of it. */
-export function checkUpstream(config: Pick<UpstreamConfig, 'timeout' | 'retry'> & Partial<UpstreamConfig>): Found[] {
+export function checkUpstream(config: Overridable & Partial<UpstreamConfig>): Found[] {
   const found: Found[] = []
   if (config.targets?.every((target) => target.weight === 0))
     found.push([['targets'], 'expected at least one target with a weight above 0'])
@@ -15,12 +18,43 @@ export function checkUpstream(config: Pick<UpstreamConfig, 'timeout' | 'retry'> 
       ['circuitBreaker', 'maxOpenDuration'],
       `expected at least openDuration (${durationText(config.circuitBreaker.openDuration)}), found ${durationText(config.circuitBreaker.maxOpenDuration)}`,
     ])
-  return [...found, ...checkRetry(config)]
+  return [
+    ...found,
+    ...checkBalancing(config),
+    ...checkTargetHealth(config),
+    ...checkRetry(config),
+    ...checkHedge(config),
+  ]
 }
 
-function checkRetry({ retry, timeout }: Pick<UpstreamConfig, 'timeout' | 'retry'>): Found[] {
+function checkBalancing({ loadBalancing, hashOn }: Partial<UpstreamConfig>): Found[] {
+  if (loadBalancing === 'hash' && hashOn === undefined)
+    return [[['hashOn'], 'expected what to hash: "client.ip", "jwt.<claim>" or "header:<name>"']]
+  if (loadBalancing !== 'hash' && hashOn !== undefined)
+    return [[['hashOn'], `has no use with loadBalancing "${loadBalancing}"; expected "hash"`]]
+  return []
+}
+
+function checkTargetHealth({ healthCheck, outlierDetection }: Partial<UpstreamConfig>): Found[] {
+  const found: Found[] = []
+  const complain = (part: string, key: string, bound: string, limit: number, value: number) =>
+    found.push([[part, key], `expected ${bound} (${durationText(limit)}), found ${durationText(value)}`])
+  if (healthCheck && healthCheck.timeout > healthCheck.interval)
+    complain('healthCheck', 'timeout', 'at most the interval', healthCheck.interval, healthCheck.timeout)
+  if (outlierDetection && outlierDetection.maxEjection < outlierDetection.baseEjection)
+    complain(
+      'outlierDetection',
+      'maxEjection',
+      'at least baseEjection',
+      outlierDetection.baseEjection,
+      outlierDetection.maxEjection,
+    )
+  return found
+}
+
+function checkRetry({ retry, timeout }: Overridable): Found[] {
   if (!retry) return []
-  const { perTryTimeout, methods, retryOn, retriableStatusCodes } = retry
+  const { perTryTimeout, methods, retryOn, retriableStatusCodes, budget } = retry
   const found: Found[] = []
   if (perTryTimeout !== undefined && perTryTimeout >= timeout) {
     found.push([
@@ -34,6 +68,8 @@ function checkRetry({ retry, timeout }: Pick<UpstreamConfig, 'timeout' | 'retry'
       `${unsafe} is not idempotent: it needs the policy "idempotency", which is not supported yet`,
     ])
   }
+  if (budget.percent === 0 && budget.minPerSecond === 0)
+    found.push([['retry', 'budget'], 'allows no retry at all; expected a percent or a minPerSecond above 0'])
   const byStatus = retryOn.includes('retriable-status')
   if (byStatus && retriableStatusCodes.length === 0)
     found.push([['retry', 'retriableStatusCodes'], 'expected the statuses that "retriable-status" stands for'])
@@ -43,6 +79,12 @@ function checkRetry({ retry, timeout }: Pick<UpstreamConfig, 'timeout' | 'retry'
       'expected "retriable-status" among these: retriableStatusCodes has no use without it',
     ])
   return found
+}
+
+function checkHedge({ hedge, timeout }: Overridable): Found[] {
+  if (typeof hedge?.after !== 'number' || hedge.after < timeout) return []
+  const message = `expected less than the timeout (${durationText(timeout)}), found ${durationText(hedge.after)}`
+  return [[['hedge', 'after'], message]]
 }
 
 /** Slow-call settings that somebody wrote although the longest timeout of any route ends every call before it is slow. */

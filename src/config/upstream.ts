@@ -1,8 +1,24 @@
 import * as z from 'zod/mini'
-import { choice, distinct, doc, duration, METHODS, notYet, urlOrEnv } from './scalars.ts'
+import { parseKeyPart } from '../key-part.ts'
+import { choice, distinct, doc, duration, expected, METHODS, notYet, urlOrEnv } from './scalars.ts'
+import { healthCheck, hedge, outlierDetection } from './target-health.ts'
 
-const percent = z.number().check(z.gte(0), z.lte(100))
+/** A share of a whole, from 0 to 100. */
+export const percent = z.number().check(z.gte(0), z.lte(100))
 const count = z.int().check(z.gte(1))
+
+/** What keeps tries beyond the first from multiplying the load; hedges without `retry` have its defaults. */
+export const retryBudget = z.strictObject({
+  percent: doc(
+    z.prefault(percent, 20),
+    'How many retries the requests of the window allow, in per cent of them. Default 20.',
+  ),
+  window: doc(z.prefault(duration(1_000), '10s'), 'How long a request counts. Default 10s.'),
+  minPerSecond: doc(
+    z.prefault(z.number().check(z.gte(0)), 3),
+    'Retries a second that are allowed however few the requests are. Default 3.',
+  ),
+})
 
 const retry = z.strictObject({
   attempts: doc(
@@ -47,21 +63,8 @@ const retry = z.strictObject({
     'Whether the origin’s Retry-After sets the wait, and whether a 429 with one is repeated. Default true.',
   ),
   budget: doc(
-    z.prefault(
-      z.strictObject({
-        percent: doc(
-          z.prefault(percent, 20),
-          'How many retries the requests of the window allow, in per cent of them. Default 20.',
-        ),
-        window: doc(z.prefault(duration(1_000), '10s'), 'How long a request counts. Default 10s.'),
-        minPerSecond: doc(
-          z.prefault(z.number().check(z.gte(0)), 3),
-          'Retries a second that are allowed however few the requests are. Default 3.',
-        ),
-      }),
-      {},
-    ),
-    'Retries in any window, per isolate, stay under percent of the requests plus minPerSecond. Default 20 % of 10s, 3 a second.',
+    z.prefault(retryBudget, {}),
+    'What retries and hedges may add, per isolate: percent of the requests of the window, and minPerSecond beyond that. Default 20 % of 10s, 3 a second.',
   ),
 })
 
@@ -94,6 +97,14 @@ const circuitBreaker = z.strictObject({
   ),
 })
 
+/** Whether a text names something of a request that stays the same for one caller. */
+const isSticky = (text: string) => /^(?:ip|jwt|header)$/.test(parseKeyPart(text)?.kind ?? '')
+
+/** What keeps one caller with one choice: `client.ip`, `jwt.<claim>` or `header:<name>`. */
+export const stickyKey = z
+  .string()
+  .check(z.refine(isSticky, expected('expected "client.ip", "jwt.<claim>" (such as "jwt.sub") or "header:<name>"')))
+
 /** The schema of one entry of `upstreams`. */
 export const upstream = z.strictObject({
   targets: doc(
@@ -108,8 +119,14 @@ export const upstream = z.strictObject({
     'The origins that serve this upstream.',
   ),
   loadBalancing: doc(
-    z.prefault(choice(['round-robin'], ['least-requests', 'ewma', 'hash']), 'round-robin'),
-    'How a target is chosen. Default round-robin, by weight.',
+    z.prefault(choice(['round-robin', 'least-requests', 'ewma', 'hash']), 'round-robin'),
+    'How a target is chosen: in turn; of two, the next in turn and one at random, the one with fewer requests in flight, or the one whose answers have lately been quicker; or always the same for the same `hashOn`. All by weight. Default round-robin.',
+  ),
+  hashOn: z.optional(
+    doc(
+      stickyKey,
+      'Goes with `hash`: client.ip, jwt.<claim> or header:<name>. Requests that lack it are balanced in turn. No default.',
+    ),
   ),
   timeout: doc(
     z.prefault(duration(), '15s'),
@@ -123,11 +140,20 @@ export const upstream = z.strictObject({
   ),
   retry: z.optional(doc(retry, 'Nothing is retried without it.')),
   circuitBreaker: z.optional(doc(circuitBreaker, 'No breaker without it.')),
-  hashOn: notYet(),
-  hedge: notYet(),
-  outlierDetection: notYet(),
-  healthCheck: notYet(),
-  maxConcurrent: notYet(),
+  hedge: z.optional(
+    doc(
+      hedge,
+      'Sends GET and HEAD once more when the first answer is late, and takes the first good one. Never without it.',
+    ),
+  ),
+  outlierDetection: z.optional(doc(outlierDetection, 'Passes over targets that keep failing. Never without it.')),
+  healthCheck: z.optional(doc(healthCheck, 'Asks each target how it is. Never without it.')),
+  maxConcurrent: z.optional(
+    doc(
+      z.int().check(z.gte(1), z.lte(100_000)),
+      'So many requests may wait for response headers at once, in each isolate; more are answered 503 at once. Default: no bound.',
+    ),
+  ),
   sign: notYet(),
 })
 
@@ -143,6 +169,9 @@ export const upstreamOverride = z.strictObject({
       z.nullable(retry),
       'In place of the whole of the upstream’s `retry`, with a budget of its own; `null` retries nothing. Default: the upstream’s.',
     ),
+  ),
+  hedge: z.optional(
+    doc(z.nullable(hedge), 'In place of the upstream’s `hedge`; `null` never hedges. Default: the upstream’s.'),
   ),
 })
 

@@ -4,11 +4,13 @@ import { bodyLimit } from './body-limit.ts'
 import { cors } from './cors.ts'
 import { headers } from './headers.ts'
 import { ip } from './ip.ts'
+import { mirror } from './mirror.ts'
 import { rateLimit } from './rate-limit.ts'
 import { rewrite } from './rewrite.ts'
+import { split } from './split.ts'
 
 /** THE order in which policies run, outermost first. It is the project's and not the user's: nobody can put a cache outside `auth`. */
-export const policies = [cors, bodyLimit, ip, auth, rateLimit, rewrite, headers] as readonly Policy[]
+export const policies = [cors, bodyLimit, ip, auth, rateLimit, rewrite, headers, split, mirror] as readonly Policy[]
 
 /** Policies of the contract that are not built yet: refused, never ignored. */
-export const laterPolicies = ['validate', 'idempotency', 'cache', 'transform', 'split', 'mirror'] as const
+export const laterPolicies = ['validate', 'idempotency', 'cache', 'transform'] as const

@@ -1,11 +1,42 @@
+import type { UpstreamConfig } from '../config/upstream.ts'
 import type { Exchange } from '../exchange.ts'
-import type { Handler } from '../pipeline.ts'
+import type { Handler, Middleware } from '../pipeline.ts'
 import type { Site } from '../policy.ts'
-import { isResting, type Target } from './target.ts'
+import { consistentHash } from './consistent-hash.ts'
+import { eligible } from './eligible.ts'
+import { ewma } from './ewma.ts'
+import { leastRequests } from './least-requests.ts'
+import { clientRefusal } from './outcome.ts'
+import { outlierDetection } from './outlier.ts'
+import { roundRobin } from './round-robin.ts'
+import type { Target } from './target.ts'
+
+/** A way to choose among targets. */
+export interface Strategy {
+  /** One of `candidates`, all of which may be used and which are never none. `now` in epoch milliseconds. */
+  readonly choose: (candidates: readonly Target[], x: Exchange, now: number) => Target
+  /** Goes around each try, for a strategy that learns from them. */
+  readonly around?: (target: Target) => Middleware
+}
+
+/** How an upstream's tries are spread; its routes share it. */
+export interface Balancer {
+  /** Those with a weight. */
+  readonly targets: readonly Target[]
+  /** The target of one try; undefined when none may be used. */
+  readonly pick: (x: Exchange) => Target | undefined
+  /** What goes around each try to `target`, the outermost first. */
+  readonly around: (target: Target) => readonly Middleware[]
+}
+
+type Settings = Pick<UpstreamConfig, 'loadBalancing' | 'hashOn' | 'outlierDetection'>
+
+/** Health checks without outlier detection have no threshold of their own: that of its defaults. */
+const PANIC_PERCENT = 50
 
 const NONE: readonly string[] = []
 
-// Only a retry writes here, so that a request which succeeds at once pays nothing for it.
+// Only a retry or a hedge writes here, so that a request which succeeds at once pays nothing for it.
 const failedTargets = new WeakMap<Exchange, string[]>()
 
 /** Makes later tries of this exchange pass over the target tried last, while there is another. */
@@ -16,39 +47,52 @@ export function avoidLastTarget(x: Exchange): void {
   else failedTargets.set(x, [x.target])
 }
 
-/** Hands each try to one of `targets`, in proportion to their weights, passing over those that rest or have failed it. */
-export function balance(targets: readonly Target[], sendTo: (target: Target) => Handler, site: Site): Handler {
-  const weighted = targets.filter((target) => target.weight > 0)
-  const handlers = new Map(weighted.map((target) => [target, sendTo(target)]))
-  return (x) => {
-    const failed = x.attempts > 0 ? (failedTargets.get(x) ?? NONE) : NONE
-    return handlers.get(pickTarget(weighted, site.now(), failed))!(x)
+/** Makes what the routes of an upstream share, around the state that its targets carry. */
+export function makeBalancer(all: readonly Target[], config: Settings, site: Pick<Site, 'now' | 'random'>): Balancer {
+  const targets = all.filter(({ weight }) => weight > 0)
+  const { choose, around: timed } = targets.length === 1 ? roundRobin : makeStrategy(targets, config, site)
+  const judged = config.outlierDetection && outlierDetection(targets, config.outlierDetection, site)
+  const panicThreshold = config.outlierDetection?.panicThreshold ?? PANIC_PERCENT
+  const watchers = [judged, timed].filter((watcher) => watcher !== undefined)
+  return {
+    targets,
+    pick: (x) => {
+      const now = site.now()
+      const avoided = x.attempts > 0 ? (failedTargets.get(x) ?? NONE) : NONE
+      const candidates = eligible(targets, avoided, panicThreshold, now)
+      return candidates.length === 0 ? undefined : choose(candidates, x, now)
+    },
+    around: (target) => watchers.map((watcher) => watcher(target)),
   }
 }
 
-/** The next target: one that is awake and has not failed this exchange, else one that only rests, else whichever there is. */
-export function pickTarget(targets: readonly Target[], now: number, failed: readonly string[] = NONE): Target {
-  return (
-    takeTurn(targets, now, failed) ??
-    takeTurn(targets, Infinity, failed) ??
-    takeTurn(targets, now, NONE) ??
-    takeTurn(targets, Infinity, NONE)!
-  )
+function makeStrategy(
+  targets: readonly Target[],
+  { loadBalancing, hashOn }: Settings,
+  site: Pick<Site, 'now' | 'random'>,
+): Strategy {
+  switch (loadBalancing) {
+    case 'round-robin':
+      return roundRobin
+    case 'least-requests':
+      return leastRequests(site)
+    case 'ewma':
+      return ewma(targets, site)
+    case 'hash':
+      return consistentHash(hashOn!, roundRobin)
+  }
 }
 
-/**
- * Smooth weighted round-robin: each eligible target gains its weight, the richest is chosen and pays for all. In every stretch
- * of total-weight picks each one gets exactly its share, spread out.
- */
-function takeTurn(targets: readonly Target[], now: number, failed: readonly string[]): Target | undefined {
-  let richest: Target | undefined
-  let total = 0
-  for (const target of targets) {
-    if (isResting(target, now) || failed.includes(target.label)) continue
-    target.credit += target.weight
-    total += target.weight
-    if (richest === undefined || target.credit > richest.credit) richest = target
+/** Hands each try to the target that `balancer` picks, by way of `sendTo`; 503 `no-target` when it picks none. */
+export function balance({ targets, pick }: Balancer, sendTo: (target: Target) => Handler): Handler {
+  const handlers = new Map(targets.map((target) => [target, sendTo(target)]))
+  const send: Handler = (x) => {
+    const target = pick(x)
+    // Like what the caller does, no failure of the upstream's: nothing is repeated, and no breaker opens.
+    return target === undefined ? Promise.resolve(clientRefusal(x, 'no-target')) : handlers.get(target)!(x)
   }
-  if (richest) richest.credit -= total
-  return richest
+  const [only] = targets
+  if (targets.length > 1 || only === undefined) return send
+  const sendToOnly = handlers.get(only)!
+  return (x) => (only.condition === 'ok' ? sendToOnly(x) : send(x))
 }

@@ -49,7 +49,7 @@ function probe(
 ): Promise<Response> {
   const answer = next(x)
   const verdict = answer.then(judge, (): ProbeResult => 'void')
-  x.waitUntil(verdict.then((result) => view.settle(lease, result)))
+  x.waitUntil(verdict.then((result) => view.settle(x, lease, result)))
   return answer
 }
 

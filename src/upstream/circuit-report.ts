@@ -1,3 +1,4 @@
+import type { Region } from '../region.ts'
 import {
   count,
   extend,
@@ -8,46 +9,110 @@ import {
   type ProbeResult,
   type Tally,
 } from './circuit.ts'
+import type { HealthSettings } from './health.ts'
+import type { TargetCondition } from './target.ts'
 import { leftOf } from './term.ts'
 
 /** The version of `Report` and `Verdict`; isolates and objects of two deployments meet while one replaces the other. */
-export const PROTOCOL = 1
+export const PROTOCOL = 2
 
-/** What an isolate tells the keeper of a circuit. The thresholds travel with it: isolates own the configuration. */
+/** A lease that a request has just taken, and how long that may last, in milliseconds. */
+export interface Spent {
+  readonly lease: string
+  readonly ms: number
+}
+
+/** What the request that held a lease found. */
+export interface Probe {
+  readonly lease: string
+  readonly result: ProbeResult
+}
+
+/** What an isolate tells the keeper of a circuit. The settings travel with it: isolates own the configuration. */
 export interface Report {
-  readonly settings: CircuitSettings
+  readonly upstream: string
+  readonly region: Region
+  /** Undefined for an upstream without a breaker. */
+  readonly settings: CircuitSettings | undefined
   /** Calls since the last report. */
   readonly tally: Tally
-  /** A lease that a request has just taken, and how long that may last, in milliseconds. */
-  readonly spent?: { readonly lease: string; readonly ms: number }
-  readonly probe?: { readonly lease: string; readonly result: ProbeResult }
+  readonly spent: readonly Spent[]
+  readonly probes: readonly Probe[]
+  readonly wantsLease: boolean
+  /** Undefined for an upstream whose targets are not checked. */
+  readonly health: HealthSettings | undefined
+}
+
+/** What isolates of the version before this one say. The object understands it until none of them can be left. */
+export interface ReportV1 {
+  readonly settings: CircuitSettings
+  readonly tally: Tally
+  readonly spent?: Spent
+  readonly probe?: Probe
   readonly wantsLease?: boolean
 }
 
-/** What the isolate learns. Durations, not times: the two clocks differ. */
-export type Verdict =
+/** What the isolate learns. Durations, not times: the two clocks differ. The first version knows `state`, `forMs` and `lease`. */
+export type Verdict = (
   { readonly state: 'closed' } | { readonly state: 'open'; readonly forMs: number; readonly lease?: string }
-
-/** Applies a report to a circuit. The Durable Object and, while that is out of reach, each isolate run this same function. */
-export function hear(circuit: Circuit, report: Report, leaseId: string, now: number): [Circuit, Verdict] {
-  const { settings, tally, spent, probe, wantsLease } = report
-  let next = count(circuit, tally, settings, now)
-  if (spent) next = extend(next, spent.lease, spent.ms, now)
-  if (probe) next = settle(next, probe.lease, probe.result, settings, now)
-  if (wantsLease) next = lease(next, leaseId, settings, now)
-  return [next, verdict(next, settings, leaseId, now)]
+) & {
+  /** An operator said so. */
+  readonly forced?: true
+  /** By label, those that are not `ok`. Absent when whoever answers cannot know. */
+  readonly targets?: Readonly<Record<string, Exclude<TargetCondition, 'ok'>>>
 }
 
-function verdict(circuit: Circuit, settings: CircuitSettings, leaseId: string, now: number): Verdict {
-  switch (circuit.state) {
-    case 'closed':
-      return { state: 'closed' }
-    case 'open':
-      // Clamped, since the configuration may have changed after it opened.
-      return { state: 'open', forMs: Math.min(leftOf(circuit, now), settings.maxOpenDuration) }
-    case 'half-open': {
-      const given = circuit.leases.some((held) => held.id === leaseId)
-      return given ? { state: 'open', forMs: 0, lease: leaseId } : { state: 'open', forMs: 0 }
-    }
+/** A report of this version, in the parts that concern a circuit; undefined for versions that are not understood. */
+export function readReport(
+  protocol: number,
+  report: Report | ReportV1,
+): Omit<Report, 'upstream' | 'region'> | undefined {
+  if (protocol === PROTOCOL) return report as Report
+  if (protocol !== 1) return undefined
+  const { settings, tally, spent, probe, wantsLease = false } = report as ReportV1
+  return {
+    settings,
+    tally,
+    spent: spent ? [spent] : [],
+    probes: probe ? [probe] : [],
+    wantsLease,
+    health: undefined,
   }
+}
+
+/** What calls and probes say of a circuit. */
+export function take(
+  circuit: Circuit,
+  { settings, tally, spent, probes }: Pick<Report, 'settings' | 'tally' | 'spent' | 'probes'>,
+  now: number,
+): Circuit {
+  if (settings === undefined) return circuit
+  let next = count(circuit, tally, settings, now)
+  for (const { lease, ms } of spent) next = extend(next, lease, ms, now)
+  for (const { lease, result } of probes) next = settle(next, lease, result, settings, now)
+  return next
+}
+
+/** Applies a report to a circuit that stands alone: the one that an isolate keeps while its object is out of reach. */
+export function hear(circuit: Circuit, report: Report, leaseId: string, now: number): [Circuit, Verdict] {
+  const { settings, wantsLease } = report
+  const heard = take(circuit, report, now)
+  const next = wantsLease && settings ? lease(heard, leaseId, settings, now) : heard
+  return [next, verdictOf(next, settings, leaseId, now)]
+}
+
+/** What an isolate that asked for the lease `leaseId` is told of a circuit. */
+export function verdictOf(
+  circuit: Circuit,
+  settings: CircuitSettings | undefined,
+  leaseId: string,
+  now: number,
+): Verdict {
+  // A circuit may be left from when there was a breaker.
+  if (circuit.state === 'closed' || settings === undefined) return { state: 'closed' }
+  // Clamped, since the configuration may have changed after it opened.
+  if (circuit.state === 'open')
+    return { state: 'open', forMs: Math.min(leftOf(circuit, now), settings.maxOpenDuration) }
+  const given = circuit.leases.some((held) => held.id === leaseId)
+  return given ? { state: 'open', forMs: 0, lease: leaseId } : { state: 'open', forMs: 0 }
 }

@@ -1,42 +1,55 @@
 import { within } from '../lib/within.ts'
 import type { Site } from '../policy.ts'
+import { breakerName, placeOf } from '../region.ts'
 import { hear, PROTOCOL, type Report, type Verdict } from './circuit-report.ts'
 import { CLOSED, type Circuit } from './circuit.ts'
 
 /** The object's time to answer, in milliseconds. No request waits for it; the next report does. */
 const ANSWER_MS = 500
 
-/** Whoever keeps the circuit that this isolate reports to: the upstream's Durable Object, or for want of it the isolate itself. */
+/** Whoever keeps the circuit that this isolate reports to: the upstream's Durable Object in its region, or for want of it the isolate itself. */
 export interface Keeper {
   /** Never rejects. */
   readonly tell: (report: Report) => Promise<Verdict>
   /** Whether the object could not be reached the last time, so that this isolate decides alone. */
   readonly isAlone: () => boolean
+  /** How many of its reports this isolate has had to answer itself. */
+  readonly timesAlone: () => number
 }
 
-export function makeKeeper(upstream: string, site: Site): Keeper {
+export function makeKeeper(site: Pick<Site, 'breakers' | 'now' | 'random'>): Keeper {
   let own: Circuit | undefined
-  let lastHeard: Circuit = CLOSED
+  let lastHeard: Verdict = { state: 'closed' }
+  let timesAlone = 0
   return {
     tell: async (report) => {
-      const verdict = await askObject(upstream, report, site)
+      const verdict = await askObject(report, site)
       const now = site.now()
       if (verdict !== undefined) {
         own = undefined
-        lastHeard = verdict.state === 'open' ? { state: 'open', since: now, ms: verdict.forMs, openings: 1 } : CLOSED
+        lastHeard = verdict
         return verdict
       }
-      const [next, decided] = hear(own ?? lastHeard, report, `own-${now}-${site.random()}`, now)
+      timesAlone++
+      const [next, decided] = hear(own ?? circuitOf(lastHeard, now), report, `own-${now}-${site.random()}`, now)
       own = next
-      return decided
+      // An operator's word stands until it is heard that it does not.
+      return lastHeard.forced ? lastHeard : decided
     },
     isAlone: () => own !== undefined,
+    timesAlone: () => timesAlone,
   }
 }
 
-function askObject(upstream: string, report: Report, site: Site): Promise<Verdict | undefined> {
-  // The name begins with a region, although there is one yet: an object for each region can be added without renaming this one.
+/** Where an isolate begins that knows no more than this. */
+function circuitOf(verdict: Verdict, now: number): Circuit {
+  return verdict.state === 'open' ? { state: 'open', since: now, ms: verdict.forMs, openings: 1 } : CLOSED
+}
+
+/** Undefined also from an object of the version before, which does not understand: the isolate then decides alone until that is replaced. */
+function askObject(report: Report, { breakers }: Pick<Site, 'breakers'>): Promise<Verdict | undefined> {
+  const { region, upstream } = report
   return within<Verdict | undefined>(ANSWER_MS, async () =>
-    site.breakers.getByName(`local:${upstream}`).report(PROTOCOL, report),
+    breakers.getByName(breakerName(region, upstream), placeOf(region)).report(PROTOCOL, report),
   )
 }

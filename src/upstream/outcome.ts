@@ -5,8 +5,8 @@ import type { Ending } from './attempt.ts'
 /**
  * Why a try has no response of its upstream's own to give.
  * `connect-failure`: refused, reset, cut off, no DNS, no TLS; workerd tells none of these apart. `timeout`: no response headers
- * in time. `protocol`: not a final HTTP response. `client`: the caller left, broke a rule, or did not send its body: nobody is
- * blamed, nothing is repeated.
+ * in time. `protocol`: not a final HTTP response. `client`: the caller left, broke a rule, or did not send its body, or there
+ * was no target to send to: no upstream is blamed, nothing is repeated.
  */
 export type Failure = 'connect-failure' | 'timeout' | 'protocol' | 'client'
 
@@ -58,7 +58,14 @@ export function classifyAnswer(x: Exchange, response: Response): Response | unde
   const { status } = response
   // workerd hands over an interim response as if it were final, with the rest of the connection as its body.
   const final = (status >= 200 && status <= 599) || (status === 101 && response.webSocket != null)
-  return final && !isFailedHandshake(x, response) ? undefined : refusal('protocol', 'upstream-protocol')
+  const sound = final && isReadable(response) && !isFailedHandshake(x, response)
+  return sound ? undefined : refusal('protocol', 'upstream-protocol')
+}
+
+/** workerd hands a body in a transfer coding that it does not know over as it is, without saying so to the client (RFC 9112 §6.1). */
+function isReadable({ headers }: Response): boolean {
+  const coding = headers.get('transfer-encoding')
+  return coding === null || coding.toLowerCase() === 'chunked'
 }
 
 /** What workerd makes of a 101 that is no WebSocket's: a 502 with words of its own. */

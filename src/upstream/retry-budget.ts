@@ -1,20 +1,24 @@
 import type { RetryConfig } from '../config/upstream.ts'
+import type { Middleware } from '../pipeline.ts'
 
-/** What keeps retries from multiplying the load on an upstream that is already failing. One per isolate. */
+/** What keeps retries and hedges from multiplying the load on an upstream that is already failing. One per isolate. */
 export interface RetryBudget {
   /** Counts a request, retried or not. */
   readonly countRequest: (now: number) => void
-  /** Takes one retry; false when the window has had its share. */
+  /** Takes one retry; false when the window has had its share and the floor is used up. */
   readonly take: (now: number) => boolean
 }
 
-/** One slot more than the window holds: the current one is not full yet, and what is counted must cover a whole window. */
+/** One slot more than the window holds, because the current one is not full yet. */
 const SLOTS = 11
 
-/** Retries in any window stay within `percent` of its requests plus `minPerSecond` (so world-wide that much for each isolate). */
+/**
+ * Retries in any window stay within `percent` of its requests, plus `minPerSecond` for each of its seconds and one second's worth
+ * that may be saved up (so world-wide that much for each isolate).
+ */
 export function makeRetryBudget({ percent, window, minPerSecond }: RetryConfig['budget']): RetryBudget {
   const width = window / (SLOTS - 1)
-  const floor = (minPerSecond * window) / 1_000
+  const takeFloor = makeFloor(minPerSecond)
   const requests: number[] = Array.from({ length: SLOTS }, () => 0)
   const retries: number[] = Array.from({ length: SLOTS }, () => 0)
   let newest = 0
@@ -37,10 +41,36 @@ export function makeRetryBudget({ percent, window, minPerSecond }: RetryConfig['
     },
     take: (now) => {
       const slot = advance(now)
-      if (sum(retries) + 1 > (sum(requests) * percent) / 100 + floor) return false
+      // Retries of no less than a window against requests of no more than one: the oldest slot reaches further back.
+      const counted = sum(requests) - requests[(slot + 1) % SLOTS]!
+      // What the floor gives counts as well: it stands under the share, not on top of it.
+      if (sum(retries) + 1 > (counted * percent) / 100 && !takeFloor(now)) return false
       retries[slot]!++
       return true
     },
+  }
+}
+
+/** Counts each request once, outside whatever may make several tries of it. */
+export function countRequests(budget: RetryBudget): Middleware {
+  return (next) => (x) => {
+    budget.countRequest(x.startedAt)
+    return next(x)
+  }
+}
+
+/** A token bucket that holds one second's worth: a floor for a whole window would let all of it go in one burst. */
+function makeFloor(perSecond: number): (now: number) => boolean {
+  const most = perSecond === 0 ? 0 : Math.max(1, perSecond)
+  let tokens = most
+  let filledAt = 0
+  return (now) => {
+    // The distance, because a clock may step back.
+    tokens = Math.min(most, tokens + (Math.abs(now - filledAt) * perSecond) / 1_000)
+    filledAt = now
+    if (tokens < 1) return false
+    tokens--
+    return true
   }
 }
 

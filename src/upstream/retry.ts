@@ -2,6 +2,7 @@ import type { RetryConfig } from '../config/upstream.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Middleware } from '../pipeline.ts'
 import type { Site } from '../policy.ts'
+import { problemCode } from '../problem.ts'
 import { avoidLastTarget } from './balance.ts'
 import { discard, failureOf, isInvented } from './outcome.ts'
 import { bufferBody } from './replay.ts'
@@ -18,22 +19,21 @@ export function retry(config: RetryConfig, budget: RetryBudget, site: Site): Mid
         const refusal = await bufferBody(x, site)
         if (refusal) return refusal
       }
+      let last = await next(x)
       // The answer so far: the upstream's own last one, or while it has given none what the gateway made of that.
-      let best = await next(x)
-      for (let nth = 1; nth <= config.attempts && isRetriable(best) && canRepeat(x); nth++) {
-        const wait = waitBefore(nth, best, config, site)
+      let best = last
+      for (let nth = 1; nth <= config.attempts && isRetriable(last) && canRepeat(x); nth++) {
+        const wait = waitBefore(nth, last, config, site)
         if (site.now() + wait >= x.deadline || !budget.take(site.now())) break
         await pause(wait, x.signal)
         if (x.signal.aborted) break
         avoidLastTarget(x)
-        best = better(best, await next(x))
+        last = await next(x)
+        best = better(best, last)
       }
       return best
     }
-    return (x) => {
-      budget.countRequest(x.startedAt)
-      return methods.has(x.outgoing.method) ? repeat(x) : next(x)
-    }
+    return (x) => (methods.has(x.outgoing.method) ? repeat(x) : next(x))
   }
 }
 
@@ -41,10 +41,13 @@ function canRepeat(x: Exchange): boolean {
   return !x.signal.aborted && !(x.outgoing.body instanceof ReadableStream)
 }
 
-/** The newer answer, unless it is the gateway's own and the older is the upstream's: a real 503 says more than an invented 504. */
-function better(older: Response, newer: Response): Response {
+/**
+ * The newer answer, unless it is the gateway's own and the older is the upstream's: a real 503 says more than an invented 504.
+ * The body of the other one is given up.
+ */
+export function better(older: Response, newer: Response): Response {
   const keep = isInvented(newer) && !isInvented(older) ? older : newer
-  if (keep !== older) discard(older)
+  discard(keep === older ? newer : older)
   return keep
 }
 
@@ -57,7 +60,8 @@ function compileTriggers(config: RetryConfig): (response: Response) => boolean {
     const { status } = response
     if (status < 400) return false
     const failure = failureOf(response)
-    if (failure === 'client') return false
+    // The caller's own doing, or a refusal of the gateway's: no try of any target's has failed.
+    if (failure === 'client' || (failure === undefined && problemCode(response) !== undefined)) return false
     if (status === 429) return config.respectRetryAfter && (statuses.has(status) || response.headers.has('retry-after'))
     return (failure === 'connect-failure' && connection) || (status >= 500 && on.has('5xx')) || statuses.has(status)
   }

@@ -1,8 +1,15 @@
 import type { UpstreamConfig } from '../config/upstream.ts'
 import { resolveUrl } from '../config/scalars.ts'
+import { hash32 } from '../lib/hash.ts'
+import type { Load } from './attempt.ts'
+import { makePace, type Pace } from './ewma.ts'
+import { UNTROUBLED, type Standing } from './outlier.ts'
 
-/** One origin of an upstream, and what this isolate knows of it. */
-export interface Target {
+/** What the health checks and an operator say of a target: `unhealthy` is passed over while others do, `drained` gets nothing. */
+export type TargetCondition = 'ok' | 'unhealthy' | 'drained'
+
+/** One origin of an upstream, and what this isolate knows of it; its `inFlight` counts the tries that wait for its response headers. */
+export interface Target extends Load {
   /** Scheme, host, port and prefix, without a final slash: what is forwarded is appended as it is. */
   readonly base: string
   /** `host:port` for the log, with the prefix where two targets share a host; unique within the upstream. */
@@ -10,10 +17,18 @@ export interface Target {
   readonly address: string
   readonly port: number
   readonly weight: number
+  /** As heard last from the upstream's objects; balancing only reads it. */
+  condition: TargetCondition
   /** When a fetch to it was last rejected, in epoch milliseconds. */
   failedAt: number
+  /** Whether outlier detection has it ejected. */
+  standing: Standing
   /** What smooth weighted round-robin owes it. */
   credit: number
+  /** How quickly it answers; only `ewma` keeps this up. */
+  readonly pace: Pace
+  /** What consistent hashing mixes its keys with: the same in every isolate. */
+  readonly seed: number
 }
 
 /** How long a target rests after a fetch to it was rejected, in milliseconds. */
@@ -42,14 +57,20 @@ export function makeTargets(
   return urls.map((url, i) => {
     const prefix = url.pathname.replace(/\/+$/, '')
     const shared = hosts.filter((host) => host === hosts[i]).length > 1
+    const label = shared ? hosts[i]! + prefix : hosts[i]!
     return {
       base: url.origin + prefix,
-      label: shared ? hosts[i] + prefix : hosts[i]!,
+      label,
       address: url.hostname,
       port: portOf(url),
       weight: targets[i]!.weight,
+      condition: 'ok',
       failedAt: -Infinity,
+      inFlight: 0,
+      standing: UNTROUBLED,
       credit: 0,
+      pace: makePace(),
+      seed: hash32(label),
     }
   })
 }

@@ -1,15 +1,19 @@
-import type * as z from 'zod/mini'
-import type { RetryConfig, UpstreamConfig, upstreamOverride } from '../config/upstream.ts'
+import * as z from 'zod/mini'
+import { retryBudget, type RetryConfig, type UpstreamConfig, type upstreamOverride } from '../config/upstream.ts'
 import { compose, type Handler, type Middleware } from '../pipeline.ts'
 import type { Site } from '../policy.ts'
 import type { Load } from './attempt.ts'
-import { balance } from './balance.ts'
+import { balance, makeBalancer, type Balancer } from './balance.ts'
 import { breaker } from './breaker.ts'
-import { makeCircuitView, type CircuitView } from './circuit-view.ts'
+import { makeCircuitLine, type CircuitLine } from './circuit-line.ts'
+import { makeCircuitView, watch, type CircuitView } from './circuit-view.ts'
 import { deadline } from './deadline.ts'
-import { makeRetryBudget, type RetryBudget } from './retry-budget.ts'
+import { hedge } from './hedge.ts'
+import { countRequests, makeRetryBudget, type RetryBudget } from './retry-budget.ts'
 import { retry } from './retry.ts'
 import { send, type SendOptions } from './send.ts'
+import { shed, type Waiting } from './shed.ts'
+import { describeTarget, type TargetView } from './target-view.ts'
 import { makeTargets, type Target } from './target.ts'
 
 /** A named upstream and what this isolate knows of it; every route that names it shares this. */
@@ -17,52 +21,80 @@ export interface Upstream {
   readonly name: string
   readonly config: UpstreamConfig
   readonly targets: readonly Target[]
-  readonly budget: RetryBudget | undefined
+  readonly budget: RetryBudget
   readonly circuit: CircuitView | undefined
-  readonly load: Load
+  /** How it hears of its breaker and its targets; undefined where there is nothing to hear. */
+  readonly line: CircuitLine | undefined
+  readonly balancer: Balancer
+  /** The tries to all its targets. */
+  readonly load: Readonly<Load>
+  /** What `maxConcurrent` bounds. */
+  readonly waiting: Waiting
+  /** Its targets as this isolate sees them, for an operator. */
+  readonly describeTargets: () => TargetView[]
   /** `open` while the breaker refuses, as far as this isolate has heard. */
   readonly condition: () => 'ok' | 'open'
   /** `unreachable` while the breaker's object does not answer, so that this isolate decides alone. */
   readonly breakerStore: () => 'ok' | 'unreachable'
+  /** How often that was so since this isolate began. */
+  readonly timesAlone: () => number
 }
 
-/** What a route says differently; milliseconds. `retry: null` switches it off. */
+/** What a route says differently; milliseconds. `retry: null` and `hedge: null` switch it off. */
 export type UpstreamOverride = Omit<z.output<typeof upstreamOverride>, 'name'>
 
 /** Makes an upstream's shared state; throws an Error that names the JSON path when a `$env` URL cannot be resolved. */
 export function makeUpstream(name: string, config: UpstreamConfig, site: Site): Upstream {
-  const circuit = config.circuitBreaker && makeCircuitView(name, config.circuitBreaker, site)
+  const targets = makeTargets(name, config.targets, site.variable)
+  const hears = config.circuitBreaker !== undefined || config.healthCheck !== undefined || site.steered
+  const line = hears ? makeCircuitLine(name, config, targets, site) : undefined
+  const circuit = config.circuitBreaker && line && makeCircuitView(line)
   return {
     name,
     config,
-    targets: makeTargets(name, config.targets, site.variable),
-    budget: config.retry && makeRetryBudget(config.retry.budget),
+    targets,
+    budget: makeRetryBudget(config.retry?.budget ?? z.parse(retryBudget, {})),
     circuit,
-    load: { inFlight: 0 },
+    line,
+    balancer: makeBalancer(targets, config, site),
+    load: {
+      get inFlight() {
+        return targets.reduce((sum, target) => sum + target.inFlight, 0)
+      },
+    },
+    waiting: { count: 0 },
+    describeTargets: () => targets.map((target) => describeTarget(target, site.now())),
     condition: () => (circuit?.isOpen() ? 'open' : 'ok'),
-    breakerStore: () => (circuit?.isAlone() ? 'unreachable' : 'ok'),
+    breakerStore: () => (line?.isAlone() ? 'unreachable' : 'ok'),
+    timesAlone: () => line?.timesAlone() ?? 0,
   }
 }
 
-/** A route's way to its upstream: only the stages that are configured, outside in deadline, breaker, retry, balance, send. */
+/** A route's way to its upstream: only the stages that are configured, outside in deadline, shed, breaker, hedge, retry, balance, send. */
 export function compileUpstream(upstream: Upstream, override: UpstreamOverride = {}, site: Site): Handler {
-  const { config, circuit, targets, load } = upstream
+  const { config, circuit, balancer } = upstream
   const timeout = override.timeout ?? config.timeout
   const again = override.retry === undefined ? config.retry : override.retry
+  const beside = override.hedge === undefined ? config.hedge : override.hedge
   const options: SendOptions = {
     timeout,
     perTryTimeout: again?.perTryTimeout ?? timeout,
     idleTimeout: override.idleTimeout ?? config.idleTimeout,
-    numbered: again != null,
+    numbered: again != null || beside != null,
   }
   const stages: Middleware[] = [deadline(timeout, site)]
+  if (config.maxConcurrent !== undefined) stages.push(shed(config.maxConcurrent, upstream.waiting))
   if (circuit) stages.push(breaker(config.circuitBreaker!, circuit, site))
-  if (again) stages.push(retry(again, budgetFor(upstream, again), site))
-  const sendTo = (target: Target) => send(target, options, load, site)
-  return compose(stages, targets.length === 1 ? sendTo(targets[0]!) : balance(targets, sendTo, site))
+  else if (upstream.line) stages.push(watch(upstream.line, site))
+  const budget = again ? budgetFor(upstream, again) : upstream.budget
+  if (again || beside) stages.push(countRequests(budget))
+  if (beside) stages.push(hedge(beside, budget, site))
+  if (again) stages.push(retry(again, budget, site))
+  const sendTo = (target: Target) => compose(balancer.around(target), send(target, options, target, site))
+  return compose(stages, balance(balancer, sendTo))
 }
 
 /** Routes share their upstream's budget; one with a retry of its own brings its own. */
 function budgetFor(upstream: Upstream, again: RetryConfig): RetryBudget {
-  return again === upstream.config.retry && upstream.budget ? upstream.budget : makeRetryBudget(again.budget)
+  return again === upstream.config.retry ? upstream.budget : makeRetryBudget(again.budget)
 }

@@ -3,7 +3,7 @@ import type { Exchange } from '../../src/exchange.ts'
 import { auth } from '../../src/policies/auth.ts'
 import type { Site } from '../../src/policy.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/site.ts'
 
 export interface Passage {
   readonly response: Response
@@ -16,7 +16,7 @@ export interface Passage {
 /** A route with `auth` in front of a terminal that answers 200; each call sends one request and waits for its background work. */
 export function makeGate(site: Site, config: Record<string, unknown> = {}) {
   const parsed = auth.config.parse({ providers: Object.keys(site.authProviders), ...config })
-  const facts = { id: 'test', params: [], hasAuth: true, authProviders: site.authProviders }
+  const facts = makeTestFacts({ hasAuth: true, authProviders: site.authProviders })
   const handler = auth.compile(parsed, site, facts)(() => Promise.resolve(new Response('passed')))
   return async (authorization?: string): Promise<Passage> => {
     const headers = new Headers(authorization === undefined ? {} : { authorization })

@@ -3,7 +3,7 @@ import { authProvider } from '../../src/config/auth-provider.ts'
 import type { Handler } from '../../src/pipeline.ts'
 import { auth } from '../../src/policies/auth.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/site.ts'
 
 const handlers = new Map<string, Handler>()
 
@@ -27,7 +27,7 @@ function compile(pathname: string): Handler {
     jwksUri: ISSUER_URL + pathname,
   })
   const site = makeTestSite({ authProviders: { main } })
-  const facts = { id: 'test', params: [], hasAuth: true, authProviders: site.authProviders }
+  const facts = makeTestFacts({ hasAuth: true, authProviders: site.authProviders })
   return auth.compile(
     auth.config.parse({ providers: ['main'] }),
     site,

@@ -219,6 +219,40 @@ describe('what is wrong with an upstream', () => {
       expect.stringMatching(/^routes\[0\]\.upstream\.retry\.perTryTimeout: /),
     ])
   })
+
+  it.each([
+    [{ hedge: { after: '15s' } }, 'hedge.after: expected less than the timeout (15s), found 15s'],
+    [{ hedge: { after: 'p99' } }, 'hedge.after: expected "p95" or a duration such as "100ms", found "p99"'],
+    [{ hedge: { max: 4 } }, /hedge\.max: expected .*3/],
+    [{ hedge: { max: 0 } }, /hedge\.max: expected .*1/],
+    [{ maxConcurrent: 0 }, /maxConcurrent: expected .*1/],
+    [{ maxConcurrent: 1.5 }, /maxConcurrent: expected/],
+    [{ retry: { budget: { percent: 101 } } }, /retry\.budget\.percent: expected .*100/],
+    [
+      { retry: { budget: { percent: 0, minPerSecond: 0 } } },
+      'retry.budget: allows no retry at all; expected a percent or a minPerSecond above 0',
+    ],
+    [{ retry: { methods: ['GET', 'PATCH'] } }, /retry\.methods: PATCH is not idempotent/],
+  ])('%j is', (parts, message) => {
+    const where = 'upstreams.users.'
+    const expected = typeof message === 'string' ? where + message : new RegExp(`^${where}${message.source}`)
+    expect(complaints(upstreamOf(parts))).toEqual([
+      typeof expected === 'string' ? expected : expect.stringMatching(expected),
+    ])
+  })
+
+  it('is said of what a route makes of it', () => {
+    const made = (upstream: object, match: object = { path: '/a' }) =>
+      complaints(upstreamOf({ hedge: { after: '1s' } }, [{ id: 'a', match, upstream: { name: 'users', ...upstream } }]))
+    expect(made({ timeout: '1s' })).toEqual([
+      'routes[0].upstream.hedge.after: expected less than the timeout (1s), found 1s',
+    ])
+    expect(made({ timeout: '1s', hedge: null })).toEqual([])
+    expect(made({ hedge: {} }, { path: '/a', methods: ['POST'] })).toEqual([
+      'routes[0].upstream.hedge: has no use here: only GET and HEAD are hedged',
+    ])
+    expect(made({ hedge: {} }, { path: '/a', methods: ['POST', 'HEAD'] })).toEqual([])
+  })
 })
 
 describe('jwksUri', () => {

@@ -11,6 +11,7 @@ const jwt = {
 }
 const users = { targets: [{ url: 'http://127.0.0.1:9101' }] }
 const route = { id: 'a', match: { path: '/a' }, upstream: 'users' }
+const limiter = { name: 'l', algorithm: 'fixed-window', limit: 5, window: '1s', key: ['client.ip'] }
 
 function complaints(parts: Record<string, unknown>): string[] {
   const loaded = loadConfig({
@@ -121,8 +122,8 @@ describe('loadConfig', () => {
     ],
     [
       'an almost right choice of what is not built',
-      { upstreams: { users: { ...users, loadBalancing: 'emwa' } } },
-      /loadBalancing: "ewma" is not supported yet \(expected one of "round-robin"\), found "emwa"$/,
+      withPolicies({ rateLimit: [{ ...limiter, consistency: 'leesed' }] }),
+      /consistency: "leased" is not supported yet \(expected one of "strict", "local"\), found "leesed"$/,
     ],
     ['a choice of the wrong type', { clientAddress: { source: 7 } }, /source: expected one of "runtime", .*, found 7$/],
     [
@@ -153,8 +154,8 @@ describe('loadConfig', () => {
     ],
     [
       'a part that is not built',
-      { upstreams: { users: { ...users, hedge: { after: 'p95' } } } },
-      'upstreams.users.hedge: not supported yet',
+      { upstreams: { users: { ...users, sign: { keyid: 'gw' } } } },
+      'upstreams.users.sign: not supported yet',
     ],
     [
       'a policy that is not built',
@@ -163,8 +164,8 @@ describe('loadConfig', () => {
     ],
     [
       'a choice that is not built',
-      { upstreams: { users: { ...users, loadBalancing: 'ewma' } } },
-      'upstreams.users.loadBalancing: "ewma" is not supported yet; expected one of "round-robin"',
+      withPolicies({ rateLimit: [{ ...limiter, consistency: 'leased' }] }),
+      'routes[0].policies.rateLimit[0].consistency: "leased" is not supported yet; expected one of "strict", "local"',
     ],
     [
       'a provider type that is not built',
@@ -316,7 +317,6 @@ describe('loadConfig', () => {
   })
 
   it('refuses one limiter name with two meanings', () => {
-    const limiter = { name: 'l', algorithm: 'fixed-window', limit: 5, window: '1s', key: ['client.ip'] }
     const routes = [
       { ...route, policies: { rateLimit: [limiter] } },
       { ...route, id: 'b', match: { path: '/b' }, policies: { rateLimit: [{ ...limiter, limit: 6 }] } },

@@ -41,6 +41,18 @@ it('comes back open when its process was killed', async () => {
   expect((await get()).headers.get('retry-after')).toMatch(/^[12]$/)
 })
 
+it('is still forced and drained when its process was killed', async () => {
+  mode = 'up'
+  await get()
+  await gateway.steer({ force: 'open' })
+  expect(await gateway.steer({ drain: 'a:80' })).toMatchObject({ forced: 'open', drained: ['a:80'] })
+  gateway = await gateway.crash()
+  await get()
+  await vi.waitFor(async () => expect((await gateway.state()).condition).toBe('open'), { timeout: 500, interval: 10 })
+  expect(await gateway.steer({ force: null })).toMatchObject({ forced: null, drained: ['a:80'] })
+  await vi.waitFor(async () => expect((await get()).status).toBe(200), { timeout: 2_000, interval: 50 })
+})
+
 it('gives the probe’s lease back when its client resets, and nothing stays in flight', async () => {
   await open()
   mode = 'hang'

@@ -3,7 +3,7 @@ import { auth, identityHeaderNames } from '../../src/policies/auth.ts'
 import { makeClockedSite, makeGate } from '../auth/gate.ts'
 import { ISSUER, makeIssuer, makeKey, provider, sign } from '../auth/issuer.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/site.ts'
 
 const key = await makeKey('k1')
 const issuer = makeIssuer(key)
@@ -24,7 +24,7 @@ describe('auth', () => {
       roles: ['admin', 'staff'],
       claims: { aud: 'api' },
     })
-    expect(Object.fromEntries(x.outgoing.headers)).toMatchObject({
+    expect(x.outgoing.headers).toMatchObject({
       'x-auth-subject': 'ada',
       'x-auth-issuer': ISSUER,
       'x-auth-scopes': 'users:read users:write',
@@ -98,7 +98,7 @@ describe('what a route asks of its caller', () => {
     expect(passage.status).toBe(403)
     expect(challengeOf(passage)).toBe('Bearer realm="api", error="insufficient_scope", scope="a b"')
     expect(passage.x.identity).toBeUndefined()
-    expect(passage.x.outgoing.headers.has('x-auth-subject')).toBe(false)
+    expect(passage.x.outgoing.headers).not.toHaveProperty('x-auth-subject')
   })
 
   it('keeps the decisions of two routes about one token apart', async () => {
@@ -120,21 +120,21 @@ describe('identity headers', () => {
     ['$scopes', { scope: ['a b', 'c'] }, 'a%20b c'],
     ['groups', { groups: ['x', 2, { y: 1 }] }, 'x,2,'],
     ['org.id', { org: { id: 7 } }, '7'],
-    ['org', { org: { id: 7 } }, null],
-    ['missing', {}, null],
-    ['$roles', { roles: [] }, null],
+    ['org', { org: { id: 7 } }, undefined],
+    ['missing', {}, undefined],
+    ['$roles', { roles: [] }, undefined],
   ])('%s of %j → %s', async (source, claims, value) => {
     const { x } = await makeGate(site, { identityHeaders: { 'X-Who': source } })(`Bearer ${await sign(key, claims)}`)
-    expect(x.outgoing.headers.get('x-who')).toBe(value)
-    expect(x.outgoing.headers.has('x-auth-subject')).toBe(false)
+    expect(x.outgoing.headers['x-who']).toBe(value)
+    expect(x.outgoing.headers).not.toHaveProperty('x-auth-subject')
   })
 
   it('differ between two routes that one token visits', async () => {
     const token = `Bearer ${await sign(key)}`
     const [standard, own] = [makeGate(site), makeGate(site, { identityHeaders: { 'x-who': 'sub' } })]
     for (let round = 0; round < 2; round++) {
-      expect((await standard(token)).x.outgoing.headers.has('x-who')).toBe(false)
-      expect((await own(token)).x.outgoing.headers.has('x-auth-subject')).toBe(false)
+      expect((await standard(token)).x.outgoing.headers).not.toHaveProperty('x-who')
+      expect((await own(token)).x.outgoing.headers).not.toHaveProperty('x-auth-subject')
     }
   })
 
@@ -156,7 +156,7 @@ describe('the cache of verified tokens', () => {
     const verified = vi.spyOn(crypto.subtle, 'verify')
     const x = makeTestExchange(new Request('https://gw.test/', { headers: { authorization: header } }))
     const answer = Promise.resolve(new Response('passed'))
-    const facts = { id: 'test', params: [], hasAuth: true, authProviders: site.authProviders }
+    const facts = makeTestFacts({ hasAuth: true, authProviders: site.authProviders })
     const handler = auth.compile(auth.config.parse({ providers: ['main'] }), site, facts)(() => answer)
     // The very promise of the next layer: none of its own was made.
     expect(handler(x)).toBe(answer)
@@ -182,7 +182,7 @@ describe('the cache of verified tokens', () => {
 })
 
 describe('configuration', () => {
-  const facts = { id: 'r', params: [], hasAuth: true, authProviders: { main: provider(), partners: provider() } }
+  const facts = makeTestFacts({ hasAuth: true, authProviders: { main: provider(), partners: provider() } })
   const checked = (config: Record<string, unknown>) => auth.check!(auth.config.parse(config), facts)
 
   it('names the provider that does not exist, and the nearest that does', () => {

@@ -7,9 +7,9 @@ import { problemCode } from '../../src/problem.ts'
 import { send } from '../../src/upstream/send.ts'
 import { makeTargets } from '../../src/upstream/target.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite, originUrl } from '../support/site.ts'
+import { makeTestFacts, makeTestSite, originUrl } from '../support/site.ts'
 
-const facts = { id: 'r', params: [], hasAuth: false, authProviders: {} }
+const facts = makeTestFacts()
 
 const limited = (max: string, terminal: Handler) =>
   bodyLimit.compile(z.parse(bodyLimit.config, { max }), makeTestSite(), facts)(terminal)

@@ -4,9 +4,9 @@ import { applyEdits } from '../../src/door/edits.ts'
 import { cors } from '../../src/policies/cors.ts'
 import { problemCode } from '../../src/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/site.ts'
 
-const facts = { id: 'r', params: [], hasAuth: false, authProviders: {} }
+const facts = makeTestFacts()
 const APP = 'https://app.example.com'
 
 /** What the client gets for a request with these headers, and whether the upstream was asked. */

@@ -6,9 +6,9 @@ import type { Exchange, Identity } from '../../src/exchange.ts'
 import { headers } from '../../src/policies/headers.ts'
 import { problem } from '../../src/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/site.ts'
 
-const facts = { id: 'r', params: ['id'], hasAuth: true, authProviders: {} }
+const facts = makeTestFacts({ params: ['id'], hasAuth: true })
 const identityOf = (subject: string): Identity => ({
   provider: 'm',
   issuer: 'i',
@@ -35,7 +35,7 @@ async function pass(
     facts,
   )(() => Promise.resolve(answer()))
   const response = applyEdits(await handler(x), x.edits)
-  return { upstream: Object.fromEntries(x.outgoing.headers), client: Object.fromEntries(response.headers) }
+  return { upstream: x.outgoing.headers, client: Object.fromEntries(response.headers) }
 }
 
 const plain = () => new Response(null, { headers: { server: 'origin', 'x-kept': '1' } })

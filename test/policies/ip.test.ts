@@ -5,9 +5,9 @@ import { makeCidrMatcher, parseCidr, parseIp } from '../../src/lib/ip.ts'
 import { ip } from '../../src/policies/ip.ts'
 import { problemCode } from '../../src/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/site.ts'
 
-const facts = { id: 'r', params: [], hasAuth: false, authProviders: {} }
+const facts = makeTestFacts()
 
 /** The status that a client with this address gets. */
 async function answer(config: unknown, address: string): Promise<string> {

@@ -10,11 +10,11 @@ import { rateLimit } from '../../src/policies/rate-limit.ts'
 import type { RouteFacts, Site } from '../../src/policy.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { signalRedis, startRedis } from '../support/redis.ts'
-import { makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/site.ts'
 
 type Raw = z.input<typeof rateLimit.config>[number]
 
-const route: RouteFacts = { id: 'test', params: ['id'], hasAuth: false, authProviders: {} }
+const route = makeTestFacts({ params: ['id'] })
 const perIp: Raw = { name: 'per-ip', algorithm: 'fixed-window', limit: 2, window: '60s', key: ['client.ip'] }
 const local: Raw = { ...perIp, consistency: 'local' }
 /** Ten seconds into an aligned minute. */

@@ -5,9 +5,9 @@ import type { Exchange, Identity } from '../../src/exchange.ts'
 import { rewrite } from '../../src/policies/rewrite.ts'
 import { problemCode } from '../../src/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite, originUrl } from '../support/site.ts'
+import { makeTestFacts, makeTestSite, originUrl } from '../support/site.ts'
 
-const facts = { id: 'r', params: ['id', '*'], hasAuth: true, authProviders: {} }
+const facts = makeTestFacts({ params: ['id', '*'], hasAuth: true })
 const identity: Identity = {
   provider: 'm',
   issuer: 'i',

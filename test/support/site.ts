@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers'
-import type { RouteFacts, Site } from '../../src/policy.ts'
+import type { RouteParts, Site } from '../../src/policy.ts'
 
 /** A site with this test run's real Durable Objects, the real clock and the real network; replace what a test must steer. */
 export function makeTestSite(parts: Partial<Site> = {}): Site {
@@ -10,15 +10,28 @@ export function makeTestSite(parts: Partial<Site> = {}): Site {
     random: Math.random,
     fetch: (url, init) => fetch(url, init),
     authProviders: {},
+    region: () => 'local',
     breakers: env.BREAKERS,
+    worlds: env.WORLDS,
+    steered: false,
     limits: env.LIMITS,
     ...parts,
   }
 }
 
-/** What a policy may know of its route: one without parameters and without `auth`, unless `parts` say otherwise. */
-export function makeTestFacts(parts: Partial<RouteFacts> = {}): RouteFacts {
-  return { id: 'test', params: [], hasAuth: false, authProviders: {}, ...parts }
+/** What a policy may know of its route: one without parameters, `auth` or upstreams, unless `parts` say otherwise. */
+export function makeTestFacts(parts: Partial<RouteParts> = {}): RouteParts {
+  const sendTo = (upstream: string) => () => Promise.reject(new Error(`nothing is sent to "${upstream}" in this test`))
+  return {
+    id: 'test',
+    params: [],
+    hasAuth: false,
+    authProviders: {},
+    upstream: undefined,
+    upstreams: [],
+    sendTo,
+    ...parts,
+  }
 }
 
 /** The real HTTP origin that the test run started. */

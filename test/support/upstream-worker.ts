@@ -2,11 +2,13 @@ import * as z from 'zod/mini'
 import { upstream as upstreamSchema } from '../../src/config/upstream.ts'
 import type { Site } from '../../src/policy.ts'
 import { problem } from '../../src/problem.ts'
+import type { Order } from '../../src/state/upstream-world.ts'
 import { compileUpstream, makeUpstream } from '../../src/upstream/upstream.ts'
 import type { Handler } from '../../src/pipeline.ts'
 import { makeTestExchange } from './exchange.ts'
 
 export { CircuitBreaker } from '../../src/state/circuit-breaker.ts'
+export { UpstreamWorld } from '../../src/state/upstream-world.ts'
 
 interface Env extends Cloudflare.Env {
   UPSTREAM: string
@@ -33,14 +35,19 @@ function compile(env: Env) {
       return fetch(url, init)
     },
     authProviders: {},
+    region: () => 'local',
     breakers,
+    worlds: env.WORLDS,
+    steered: false,
     limits: env.LIMITS,
   }
   const upstream = makeUpstream('faults', z.parse(upstreamSchema, JSON.parse(env.UPSTREAM)), site)
   const state = () => ({
     inFlight: upstream.load.inFlight,
+    waiting: upstream.waiting.count,
     condition: upstream.condition(),
     store: upstream.breakerStore(),
+    targets: upstream.describeTargets(),
     ...calls,
   })
   return { handler: compileUpstream(upstream, undefined, site), state }
@@ -48,14 +55,19 @@ function compile(env: Env) {
 
 /** The upstream stages alone, around the real network: what the gateway would do with a request that passed every policy. */
 export default {
-  fetch: async (request: Request, env: Env, ctx: ExecutionContext): Promise<Response> => {
+  fetch: (request: Request, env: Env, ctx: ExecutionContext): Response | Promise<Response> => {
     compiled ??= compile(env)
-    if (new URL(request.url).pathname === '/-/state') return Response.json(compiled.state())
+    const { pathname } = new URL(request.url)
+    if (pathname === '/-/state') return Response.json(compiled.state())
+    if (pathname === '/-/steer') return steer(request, env)
     const x = makeTestExchange(request, { waitUntil: (work) => ctx.waitUntil(work) })
-    try {
-      return await compiled.handler(x)
-    } catch {
-      return problem('internal-error')
-    }
+    const done = compiled.handler(x).catch(() => problem('internal-error'))
+    // As the gateway does: a client's reset drops this handler, and not the work.
+    ctx.waitUntil(done)
+    return done
   },
+}
+
+async function steer(request: Request, env: Env): Promise<Response> {
+  return Response.json(await env.WORLDS.getByName('faults').steer(await request.json<Order>()))
 }

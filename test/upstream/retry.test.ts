@@ -21,6 +21,8 @@ describe('what is retried', () => {
     ['connect-failure', { url: DEAD }, 200, 2],
     ['reset', { url: DEAD }, 200, 2],
     ['reset', { url: `${originUrl}/reset` }, 200, 2],
+    ['connect-failure', { url: 'http://nowhere.invalid' }, 200, 2],
+    ['connect-failure', { url: originUrl.replace('http:', 'https:') }, 200, 2],
     ['connect-failure', status(503), 503, 1],
     ['connect-failure', status(522), 200, 2],
     ['gateway-error', status(503), 200, 2],

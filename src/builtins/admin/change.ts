@@ -1,0 +1,49 @@
+import * as z from 'zod/mini'
+import { complaintText } from '../../config/complaint.ts'
+import { complaintsOf, explainIssue } from '../../config/explain.ts'
+import type { Exchange } from '../../exchange.ts'
+import { problem } from '../../problem.ts'
+
+/** A change is a line of JSON; what is larger is something else. */
+const MAX_BYTES = 4_096
+
+/** The change that a request's JSON body asks for, or the refusal: 415, 413, or 400 with what was expected and where. */
+export async function readChange<Schema extends z.ZodMiniType>(
+  x: Exchange,
+  schema: Schema,
+): Promise<{ readonly change: z.output<Schema> } | Response> {
+  // Also what keeps other sites out: a browser sends this type across origins only after a preflight, which `cors` answers.
+  if (!/^application\/json *(?:;|$)/i.test(x.request.headers.get('content-type') ?? ''))
+    return problem('media-type-unsupported', { detail: 'expected content-type: application/json' })
+  const text = await readText(x.outgoing.body)
+  if (text === undefined) return problem('body-too-large', { detail: `a change has at most ${MAX_BYTES} bytes` })
+  const parsed = z.safeParse(schema, parseJson(text), { error: explainIssue, reportInput: true })
+  if (parsed.success) return { change: parsed.data }
+  return problem('admin-invalid', { detail: complaintsOf(parsed.error.issues).map(complaintText).join('\n') })
+}
+
+/** Undefined for more than MAX_BYTES; nothing of a body that breaks off, for what there is of it is not what was meant. */
+async function readText(body: Exchange['outgoing']['body']): Promise<string | undefined> {
+  const decoder = new TextDecoder()
+  let text = ''
+  let bytes = 0
+  try {
+    for await (const chunk of body instanceof Uint8Array ? [body] : (body ?? [])) {
+      bytes += chunk.length
+      if (bytes > MAX_BYTES) return undefined
+      text += decoder.decode(chunk, { stream: true })
+    }
+  } catch {
+    return ''
+  }
+  return text + decoder.decode()
+}
+
+/** Undefined for text that is no JSON: the schema then says what it expected. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

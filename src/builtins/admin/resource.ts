@@ -1,0 +1,93 @@
+import type * as z from 'zod/mini'
+import { expectedOneOf } from '../../config/complaint.ts'
+import type { Exchange } from '../../exchange.ts'
+import type { Site } from '../../policy.ts'
+import { problem } from '../../problem.ts'
+import type { Order, WorldView } from '../../state/upstream-world.ts'
+import type { Upstream } from '../../upstream/upstream.ts'
+import { makeAudit } from './audit.ts'
+import { readChange } from './change.ts'
+import { makeStateClient, type State } from './state.ts'
+
+/** What an operator sees and steers, one for each upstream. A Response is a refusal. */
+export interface Resource {
+  readonly name: string
+  readonly list: () => Promise<object[]>
+  readonly see: (upstream: string) => Promise<object>
+  /** Answers as `see` does, after the change. */
+  readonly steer: (upstream: string, x: Exchange) => Promise<object>
+}
+
+/** Which upstreams have it, in words and one by one. */
+interface Owners {
+  readonly owner: string
+  readonly upstreams: readonly Upstream[]
+}
+
+/** What tells one resource from another. */
+export interface ResourceKind<Change extends z.ZodMiniType> extends Owners {
+  readonly name: string
+  readonly change: Change
+  /** What a change means to the upstream's object; a text says why it cannot be made. */
+  readonly order: (change: z.output<Change>, upstream: Upstream, world: WorldView) => Order | string
+  /** What of the world a change is about, for the log. */
+  readonly about: (change: z.output<Change>, world: WorldView) => { readonly target?: string; readonly value: unknown }
+  readonly view: (upstream: Upstream, state: State) => object
+}
+
+/** Sees and steers one kind of thing in the objects that keep it; each change is written to the log, also one whose outcome nobody heard. */
+export function makeResource<Change extends z.ZodMiniType>(kind: ResourceKind<Change>, site: Site): Resource {
+  const { name, upstreams, order, about, view } = kind
+  const audit = makeAudit(site)
+  const state = makeStateClient(site)
+
+  const see = async (upstream: Upstream): Promise<object> => {
+    const found = await state.look(upstream.name)
+    return found === undefined ? unavailable(upstream) : view(upstream, found)
+  }
+
+  const steer = async (upstream: Upstream, change: z.output<Change>, x: Exchange): Promise<object> => {
+    const world = await state.world(upstream.name)
+    if (world === undefined) return unavailable(upstream)
+    const ordered = order(change, upstream, world)
+    if (typeof ordered === 'string') return problem('admin-invalid', { detail: ordered })
+    const after = await state.steer(upstream.name, ordered)
+    const { value: before, ...what } = about(change, world)
+    const now = after === undefined ? 'unknown' : about(change, after).value
+    audit(x, { resource: name, upstream: upstream.name, ...what, before, after: now })
+    return after === undefined ? unavailable(upstream, '; the change may have been made all the same') : see(upstream)
+  }
+
+  return {
+    name,
+    list: () =>
+      Promise.all(
+        upstreams.map(async (upstream) => {
+          const found = await see(upstream)
+          // One that does not answer hides no other.
+          return found instanceof Response ? { upstream: upstream.name, unavailable: true } : found
+        }),
+      ),
+    see: async (asked) => {
+      const upstream = find(asked, kind)
+      return upstream instanceof Response ? upstream : see(upstream)
+    },
+    steer: async (asked, x) => {
+      const upstream = find(asked, kind)
+      if (upstream instanceof Response) return upstream
+      const read = await readChange(x, kind.change)
+      return read instanceof Response ? read : steer(upstream, read.change, x)
+    },
+  }
+}
+
+function find(asked: string, { owner, upstreams }: Owners): Upstream | Response {
+  const names = upstreams.map(({ name }) => name)
+  const detail = `no ${owner} is called "${asked}"; ${expectedOneOf(asked, names)}`
+  return upstreams[names.indexOf(asked)] ?? problem('admin-not-found', { detail })
+}
+
+function unavailable({ name }: Upstream, besides = ''): Response {
+  const detail = `the object of "${name}" did not answer${besides}`
+  return problem('state-unavailable', { detail, headers: { 'retry-after': '1' } })
+}

@@ -1,0 +1,39 @@
+import { within } from '../../lib/within.ts'
+import type { Site } from '../../policy.ts'
+import { breakerName, placeOf, type Region } from '../../region.ts'
+import type { BreakerView } from '../../state/circuit-breaker.ts'
+import type { Order, WorldView } from '../../state/upstream-world.ts'
+
+/** An object's time to answer, in milliseconds; more than the world's object gives those of the regions. */
+const ANSWER_MS = 1_000
+
+/** What the objects of one upstream say; a region whose own object does not answer has no `breaker`. */
+export interface State {
+  readonly world: WorldView
+  readonly regions: readonly (WorldView['regions'][number] & { readonly breaker: BreakerView | undefined })[]
+}
+
+/** The objects that keep what isolates share. Undefined when one does not answer in time. */
+export interface StateClient {
+  readonly look: (upstream: string) => Promise<State | undefined>
+  readonly world: (upstream: string) => Promise<WorldView | undefined>
+  readonly steer: (upstream: string, order: Order) => Promise<WorldView | undefined>
+}
+
+export function makeStateClient({ worlds, breakers }: Pick<Site, 'worlds' | 'breakers'>): StateClient {
+  const world = (upstream: string) => within<WorldView>(ANSWER_MS, async () => worlds.getByName(upstream).inspect())
+  const breaker = (upstream: string, region: Region) =>
+    within<BreakerView>(ANSWER_MS, async () =>
+      breakers.getByName(breakerName(region, upstream), placeOf(region)).inspect(),
+    )
+  return {
+    world,
+    look: async (upstream) => {
+      const found = await world(upstream)
+      if (found === undefined) return undefined
+      const regions = found.regions.map(async (one) => ({ ...one, breaker: await breaker(upstream, one.region) }))
+      return { world: found, regions: await Promise.all(regions) }
+    },
+    steer: (upstream, order) => within<WorldView>(ANSWER_MS, async () => worlds.getByName(upstream).steer(order)),
+  }
+}

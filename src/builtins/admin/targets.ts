@@ -1,0 +1,58 @@
+import * as z from 'zod/mini'
+import { expectedOneOf } from '../../config/complaint.ts'
+import type { Site } from '../../policy.ts'
+import type { WorldView } from '../../state/upstream-world.ts'
+import type { Health } from '../../upstream/health.ts'
+import type { TargetView } from '../../upstream/target-view.ts'
+import type { Upstream } from '../../upstream/upstream.ts'
+import { makeResource, type Resource } from './resource.ts'
+import type { State } from './state.ts'
+
+const change = z.strictObject({ target: z.string(), drained: z.boolean() })
+
+/** Targets: which may get requests, what the checks of each region say of them, and what the isolate that answers knows. */
+export function makeTargets(upstreams: readonly Upstream[], site: Site): Resource {
+  return makeResource(
+    {
+      name: 'targets',
+      owner: 'upstream',
+      upstreams,
+      change,
+      order: ({ target, drained }, upstream, world) => {
+        const labels = labelsOf(upstream, world)
+        if (!labels.includes(target)) return `target: no target "${target}"; ${expectedOneOf(target, labels)}`
+        return drained ? { drain: target } : { restore: target }
+      },
+      about: ({ target }, world) => ({ target, value: world.drained.includes(target) }),
+      view: (upstream, state) => {
+        const here = upstream.describeTargets()
+        const targets = labelsOf(upstream, state.world).map((label) => describe(label, here, state))
+        return { upstream: upstream.name, targets }
+      },
+    },
+    site,
+  )
+}
+
+/** Those of the configuration, and those that are drained although they have left it: they would be so again on their return. */
+function labelsOf({ targets }: Upstream, { drained }: WorldView): string[] {
+  return [...new Set([...targets.map(({ label }) => label), ...drained])]
+}
+
+function describe(label: string, here: readonly TargetView[], { world, regions }: State): object {
+  const drained = world.drained.includes(label)
+  const found = here.find((one) => one.label === label)
+  if (found === undefined) return { target: label, configured: false, drained }
+  const { label: _, weight, ...seen } = found
+  return { target: label, configured: true, drained, weight, health: healthOf(label, regions), here: seen }
+}
+
+/** By region, where the target is checked. */
+function healthOf(label: string, regions: State['regions']): object {
+  const found = regions.map(({ region, breaker }) => [region, breaker?.health[label]] as const)
+  return Object.fromEntries(found.flatMap(([region, health]) => (health ? [[region, shown(health)]] : [])))
+}
+
+function shown(health: Health): object {
+  return health.state === 'healthy' ? health : { ...health, since: new Date(health.since).toISOString() }
+}

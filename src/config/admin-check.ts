@@ -1,0 +1,32 @@
+import type { Complaint } from './complaint.ts'
+import type { RouteConfig } from './routes-file.ts'
+
+/** What the check reads of the policies that guard a route; their own schemas have judged the rest. */
+interface Guards {
+  readonly auth?: { readonly roles: readonly string[]; readonly scopes: readonly string[] } | null
+  readonly ip?: { readonly allow: readonly string[] } | null
+}
+
+/** Refuses a `builtin: admin` that anybody could use, for it steers the traffic of every route; `at` is where the route stands. */
+export function checkAdmin({ builtin, match, policies }: RouteConfig, at: Complaint['path']): Complaint[] {
+  if (builtin !== 'admin') return []
+  const found = guardComplaint(policies as Guards)
+  const complaints = found === undefined ? [] : [{ path: [...at, 'policies', ...found.below], message: found.message }]
+  if (!match.path.endsWith('/*'))
+    complaints.push({ path: [...at, 'match', 'path'], message: 'expected a final "/*": admin has several endpoints' })
+  return complaints
+}
+
+function guardComplaint({ auth, ip }: Guards): { below: string[]; message: string } | undefined {
+  const everyone = ip?.allow.find((network) => network.endsWith('/0'))
+  if (ip && ip.allow.length > 0 && everyone === undefined) return undefined
+  if (auth && (auth.roles.length > 0 || auth.scopes.length > 0)) return undefined
+  const stake = 'whoever gets here steers all traffic'
+  if (auth) return { below: ['auth'], message: `${stake}; expected "roles" or "scopes", for now any token will do` }
+  if (everyone !== undefined)
+    return {
+      below: ['ip', 'allow'],
+      message: `${stake}; "${everyone}" is everyone, expected the networks of operators`,
+    }
+  return { below: [], message: `${stake}; expected "auth" with "roles" or "scopes", or "ip" with "allow"` }
+}

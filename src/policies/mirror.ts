@@ -1,0 +1,153 @@
+import * as z from 'zod/mini'
+import { expectedOneOf } from '../config/complaint.ts'
+import { doc } from '../config/scalars.ts'
+import { percent } from '../config/upstream.ts'
+import type { Exchange, Outgoing } from '../exchange.ts'
+import type { Handler } from '../pipeline.ts'
+import { definePolicy, type Site } from '../policy.ts'
+
+/** Says to whoever gets a copy that it is one. */
+const MARK = 'x-umbral-mirror'
+/** Larger bodies are not copied. */
+const MAX_BODY_BYTES = 64 * 1024
+/** Copies under way to one upstream, per isolate: more than this and the shadow hangs. */
+const MAX_RUNNING = 100
+/** The longest a copy may take, in milliseconds: the platform ends work that outlives its request after 30 s. */
+const LONGEST_MS = 20_000
+
+/** Sends copies of a share of a route's requests to another upstream, whose answers nobody sees. */
+export const mirror = definePolicy({
+  name: 'mirror',
+  config: z.strictObject({
+    upstream: doc(
+      z.string(),
+      'Who gets the copies. Not an upstream that answers this route: it could suffer from them. Required.',
+    ),
+    percent: doc(
+      z.prefault(percent, 100),
+      'How many of the requests that go to the route’s own upstream are copied, from 0 to 100, by lot. Default 100.',
+    ),
+  }),
+  check({ upstream }, route) {
+    const path = ['upstream']
+    if (!route.upstreams.includes(upstream))
+      return [{ path, message: `no upstream "${upstream}"; ${expectedOneOf(upstream, route.upstreams)}` }]
+    if (upstream === route.upstream)
+      return [{ path, message: `"${upstream}" is the route’s own upstream: it would get every request twice` }]
+    return []
+  },
+  injects: () => [MARK],
+
+  compile(config, site, route) {
+    // Inherited by a route that answers by itself.
+    if (route.upstream === undefined) return (next) => next
+    const shadow = shadowOf(site, config.upstream)
+    const send = route.sendTo(config.upstream, 'once')
+    return (next) => (x) => {
+      if (site.random() * 100 >= config.percent) return next(x)
+      // Taken before the stages of the real request write to it; sent after them, so that it comes first in everything.
+      const outgoing = copyOutgoing(x.outgoing)
+      const answer = next(x)
+      // Not one try: it was refused, by a breaker for example.
+      if (x.attempts === 0) return answer
+      if (outgoing === undefined) shadow.tally.skipped++
+      else if (!hasRoom(shadow, site.now())) shadow.tally.dropped++
+      else x.waitUntil(run(copyExchange(x, outgoing, site.now()), send, shadow))
+      return answer
+    }
+  },
+})
+
+/** What became of the requests that were drawn to be copied; counts since the isolate began. */
+export interface MirrorTally {
+  /** Copies sent. */
+  sent: number
+  /** Of those, the ones without an answer below 500. */
+  failed: number
+  /** Not sent: a body that streams or is too large, or a WebSocket. */
+  skipped: number
+  /** Not sent: too many were under way. */
+  dropped: number
+}
+
+/** An upstream that gets copies, and those that are under way to it. */
+interface Shadow {
+  readonly tally: MirrorTally
+  readonly running: Set<Exchange>
+}
+
+const known = new WeakMap<Site, Map<string, Shadow>>()
+
+/** The tallies of this isolate, by the upstream that gets the copies; empty until a route with `mirror` was used. */
+export function mirrorTallies(site: Site): Readonly<Record<string, Readonly<MirrorTally>>> {
+  return Object.fromEntries([...(known.get(site) ?? [])].map(([upstream, { tally }]) => [upstream, tally]))
+}
+
+/** Routes that copy to the same upstream share its bound. */
+function shadowOf(site: Site, upstream: string): Shadow {
+  const shadows = known.get(site) ?? new Map<string, Shadow>()
+  known.set(site, shadows)
+  const shadow = shadows.get(upstream) ?? {
+    tally: { sent: 0, failed: 0, skipped: 0, dropped: 0 },
+    running: new Set<Exchange>(),
+  }
+  shadows.set(upstream, shadow)
+  return shadow
+}
+
+/** Whether one more copy may be under way. What is past its deadline was cut off by the runtime, and nobody will give it back. */
+function hasRoom({ running }: Shadow, now: number): boolean {
+  if (running.size < MAX_RUNNING) return true
+  for (const copy of running) if (copy.deadline < now) running.delete(copy)
+  return running.size < MAX_RUNNING
+}
+
+/** Never rejects. */
+async function run(copy: Exchange, send: Handler, { tally, running }: Shadow): Promise<void> {
+  tally.sent++
+  running.add(copy)
+  try {
+    const response = await send(copy)
+    if (response.status >= 500) tally.failed++
+    response.body?.cancel().catch(() => {})
+  } catch {
+    tally.failed++
+  } finally {
+    running.delete(copy)
+  }
+}
+
+/** What the copy will send; undefined when that cannot be copied without touching the real request. */
+function copyOutgoing({ body, headers, ...line }: Outgoing): Outgoing | undefined {
+  // GET and HEAD are sent without their body (RFC 9110 §9.3.1).
+  const content = line.method === 'GET' || line.method === 'HEAD' ? null : body
+  if (content instanceof ReadableStream || (content?.byteLength ?? 0) > MAX_BODY_BYTES) return undefined
+  if (headers.upgrade !== undefined) return undefined
+  // The shadow's spans are no part of the caller's trace.
+  const { traceparent: _parent, tracestate: _state, ...others } = headers
+  return { ...line, headers: { ...others, [MARK]: '1' }, body: content }
+}
+
+/** An exchange of its own: what happens to the copy is not seen in the real one, and the client may leave without ending it. */
+function copyExchange(x: Exchange, outgoing: Outgoing, now: number): Exchange {
+  const { id, request, route, path, params, client, identity, waitUntil } = x
+  return {
+    id,
+    request,
+    route,
+    path,
+    params,
+    client,
+    outgoing,
+    signal: new AbortController().signal,
+    startedAt: now,
+    deadline: now + LONGEST_MS,
+    waitUntil,
+    identity,
+    edits: [],
+    attempts: 0,
+    target: undefined,
+    clientFault: undefined,
+    trace: undefined,
+  }
+}

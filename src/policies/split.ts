@@ -1,0 +1,139 @@
+import * as z from 'zod/mini'
+import { type Complaint, expectedOneOf } from '../config/complaint.ts'
+import { doc, headerName } from '../config/scalars.ts'
+import { percent, stickyKey } from '../config/upstream.ts'
+import type { Exchange } from '../exchange.ts'
+import { compileKeyPart, parseKeyPart } from '../key-part.ts'
+import { hash32 } from '../lib/hash.ts'
+import type { Handler } from '../pipeline.ts'
+import { definePolicy, type RouteFacts, type RouteParts } from '../policy.ts'
+
+const entry = z.strictObject({
+  upstream: doc(z.string(), 'The upstream that answers instead of the route’s own. Required.'),
+  percent: doc(percent, 'Its share of the route’s requests, from 0 to 100. Required.'),
+  stickyOn: z.optional(
+    doc(
+      stickyKey,
+      'client.ip, jwt.<claim> or header:<name>: who has the same stays on the same side. Requests that lack it stay with the route’s own upstream. The same in all entries. Default: each request is drawn by lot.',
+    ),
+  ),
+  overrideHeader: z.optional(
+    doc(
+      headerName,
+      'A request header that decides before the lot: `always` or the upstream’s name for it, `never` against it, the name of the route’s own upstream for that. Any other value says nothing. Default none.',
+    ),
+  ),
+})
+type Entry = z.output<typeof entry>
+
+/** Lets other upstreams answer a share of a route's requests. */
+export const split = definePolicy({
+  name: 'split',
+  config: doc(
+    z.array(entry).check(z.minLength(1, 'expected at least one upstream to split to')),
+    'Lets other upstreams answer a share of the requests, such as a new version a canary’s. What the shares leave goes to the route’s own.',
+  ),
+  check: (config, route) => [...config.flatMap((one, i) => checkEntry(one, i, config, route)), ...checkSum(config)],
+
+  compile(config, site, route) {
+    // Inherited by a route that answers by itself.
+    if (route.upstream === undefined) return (next) => next
+    const shares = layOut(config, route)
+    const draw = compileDraw(config[0]?.stickyOn, route.id, site.random)
+    return (next) => {
+      const overrides = compileOverrides(shares, route.upstream!, next)
+      return (x) => {
+        for (const [header, handlers] of overrides) {
+          const said = x.request.headers.get(header)
+          const chosen = said === null ? undefined : handlers.get(said)
+          if (chosen !== undefined) return chosen(x)
+        }
+        const point = draw(x)
+        const share = point === undefined ? undefined : shares.find(({ from, to }) => from <= point && point < to)
+        return share === undefined || isDeclined(x, share) ? next(x) : share.send(x)
+      }
+    }
+  },
+})
+
+/** One entry's part of the numbers from 0 to 100, `to` excluded. */
+interface Share {
+  readonly upstream: string
+  readonly from: number
+  readonly to: number
+  readonly header: string | undefined
+  readonly send: Handler
+}
+
+/**
+ * Entries grow from both ends in turn, the first from 0 upwards and the second from 100 downwards: a larger percentage brings
+ * callers in, and of two entries neither takes from the other.
+ */
+function layOut(config: readonly Entry[], route: RouteParts): Share[] {
+  let low = 0
+  let high = 100
+  return config.map(({ upstream, percent: size, overrideHeader: header }, i) => {
+    const send = route.sendTo(upstream)
+    return i % 2 === 0
+      ? { upstream, from: low, to: (low += size), header, send }
+      : { upstream, to: high, from: (high -= size), header, send }
+  })
+}
+
+/**
+ * Where a request stands from 0 to below 100: with `stickyOn` by a hash of who sent it, salted with the route's id so that no
+ * caller is among the first on every route; undefined when that is unknown, for a hash of nothing would move all such at once.
+ */
+function compileDraw(
+  stickyOn: string | undefined,
+  id: string,
+  random: () => number,
+): (x: Exchange) => number | undefined {
+  if (stickyOn === undefined) return () => random() * 100
+  const read = compileKeyPart(parseKeyPart(stickyOn)!)
+  const seed = hash32(id)
+  return (x) => {
+    const value = read(x)
+    return value ? (hash32(value, seed) / 2 ** 32) * 100 : undefined
+  }
+}
+
+/** What each header's values decide, in the order of the entries; where several have the same header `always` is the first. */
+function compileOverrides(shares: readonly Share[], own: string, next: Handler): Map<string, Map<string, Handler>> {
+  const overrides = new Map<string, Map<string, Handler>>()
+  for (const { upstream, header, send } of shares) {
+    if (header === undefined) continue
+    const handlers = overrides.get(header) ?? new Map([['always', send]])
+    overrides.set(header, handlers.set(own, next).set(upstream, send))
+  }
+  return overrides
+}
+
+function isDeclined(x: Exchange, { header }: Share): boolean {
+  return header !== undefined && x.request.headers.get(header) === 'never'
+}
+
+function checkEntry(one: Entry, i: number, all: readonly Entry[], route: RouteFacts): Complaint[] {
+  const { upstream, stickyOn } = one
+  const found: Complaint[] = []
+  const complain = (key: keyof Entry, message: string) => found.push({ path: [i, key], message })
+  if (!route.upstreams.includes(upstream))
+    complain('upstream', `no upstream "${upstream}"; ${expectedOneOf(upstream, route.upstreams)}`)
+  if (upstream === route.upstream)
+    complain('upstream', `"${upstream}" is the route’s own upstream, which gets what the shares leave`)
+  if (all.findIndex((other) => other.upstream === upstream) < i)
+    complain('upstream', `another entry of this split has the upstream "${upstream}" already`)
+  if (stickyOn !== all[0]!.stickyOn)
+    complain('stickyOn', `expected the same in all entries of a split; ${saysOf(all[0]!)}`)
+  if (stickyOn?.startsWith('jwt.') && route.upstream !== undefined && !route.hasAuth)
+    complain('stickyOn', `${stickyOn} needs the policy "auth" on this route`)
+  return found
+}
+
+const saysOf = ({ stickyOn }: Entry) => (stickyOn === undefined ? 'the first has none' : `the first has "${stickyOn}"`)
+
+function checkSum(config: readonly Entry[]): Complaint[] {
+  const sum = config.reduce((total, { percent: size }) => total + size, 0)
+  // Tenths have no exact binary form: 33.3 + 33.3 + 33.4 may be a little more than 100.
+  return sum > 100 + 1e-9 ? [{ path: [], message: `expected percentages of at most 100 together, found ${sum}` }] : []
+}

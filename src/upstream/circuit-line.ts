@@ -1,0 +1,92 @@
+import type { UpstreamConfig } from '../config/upstream.ts'
+import type { Exchange } from '../exchange.ts'
+import type { Site } from '../policy.ts'
+import type { Region } from '../region.ts'
+import { makeCircuitBatch, type CircuitBatch } from './circuit-batch.ts'
+import type { Probe, Spent, Verdict } from './circuit-report.ts'
+import { LEASE_MS, type CircuitSettings, type Lease, type ProbeResult } from './circuit.ts'
+import { healthSettings } from './health.ts'
+import { makeKeeper, type Keeper } from './keeper.ts'
+import type { Target } from './target.ts'
+import type { Term } from './term.ts'
+
+/** An isolate's line to the object of an upstream, and what came over it last. What is said goes out with the next report, in `waitUntil`. */
+export interface CircuitLine extends Pick<CircuitBatch, 'record' | 'poll'>, Pick<Keeper, 'isAlone' | 'timesAlone'> {
+  /** How long the circuit stays open; undefined while it is closed. */
+  open: Term | undefined
+  /** A lease that this isolate may spend. */
+  lease: Lease | undefined
+  readonly askLease: (x: Exchange, now: number) => void
+  readonly spend: (x: Exchange, lease: string, ms: number, now: number) => void
+  /** Says what a probe found, and waits until that is sent. */
+  readonly settle: (x: Exchange, lease: string, result: ProbeResult) => Promise<void>
+}
+
+/** Writes the conditions of `targets` as it hears of them. */
+export function makeCircuitLine(
+  upstream: string,
+  config: UpstreamConfig,
+  targets: readonly Target[],
+  site: Site,
+): CircuitLine {
+  const settings = config.circuitBreaker && settingsOf(config.circuitBreaker)
+  const health = config.healthCheck && healthSettings(config.healthCheck, targets)
+  const keeper = makeKeeper(site)
+  // The region of the first report, and kept: an isolate stays where it is, though single clients come from afar.
+  let region: Region | undefined
+  let spent: Spent[] = []
+  let probes: Probe[] = []
+  let wantsLease = false
+  let told = 0
+  let heard = 0
+
+  const report = async (x: Exchange): Promise<void> => {
+    const nth = ++told
+    const sentAt = site.now()
+    region ??= site.region(x.request)
+    const said = { tally: batch.take(sentAt), spent, probes, wantsLease }
+    spent = []
+    probes = []
+    wantsLease = false
+    const verdict = await keeper.tell({ upstream, region, settings, health, ...said })
+    // Answers may overtake each other; an old one must not reopen what a newer one closed.
+    if (nth < heard) return
+    heard = nth
+    hear(verdict, sentAt)
+  }
+  const hear = (verdict: Verdict, sentAt: number) => {
+    line.open = verdict.state === 'open' ? { since: site.now(), ms: verdict.forMs } : undefined
+    // From when it was asked for, and for half of what it is kept: enough is left to say that it is spent.
+    if (verdict.state === 'open' && verdict.lease !== undefined)
+      line.lease = { id: verdict.lease, since: sentAt, ms: LEASE_MS / 2 }
+    const conditions = verdict.targets
+    if (conditions) for (const target of targets) target.condition = conditions[target.label] ?? 'ok'
+  }
+  const batch = makeCircuitBatch(report)
+  const line: CircuitLine = {
+    open: undefined,
+    lease: undefined,
+    record: batch.record,
+    poll: batch.poll,
+    isAlone: keeper.isAlone,
+    timesAlone: keeper.timesAlone,
+    askLease: (x, now) => {
+      wantsLease = true
+      void batch.urge(x, now)
+    },
+    spend: (x, lease, ms, now) => {
+      spent.push({ lease, ms })
+      void batch.urge(x, now)
+    },
+    settle: (x, lease, result) => {
+      probes.push({ lease, result })
+      return batch.urge(x, site.now())
+    },
+  }
+  return line
+}
+
+function settingsOf(config: NonNullable<UpstreamConfig['circuitBreaker']>): CircuitSettings {
+  const { failureRate, slowCallRate, minimumRequests, window, openDuration, maxOpenDuration, halfOpenProbes } = config
+  return { failureRate, slowCallRate, minimumRequests, window, openDuration, maxOpenDuration, halfOpenProbes }
+}

@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest'
+import { complaintText } from '../../src/config/complaint.ts'
+import { loadConfig } from '../../src/config/load.ts'
+
+const jwt = { type: 'jwt', issuer: 'i', audience: 'a', algorithms: ['ES256'], jwksUri: 'https://id.test/jwks' }
+
+function complaints(policies: object, path = '/admin/*', defaults = {}): string[] {
+  const routes = [{ id: 'admin', match: { path }, builtin: 'admin', policies }]
+  const loaded = loadConfig({ version: 1, authProviders: { main: jwt }, defaults, routes })
+  return 'complaints' in loaded ? loaded.complaints.map(complaintText) : []
+}
+
+const auth = (parts: object) => ({ auth: { providers: ['main'], ...parts } })
+const unguarded =
+  'routes[0].policies: whoever gets here steers all traffic; expected "auth" with "roles" or "scopes", or "ip" with "allow"'
+
+describe('builtin: admin', () => {
+  it.each([
+    ['a role', auth({ roles: ['admin'] })],
+    ['a scope', auth({ scopes: ['gateway:steer'] })],
+    ['networks', { ip: { allow: ['10.0.0.0/8', '::1'] } }],
+    ['a role and every network', { ...auth({ roles: ['admin'] }), ip: { allow: ['0.0.0.0/0'] } }],
+  ])('is accepted behind %s', (_, policies) => {
+    expect(complaints(policies)).toEqual([])
+  })
+
+  it('is accepted behind what the defaults say, and refused when its route switches that off', () => {
+    const defaults = { policies: auth({ roles: ['admin'] }) }
+    expect(complaints({}, '/admin/*', defaults)).toEqual([])
+    expect(complaints({ auth: null }, '/admin/*', defaults)).toEqual([unguarded])
+  })
+
+  it.each([
+    ['nothing', {}, unguarded],
+    ['a deny-list alone', { ip: { deny: ['192.0.2.1'] } }, unguarded],
+    [
+      'any token',
+      auth({ claims: { tenant: 'acme' } }),
+      'routes[0].policies.auth: whoever gets here steers all traffic; expected "roles" or "scopes", for now any token will do',
+    ],
+    [
+      'every network',
+      { ip: { allow: ['10.0.0.0/8', '::/0'] } },
+      'routes[0].policies.ip.allow: whoever gets here steers all traffic; "::/0" is everyone, expected the networks of operators',
+    ],
+  ])('is refused behind %s', (_, policies, expected) => {
+    expect(complaints(policies)).toEqual([expected])
+  })
+
+  it('needs a path that takes all of its endpoints', () => {
+    expect(complaints(auth({ roles: ['admin'] }), '/admin')).toEqual([
+      'routes[0].match.path: expected a final "/*": admin has several endpoints',
+    ])
+  })
+})

@@ -3,6 +3,8 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 /** One way to configure the gateway: what is switched on in routes.json and in the environment. */
 export interface PolicySet {
   readonly upstream?: Record<string, unknown>
+  /** How many targets the upstream has; all of them the one origin. Default 1. */
+  readonly targets?: number
   readonly policies?: Record<string, unknown>
   readonly traced?: boolean
   readonly logged?: boolean
@@ -51,8 +53,19 @@ export const POLICY_SETS: Readonly<Record<string, PolicySet>> = {
   },
 }
 
+/** A breaker and three targets, for each way to balance. */
+export const BALANCED_SETS: Readonly<Record<string, PolicySet>> = {
+  'breaker+round-robin': { upstream: BREAKER, targets: 3 },
+  'breaker+least-requests': { upstream: { ...BREAKER, loadBalancing: 'least-requests' }, targets: 3 },
+  'breaker+ewma': { upstream: { ...BREAKER, loadBalancing: 'ewma' }, targets: 3 },
+}
+
 /** A routes.json with `set` on one route, `/users/:id`. */
 export function routesOf(set: PolicySet, origin: string): object {
+  // Each below a path of its own, or they would be one target.
+  const targets = Array.from({ length: set.targets ?? 1 }, (_, nth) => ({
+    url: nth === 0 ? origin : `${origin}/${nth}`,
+  }))
   return {
     version: 1,
     authProviders: {
@@ -64,7 +77,7 @@ export function routesOf(set: PolicySet, origin: string): object {
         jwksUri: `${origin}/jwks`,
       },
     },
-    upstreams: { users: { targets: [{ url: origin }], ...set.upstream } },
+    upstreams: { users: { targets, ...set.upstream } },
     routes: [
       {
         id: 'user',

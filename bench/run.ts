@@ -1,15 +1,12 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
-import { buildRoutes, buildWorker } from '../deploy/worker.ts'
 import { measureBundle } from './bundle.ts'
 import { measureGateway } from './gateway-cost.ts'
 import { needWrk, PINNED, pinThisProcess } from './load.ts'
-import { startBenchOrigin } from './origin.ts'
-import { makeIssuer, POLICY_SETS, routesOf } from './policy-sets.ts'
+import { POLICY_SETS } from './policy-sets.ts'
 import { measureMatching, measureStart } from './route-count.ts'
-import type { Bench } from './subjects.ts'
+import { makeBench } from './subjects.ts'
 
 /**
  * `npm run bench -- [--set full] [--part gateway] [--rounds 7] [--seconds 1] [--quick] [--json FILE]`: what the gateway costs, on this machine.
@@ -41,7 +38,7 @@ async function main(): Promise<void> {
   console.log(
     `Node ${process.version}, ${cpus().length} cores, gateway and load ${PINNED ? 'on a core each' : 'not pinned'}`,
   )
-  const bench = await prepare()
+  const bench = await makeBench()
   try {
     const report = {
       bundle: parts.includes('bundle') && measureBundle(bench.worker),
@@ -53,18 +50,6 @@ async function main(): Promise<void> {
   } finally {
     bench.origin.stop()
   }
-}
-
-async function prepare(): Promise<Bench> {
-  const folder = mkdtempSync(join(tmpdir(), 'umbral-bench-'))
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-  const { jwks, token } = await makeIssuer()
-  const origin = await startBenchOrigin(jwks)
-  const routes = join(folder, 'routes.json')
-  const text = join(folder, 'routes.txt')
-  writeFileSync(routes, JSON.stringify(routesOf({}, origin.url)))
-  await buildRoutes(routes, text, process.env)
-  return { folder, origin, token, worker: await buildWorker(text) }
 }
 
 function positive(name: string, text: string): number {

@@ -11,6 +11,9 @@ export function spread(values: readonly number[]): Spread {
   return { median, min: sorted[0]!, max: sorted.at(-1)! }
 }
 
+/** A figure that is counted once and does not vary. */
+export const single = (value: number): Spread => ({ median: value, min: value, max: value })
+
 /** Whether a figure is what the project promises; printed beside it. */
 export interface Target {
   readonly text: string
@@ -47,8 +50,9 @@ export function printFigures(title: string, figures: readonly Figure[]): void {
   }
 }
 
-/** Three significant digits, and every digit before the point. */
+/** Three significant digits, and every digit before the point; a whole number as it is. */
 export function digits(value: number): string {
+  if (Number.isInteger(value)) return String(value)
   const size = Math.abs(value)
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 ? 2 : 3)
 }

@@ -1,13 +1,14 @@
-import { openSync, closeSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { compileFile } from '../deploy/compile.ts'
 import { workerdConfig } from '../deploy/config.ts'
 import { startGatewayProcess } from '../deploy/gateway.ts'
-import { cacheSpec, singleFileSpec } from '../deploy/worker.ts'
+import { buildRoutes, buildWorker, cacheSpec, singleFileSpec } from '../deploy/worker.ts'
 import { startWorkerd, type Workerd } from '../deploy/workerd.ts'
 import { GATEWAY_LAUNCHER } from './load.ts'
-import type { BenchOrigin } from './origin.ts'
-import { POLICY_SETS, routesOf, type PolicySet } from './policy-sets.ts'
+import { startBenchOrigin, type BenchOrigin } from './origin.ts'
+import { BALANCED_SETS, makeIssuer, POLICY_SETS, routesOf, type PolicySet } from './policy-sets.ts'
 
 /** Where the bench keeps its files, what it measures against, and with which Worker. */
 export interface Bench {
@@ -33,9 +34,22 @@ export interface Subject {
 const PATH = '/users/42'
 const common = { ip: '127.0.0.1', port: 0, launcher: GATEWAY_LAUNCHER }
 
+/** Builds the Worker and starts the origin; the folder goes with this process. */
+export async function makeBench(): Promise<Bench> {
+  const folder = mkdtempSync(join(tmpdir(), 'umbral-bench-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  const { jwks, token } = await makeIssuer()
+  const origin = await startBenchOrigin(jwks)
+  const routes = join(folder, 'routes.json')
+  const text = join(folder, 'routes.txt')
+  writeFileSync(routes, JSON.stringify(routesOf({}, origin.url)))
+  await buildRoutes(routes, text, process.env)
+  return { folder, origin, token, worker: await buildWorker(text) }
+}
+
 /** The gateway with one set of policies, in a process of its own. */
 export async function startPolicySet(bench: Bench, name: string): Promise<Subject> {
-  const set = POLICY_SETS[name]
+  const set = POLICY_SETS[name] ?? BALANCED_SETS[name]
   if (!set) throw new Error(`--set: expected one of ${Object.keys(POLICY_SETS).join(', ')}, found ${name}`)
   const routes = join(bench.folder, `${name}.json`)
   writeFileSync(routes, JSON.stringify(routesOf(set, bench.origin.url)))

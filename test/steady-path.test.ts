@@ -8,7 +8,18 @@ const ISSUER = 'https://id.test/'
 const JWKS = 'https://id.test/jwks'
 const COLLECTOR = 'http://collector.test'
 
-it('awaits the origin and nothing else once it is warm: token, limit, breaker, retry, trace and log included', async () => {
+const STAGES = {
+  loadBalancing: 'ewma',
+  outlierDetection: {},
+  healthCheck: { path: '/ok' },
+  maxConcurrent: 100,
+  hedge: { after: '4s' },
+}
+
+it.each([
+  ['token, limit, breaker, retry, trace and log', {}],
+  ['the same, with balancing, health, shedding and hedging', STAGES],
+])('awaits the origin and nothing else once it is warm: %s', async (_, stages) => {
   const { publicKey, privateKey } = await generateKeyPair('ES256')
   const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: 'k', alg: 'ES256' }] }
   const token = await new SignJWT({ scope: 'users:read' })
@@ -35,7 +46,13 @@ it('awaits the origin and nothing else once it is warm: token, limit, breaker, r
     {
       authProviders: { main: { type: 'jwt', issuer: ISSUER, audience: 'api', algorithms: ['ES256'], jwksUri: JWKS } },
       upstreams: {
-        users: { targets: [{ url: originUrl }], timeout: '5s', retry: { perTryTimeout: '2s' }, circuitBreaker: {} },
+        users: {
+          targets: [{ url: `${originUrl}/a` }, { url: `${originUrl}/b` }],
+          timeout: '5s',
+          retry: { perTryTimeout: '2s' },
+          circuitBreaker: {},
+          ...stages,
+        },
       },
       routes: [
         {
@@ -64,5 +81,6 @@ it('awaits the origin and nothing else once it is warm: token, limit, breaker, r
   expect((await gateway.fetch('/users/1', { headers })).status).toBe(200)
   calls.length = 0
   for (let nth = 0; nth < 20; nth++) expect((await gateway.fetch('/users/1', { headers })).status).toBe(200)
-  expect(calls.filter((url) => !url.startsWith(COLLECTOR))).toEqual(Array(20).fill(`${originUrl}/users/1`))
+  const toOrigin = new RegExp(`^${originUrl}/[ab]/users/1$`)
+  expect(calls.filter((url) => !url.startsWith(COLLECTOR))).toEqual(Array(20).fill(expect.stringMatching(toOrigin)))
 })

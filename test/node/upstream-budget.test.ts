@@ -39,8 +39,8 @@ it.each<[string, (socket: Socket) => void, number]>([
   const { answers, tries, requests, most } = await triesUnderLoad({ retry }, fail)
   expect(answers.filter((answer) => answer.status === status)).toHaveLength(requests)
   expect(tries).toBeLessThanOrEqual(most)
-  // And that much it does use.
-  expect(tries).toBeGreaterThan(1.2 * requests)
+  // And that much it does use, but for what the first requests had not earned yet.
+  expect(tries).toBeGreaterThan(1.15 * requests)
 })
 
 it('pays for hedges from the same budget', async () => {
@@ -49,5 +49,5 @@ it('pays for hedges from the same budget', async () => {
   const { answers, tries, requests, most } = await triesUnderLoad(hedged, slow)
   expect(answers.filter(({ status }) => status === 503)).toHaveLength(requests)
   expect(tries).toBeLessThanOrEqual(most)
-  expect(tries).toBeGreaterThan(1.2 * requests)
+  expect(tries).toBeGreaterThan(1.15 * requests)
 })

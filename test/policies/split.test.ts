@@ -120,15 +120,9 @@ describe('a caller', () => {
     fc.assert(
       fc.property(subject, percent, percent, percent, (name, a, b, other) => {
         const [small, large] = [Math.min(a, b), Math.max(a, b)]
-        for (const [low, high] of [
-          [
-            { first: small, second: other },
-            { first: large, second: other },
-          ],
-          [
-            { first: other, second: small },
-            { first: other, second: large },
-          ],
+        for (const [grown, low, high] of [
+          ['next', { first: small, second: other }, { first: large, second: other }],
+          ['other', { first: other, second: small }, { first: other, second: large }],
         ] as const) {
           const [before, after] = [low, high].map(({ first, second }) =>
             compile([
@@ -136,7 +130,6 @@ describe('a caller', () => {
               { ...next, upstream: 'other', percent: second },
             ])(name),
           )
-          const grown = low.first === other ? 'other' : 'next'
           expect(before === 'own' ? ['own', grown] : [before]).toContain(after)
         }
       }),

@@ -5,14 +5,15 @@ import { endAttempt, type Attempt } from './attempt.ts'
 const ends = new WeakMap<Exchange, number>()
 
 /**
- * When the client had delivered its whole body, in epoch milliseconds; `Infinity` while it is still sending, `-Infinity` when
- * nobody had to wait for it. What an upstream is blamed for is measured from here: how fast a body comes is the client's doing.
+ * Since when nobody waits for the client's body, in epoch milliseconds: when it was delivered, or when the origin stopped taking
+ * it; `Infinity` while the client is waited for, `-Infinity` when nobody ever had to. What an upstream is blamed for is measured
+ * from here: how fast a body comes is the client's doing, and that it is not read the origin's.
  */
 export function uploadEnd(x: Exchange): number {
   return ends.get(x) ?? -Infinity
 }
 
-/** Says when the client's body was, or will have been, delivered. */
+/** Says since when nobody waits for the client's body. */
 export function markUpload(x: Exchange, end: number): void {
   ends.set(x, end)
 }
@@ -34,27 +35,29 @@ export function watchUpload(
   // A known length goes on to the origin as Content-Length; not every origin takes chunks.
   const { readable, writable } =
     length === undefined ? new IdentityTransformStream() : new FixedLengthStream(Number(length))
-  markUpload(x, Infinity)
-  void pump(body, writable).then((end) => {
-    if (end === 'sent') markUpload(x, now())
-    else if (end === 'broken') endAttempt(attempt, 'upload-broken')
+  const waitsForClient = (waits: boolean) => markUpload(x, waits ? Infinity : now())
+  void pump(body, writable, waitsForClient).then((end) => {
+    if (end === 'broken') endAttempt(attempt, 'upload-broken')
   })
   return readable
 }
 
 /**
  * Moves a body chunk by chunk, never rejecting: `sent`, or which end failed first, `broken` at the client's and `refused` at the origin's (where fetch
- * itself rejects with the reason). `pipeTo` fails alike for both.
+ * itself rejects with the reason). `pipeTo` fails alike for both. Says before each wait whether it is for the client.
  */
 async function pump(
   body: ReadableStream<Uint8Array>,
   writable: WritableStream<Uint8Array>,
+  waitsForClient: (waits: boolean) => void,
 ): Promise<'sent' | 'broken' | 'refused'> {
   const read = makeRead(body)
   const writer = writable.getWriter()
   for (;;) {
+    waitsForClient(true)
     const chunk = await read().catch(() => undefined)
     if (chunk === undefined) return 'broken'
+    waitsForClient(false)
     try {
       await (chunk.done ? writer.close() : writer.write(chunk.value))
     } catch {

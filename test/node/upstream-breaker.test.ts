@@ -97,6 +97,18 @@ it('blames the upstream for a timeout only when it was given the whole request',
   await vi.waitFor(async () => expect((await gateway.state()).condition).toBe('open'), { timeout: 500, interval: 20 })
 })
 
+it('blames the upstream for an upload that it does not take', async () => {
+  await gateway.stop()
+  await origin.stop()
+  origin = await startFaultOrigin((_, socket) => void socket.pause())
+  const circuitBreaker = { minimumRequests: 5 }
+  gateway = await serveUpstream({ targets: [{ url: origin.url }], timeout: '500ms', circuitBreaker })
+  const size = 16 * 1024 * 1024
+  const upload = `POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${size}\r\n\r\n${'a'.repeat(size)}`
+  await Promise.all(Array.from({ length: 5 }, () => rawRequest(gateway.port, upload)))
+  await vi.waitFor(async () => expect((await gateway.state()).condition).toBe('open'), { timeout: 1_000, interval: 20 })
+})
+
 it.each([
   [
     'before the upload ends',

@@ -1,3 +1,4 @@
+import { parseCidr } from '../lib/ip.ts'
 import type { Complaint } from './complaint.ts'
 import type { RouteConfig } from './routes-file.ts'
 
@@ -17,8 +18,11 @@ export function checkAdmin({ builtin, match, policies }: RouteConfig, at: Compla
   return complaints
 }
 
+/** Half of all addresses or more: two such networks are everyone. */
+const isWide = (network: string) => (parseCidr(network)?.bits ?? 0) <= 1
+
 function guardComplaint({ auth, ip }: Guards): { below: string[]; message: string } | undefined {
-  const everyone = ip?.allow.find((network) => network.endsWith('/0'))
+  const everyone = ip?.allow.find(isWide)
   if (ip && ip.allow.length > 0 && everyone === undefined) return undefined
   if (auth && (auth.roles.length > 0 || auth.scopes.length > 0)) return undefined
   const stake = 'whoever gets here steers all traffic'
@@ -26,7 +30,7 @@ function guardComplaint({ auth, ip }: Guards): { below: string[]; message: strin
   if (everyone !== undefined)
     return {
       below: ['ip', 'allow'],
-      message: `${stake}; "${everyone}" is everyone, expected the networks of operators`,
+      message: `${stake}; "${everyone}" is ${parseCidr(everyone)?.bits === 1 ? 'half of everyone' : 'everyone'}, expected the networks of operators`,
     }
   return { below: [], message: `${stake}; expected "auth" with "roles" or "scopes", or "ip" with "allow"` }
 }

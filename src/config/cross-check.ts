@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import { parseCidr } from '../lib/ip.ts'
 import { policies } from '../policies/index.ts'
 import { checkAuthProvider } from './auth-provider.ts'
 import type { Complaint } from './complaint.ts'
@@ -53,7 +54,11 @@ function checkClientAddress({ source, trustedProxies }: Config['clientAddress'])
     return [
       { path, message: `has no use with the source "${source}"; expected "x-forwarded-for" as clientAddress.source` },
     ]
-  return []
+  return trustedProxies.flatMap((network, i) =>
+    parseCidr(network)?.bits === 0
+      ? [{ path: [...path, i], message: `"${network}" is everyone: each client could say that it is another` }]
+      : [],
+  )
 }
 
 function checkUpstreams(config: Config, written: WrittenConfig): Complaint[] {

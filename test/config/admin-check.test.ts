@@ -43,6 +43,16 @@ describe('builtin: admin', () => {
       { ip: { allow: ['10.0.0.0/8', '::/0'] } },
       'routes[0].policies.ip.allow: whoever gets here steers all traffic; "::/0" is everyone, expected the networks of operators',
     ],
+    [
+      'every network, written as mapped ones',
+      { ip: { allow: ['::ffff:0:0/96'] } },
+      'routes[0].policies.ip.allow: whoever gets here steers all traffic; "::ffff:0:0/96" is everyone, expected the networks of operators',
+    ],
+    [
+      'two halves of every network',
+      { ip: { allow: ['0.0.0.0/1', '128.0.0.0/1'] } },
+      'routes[0].policies.ip.allow: whoever gets here steers all traffic; "0.0.0.0/1" is half of everyone, expected the networks of operators',
+    ],
   ])('is refused behind %s', (_, policies, expected) => {
     expect(complaints(policies)).toEqual([expected])
   })

@@ -95,6 +95,11 @@ describe('what would be ignored', () => {
       'clientAddress.trustedProxies: expected the proxies whose X-Forwarded-For is to be believed',
     ],
     [
+      'everyone as a trusted proxy',
+      { clientAddress: { source: 'x-forwarded-for', trustedProxies: ['10.0.0.1', '::ffff:0:0/96'] } },
+      'clientAddress.trustedProxies[1]: "::ffff:0:0/96" is everyone: each client could say that it is another',
+    ],
+    [
       'statuses that are not retried',
       upstreamOf({ retry: { retriableStatusCodes: [425] } }),
       'upstreams.users.retry.retryOn: expected "retriable-status" among these: retriableStatusCodes has no use without it',

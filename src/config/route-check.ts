@@ -66,8 +66,14 @@ function checkUpstreamReference(route: RouteConfig, at: Path, config: Config): C
   const hedge = override.hedge === undefined ? base.hedge : (override.hedge ?? undefined)
   const ofBase = new Set(checkUpstream(base).map(([, message]) => message))
   const found = checkUpstream({ timeout, retry, hedge }).filter(([, message]) => !ofBase.has(message))
-  if (override.hedge && !(route.match.methods ?? ['GET']).some((method) => method === 'GET' || method === 'HEAD'))
+  const { methods = ['GET'] } = route.match
+  if (override.hedge && !methods.some((method) => method === 'GET' || method === 'HEAD'))
     found.push([['hedge'], 'has no use here: only GET and HEAD are hedged'])
+  const repeated = override.retry?.methods
+  // HEAD follows GET.
+  const taken = new Set(methods.includes('GET') ? [...methods, 'HEAD'] : methods)
+  if (repeated && route.match.methods && !repeated.some((method) => taken.has(method)))
+    found.push([['retry', 'methods'], `has no use here: the route takes only ${methods.join(', ')}`])
   return found.map(([below, message]) => ({ path: [...at, 'upstream', ...below], message }))
 }
 

@@ -3,7 +3,7 @@ import { durationText } from './scalars.ts'
 import type { upstream, UpstreamConfig } from './upstream.ts'
 
 /** [path below the upstream, message]. */
-type Found = [path: string[], message: string]
+type Found = [path: (string | number)[], message: string]
 
 /** What a route may say differently. */
 type Overridable = Pick<UpstreamConfig, 'timeout' | 'retry' | 'hedge'>
@@ -13,6 +13,7 @@ export function checkUpstream(config: Overridable & Partial<UpstreamConfig>): Fo
   const found: Found[] = []
   if (config.targets?.every((target) => target.weight === 0))
     found.push([['targets'], 'expected at least one target with a weight above 0'])
+  found.push(...checkTwins(config.targets ?? []))
   if (config.circuitBreaker && config.circuitBreaker.maxOpenDuration < config.circuitBreaker.openDuration)
     found.push([
       ['circuitBreaker', 'maxOpenDuration'],
@@ -25,6 +26,21 @@ export function checkUpstream(config: Overridable & Partial<UpstreamConfig>): Fo
     ...checkRetry(config),
     ...checkHedge(config),
   ]
+}
+
+/** Targets that nothing tells apart: an operator drains both, and of two with the same hash one gets nothing. */
+function checkTwins(targets: UpstreamConfig['targets']): Found[] {
+  const places = targets.map(({ url }) => (typeof url === 'string' ? placeOf(new URL(url)) : undefined))
+  return places.flatMap((place, i): Found[] => {
+    const first = places.indexOf(place)
+    if (place === undefined || first === i) return []
+    return [[['targets', i, 'url'], `is the place of targets[${first}] as well; give one of them more weight`]]
+  })
+}
+
+/** What a target goes by: its host, port and path. */
+function placeOf({ protocol, hostname, port, pathname }: URL): string {
+  return `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}${pathname.replace(/\/+$/, '')}`
 }
 
 function checkBalancing({ loadBalancing, hashOn }: Partial<UpstreamConfig>): Found[] {
@@ -54,7 +70,7 @@ function checkTargetHealth({ healthCheck, outlierDetection }: Partial<UpstreamCo
 
 function checkRetry({ retry, timeout }: Overridable): Found[] {
   if (!retry) return []
-  const { perTryTimeout, methods, retryOn, retriableStatusCodes, budget } = retry
+  const { perTryTimeout, methods, retryOn, retriableStatusCodes, respectRetryAfter, backoff, budget } = retry
   const found: Found[] = []
   if (perTryTimeout !== undefined && perTryTimeout >= timeout) {
     found.push([
@@ -70,6 +86,13 @@ function checkRetry({ retry, timeout }: Overridable): Found[] {
   }
   if (budget.percent === 0 && budget.minPerSecond === 0)
     found.push([['retry', 'budget'], 'allows no retry at all; expected a percent or a minPerSecond above 0'])
+  if (backoff.base > backoff.max)
+    found.push([
+      ['retry', 'backoff', 'max'],
+      `expected at least base (${durationText(backoff.base)}), found ${durationText(backoff.max)}`,
+    ])
+  if (!respectRetryAfter && retriableStatusCodes.includes(429))
+    found.push([['retry', 'retriableStatusCodes'], 'a 429 is repeated only with respectRetryAfter'])
   const byStatus = retryOn.includes('retriable-status')
   if (byStatus && retriableStatusCodes.length === 0)
     found.push([['retry', 'retriableStatusCodes'], 'expected the statuses that "retriable-status" stands for'])

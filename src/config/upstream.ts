@@ -45,7 +45,7 @@ const retry = z.strictObject({
     'The statuses that `retriable-status` in `retryOn` stands for. Default none.',
   ),
   methods: doc(
-    z.prefault(z.array(choice(METHODS)).check(distinct()), ['GET', 'HEAD', 'OPTIONS']),
+    z.prefault(z.array(choice(METHODS)).check(z.minLength(1), distinct()), ['GET', 'HEAD', 'OPTIONS']),
     'The methods that are repeated; POST and PATCH need `idempotency`. Default GET, HEAD, OPTIONS.',
   ),
   backoff: doc(

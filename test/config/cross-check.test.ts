@@ -104,6 +104,43 @@ describe('what would be ignored', () => {
       upstreamOf({ retry: { retriableStatusCodes: [425] } }),
       'upstreams.users.retry.retryOn: expected "retriable-status" among these: retriableStatusCodes has no use without it',
     ],
+    [
+      'a 429 that is not repeated',
+      upstreamOf({
+        retry: { retryOn: ['retriable-status'], retriableStatusCodes: [429], respectRetryAfter: false },
+      }),
+      'upstreams.users.retry.retriableStatusCodes: a 429 is repeated only with respectRetryAfter',
+    ],
+    [
+      'a longest wait below the base',
+      upstreamOf({ retry: { backoff: { base: '1s', max: '100ms' } } }),
+      'upstreams.users.retry.backoff.max: expected at least base (1s), found 100ms',
+    ],
+    [
+      'a default longest wait below the base',
+      upstreamOf({ retry: { backoff: { base: '1s' } } }),
+      'upstreams.users.retry.backoff.max: expected at least base (1s), found 250ms',
+    ],
+    [
+      'retries of no method',
+      upstreamOf({ retry: { methods: [] } }),
+      'upstreams.users.retry.methods: expected at least 1, found an array',
+    ],
+    [
+      'retries of methods that the route does not take',
+      upstreamOf({}, [{ id: 'a', match: { methods: ['POST'], path: '/a' }, upstream: { name: 'users', retry: {} } }]),
+      'routes[0].upstream.retry.methods: has no use here: the route takes only POST',
+    ],
+    [
+      'a target twice',
+      upstreamOf({ targets: [{ url: 'http://a/v1' }, { url: 'http://b' }, { url: 'http://a:80/v1/' }] }),
+      'upstreams.users.targets[2].url: is the place of targets[0] as well; give one of them more weight',
+    ],
+    [
+      'targets that go by the same name',
+      upstreamOf({ targets: [{ url: 'http://a:443' }, { url: 'https://a' }] }),
+      'upstreams.users.targets[1].url: is the place of targets[0] as well; give one of them more weight',
+    ],
     ['a slow-call rate that no call reaches', slow({ slowCallRate: 80 }), tooSlow('15s', '1m')],
     ['a default rate that was written', slow({ slowCallRate: 100 }), tooSlow('15s', '1m')],
     ['a slow-call duration beyond the timeout', slow({ slowCallDuration: '2s' }, '2s'), tooSlow('2s', '2s')],

@@ -254,8 +254,8 @@ describe('in the gateway', () => {
   async function exchange(shadow: string, init: RequestInit = {}, policies: object = {}) {
     const sent: { url: string; headers: Headers }[] = []
     const upstreams = {
-      users: { targets: [{ url: `${originUrl}/own` }, { url: `${originUrl}/own` }], ...stages },
-      shadow: { targets: [{ url: originUrl + shadow }, { url: originUrl + shadow }], ...stages },
+      users: { targets: [{ url: `${originUrl}/own` }, { url: `${originUrl}/twin` }], ...stages },
+      shadow: { targets: [{ url: originUrl + shadow }, { url: `${originUrl}/twin` }], ...stages },
     }
     const routes = [
       { id: 'a', match: { path: '/*' }, upstream: 'users', policies: { mirror: { upstream: 'shadow' }, ...policies } },

@@ -37,7 +37,7 @@ export interface BreakerView {
   readonly timesAlone: number
 }
 
-type News = Pick<RegionReport, 'wants' | 'spent' | 'probes'>
+type News = Pick<RegionReport, 'wants' | 'leaseMs' | 'spent' | 'probes'>
 type Heard = NonNullable<ReturnType<typeof readReport>>
 
 const KEY = 'regional-v1'
@@ -113,17 +113,17 @@ export class CircuitBreaker extends DurableObject {
 
   async #decide(heard: Heard): Promise<Verdict> {
     const { state } = this.#region.own
-    const { settings, spent, probes } = heard
+    const { settings, spent, probes, leaseMs } = heard
     this.#keep(tally(this.#region, heard, this.now()))
     const lease = crypto.randomUUID()
-    const wants = settings !== undefined && heard.wantsLease && this.#reserve(lease, settings)
-    const news: News = { spent, probes, ...(wants ? { wants: lease } : {}) }
+    const wants = settings !== undefined && heard.wantsLease && this.#reserve(lease, settings, leaseMs)
+    const news: News = { spent, probes, ...(wants && { wants: lease }), ...(leaseMs !== undefined && { leaseMs }) }
     const due = Math.abs(this.now() - this.#toldAt) >= TELL_INTERVAL_MS
     let granted: string | undefined
     if ((wants || probes.length > 0) && !this.#alone) {
       const answer = await this.#tell(news)
       if (answer?.granted) granted = lease
-      if (wants && settings) this.#settleReservation(lease, settings, answer)
+      if (wants && settings) this.#settleReservation(lease, settings, leaseMs, answer)
     } else if (due || spent.length > 0 || probes.length > 0 || state !== this.#region.own.state) {
       this.ctx.waitUntil(this.#tell(news))
     }
@@ -131,16 +131,21 @@ export class CircuitBreaker extends DurableObject {
   }
 
   /** Whether this lease may be given out if the world agrees. Held back meanwhile, so that it is asked for once. */
-  #reserve(lease: string, settings: NonNullable<Report['settings']>): boolean {
+  #reserve(lease: string, settings: NonNullable<Report['settings']>, ms: number | undefined): boolean {
     const now = this.now()
-    this.#keep(reserve(this.#region, lease, settings, now))
+    this.#keep(reserve(this.#region, lease, settings, now, ms))
     return holds(this.#region, lease) || mayProbeForAll(this.#region, now)
   }
 
-  #settleReservation(lease: string, settings: NonNullable<Report['settings']>, answer: WorldNews | undefined): void {
+  #settleReservation(
+    lease: string,
+    settings: NonNullable<Report['settings']>,
+    ms: number | undefined,
+    answer: WorldNews | undefined,
+  ): void {
     const now = this.now()
     if (answer === undefined)
-      this.#keep(holds(this.#region, lease) ? this.#region : reserve(this.#region, lease, settings, now))
+      this.#keep(holds(this.#region, lease) ? this.#region : reserve(this.#region, lease, settings, now, ms))
     else if (!answer.granted) this.#keep(release(this.#region, lease, settings, now))
   }
 

@@ -37,6 +37,8 @@ export function makeCircuitLine(
   let spent: Spent[] = []
   let probes: Probe[] = []
   let wantsLease = false
+  let askedAt: number | undefined
+  let leaseMs = LEASE_MS
   let told = 0
   let heard = 0
 
@@ -44,7 +46,8 @@ export function makeCircuitLine(
     const nth = ++told
     const sentAt = site.now()
     region ??= site.region(x.request)
-    const said = { tally: batch.take(sentAt), spent, probes, wantsLease }
+    const keptMs = leaseMs
+    const said = { tally: batch.take(sentAt), spent, probes, wantsLease, ...(keptMs > LEASE_MS && { leaseMs: keptMs }) }
     spent = []
     probes = []
     wantsLease = false
@@ -52,13 +55,14 @@ export function makeCircuitLine(
     // Answers may overtake each other; an old one must not reopen what a newer one closed.
     if (nth < heard) return
     heard = nth
-    hear(verdict, sentAt)
+    hear(verdict, sentAt, keptMs)
   }
-  const hear = (verdict: Verdict, sentAt: number) => {
+  const hear = (verdict: Verdict, sentAt: number, keptMs: number) => {
+    if (verdict.state === 'closed') askedAt = undefined
     line.open = verdict.state === 'open' ? { since: site.now(), ms: verdict.forMs } : undefined
-    // From when it was asked for, and for half of what it is kept: enough is left to say that it is spent.
+    // From when it was asked for, and for a second less than it is kept: enough is left to say that it is spent.
     if (verdict.state === 'open' && verdict.lease !== undefined)
-      line.lease = { id: verdict.lease, since: sentAt, ms: LEASE_MS / 2 }
+      line.lease = { id: verdict.lease, since: sentAt, ms: keptMs - LEASE_MS / 2 }
     const conditions = verdict.targets
     if (conditions) for (const target of targets) target.condition = conditions[target.label] ?? 'ok'
   }
@@ -72,6 +76,10 @@ export function makeCircuitLine(
     timesAlone: keeper.timesAlone,
     askLease: (x, now) => {
       wantsLease = true
+      // The next request is as far off as the last one was. It must find the lease, or a quiet upstream would never be probed.
+      const gap = askedAt === undefined ? 0 : Math.abs(now - askedAt)
+      askedAt = now
+      leaseMs = Math.max(LEASE_MS, Math.min(2 * gap + LEASE_MS, settings?.maxOpenDuration ?? 0))
       void batch.urge(x, now)
     },
     spend: (x, lease, ms, now) => {

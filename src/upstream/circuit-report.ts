@@ -39,6 +39,8 @@ export interface Report {
   readonly spent: readonly Spent[]
   readonly probes: readonly Probe[]
   readonly wantsLease: boolean
+  /** How long the lease is to be kept unspent, in milliseconds; absent for `LEASE_MS`. */
+  readonly leaseMs?: number
   /** Undefined for an upstream whose targets are not checked. */
   readonly health: HealthSettings | undefined
 }
@@ -95,9 +97,9 @@ export function take(
 
 /** Applies a report to a circuit that stands alone: the one that an isolate keeps while its object is out of reach. */
 export function hear(circuit: Circuit, report: Report, leaseId: string, now: number): [Circuit, Verdict] {
-  const { settings, wantsLease } = report
+  const { settings, wantsLease, leaseMs } = report
   const heard = take(circuit, report, now)
-  const next = wantsLease && settings ? lease(heard, leaseId, settings, now) : heard
+  const next = wantsLease && settings ? lease(heard, leaseId, settings, now, leaseMs) : heard
   return [next, verdictOf(next, settings, leaseId, now)]
 }
 

@@ -2,7 +2,7 @@ import type { Exchange } from '../exchange.ts'
 import type { Middleware } from '../pipeline.ts'
 import type { Site } from '../policy.ts'
 import type { CircuitLine } from './circuit-line.ts'
-import type { ProbeResult } from './circuit.ts'
+import { LEASE_MS, type ProbeResult } from './circuit.ts'
 import { leftOf, type Term } from './term.ts'
 
 /** May a request go to the upstream? `retryAfter` is in milliseconds, 0 when a probe is due at any moment. */
@@ -22,7 +22,8 @@ export interface CircuitView {
 
 const PASS: Admission = { kind: 'pass' }
 
-export function makeCircuitView(line: CircuitLine): CircuitView {
+/** `maxOpenMs`: what was heard longer ago than that is no longer known. */
+export function makeCircuitView(line: CircuitLine, maxOpenMs: number): CircuitView {
   const admitWhenOpen = (x: Exchange, open: Term, now: number): Admission => {
     const left = leftOf(open, now)
     if (left > 0) return { kind: 'refuse', retryAfter: left }
@@ -40,7 +41,9 @@ export function makeCircuitView(line: CircuitLine): CircuitView {
       const { open } = line
       // A new isolate knows nothing, and the upstream may be known to be down; one that refuses may have been released since.
       line.poll(x, now)
-      return open === undefined ? PASS : admitWhenOpen(x, open, now)
+      // One that heard nothing for so long knows no more than a new one; without this, requests further apart would never probe.
+      const isKnown = open !== undefined && Math.abs(now - open.since) <= Math.max(maxOpenMs, LEASE_MS)
+      return !isKnown ? PASS : admitWhenOpen(x, open, now)
     },
     record: line.record,
     settle: line.settle,

@@ -39,7 +39,7 @@ export type ProbeResult = 'passed' | 'failed' | 'void'
 
 export const CLOSED: Circuit = { state: 'closed', slots: [] }
 
-/** How long a lease that nobody has spent is kept for whom it was given to, in milliseconds. */
+/** How long a lease that nobody has spent is kept for whom it was given to, in milliseconds; longer for an isolate that says its requests are further apart. */
 export const LEASE_MS = 2_000
 
 const SLOTS = 10
@@ -69,8 +69,8 @@ export function reachesThreshold({ calls, failures, slow }: Tally, settings: Cir
 }
 
 /** Gives out a lease named `id` when the open time is over and fewer are out than may probe; look for it in the result. */
-export function lease(circuit: Circuit, id: string, settings: CircuitSettings, now: number): Circuit {
-  const given = { id, since: now, ms: LEASE_MS }
+export function lease(circuit: Circuit, id: string, settings: CircuitSettings, now: number, ms = LEASE_MS): Circuit {
+  const given = { id, since: now, ms }
   switch (circuit.state) {
     case 'closed':
       return circuit

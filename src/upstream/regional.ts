@@ -32,9 +32,9 @@ export function tally(region: Regional, report: Parameters<typeof take>[1], now:
 }
 
 /** Takes the lease `id` out of this region's own circuit where that may be probed; look for it with `holds`. */
-export function reserve(region: Regional, id: string, settings: CircuitSettings, now: number): Regional {
+export function reserve(region: Regional, id: string, settings: CircuitSettings, now: number, ms?: number): Regional {
   if (region.forced !== null || region.everywhere !== undefined) return region
-  return { ...region, own: lease(region.own, id, settings, now) }
+  return { ...region, own: lease(region.own, id, settings, now, ms) }
 }
 
 /** Gives a reserved lease back. */

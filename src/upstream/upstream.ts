@@ -48,7 +48,7 @@ export function makeUpstream(name: string, config: UpstreamConfig, site: Site): 
   const targets = makeTargets(name, config.targets, site.variable)
   const hears = config.circuitBreaker !== undefined || config.healthCheck !== undefined || site.steered
   const line = hears ? makeCircuitLine(name, config, targets, site) : undefined
-  const circuit = config.circuitBreaker && line && makeCircuitView(line)
+  const circuit = config.circuitBreaker && line && makeCircuitView(line, config.circuitBreaker.maxOpenDuration)
   return {
     name,
     config,

@@ -29,6 +29,8 @@ export interface RegionReport {
   readonly settings: CircuitSettings | undefined
   /** The lease that it would give out. */
   readonly wants?: string
+  /** How long it is to be kept unspent, in milliseconds; absent for `LEASE_MS`. */
+  readonly leaseMs?: number
   readonly spent?: readonly Spent[]
   readonly probes?: readonly Probe[]
 }
@@ -85,13 +87,13 @@ const LEAST_WINDOW_MS = 3_000
 
 /** Takes a region's report: the world after it, and what the region is to know. */
 export function hearRegion(world: World, report: RegionReport, now: number): [World, WorldNews] {
-  const { settings, wants, spent = [], probes = [] } = report
+  const { settings, wants, leaseMs = LEASE_MS, spent = [], probes = [] } = report
   let next = note(world, report, now)
   for (const { lease, ms } of spent) next = keep(next, lease, ms, now)
   if (settings) for (const probe of probes) next = conclude(next, probe, settings, now)
   next = govern(next, now)
   if (!settings || wants === undefined) return revise(world, next, now)
-  const given = grant(next, wants, settings, now)
+  const given = grant(next, wants, leaseMs, settings, now)
   return revise(world, given ?? next, now, given !== undefined)
 }
 
@@ -181,13 +183,13 @@ function govern(world: World, now: number): World {
 }
 
 /** Undefined when as many probes as may are under way, or when none may be. */
-function grant(world: World, id: string, settings: CircuitSettings, now: number): World | undefined {
+function grant(world: World, id: string, ms: number, settings: CircuitSettings, now: number): World | undefined {
   const leases = world.leases.filter((held) => leftOf(held, now) > 0)
   if (world.forced !== null || leases.length >= settings.halfOpenProbes) return undefined
-  const circuit = lease(world.circuit, id, settings, now)
+  const circuit = lease(world.circuit, id, settings, now, ms)
   if (circuit.state === 'open') return undefined
   if (circuit.state === 'half-open' && !circuit.leases.some((held) => held.id === id)) return undefined
-  return { ...world, circuit, leases: [...leases, { id, since: now, ms: LEASE_MS }] }
+  return { ...world, circuit, leases: [...leases, { id, since: now, ms }] }
 }
 
 function revise(before: World, after: World, now: number, granted?: boolean): [World, WorldNews] {

@@ -57,6 +57,26 @@ describe('the circuit breaker', () => {
     ])
   })
 
+  it.each([
+    ['further apart than a lease is kept for others', 1_500, '1m'],
+    ['further apart than the longest open time', 2_300, '300ms'],
+  ])(
+    'closes again with requests %s',
+    async (_, gap, maxOpenDuration) => {
+      const { settle, ask } = makeIsolate(`quiet-${gap}`, { maxOpenDuration })
+      await settle('/status/500', 5)
+      const codes: (string | undefined)[] = []
+      for (let i = 0; i < 4; i++) {
+        await wait(gap)
+        const { x, code } = await ask()
+        await x.settled()
+        codes.push(code)
+      }
+      expect(codes.at(-1)).toBeUndefined()
+    },
+    15_000,
+  )
+
   it('tells the other isolates, and one that has just begun', async () => {
     const [first, second] = [makeIsolate('told', { openDuration: '2s' }), makeIsolate('told')]
     await second.settle('/ok')

@@ -7,6 +7,9 @@ declare namespace Cloudflare {
     BREAKERS: DurableObjectNamespace<import('./src/state/circuit-breaker.ts').CircuitBreaker>
     WORLDS: DurableObjectNamespace<import('./src/state/upstream-world.ts').UpstreamWorld>
     LIMITS: DurableObjectNamespace<import('./src/state/limit-shard.ts').LimitShard>
+    IDENTITY: DurableObjectNamespace<import('./src/state/identity-store.ts').IdentityStore>
+    LOGINS: DurableObjectNamespace<import('./src/state/login-guard.ts').LoginGuard>
+    NONCES: DurableObjectNamespace<import('./src/state/nonce-store.ts').NonceStore>
     /** Only in tests: where the real origin listens. */
     ORIGIN_PORT: string
     /** Only in tests: a real Redis behind Upstash's REST protocol, shared by the test files; tests choose keys of their own. */

@@ -7,12 +7,13 @@ import { needWrk, PINNED, pinThisProcess } from './load.ts'
 import { POLICY_SETS } from './policy-sets.ts'
 import { measureMatching, measureStart } from './route-count.ts'
 import { makeBench } from './subjects.ts'
+import { measureTokens } from './token-cost.ts'
 
 /**
  * `npm run bench -- [--set full] [--part gateway] [--rounds 7] [--seconds 1] [--quick] [--json FILE]`: what the gateway costs, on this machine.
  * `--set` measures the bare route and the named sets only. docs/benchmarks.md tells how to read it.
  */
-const PARTS = ['bundle', 'matching', 'start', 'gateway'] as const
+const PARTS = ['bundle', 'matching', 'tokens', 'start', 'gateway'] as const
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -43,6 +44,7 @@ async function main(): Promise<void> {
     const report = {
       bundle: parts.includes('bundle') && measureBundle(bench.worker),
       matching: parts.includes('matching') && (await measureMatching(rounds, values.quick ? 100_000 : 1_000_000)),
+      tokens: parts.includes('tokens') && (await measureTokens(rounds)),
       start: parts.includes('start') && (await measureStart(bench, rounds)),
       gateway: parts.includes('gateway') && (await measureGateway(bench, sets, rounds, seconds)),
     }

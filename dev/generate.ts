@@ -10,7 +10,7 @@ import * as prettier from 'prettier'
 const { routesFile } = await import('../src/config/routes-file.ts')
 const { PROBLEMS } = await import('../src/problem.ts')
 const { policies } = await import('../src/policies/index.ts')
-const { authProvider } = await import('../src/config/auth-provider.ts')
+const { AUTH_PROVIDERS } = await import('../src/config/auth-provider.ts')
 const { upstream } = await import('../src/config/upstream.ts')
 
 interface JsonSchema {
@@ -69,9 +69,16 @@ function referenceTables(): string {
   return [
     tableOf('The file', routesFile),
     tableOf('An upstream', upstream),
-    tableOf('An auth provider of type `jwt`', authProvider),
-    ...policies.map((policy) => tableOf(`Policy \`${policy.name}\``, policy.config)),
+    ...AUTH_PROVIDERS.map((provider) => tableOf(`An auth provider of type \`${typeOf(provider)}\``, provider)),
+    ...policies
+      .filter(({ span }) => span === undefined)
+      .map((policy) => tableOf(`Policy \`${policy.name}\``, policy.config)),
   ].join('\n\n')
+}
+
+/** What `type` must be in this schema. */
+function typeOf(provider: (typeof AUTH_PROVIDERS)[number]): string {
+  return provider.shape.type.def.values[0]!
 }
 
 function fieldTable(title: string, schema: JsonSchema): string {

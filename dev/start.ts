@@ -6,6 +6,7 @@ import { boundVariables, refuseUnset } from '../deploy/gateway.ts'
 import { unsetKeys } from '../src/config/environment.ts'
 import type { Config } from '../src/config/routes-file.ts'
 import { portTaken, readArguments, readPort } from './arguments.ts'
+import { makeAccounts, type DemoUser } from './demo/accounts.ts'
 import { curlLines } from './demo/curl-lines.ts'
 import { isFree } from './demo/ports.ts'
 import { makeProcesses } from './demo/processes.ts'
@@ -72,7 +73,10 @@ async function runDemo(
   const over = new AbortController()
   const up = Promise.all(everyone.map((url) => isUp(url, words, over.signal)))
   try {
-    const toured = up.then(() => printTour(gateway, addresses, folder))
+    const toured = up.then(async () => {
+      const user = await makeAccounts(gateway, folder.secrets.UMBRAL_BOOTSTRAP_TOKEN)
+      printTour(gateway, addresses, folder, user)
+    })
     await Promise.race([interrupted, fallen, toured.then(() => interrupted)])
   } finally {
     over.abort()
@@ -129,8 +133,13 @@ async function isUp(url: string, words: readonly string[], over: AbortSignal): P
   throw new Error([...words, `${url}/health did not answer within ${READY_WITHIN_MS / 1000} s`].join('\n'))
 }
 
-function printTour(gateway: string, { ISSUER_URL, USERS_2_URL }: Addresses, folder: StateFolder): void {
-  const lines = curlLines({ gateway, issuer: ISSUER_URL, users2: USERS_2_URL })
+function printTour(
+  gateway: string,
+  { ISSUER_URL, USERS_2_URL }: Addresses,
+  folder: StateFolder,
+  user: DemoUser | undefined,
+): void {
+  const lines = curlLines({ gateway, issuer: ISSUER_URL, users2: USERS_2_URL, user })
   const tour = lines.map(({ expect, command }) => `# ${expect}\n${command}\n`).join('\n')
   const log = `# One line a request, which goes with Ctrl-C unless --keep was given: ${folder.gatewayLog}`
   console.log(`Umbral is at ${gateway} (Ctrl-C ends it)\n\n${tour}\n${log}`)

@@ -23,6 +23,10 @@ export interface Identity {
   readonly scopes: readonly string[]
   readonly roles: readonly string[]
   readonly claims: Readonly<Record<string, unknown>>
+  /** The id (not the secret) of the API key that came with the request. */
+  readonly keyId?: string
+  /** The quota tier of that key. */
+  readonly tier?: string
 }
 
 /** The request as an upstream will get it; policies edit this and never `Exchange.request`. */

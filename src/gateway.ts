@@ -1,5 +1,7 @@
 import { Hono } from 'hono'
+import { complaintText } from './config/complaint.ts'
 import type { Config } from './config/routes-file.ts'
+import { insecureUrls } from './config/transport.ts'
 import { makeAdmission, type Admitted } from './door/admit.ts'
 import { makeClientReader } from './door/client.ts'
 import { applyEdits } from './door/edits.ts'
@@ -28,8 +30,10 @@ interface Arrival {
   readonly waitUntil: WaitUntil
 }
 
-/** The app at the door: its `fetch` answers every request as `config` says. Throws when an upstream's `$env` holds no URL. */
+/** The app at the door: its `fetch` answers every request as `config` says. Throws when a `$env` holds no URL, or one that `transport` does not allow. */
 export function makeGateway(config: Config, site: Site): Hono {
+  const insecure = insecureUrls(config, site.variable)
+  if (insecure.length > 0) throw new Error(insecure.map(complaintText).join('\n'))
   const readClient = makeClientReader(config.clientAddress)
   const admit = makeAdmission(config)
   const routeOf = makeRouteTable(config, site)

@@ -5,7 +5,10 @@ import { makeGateway } from './gateway.ts'
 import { makeSite } from './site.ts'
 
 export { CircuitBreaker } from './state/circuit-breaker.ts'
+export { IdentityStore } from './state/identity-store.ts'
 export { LimitShard } from './state/limit-shard.ts'
+export { LoginGuard } from './state/login-guard.ts'
+export { NonceStore } from './state/nonce-store.ts'
 export { UpstreamWorld } from './state/upstream-world.ts'
 
 // dev/build.ts has checked and normalised this text: nothing is validated again at start-up.

@@ -4,15 +4,25 @@ import { isHeaderName } from './lib/header.ts'
 
 /** What a request is told apart by: one part of a limiter's `key`, what a hash balances on, what a split sticks to. */
 export type KeyPart =
-  { readonly kind: 'ip' | 'route' } | { readonly kind: 'jwt' | 'header' | 'param' | 'const'; readonly name: string }
+  | { readonly kind: 'ip' | 'route' | 'apiKey' }
+  | { readonly kind: 'jwt' | 'header' | 'param' | 'const'; readonly name: string }
 
 /** How the parts are written in routes.json, for messages. */
-export const KEY_PARTS = ['client.ip', 'jwt.<claim>', 'header:<name>', 'param:<name>', 'route', 'const:<text>'] as const
+export const KEY_PARTS = [
+  'client.ip',
+  'jwt.<claim>',
+  'apiKey.id',
+  'header:<name>',
+  'param:<name>',
+  'route',
+  'const:<text>',
+] as const
 
 /** `client.ip`, `jwt.sub`, `header:x-tenant` …; undefined for anything else. */
 export function parseKeyPart(text: string): KeyPart | undefined {
   if (text === 'client.ip') return { kind: 'ip' }
   if (text === 'route') return { kind: 'route' }
+  if (text === 'apiKey.id') return { kind: 'apiKey' }
   const [, kind, name = ''] = /^(jwt(?=\.)|header(?=:)|param(?=:)|const(?=:)).(.+)$/.exec(text) ?? []
   if (kind === 'jwt' || kind === 'param' || kind === 'const') return { kind, name }
   return kind === 'header' && isHeaderName(name) ? { kind, name: name.toLowerCase() } : undefined
@@ -30,6 +40,8 @@ export function compileKeyPart(part: KeyPart): (x: Exchange) => string | undefin
       return (x) => network(x.client.ip)
     case 'route':
       return (x) => x.route
+    case 'apiKey':
+      return (x) => x.identity?.keyId
     case 'jwt':
       return part.name === 'sub' ? (x) => caller(x.identity) : compileClaim(part.name)
     case 'header':

@@ -1,11 +1,15 @@
 import type * as z from 'zod/mini'
 import type { Complaint } from './config/complaint.ts'
 import type { AuthProviderConfig } from './config/auth-provider.ts'
+import type { OAuthPaths } from './config/oauth-builtins.ts'
 import type { SecretRef } from './config/scalars.ts'
 import type { Handler, Middleware } from './pipeline.ts'
 import type { Region } from './region.ts'
 import type { CircuitBreaker } from './state/circuit-breaker.ts'
+import type { IdentityStore } from './state/identity-store.ts'
 import type { LimitShard } from './state/limit-shard.ts'
+import type { LoginGuard } from './state/login-guard.ts'
+import type { NonceStore } from './state/nonce-store.ts'
 import type { UpstreamWorld } from './state/upstream-world.ts'
 
 /** What a policy may know of the deployment: everything that a test replaces comes in through here. */
@@ -28,6 +32,14 @@ export interface Site {
   /** Whether a route lets an operator drain targets, so that every upstream has to ask for them. */
   readonly steered: boolean
   readonly limits: DurableObjectNamespace<LimitShard>
+  /** Users, clients, API keys, revocations and the gateway's own keys: ask through `makeIdentityClient`. */
+  readonly identity: DurableObjectNamespace<IdentityStore>
+  /** The nonces of signed requests that were used. */
+  readonly nonces: DurableObjectNamespace<NonceStore>
+  /** Who has failed to log in lately. */
+  readonly logins: DurableObjectNamespace<LoginGuard>
+  /** Where clients find the OAuth endpoints, for metadata. */
+  readonly oauthPaths: OAuthPaths
 }
 
 /** What a policy's cross-check may look at besides its own configuration. */
@@ -50,8 +62,10 @@ export interface RouteParts extends RouteFacts {
 
 /** One entry of a route's `policies`: its schema, its cross-checks, and how it becomes a layer. */
 export interface Policy<Name extends string = string, Schema extends z.ZodMiniType = z.ZodMiniType> {
-  /** Its key in routes.json and the name of its span. */
+  /** Its key in routes.json, and the name of its span if that has none of its own. */
   readonly name: Name
+  /** Set where a policy has a second layer, at another place of the order. */
+  readonly span?: string
   /** Every field is described with its default and its consequence; the docs table and the JSON Schema come from here. */
   readonly config: Schema
   /** What a schema cannot see. Paths are relative to this policy's configuration. */

@@ -1,8 +1,11 @@
 import { makeAdmin } from './builtins/admin.ts'
+import { makeBootstrap } from './builtins/bootstrap.ts'
 import { makeHealth } from './builtins/health.ts'
+import { makeOAuth } from './builtins/oauth.ts'
+import { isOAuthBuiltin } from './config/oauth-builtins.ts'
 import { routeFacts } from './config/route-facts.ts'
 import type { RouteConfig } from './config/routes-file.ts'
-import { compose, type Handler } from './pipeline.ts'
+import { compose, pass, type Handler } from './pipeline.ts'
 import { policies } from './policies/index.ts'
 import type { RouteParts, Site } from './policy.ts'
 import { spanned } from './telemetry/tracing.ts'
@@ -29,13 +32,18 @@ export function compileRoute(
     ...routeFacts(route, { authProviders: site.authProviders, upstreams }),
     sendTo: (name, tries) => compileUpstream(upstreams[name]!, tries === 'once' ? ONCE : undefined, site),
   }
-  const named = policies.filter((policy) => route.policies[policy.name] != null)
-  const layers = named.map((policy) => policy.compile(route.policies[policy.name], site, parts))
+  const layers = policies
+    .filter((policy) => route.policies[policy.name] != null)
+    .map(({ name, span = name, compile }) => ({ span, layer: compile(route.policies[name], site, parts) }))
+    .filter(({ layer }) => layer !== pass)
   const terminal = compileTerminal(route, upstreams, site)
   return {
-    handler: compose(layers, terminal),
+    handler: compose(
+      layers.map(({ layer }) => layer),
+      terminal,
+    ),
     traced: compose(
-      layers.map((layer, i) => spanned(named[i]!.name, layer)),
+      layers.map(({ span, layer }) => spanned(span, layer)),
       terminal,
     ),
   }
@@ -52,6 +60,8 @@ function compileTerminal(route: RouteConfig, upstreams: Readonly<Record<string, 
   if (route.redirect) return compileRedirect(route.redirect)
   if (route.respond) return compileRespond(route.respond)
   if (route.builtin === 'admin') return makeAdmin(Object.values(upstreams), site)
+  if (route.builtin === 'bootstrap') return makeBootstrap(site)
+  if (isOAuthBuiltin(route.builtin)) return makeOAuth(route.builtin, site)
   const health = makeHealth(Object.values(upstreams), site)
   return async (x) => health.fetch(x.request)
 }

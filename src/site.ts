@@ -1,3 +1,4 @@
+import { oauthPaths } from './config/oauth-builtins.ts'
 import type { Config } from './config/routes-file.ts'
 import type { Site } from './policy.ts'
 import { regionOf } from './region.ts'
@@ -20,5 +21,9 @@ export function makeSite(env: Cloudflare.Env, config: Pick<Config, 'authProvider
     worlds: env.WORLDS,
     steered: config.routes.some((route) => route.builtin === 'admin'),
     limits: env.LIMITS,
+    identity: env.IDENTITY,
+    nonces: env.NONCES,
+    logins: env.LOGINS,
+    oauthPaths: oauthPaths(config.routes),
   }
 }

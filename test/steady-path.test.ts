@@ -16,10 +16,11 @@ const STAGES = {
   hedge: { after: '4s' },
 }
 
-it.each([
+it.each<[string, object, Site['oauthPaths']?]>([
   ['token, limit, breaker, retry, trace and log', {}],
   ['the same, with balancing, health, shedding and hedging', STAGES],
-])('awaits the origin and nothing else once it is warm: %s', async (_, stages) => {
+  ['the same, where tokens can be revoked', STAGES, { revoke: '/revoke' }],
+])('awaits the origin and nothing else once it is warm: %s', async (_, stages, oauthPaths = {}) => {
   const { publicKey, privateKey } = await generateKeyPair('ES256')
   const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: 'k', alg: 'ES256' }] }
   const token = await new SignJWT({ scope: 'users:read' })
@@ -32,9 +33,15 @@ it.each([
 
   const hanging = new Promise<never>(() => {})
   const calls: string[] = []
-  // The breaker's object and the collector never answer: whoever awaited them would hang.
+  const nothingRevoked = { entries: [], cursor: 'a.0', more: false, reset: true }
+  let questions = 0
+  // The identity store answers once. The breaker's object and the collector never answer: whoever awaited them would hang.
   const site: Partial<Site> = {
     variable: (name) => ({ LOG_LEVEL: 'silent', OTEL_EXPORTER_OTLP_ENDPOINT: COLLECTOR })[name],
+    oauthPaths,
+    identity: {
+      getByName: () => ({ ask: () => (questions++ === 0 ? Promise.resolve(nothingRevoked) : hanging) }),
+    } as unknown as Site['identity'],
     breakers: { getByName: () => ({ report: () => hanging }) } as unknown as Site['breakers'],
     fetch: (url, init) => {
       calls.push(url)

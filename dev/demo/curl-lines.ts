@@ -1,8 +1,12 @@
+import type { DemoUser } from './accounts.ts'
+
 /** The addresses that the lines speak to, without a final slash. */
 export interface DemoUrls {
   readonly gateway: string
   readonly issuer: string
   readonly users2: string
+  /** Who can log in; undefined where the routes file has no logins. */
+  readonly user: DemoUser | undefined
 }
 
 /** One thing to try: the command, and what it shows. */
@@ -12,7 +16,7 @@ export interface CurlLine {
 }
 
 /** The tour of the demo; every command can be pasted into a shell as it stands, in any order and again. */
-export function curlLines({ gateway, issuer, users2 }: DemoUrls): CurlLine[] {
+export function curlLines({ gateway, issuer, users2, user }: DemoUrls): CurlLine[] {
   const bearer = (scope: string) => `-H "Authorization: Bearer $(curl -s '${issuer}/token?sub=7&scope=${scope}')"`
   // Status and headers through grep: curl before 7.84 (Ubuntu 22.04) has no %header{} for --write-out.
   const heads = '-s -o /dev/null -D -'
@@ -47,6 +51,22 @@ export function curlLines({ gateway, issuer, users2 }: DemoUrls): CurlLine[] {
         'A target that is gone: 502 until the breaker has heard of about five failures (it is told five times a second) ' +
         'and opens; then 503 at once. How many of each:',
       command: `curl -s -o /dev/null -w '%{http_code}\\n' '${gateway}/broken?call=[1-200]' | uniq -c`,
+    },
+    ...(user === undefined ? [] : loginLines(gateway, user)),
+  ]
+}
+
+function loginLines(gateway: string, { username, password }: DemoUser): CurlLine[] {
+  const login = `-d 'username=${username}&password=${password}' ${gateway}/token`
+  const token = `$(curl -s ${login} | sed -E 's/.*"access_token": ?"([^"]+)".*/\\1/')`
+  return [
+    {
+      expect: `A login with a password, which this demo made for ${username}: 200 and a token for half an hour.`,
+      command: `curl -i ${login}`,
+    },
+    {
+      expect: 'Who that token speaks for: 200 and the profile.',
+      command: `curl -i -H "Authorization: Bearer ${token}" ${gateway}/users/me`,
     },
   ]
 }

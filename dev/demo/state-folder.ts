@@ -4,13 +4,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 
+const SECRETS = ['PARTNER_SECRET', 'UMBRAL_BOOTSTRAP_TOKEN'] as const
+
 /** Where one run of the demo keeps its state, secrets and logs. */
 export interface StateFolder {
   readonly path: string
   readonly envFile: string
   readonly gatewayLog: string
   /** What the demo keeps secret: the same again when the folder was kept. */
-  readonly secrets: Readonly<Record<string, string>>
+  readonly secrets: Readonly<Record<(typeof SECRETS)[number], string>>
   /** Writes the variables that the gateway sees, readable by nobody else. */
   readonly writeEnv: (variables: Readonly<Record<string, string>>) => void
   readonly remove: () => void
@@ -26,7 +28,9 @@ export function openStateFolder(kept: string | undefined): StateFolder {
     path,
     envFile,
     gatewayLog: join(path, 'gateway.log'),
-    secrets: { PARTNER_SECRET: before.PARTNER_SECRET ?? randomBytes(32).toString('base64url') },
+    secrets: Object.fromEntries(
+      SECRETS.map((name) => [name, before[name] ?? randomBytes(32).toString('base64url')]),
+    ) as StateFolder['secrets'],
     writeEnv: (variables) => {
       const lines = Object.entries(variables).map(([name, value]) => `${name}=${quoted(value)}\n`)
       writeFileSync(envFile, lines.join(''), { mode: 0o600 })

@@ -1,24 +1,45 @@
 import { problem, PROBLEMS, type ProblemCode } from '../problem.ts'
+import { BEARER_CHALLENGE } from './bearer.ts'
 
-/** When a caller may ask again whose issuer is down: the gateway itself does then. */
-const KEYS_RETRY_SECONDS = '2'
+/** When a caller may ask again where a dependency is down, in seconds: the gateway itself does so then. */
+const RETRY_SECONDS = '2'
 
-/**
- * A refusal with the `WWW-Authenticate` that RFC 6750 §3 asks for: without an error when no token came, `invalid_token`
- * for a bad one, `insufficient_scope` (naming the route's `scopes`) for a good one that is not enough.
- */
-export function refuse(code: ProblemCode, scopes: readonly string[]): Response {
-  if (code === 'keys-unavailable') return problem(code, { headers: { 'retry-after': KEYS_RETRY_SECONDS } })
-  const challenge = bearerChallenge(code, scopes)
-  return problem(code, challenge === undefined ? {} : { headers: { 'www-authenticate': challenge } })
+/** What a route asks for, and the scopes that the caller has of it. */
+export interface Requirements {
+  readonly scopes: readonly string[]
+  readonly roles: readonly string[]
+  readonly held: readonly string[]
 }
 
-function bearerChallenge(code: ProblemCode, scopes: readonly string[]): string | undefined {
-  const realm = 'Bearer realm="api"'
+/**
+ * A refusal of the policy `auth`. A 401 carries `challenges`, one for each kind of credential that the route takes (RFC 9110 §11.6.1);
+ * that of bearer tokens says `invalid_token` where one came (RFC 6750 §3).
+ */
+export function refuse(code: ProblemCode, challenges: readonly string[]): Response {
   const [status, title] = PROBLEMS[code]
-  if (code === 'token-missing') return realm
-  if (status === 401) return `${realm}, error="invalid_token", error_description="${title}"`
-  if (status !== 403) return undefined
-  const needed = scopes.length > 0 ? `, scope="${scopes.join(' ')}"` : ''
-  return `${realm}, error="insufficient_scope"${needed}`
+  if (status === 503)
+    return problem(code, code === 'not-configured' ? {} : { headers: { 'retry-after': RETRY_SECONDS } })
+  const isOfToken = code.startsWith('token-') && code !== 'token-missing'
+  const fault = isOfToken ? `, error="invalid_token", error_description="${title}"` : ''
+  const said = challenges.map((challenge) => (challenge === BEARER_CHALLENGE ? challenge + fault : challenge))
+  return problem(code, { headers: { 'www-authenticate': said.join(', ') } })
+}
+
+/**
+ * A refusal of a caller who is known and may not: with `insufficient_scope` (RFC 6750 §3.1) where he came with a bearer token. What he
+ * lacks is named where `disclosed` holds it: the missing scopes, or the roles of which he needs one; in the challenge all scopes.
+ */
+export function forbid(code: ProblemCode, challenge: string, disclosed: Requirements | undefined): Response {
+  const members = disclosed && missingOf(code, disclosed)
+  const named = disclosed?.scopes.length ? `, scope="${disclosed.scopes.join(' ')}"` : ''
+  const said = `${challenge}, error="insufficient_scope"${named}`
+  return problem(code, {
+    ...(members && { members }),
+    ...(challenge === BEARER_CHALLENGE && { headers: { 'www-authenticate': said } }),
+  })
+}
+
+function missingOf(code: ProblemCode, { scopes, roles, held }: Requirements): Readonly<Record<string, unknown>> {
+  if (code === 'scope-missing') return { missingScopes: scopes.filter((scope) => !held.includes(scope)) }
+  return code === 'role-missing' ? { oneOfRoles: roles } : {}
 }

@@ -1,6 +1,6 @@
 import type { Identity } from '../exchange.ts'
 import { compileClaimPath } from '../lib/claim-path.ts'
-import type { HeaderPairs, VerifiedToken } from './verified-token.ts'
+import type { Authenticated, HeaderPairs } from './authenticator.ts'
 
 /** What origins are told of the caller unless a route says otherwise: header → where its value comes from. */
 export const DEFAULT_IDENTITY_HEADERS: Readonly<Record<string, string>> = {
@@ -11,21 +11,21 @@ export const DEFAULT_IDENTITY_HEADERS: Readonly<Record<string, string>> = {
 }
 
 /**
- * Compiles header → source into a maker of [name, value] pairs, made once for a token and kept with it. A source is
+ * Compiles header → source into a maker of [name, value] pairs, made once for a caller and kept with it. A source is
  * `$scopes` (joined by spaces), `$roles` (by commas) or a claim's path; a list is joined by commas, and a claim that is
  * missing, empty or an object makes no header.
  */
 export function compileIdentityHeaders(
   sources: Readonly<Record<string, string>>,
-): (token: VerifiedToken) => HeaderPairs {
+): (caller: Authenticated) => HeaderPairs {
   const key = JSON.stringify(sources)
   const readers = Object.entries(sources).map(([name, source]) => ({ name, read: compileSource(source) }))
-  return (token) => {
-    if (token.headers?.sources === key) return token.headers.pairs
+  return (caller) => {
+    if (caller.headers?.sources === key) return caller.headers.pairs
     const pairs = readers
-      .map(({ name, read }) => [name, read(token.identity)] as const)
+      .map(({ name, read }) => [name, read(caller.identity)] as const)
       .filter(([, value]) => value !== '')
-    token.headers = { sources: key, pairs }
+    caller.headers = { sources: key, pairs }
     return pairs
   }
 }

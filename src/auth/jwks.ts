@@ -1,4 +1,4 @@
-import type { AuthProviderConfig } from '../config/auth-provider.ts'
+import type { JwtProviderConfig } from '../config/auth-provider-jwt.ts'
 import { isDocumentUrl, resolveUrl } from '../config/scalars.ts'
 import type { Site } from '../policy.ts'
 import type { CompactJws } from './compact-jws.ts'
@@ -22,7 +22,7 @@ interface KeyCache {
  * two fetches are never closer than `jwksCooldown`, or 2 s while no key is usable. The last good keys outlive an issuer
  * that is down up to `jwksMaxStale`; from then on nothing is believed.
  */
-export function makeJwks(config: AuthProviderConfig, site: JwksSite): KeySource {
+export function makeJwks(config: JwtProviderConfig, site: JwksSite): KeySource {
   const url = config.jwksUri && resolveUrl(config.jwksUri, site.variable, isDocumentUrl)
   const cache: KeyCache = { keys: [], loadedAt: -Infinity, lastFetch: { startedAt: -Infinity, state: 'done' } }
 
@@ -59,7 +59,7 @@ function since(then: number, now: number): number {
   return Math.abs(now - then)
 }
 
-function isUsable({ loadedAt }: KeyCache, { jwksMaxAge, jwksMaxStale }: AuthProviderConfig, now: number): boolean {
+function isUsable({ loadedAt }: KeyCache, { jwksMaxAge, jwksMaxStale }: JwtProviderConfig, now: number): boolean {
   return since(loadedAt, now) <= Math.max(jwksMaxAge, jwksMaxStale)
 }
 
@@ -68,13 +68,13 @@ function isFetching({ lastFetch }: KeyCache, now: number): boolean {
   return lastFetch.state === 'running' && since(lastFetch.startedAt, now) < FETCH_TIMEOUT_MS
 }
 
-function mayFetch(cache: KeyCache, config: AuthProviderConfig, now: number): boolean {
+function mayFetch(cache: KeyCache, config: JwtProviderConfig, now: number): boolean {
   // Without any key every request is refused, so then the issuer is asked sooner than the cooldown says.
   const pause = isUsable(cache, config, now) ? config.jwksCooldown : Math.min(config.jwksCooldown, FETCH_TIMEOUT_MS)
   return !isFetching(cache, now) && since(cache.lastFetch.startedAt, now) >= pause
 }
 
-async function refresh(cache: KeyCache, url: string, config: AuthProviderConfig, site: JwksSite): Promise<void> {
+async function refresh(cache: KeyCache, url: string, config: JwtProviderConfig, site: JwksSite): Promise<void> {
   const mine: KeyCache['lastFetch'] = { startedAt: site.now(), state: 'running' }
   cache.lastFetch = mine
   const loaded = await loadKeySet(url, config.algorithms, cache.keys, site.fetch)

@@ -1,4 +1,5 @@
 import { type CryptoKey, importJWK, type JWK } from 'jose'
+import { readCappedText } from '../lib/capped-text.ts'
 import type { Site } from '../policy.ts'
 import type { VerificationKey } from './keys.ts'
 import { isFitKey, type PublishedJwk } from './key-strength.ts'
@@ -30,22 +31,11 @@ export async function loadKeySet(
       await response.body?.cancel()
       return undefined
     }
-    const jwks = parseKeySet(await readText(response))
+    const jwks = parseKeySet(await readCappedText(response, MAX_BYTES))
     return jwks && (await importKeys(jwks, algorithms, known))
   } catch {
     return undefined
   }
-}
-
-async function readText(response: Response): Promise<string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })
-  let [text, bytes] = ['', 0]
-  for await (const chunk of (response.body as ReadableStream<Uint8Array> | null) ?? []) {
-    bytes += chunk.byteLength
-    if (bytes > MAX_BYTES) throw new RangeError('key set too large')
-    text += decoder.decode(chunk, { stream: true })
-  }
-  return text + decoder.decode()
 }
 
 function parseKeySet(text: string): PublishedJwk[] | undefined {

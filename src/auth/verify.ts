@@ -1,5 +1,5 @@
 import { errors, jwtVerify, type JWTPayload } from 'jose'
-import type { AuthProviderConfig } from '../config/auth-provider.ts'
+import type { JwtProviderConfig } from '../config/auth-provider-jwt.ts'
 import type { ProblemCode } from '../problem.ts'
 import type { CompactJws } from './compact-jws.ts'
 import type { VerificationKey } from './keys.ts'
@@ -14,7 +14,7 @@ const MAX_SECONDS = 8.64e12
 export async function verify(
   jws: CompactJws,
   { alg, key }: VerificationKey,
-  config: AuthProviderConfig,
+  config: JwtProviderConfig,
   now: number,
 ): Promise<VerifiedClaims | ProblemCode> {
   try {

@@ -1,27 +1,47 @@
-import { Hono, type Context } from 'hono'
+import { Hono } from 'hono'
+import { expectedOneOf } from '../config/complaint.ts'
 import type { Exchange } from '../exchange.ts'
+import { makeIdentityClient } from '../identity/client.ts'
 import type { Handler } from '../pipeline.ts'
 import type { Site } from '../policy.ts'
 import { problem } from '../problem.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { makeAuditLog } from './admin/audit-log.ts'
 import { makeBreakers } from './admin/breakers.ts'
-import type { Resource } from './admin/resource.ts'
+import { makeClients } from './admin/clients.ts'
+import { answerJson, type Endpoint } from './admin/endpoint.ts'
+import { makeKeys } from './admin/keys.ts'
+import { makeRevocations } from './admin/revocations.ts'
+import { makeSessions } from './admin/sessions.ts'
+import { makeSigningKeys } from './admin/signing-keys.ts'
 import { makeTargets } from './admin/targets.ts'
+import { makeUsers } from './admin/users.ts'
 
 type Admin = Hono<{ Bindings: { readonly x: Exchange } }>
 
 /**
- * Breakers and targets, to see and to steer, below whatever path the route has. It asks nobody who they are: that is for the route's policies, and a
- * configuration whose policies let everybody in is refused.
+ * What operators see and steer, below whatever path the route has. It asks nobody who they are: that is for the route's policies, and a configuration
+ * whose policies let everybody in is refused.
  */
 export function makeAdmin(upstreams: readonly Upstream[], site: Site): Handler {
-  const resources = [makeBreakers(upstreams, site), makeTargets(upstreams, site)]
+  const identity = makeIdentityClient(site.identity)
+  const endpoints = [
+    ...makeBreakers(upstreams, site),
+    ...makeTargets(upstreams, site),
+    ...makeUsers(site, identity),
+    ...makeClients(site, identity),
+    ...makeKeys(site, identity),
+    ...makeSessions(identity),
+    ...makeRevocations(site, identity),
+    ...makeSigningKeys(identity),
+    ...makeAuditLog(identity),
+  ]
   const app: Admin = new Hono({ strict: false })
-  const paths = resources.flatMap(({ name }) => [name, `${name}/{upstream}`])
-  app.get('/', (c) => json(c, { endpoints: paths }))
-  for (const resource of resources) mount(app, resource)
+  const paths = endpoints.map(({ path }) => path)
+  app.get('/', () => answerJson({ endpoints: paths }))
+  for (const endpoint of endpoints) mount(app, endpoint)
   app.all('/', () => notAllowed('GET, HEAD'))
-  app.notFound(() => problem('admin-not-found', { detail: `expected one of ${paths.join(', ')}` }))
+  app.notFound((c) => problem('admin-not-found', { detail: expectedOneOf(c.req.path.slice(1), paths) }))
   // Hono would answer a text of its own; the gateway reports what throws, and answers a problem.
   app.onError((error) => {
     throw error
@@ -29,21 +49,23 @@ export function makeAdmin(upstreams: readonly Upstream[], site: Site): Handler {
   return async (x) => app.fetch(below(x), { x })
 }
 
-function mount(app: Admin, { name, list, see, steer }: Resource): void {
-  app.get(`/${name}`, async (c) => json(c, { [name]: await list() }))
-  app.all(`/${name}`, () => notAllowed('GET, HEAD'))
-  app.get(`/${name}/:upstream`, async (c) => json(c, await see(c.req.param('upstream'))))
-  app.put(`/${name}/:upstream`, async (c) => json(c, await steer(c.req.param('upstream'), c.env.x)))
-  app.all(`/${name}/:upstream`, () => notAllowed('GET, HEAD, PUT'))
+function mount(app: Admin, { path, on }: Endpoint): void {
+  const pattern = `/${path.replace(/\{\w+\}/, ':name')}`
+  for (const [method, answer] of Object.entries(on))
+    app.on(method, pattern, async (c) => {
+      const query = new URL(c.req.url).searchParams
+      const found = await answer({ x: c.env.x, name: c.req.param('name') ?? '', query })
+      return found instanceof Response ? found : answerJson(found)
+    })
+  const allow = Object.keys(on).flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
+  app.all(pattern, () => notAllowed(allow.join(', ')))
 }
 
 /** The same request as the app sees it: what stands behind the route's own path. Its body stays with the exchange, where policies have it in their hands. */
-function below({ request: { method }, params }: Exchange): Request {
-  return new Request(`http://admin/${params['*'] ?? ''}`, { method: method === 'HEAD' ? 'GET' : method })
-}
-
-function json(c: Context, answer: object): Response {
-  return answer instanceof Response ? answer : c.json(answer, 200, { 'cache-control': 'no-store' })
+function below({ request: { method }, outgoing, params }: Exchange): Request {
+  return new Request(`http://admin/${params['*'] ?? ''}${outgoing.search}`, {
+    method: method === 'HEAD' ? 'GET' : method,
+  })
 }
 
 function notAllowed(methods: string): Response {

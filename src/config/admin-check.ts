@@ -1,10 +1,15 @@
 import { parseCidr } from '../lib/ip.ts'
 import type { Complaint } from './complaint.ts'
-import type { RouteConfig } from './routes-file.ts'
+import type { Config, RouteConfig } from './routes-file.ts'
+import { selfProviders } from './self-provider.ts'
 
 /** What the check reads of the policies that guard a route; their own schemas have judged the rest. */
 interface Guards {
-  readonly auth?: { readonly roles: readonly string[]; readonly scopes: readonly string[] } | null
+  readonly auth?: {
+    readonly providers: readonly string[]
+    readonly roles: readonly string[]
+    readonly scopes: readonly string[]
+  } | null
   readonly ip?: { readonly allow: readonly string[] } | null
 }
 
@@ -20,6 +25,37 @@ export function checkAdmin({ builtin, match, policies }: RouteConfig, at: Compla
 
 /** Half of all addresses or more: two such networks are everyone. */
 const isWide = (network: string) => (parseCidr(network)?.bits ?? 0) <= 1
+
+/** The role of the user that `builtin: bootstrap` makes. */
+export const FIRST_ROLE = 'admin'
+
+/** Refuses a `builtin: bootstrap` that could make nobody, or a user whom no admin route would let in. */
+export function checkBootstrap(
+  { builtin, match, policies }: RouteConfig,
+  at: Complaint['path'],
+  { authProviders, routes }: Pick<Config, 'authProviders' | 'routes'>,
+): Complaint[] {
+  if (builtin !== 'bootstrap') return []
+  const found: Complaint[] = []
+  if (match.methods?.join() !== 'POST')
+    found.push({ path: [...at, 'match', 'methods'], message: 'expected ["POST"]: bootstrap makes something' })
+  if ((policies as Guards).auth != null)
+    found.push({
+      path: [...at, 'policies', 'auth'],
+      message: 'expected null: nobody can pass it before there is a user',
+    })
+  const [self] = selfProviders(authProviders)
+  const letsIn = ({ auth }: Guards) =>
+    auth?.scopes.length === 0 &&
+    auth.roles.includes(FIRST_ROLE) &&
+    self !== undefined &&
+    auth.providers.includes(self.name)
+  if (!routes.some((route) => route.builtin === 'admin' && letsIn(route.policies as Guards))) {
+    const message = `the first user has the role "${FIRST_ROLE}" and logs in here: expected a route with "builtin": "admin" that lets him in by "auth", with "roles": ["${FIRST_ROLE}"] and a provider with "keys": "self"`
+    found.push({ path: [...at, 'builtin'], message })
+  }
+  return found
+}
 
 function guardComplaint({ auth, ip }: Guards): { below: string[]; message: string } | undefined {
   const everyone = ip?.allow.find(isWide)

@@ -1,100 +1,37 @@
 import * as z from 'zod/mini'
-import { choice, distinct, doc, documentUrlOrEnv, duration, notYet, secretRef } from './scalars.ts'
+import { apiKeyProvider } from './auth-provider-api-key.ts'
+import { httpSignatureProvider } from './auth-provider-http-signature.ts'
+import { introspectionProvider } from './auth-provider-introspection.ts'
+import { checkJwtProvider, jwtProvider } from './auth-provider-jwt.ts'
+import { expectedOneOf } from './complaint.ts'
+import { mtlsProvider } from './auth-provider-mtls.ts'
 
-const ALGORITHMS = [
-  'ES256',
-  'ES384',
-  'ES512',
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'EdDSA',
-  'HS256',
-  'HS384',
-  'HS512',
+/** The schemas of all types of auth provider, in the order of the docs. */
+export const AUTH_PROVIDERS = [
+  jwtProvider,
+  apiKeyProvider,
+  introspectionProvider,
+  mtlsProvider,
+  httpSignatureProvider,
 ] as const
 
-/** Where a token's keys come from, and what the token must say. */
-const jwtProvider = z.strictObject({
-  type: doc(z.literal('jwt'), 'Bearer tokens that are JWTs (RFC 7519).'),
-  issuer: doc(z.string().check(z.minLength(1)), 'The exact `iss` of its tokens.'),
-  audience: doc(
-    z.union([z.string().check(z.minLength(1)), z.array(z.string()).check(z.minLength(1), distinct())]),
-    'The token’s `aud` must hold one of these.',
-  ),
-  algorithms: doc(
-    z.array(choice(ALGORITHMS)).check(z.minLength(1), distinct()),
-    'The only algorithms accepted, whatever the token’s header says.',
-  ),
-  jwksUri: z.optional(
-    doc(
-      documentUrlOrEnv,
-      'Where the issuer publishes its keys (RFC 7517); it may have a query. Fetched when first needed and kept.',
-    ),
-  ),
-  secret: z.optional(doc(secretRef, 'The shared secret of the HS algorithms; at least as long as the hash.')),
-  keys: notYet(),
-  clockSkew: doc(
-    z.prefault(duration(0, 300_000), '30s'),
-    'How far the clocks may differ when `exp` and `nbf` are judged. Default 30s.',
-  ),
-  jwksCooldown: doc(
-    z.prefault(duration(1_000), '30s'),
-    'The least time between two fetches of the keys, however many tokens name unknown keys; while no key is usable at all, 2s at most. Default 30s.',
-  ),
-  jwksMaxAge: doc(z.prefault(duration(1_000), '10m'), 'After this the keys are fetched again. Default 10m.'),
-  jwksMaxStale: doc(
-    z.prefault(duration(0), '1h'),
-    'While the issuer is down the last good keys serve up to this age; then the routes answer 503. Default 1h.',
-  ),
-  rolesClaim: doc(
-    z.prefault(z.string(), 'roles'),
-    'The claim that lists roles; dots descend into objects. Default roles.',
-  ),
-  scopesClaim: doc(
-    z.prefault(z.string(), 'scope'),
-    'The claim that lists scopes: a space-separated string or an array. Default scope.',
-  ),
+const TYPES = AUTH_PROVIDERS.map(({ shape }) => shape.type.def.values[0]!)
+
+/** The schema of one entry of `authProviders`. */
+export const authProvider = z.discriminatedUnion('type', AUTH_PROVIDERS, {
+  error: ({ input }) => {
+    const type = (input as { type?: unknown } | null | undefined)?.type
+    return expectedOneOf(typeof type === 'string' ? type : '', TYPES)
+  },
 })
 
-const laterProvider = z
-  .object({ type: z.enum(['apiKey', 'httpSignature', 'mtls', 'introspection']) })
-  .check(z.refine(() => false, 'auth providers of this type are not supported yet; expected "jwt"'))
-
-/** The schema of one entry of `authProviders`. Of its two branches the second never passes: whatever comes out is a jwt provider. */
-export const authProvider = z.discriminatedUnion(
-  'type',
-  [jwtProvider, laterProvider],
-  'expected an auth provider with "type": "jwt"',
-) as unknown as typeof jwtProvider
-
 /** A checked auth provider; durations in milliseconds. */
-export type AuthProviderConfig = z.output<typeof jwtProvider>
-
-const isHmac = (algorithm: string) => algorithm.startsWith('HS')
-
-const FETCH_SETTINGS = ['jwksCooldown', 'jwksMaxAge', 'jwksMaxStale'] as const
+export type AuthProviderConfig = z.output<typeof authProvider>
 
 /** Contradictions inside one provider, as [key, message]; `written` is the same before its defaults were filled in. */
 export function checkAuthProvider(
   config: AuthProviderConfig,
-  written: z.input<typeof jwtProvider>,
+  written: z.input<typeof authProvider>,
 ): [key: string, message: string][] {
-  const found: [string, string][] = []
-  if (config.jwksUri === undefined && config.secret === undefined)
-    found.push(['jwksUri', 'expected "jwksUri" or "secret"'])
-  if (config.jwksUri !== undefined && config.secret !== undefined)
-    found.push(['secret', 'expected either "jwksUri" or "secret", not both'])
-  // One list for both kinds would let a published RSA key be used as an HMAC secret (RFC 8725 §2.1).
-  if (config.secret !== undefined && !config.algorithms.every(isHmac))
-    found.push(['algorithms', 'a shared "secret" goes with HS256, HS384 or HS512 only'])
-  if (config.jwksUri !== undefined && config.algorithms.some(isHmac))
-    found.push(['algorithms', 'HS algorithms go with "secret", never with "jwksUri"'])
-  const unused = config.jwksUri === undefined ? FETCH_SETTINGS.filter((key) => written[key] !== undefined) : []
-  if (config.secret !== undefined)
-    found.push(...unused.map((key): [string, string] => [key, 'has no use with "secret": no keys are fetched']))
-  return found
+  return config.type === 'jwt' && written.type === 'jwt' ? checkJwtProvider(config, written) : []
 }

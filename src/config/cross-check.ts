@@ -3,10 +3,12 @@ import { parseCidr } from '../lib/ip.ts'
 import { policies } from '../policies/index.ts'
 import { checkAuthProvider } from './auth-provider.ts'
 import type { Complaint } from './complaint.ts'
+import { checkSelfProviders } from './oauth-check.ts'
 import { overlappingRoutes } from './overlap.ts'
 import { checkPolicy, checkRoute } from './route-check.ts'
 import { routeFacts } from './route-facts.ts'
 import type { Config, RouteConfig, WrittenConfig } from './routes-file.ts'
+import { insecureUrls } from './transport.ts'
 import { checkSlowCalls, checkUpstream } from './upstream-check.ts'
 
 /** What no part's own schema can see: references, contradictions, routes that nothing can reach, settings that say nothing. */
@@ -19,7 +21,9 @@ export function crossCheck(config: Config, written: WrittenConfig): Complaint[] 
         message,
       })),
     ),
+    ...checkSelfProviders(config),
     ...checkUpstreams(config, written),
+    ...insecureUrls(config, () => undefined),
     ...config.routes.flatMap((route, i) => checkRoute(route, written.routes[i]!, ['routes', i], config)),
     ...duplicateIds(config.routes),
     ...overlappingRoutes(config.routes),

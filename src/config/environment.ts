@@ -1,8 +1,10 @@
+import type { AuthProviderConfig } from './auth-provider.ts'
 import type { Complaint } from './complaint.ts'
 import type { Config } from './routes-file.ts'
 import { isBaseUrl, isDocumentUrl, type UrlOrEnv } from './scalars.ts'
+import { insecureUrls } from './transport.ts'
 
-/** Variables that are set but hold no URL. One that is not known yet is judged when the Worker starts. */
+/** Variables that are set but hold no URL, or one that `transport` does not allow. One that is not known yet is judged when the Worker starts. */
 export function environmentComplaints(config: Config, variable: (name: string) => string | undefined): Complaint[] {
   const complain = (
     path: Complaint['path'],
@@ -15,14 +17,17 @@ export function environmentComplaints(config: Config, variable: (name: string) =
     return [{ path, message: `the variable ${url.$env} does not hold an absolute http(s) URL without ${expected}` }]
   }
   return [
-    ...Object.entries(config.authProviders).flatMap(([name, { jwksUri }]) =>
-      complain(['authProviders', name, 'jwksUri'], jwksUri, isDocumentUrl, 'credentials or fragment'),
+    ...Object.entries(config.authProviders).flatMap(([name, provider]) =>
+      urlsOf(provider).flatMap(([key, url]) =>
+        complain(['authProviders', name, key], url, isDocumentUrl, 'credentials or fragment'),
+      ),
     ),
     ...Object.entries(config.upstreams).flatMap(([name, { targets }]) =>
       targets.flatMap(({ url }, i) =>
         complain(['upstreams', name, 'targets', i, 'url'], url, isBaseUrl, 'credentials, query or fragment'),
       ),
     ),
+    ...insecureUrls(config, variable),
   ]
 }
 
@@ -37,19 +42,20 @@ export function unsetTargets(config: Config, variable: (name: string) => string 
   )
 }
 
-/** `JWT_SECRET is not set: routes a, b answer 503`: a line for each variable that checks of tokens need and that is not set. */
+/** `JWT_SECRET is not set: routes a, b answer 503`: a line for each variable that an auth provider, or an upstream that signs, needs and that is not set. */
 export function unsetKeys(config: Config, variable: (name: string) => string | undefined): string[] {
   const unset = new Map<string, string>()
-  for (const [provider, { secret, jwksUri }] of Object.entries(config.authProviders)) {
-    const name = secret?.$secret ?? (typeof jwksUri === 'object' ? jwksUri.$env : undefined)
-    if (name !== undefined && !variable(name)) unset.set(provider, name)
+  for (const [name, provider] of Object.entries(config.authProviders)) {
+    const lacking = variablesOf(provider).find((needed) => !variable(needed))
+    if (lacking !== undefined) unset.set(name, lacking)
   }
-  return [...new Set(unset.values())].flatMap((name) => {
+  const ofProviders = [...new Set(unset.values())].flatMap((name) => {
     const routes = config.routes.flatMap(({ id, policies }) => {
-      const { providers = [] } = (policies.auth ?? {}) as { providers?: readonly string[] }
+      const { providers = [], require } = (policies.auth ?? {}) as { providers?: readonly string[]; require?: string }
       const lacking = providers.filter((provider) => unset.get(provider) === name)
       if (lacking.length === 0) return []
-      return [providers.every((provider) => unset.has(provider)) ? id : `${id} (to tokens of ${lacking.join(', ')})`]
+      const isShut = require === 'all' || providers.every((provider) => unset.has(provider))
+      return [isShut ? id : `${id} (to tokens of ${lacking.join(', ')})`]
     })
     if (routes.length === 0) return []
     const [one] = routes
@@ -57,4 +63,30 @@ export function unsetKeys(config: Config, variable: (name: string) => string | u
       `${name} is not set: ${routes.length === 1 ? `route ${one} answers` : `routes ${routes.join(', ')} answer`} 503`,
     ]
   })
+  return [...ofProviders, ...unsetSigners(config, variable)]
+}
+
+function urlsOf(provider: AuthProviderConfig): [key: string, url: UrlOrEnv | undefined][] {
+  if (provider.type === 'introspection') return [['url', provider.url]]
+  return provider.type === 'jwt' ? [['jwksUri', provider.jwksUri]] : []
+}
+
+/** A line for each variable that an upstream's requests are signed with and that is not set. */
+function unsetSigners(config: Config, variable: (name: string) => string | undefined): string[] {
+  return Object.entries(config.upstreams).flatMap(([name, { sign }]) => {
+    const needed = (sign?.secret ?? sign?.key)?.$secret
+    if (needed === undefined || variable(needed)) return []
+    return [`${needed} is not set: nothing is sent to the upstream ${name}, whose routes answer 503`]
+  })
+}
+
+/** The variables without which a provider takes nobody. A provider of signatures can do without some of its keys. */
+function variablesOf(provider: AuthProviderConfig): string[] {
+  if (provider.type === 'httpSignature') {
+    const [key, ...others] = provider.keys
+    return key !== undefined && 'secret' in key && others.length === 0 ? [key.secret.$secret] : []
+  }
+  const urls = urlsOf(provider).flatMap(([, url]) => (typeof url === 'object' ? url.$env : []))
+  if (provider.type === 'introspection') return [...urls, provider.clientSecret.$secret]
+  return provider.type === 'jwt' && provider.secret ? [...urls, provider.secret.$secret] : urls
 }

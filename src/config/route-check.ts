@@ -3,10 +3,12 @@ import { policies } from '../policies/index.ts'
 import type { Policy, RouteFacts } from '../policy.ts'
 import { parsePathPattern } from '../routing/path-pattern.ts'
 import { checkPath } from '../template.ts'
-import { checkAdmin } from './admin-check.ts'
+import { checkAdmin, checkBootstrap } from './admin-check.ts'
 import { expectedOneOf, shown, type Complaint } from './complaint.ts'
+import { checkOAuth } from './oauth-check.ts'
 import { routeFacts } from './route-facts.ts'
 import type { Config, RedirectConfig, RouteConfig, WrittenConfig } from './routes-file.ts'
+import { checkToken } from './token-check.ts'
 import { checkUpstream } from './upstream-check.ts'
 
 const TERMINALS = ['upstream', 'redirect', 'respond', 'builtin'] as const
@@ -37,6 +39,9 @@ export function checkRoute(
     ...checkRedirect(route, at, facts),
     ...checkRespond(route, at),
     ...checkAdmin(route, at),
+    ...checkToken(route, at),
+    ...checkBootstrap(route, at, config),
+    ...checkOAuth(route, at, config),
   ]
 }
 

@@ -1,7 +1,9 @@
 import * as z from 'zod/mini'
 import { laterPolicies, policies } from '../policies/index.ts'
 import { authProvider } from './auth-provider.ts'
+import { OAUTH_BUILTINS } from './oauth-builtins.ts'
 import { choice, cidr, distinct, doc, expected, headerName, headerValue, method, notYet } from './scalars.ts'
+import { transport } from './transport.ts'
 import { upstream, upstreamOverride } from './upstream.ts'
 
 const id = z.string().check(z.regex(/^[A-Za-z0-9][\w.-]*$/, expected('expected letters, digits, "-", "_" and "."')))
@@ -103,11 +105,17 @@ const route = z.strictObject({
   respond: z.optional(doc(respond, 'Answers with what stands here.')),
   builtin: z.optional(
     doc(
-      choice(['health', 'admin'], ['token', 'userinfo', 'dispatch', 'jwks', 'metrics', 'dashboard']),
-      'Answers with one of the gateway’s own endpoints. health: what is degraded, if anything is. admin: breakers and targets, to see and to steer; needs a path that ends in `/*`, and `auth` with `roles` or `scopes` or `ip` with `allow`.',
+      choice(['health', 'admin', 'bootstrap', ...OAUTH_BUILTINS], ['dispatch', 'metrics', 'dashboard']),
+      'Answers with one of the gateway’s own endpoints. health: what is degraded, if anything is. admin: breakers, targets, users, clients, API keys, revocations, the audit log; needs a path that ends in `/*`, and `auth` with `roles` or `scopes` or `ip` with `allow`. bootstrap: makes the first user for whoever knows the secret UMBRAL_BOOTSTRAP_TOKEN. token, revoke, introspect, userinfo, jwks, metadata: OAuth, for the auth provider with `"keys": "self"`.',
     ),
   ),
   compose: notYet(),
+  insecure: z.optional(
+    doc(
+      z.boolean(),
+      'Answers plain HTTP too, whatever `transport.clients` says: for what holds no secrets, such as a load balancer’s health check. Default false.',
+    ),
+  ),
   policies: doc(
     z.prefault(policiesConfig, {}),
     'What happens around the answer, by the name of each policy, over what `defaults` says. Default none.',
@@ -119,6 +127,10 @@ export const routesFile = z.strictObject({
   $schema: z.optional(doc(z.string(), 'Where editors find the schema. Umbral does not read it.')),
   version: doc(z.literal(1, expected('expected the number 1')), 'The version of this format: 1.'),
   clientAddress: doc(z.prefault(clientAddress, {}), 'How to tell who is calling. Default: by the connection.'),
+  transport: doc(
+    z.prefault(transport, {}),
+    'Where https is demanded: a file for production says it of both sides. Default: nowhere.',
+  ),
   authProviders: doc(
     z.prefault(z.record(id, authProvider), {}),
     'Who may say who a caller is, by the name that the policy `auth` uses. Default none.',

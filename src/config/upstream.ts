@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { parseKeyPart } from '../key-part.ts'
-import { choice, distinct, doc, duration, expected, METHODS, notYet, urlOrEnv } from './scalars.ts'
+import { choice, distinct, doc, duration, expected, METHODS, urlOrEnv } from './scalars.ts'
+import { sign } from './upstream-sign.ts'
 import { healthCheck, hedge, outlierDetection } from './target-health.ts'
 
 /** A share of a whole, from 0 to 100. */
@@ -112,6 +113,12 @@ export const upstream = z.strictObject({
       .array(
         z.strictObject({
           url: doc(urlOrEnv, 'Scheme, host, port, and a path that is put in front of what is forwarded.'),
+          insecure: z.optional(
+            doc(
+              z.boolean(),
+              'Whether it may be asked by plain HTTP although `transport.targets` demands https: for a target on the same machine or in a network of its own. Default false.',
+            ),
+          ),
           weight: doc(z.prefault(z.int().check(z.gte(0), z.lte(1000)), 1), 'Its share among the targets. Default 1.'),
         }),
       )
@@ -154,7 +161,12 @@ export const upstream = z.strictObject({
       'So many requests may wait for response headers at once, in each isolate; more are answered 503 at once. Default: no bound.',
     ),
   ),
-  sign: notYet(),
+  sign: z.optional(
+    doc(
+      sign,
+      'Signs every request to it (RFC 9421), so that it can refuse whoever goes round the gateway. Never without it.',
+    ),
+  ),
 })
 
 /** What a route may say differently from its upstream. */

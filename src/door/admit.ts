@@ -6,6 +6,7 @@ import { problem } from '../problem.ts'
 import { canonicalPath, rawPath } from '../routing/canonical-path.ts'
 import { compileRouter, type Found } from '../routing/router.ts'
 import { makeHeaderFilter, type Forwarded } from './headers.ts'
+import { compileTransportGate } from './transport.ts'
 
 const MAX_URL_BYTES = 8 * 1024
 /** A name or an address, with an optional port (RFC 9110 §7.2); HTTP/1.0 has none at all. */
@@ -23,7 +24,7 @@ export interface Admitted {
   readonly forwarded: Forwarded
 }
 
-/** Finds the route of a request, or says why there is none: 400, 404, 405, 414, 431, 501. */
+/** Finds the route of a request, or says why there is none: 400, 404, 405, 414, 431, 501; or why not by plain HTTP: 308, 403. */
 export type Admission = (request: Request, client: Client) => Admitted | Response
 
 /** Compiles what every request passes before its route is known. */
@@ -31,6 +32,10 @@ export function makeAdmission(config: Config): Admission {
   const router = compileRouter(config.routes.map((route) => route.match))
   const filterHeaders = makeHeaderFilter(injectedHeaders(config))
   const hasCors = config.routes.map((route) => route.policies.cors != null)
+  const transport = compileTransportGate(
+    config.transport.clients,
+    config.routes.map((route) => route.insecure === true),
+  )
   const keepsSlash = config.routes.map((route) => route.match.encodedSlash === 'keep')
 
   return (request, client) => {
@@ -47,6 +52,8 @@ export function makeAdmission(config: Config): Admission {
       return problem('path-invalid')
     if (found.kind === 'none') return problem('not-found')
     if (found.kind === 'method') return problem('method-not-allowed', { headers: { allow: allowed(found.allow) } })
+    const elsewhere = transport(request, client, path, found.index)
+    if (elsewhere !== undefined) return elsewhere
     const forwarded = filterHeaders(request, client)
     if (typeof forwarded === 'string') return problem(forwarded)
     return { index: found.index, params: found.params, path, forwarded }

@@ -32,7 +32,8 @@ export function makeClientReader(config: ClientAddressConfig): ClientReader {
 }
 
 function peerAddress(request: Request): string {
-  const withPort = request.cf?.clientIp as string | undefined
+  // A zone (RFC 4007 §11) names an interface of this machine, and would keep an address out of every list.
+  const withPort = (request.cf?.clientIp as string | undefined)?.replace(/%[^\]]*/, '')
   if (withPort === undefined) return request.headers.get('cf-connecting-ip') ?? ''
   const end = withPort.lastIndexOf(':')
   // `[::1]:8080`, `127.0.0.1:8080`, or a bare address.

@@ -6,30 +6,30 @@ import { makeStoreHealth } from './store-health.ts'
 /** One object does about 1,000 takes a second; an object for each key would cost files and milliseconds for each. */
 export const SHARDS = 32
 
-export interface DurableWindows {
+export interface DurableLimits {
   readonly limiter: (spec: LimiterSpec) => StoreLimiter
   /** Whether any shard does not answer. */
   readonly failing: () => boolean
 }
 
-/** Fixed windows in sharded Durable Objects: the keys of its limiters are SHA-256 in hex, whose first byte chooses the shard. */
-export function makeDurableWindows(
+/** Counts in sharded Durable Objects: the keys of its limiters are SHA-256 in hex, whose first byte chooses the shard. */
+export function makeDurableLimits(
   namespace: DurableObjectNamespace<LimitShard>,
   now: () => number,
   tally: LimitTally,
   timeoutMs: number,
-): DurableWindows {
+): DurableLimits {
   const shards = Array.from({ length: SHARDS }, (_, i) => ({
     id: namespace.idFromName(`limits-${i}`),
     health: makeStoreHealth(now),
   }))
   return {
     failing: () => shards.some(({ health }) => health.failing()),
-    limiter: ({ name, limit, windowMs }) => ({
+    limiter: (spec) => ({
       async take(key, cost) {
         const { id, health } = shards[parseInt(key.slice(0, 2), 16) % SHARDS]!
         if (!health.usable()) return undefined
-        const answer = await within(timeoutMs, () => namespace.get(id).take({ name, key, cost, limit, windowMs }))
+        const answer = await within(timeoutMs, () => namespace.get(id).take({ ...spec, key, cost }))
         health.record(answer !== undefined)
         if (answer?.overflowed) tally.overflows++
         return answer satisfies Verdict | undefined

@@ -1,17 +1,19 @@
-/** What a limiter is made from; limiters of one name and window share their counts. */
+/** What a limiter is made from; limiters of one name, window and algorithm share their counts. */
 export interface LimiterSpec {
   readonly name: string
-  /** How much may be taken in one window. */
+  /** How much may be taken in one window; into a bucket, how much comes back in one. */
   readonly limit: number
   readonly windowMs: number
+  /** How much a token bucket holds; absent where windows are counted. */
+  readonly burst?: number | undefined
 }
 
 /** What a limiter says about one request. */
 export interface Verdict {
   readonly allowed: boolean
-  /** What can still be taken in this window, as far as the limiter knows; never below 0. */
+  /** What can still be taken in this window or from this bucket, as far as the limiter knows; never below 0. */
   readonly remaining: number
-  /** Milliseconds until the window ends, at least 1. */
+  /** Milliseconds until there is more than that, at least 1: the window ends, the next token comes; after a refusal, what was asked for. */
   readonly resetMs: number
 }
 

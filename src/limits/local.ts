@@ -1,9 +1,5 @@
-import { hasEnded, type LimiterSpec, type LimitTally, type LocalLimiter, windowEnd } from './limiter.ts'
-
-interface Row {
-  endsAt: number
-  used: number
-}
+import { type Count, takeFrom } from './count.ts'
+import type { LimiterSpec, LimitTally, LocalLimiter } from './limiter.ts'
 
 /** About 2 MB at the worst, for each limiter: a flood of keys at one leaves the others alone. A key beyond is counted in the limiter's overflow bucket until rows expire. */
 const MAX_ROWS = 10_000
@@ -11,15 +7,15 @@ const MAX_ROWS = 10_000
 /** Looking through all rows for expired ones takes about 0.2 ms, so it happens at most this often. */
 const SWEEP_INTERVAL_MS = 1_000
 
-/** The fixed windows of this isolate, a capped map for each limiter: makes the limiter for a spec. */
-export function makeLocalWindows(
+/** The counts of this isolate, a capped map for each limiter: makes the limiter for a spec. */
+export function makeLocalLimits(
   now: () => number,
   tally: LimitTally,
   maxRows = MAX_ROWS,
 ): (spec: LimiterSpec) => LocalLimiter {
-  return ({ limit, windowMs }) => {
-    const rows = new Map<string, Row>()
-    const overflow: Row = { endsAt: 0, used: 0 }
+  return (spec) => {
+    const rows = new Map<string, Count>()
+    const overflow: Count = { endsAt: 0, used: 0 }
     let sweptAt = 0
     const hasRoom = (at: number) => {
       if (rows.size < maxRows) return true
@@ -33,21 +29,14 @@ export function makeLocalWindows(
         tally.overflows++
         return overflow
       }
-      const row: Row = { endsAt: 0, used: 0 }
+      const row: Count = { endsAt: 0, used: 0 }
       rows.set(key, row)
       return row
     }
     return {
       take(key, cost) {
         const at = now()
-        const row = rows.get(key) ?? makeRow(key, at)
-        if (hasEnded(row.endsAt, at, windowMs)) {
-          row.endsAt = windowEnd(at, windowMs)
-          row.used = 0
-        }
-        const allowed = row.used + cost <= limit
-        if (allowed) row.used += cost
-        return { allowed, remaining: limit - row.used, resetMs: row.endsAt - at }
+        return takeFrom(rows.get(key) ?? makeRow(key, at), spec, cost, at)
       },
     }
   }

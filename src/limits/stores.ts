@@ -1,9 +1,10 @@
 import type { LimitShard } from '../state/limit-shard.ts'
-import { makeDurableWindows } from './durable.ts'
+import { makeDurableLimits } from './durable.ts'
 import { type LimiterSpec, type LimitTally, type LocalLimiter, STORE_TIMEOUT_MS, type StoreLimiter } from './limiter.ts'
-import { makeLocalWindows } from './local.ts'
+import { makeLocalLimits } from './local.ts'
+import { rememberRefusals } from './refusals.ts'
 import { makeStoreHealth } from './store-health.ts'
-import { makeUpstashWindows } from './upstash.ts'
+import { makeUpstashLimits } from './upstash.ts'
 
 /** The part of `Site` that limits need. */
 export interface LimitSite {
@@ -34,23 +35,24 @@ export function limitStores(site: LimitSite, timeoutMs = STORE_TIMEOUT_MS): Limi
 
 function makeStores(site: LimitSite, timeoutMs: number): LimitStores {
   const tally: LimitTally = { missingKeys: 0, overflows: 0, storeFailures: 0 }
-  const local = oncePerSpec(makeLocalWindows(site.now, tally))
+  const local = oncePerSpec(makeLocalLimits(site.now, tally))
   const url = site.variable('UPSTASH_REDIS_REST_URL')
   const token = site.secret({ $secret: 'UPSTASH_REDIS_REST_TOKEN' })
   if (url !== undefined && token !== undefined) {
     const health = makeStoreHealth(site.now)
-    const strict = oncePerSpec(makeUpstashWindows(url, token, site.now, health, timeoutMs))
+    const limiter = makeUpstashLimits(url, token, site.now, health, timeoutMs)
+    const strict = oncePerSpec((spec) => rememberRefusals(limiter(spec), site.now))
     return { local, strict, tally, degraded: () => (health.failing() ? 'upstash' : undefined) }
   }
-  const durable = makeDurableWindows(site.limits, site.now, tally, timeoutMs)
-  const strict = oncePerSpec(durable.limiter)
+  const durable = makeDurableLimits(site.limits, site.now, tally, timeoutMs)
+  const strict = oncePerSpec((spec) => rememberRefusals(durable.limiter(spec), site.now))
   return { local, strict, tally, degraded: () => (durable.failing() ? 'durable-objects' : undefined) }
 }
 
 function oncePerSpec<L>(make: (spec: LimiterSpec) => L): (spec: LimiterSpec) => L {
   const made = new Map<string, L>()
   return (spec) => {
-    const id = JSON.stringify([spec.name, spec.limit, spec.windowMs])
+    const id = JSON.stringify([spec.name, spec.limit, spec.windowMs, spec.burst])
     const limiter = made.get(id) ?? make(spec)
     made.set(id, limiter)
     return limiter

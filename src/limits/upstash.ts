@@ -4,10 +4,10 @@ import { type LimiterSpec, type StoreLimiter, type Verdict } from './limiter.ts'
 import type { StoreHealth } from './store-health.ts'
 
 /**
- * Fixed windows in Upstash Redis: makes the limiter for a spec. Each numbered window admits at most the limit; the window's number comes
- * from the isolate's clock, which is how `@upstash/ratelimit` does it.
+ * Counts in Upstash Redis: makes the limiter for a spec. Each numbered window admits at most the limit; the window's number and the age of
+ * a bucket come from the isolate's clock, which is how `@upstash/ratelimit` does it.
  */
-export function makeUpstashWindows(
+export function makeUpstashLimits(
   url: string,
   token: string,
   now: () => number,
@@ -15,13 +15,13 @@ export function makeUpstashWindows(
   timeoutMs: number,
 ): (spec: LimiterSpec) => StoreLimiter {
   const redis = connect(url, token, timeoutMs)
-  return ({ limit, windowMs }) => {
+  return (spec) => {
     // The defaults would allow everything after 5 s without Redis, and keep refused keys in an unbounded map.
     const ratelimit =
       redis &&
       new Ratelimit({
         redis,
-        limiter: Ratelimit.fixedWindow(limit, `${windowMs} ms`),
+        limiter: algorithmOf(spec),
         prefix: 'umbral',
         timeout: timeoutMs,
         ephemeralCache: false,
@@ -47,6 +47,17 @@ export function makeUpstashWindows(
       },
     }
   }
+}
+
+/** A bucket is filled in steps of whole tokens and whole milliseconds: the smallest ones that make `limit` a window. */
+function algorithmOf({ limit, windowMs, burst }: LimiterSpec) {
+  if (burst === undefined) return Ratelimit.fixedWindow(limit, `${windowMs} ms`)
+  const steps = greatestCommonDivisor(limit, windowMs)
+  return Ratelimit.tokenBucket(limit / steps, `${windowMs / steps} ms`, burst)
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b)
 }
 
 /** Undefined for a URL that the client does not take: such a store never answers. */

@@ -1,16 +1,16 @@
 import * as z from 'zod/mini'
 import { compileAdmission } from '../auth/admission.ts'
-import { refuse } from '../auth/challenge.ts'
-import { type CompactJws, parseCompactJws } from '../auth/compact-jws.ts'
+import type { Authenticated } from '../auth/authenticator.ts'
+import { authenticatorOf } from '../auth/authenticators.ts'
+import { forbid, refuse } from '../auth/challenge.ts'
+import { allOf, anyOf } from '../auth/combined.ts'
 import { compileIdentityHeaders, DEFAULT_IDENTITY_HEADERS } from '../auth/identity-headers.ts'
-import type { WaitUntil } from '../auth/keys.ts'
-import type { VerifiedToken } from '../auth/verified-token.ts'
-import { type Verifier, verifierOf } from '../auth/verifier.ts'
+import { compileRevocationCheck } from '../auth/revocation-check.ts'
 import { expectedOneOf } from '../config/complaint.ts'
-import { choice, doc, headerName } from '../config/scalars.ts'
-import type { Exchange } from '../exchange.ts'
+import { choice, distinct, doc, headerName } from '../config/scalars.ts'
+import type { Exchange, Identity } from '../exchange.ts'
 import { definePolicy } from '../policy.ts'
-import { PROBLEMS, type ProblemCode } from '../problem.ts'
+import type { ProblemCode } from '../problem.ts'
 
 const text = z.string().check(z.minLength(1))
 const scope = z.string().check(z.regex(/^[!#-[\]-~]+$/, 'expected a scope: no spaces, quotes or backslashes'))
@@ -18,14 +18,14 @@ const claimValue = z.union([z.string(), z.number(), z.boolean()], 'expected a st
 
 const config = z.strictObject({
   providers: doc(
-    z.array(z.string()).check(z.minLength(1, 'expected at least one auth provider')),
-    'Names of `authProviders`. The token’s `iss` says which of them judges it; the others are not asked.',
+    z.array(z.string()).check(z.minLength(1, 'expected at least one auth provider'), distinct()),
+    'Names of `authProviders`, in the order in which they are asked. A JWT’s `iss` says which of them judges it.',
   ),
   require: doc(
-    z.prefault(choice(['any'], ['all']), 'any'),
-    'A token of any one of the providers is enough. Default any.',
+    z.prefault(choice(['any', 'all']), 'any'),
+    'any: what one of the providers takes is enough. all: each must take what the request carries for it; the caller, his scopes, roles and claims are those of the first, the others only vouch. Default any.',
   ),
-  scopes: doc(z.prefault(z.array(scope), []), 'The token must have all of these scopes. Default none.'),
+  scopes: doc(z.prefault(z.array(scope), []), 'The caller must have all of these scopes. Default none.'),
   roles: doc(z.prefault(z.array(text), []), 'The caller must have at least one of these roles. Default none.'),
   claims: doc(
     z.prefault(z.record(text, z.union([claimValue, z.array(claimValue).check(z.minLength(1))])), {}),
@@ -48,7 +48,7 @@ export function identityHeaderNames({ identityHeaders }: Pick<AuthConfig, 'ident
   return Object.keys({ ...DEFAULT_IDENTITY_HEADERS, ...identityHeaders })
 }
 
-/** Lets a request in that carries a bearer JWT (RFC 6750, 7519) of one of the route's providers, and says who it is. */
+/** Lets a request in that carries what the route's providers ask for, and says who is calling. */
 export const auth = definePolicy({
   name: 'auth',
   config,
@@ -69,67 +69,46 @@ export const auth = definePolicy({
 
   injects: identityHeaderNames,
 
-  compile({ providers, ...rules }, site) {
-    const verifiers = providers.map((name) => verifierOf(site, name))
+  compile({ providers, require, ...rules }, site) {
+    const authenticators = providers.map((name) => authenticatorOf(site, name))
+    const judge = require === 'all' ? allOf(authenticators, site.now) : anyOf(authenticators, site.now)
+    const challenges = [...new Set(authenticators.map(({ challenge }) => challenge))]
+    const refused = (code: ProblemCode) => Promise.resolve(refuse(code, challenges))
+    if (!judge.configured) return () => () => refused('not-configured')
+
+    const objectionTo = compileRevocationCheck(site)
     const refusalOf = compileAdmission(rules)
     const headersOf = compileIdentityHeaders(rules.identityHeaders)
-    const refused = (code: ProblemCode) => refuse(code, rules.scopes)
-    if (!verifiers.some(({ configured }) => configured)) return () => async () => refused('not-configured')
+    const hidden = authenticators.flatMap(({ hides }) => hides ?? [])
+    const forbidden = (code: ProblemCode, { provider, scopes }: Identity) => {
+      const { challenge, discloses } = authenticators.find(({ name }) => name === provider)!
+      return Promise.resolve(forbid(code, challenge, discloses ? { ...rules, held: scopes } : undefined))
+    }
 
-    // Not async, and no promise of its own for a token that is remembered: this is on the way of every request.
+    // Not async, and no promise of its own for a caller who is remembered: this is on the way of every request.
     return (next) => {
-      const admit = (x: Exchange, token: VerifiedToken) => {
-        const refusal = refusalOf(token.identity)
-        if (refusal !== undefined) return Promise.resolve(refused(refusal))
-        x.identity = token.identity
-        for (const [name, value] of headersOf(token)) x.outgoing.headers[name] = value
+      const enter = (x: Exchange, caller: Authenticated) => {
+        const { identity } = caller
+        const refusal = refusalOf(identity)
+        if (refusal !== undefined) return forbidden(refusal, identity)
+        x.identity = identity
+        for (const name of hidden) delete x.outgoing.headers[name]
+        for (const [name, value] of headersOf(caller)) x.outgoing.headers[name] = value
         return next(x)
       }
+      const admit = (x: Exchange, caller: Authenticated) => {
+        const objection = objectionTo?.(caller, x)
+        if (objection === undefined) return enter(x, caller)
+        if (typeof objection === 'string') return refused(objection)
+        return objection.then((code) => (code === undefined ? enter(x, caller) : refused(code)))
+      }
       return (x) => {
-        const token = parseBearer(x.request.headers.get('authorization'))
-        if (token === undefined) return Promise.resolve(refused('token-missing'))
-        const now = site.now()
-        for (const verifier of verifiers) {
-          const known = verifier.recall(token, now, x.waitUntil)
-          if (known !== undefined) return admit(x, known)
-        }
-        return authenticate(token, verifiers, x.waitUntil).then((found) =>
-          typeof found === 'string' ? refused(found) : admit(x, found),
-        )
+        const known = judge.recall(x, site.now())
+        if (known !== undefined) return admit(x, known)
+        return judge
+          .authenticate(x)
+          .then((found) => (typeof found === 'object' ? admit(x, found) : refused(found ?? judge.missing)))
       }
     }
   },
 })
-
-/** What follows `Bearer ` (in any case, RFC 9110 §11.1); undefined when there is no such credential. */
-function parseBearer(header: string | null): string | undefined {
-  return header === null ? undefined : /^bearer +([^]+)$/i.exec(header)?.[1]
-}
-
-async function authenticate(
-  token: string,
-  verifiers: readonly Verifier[],
-  waitUntil: WaitUntil,
-): Promise<VerifiedToken | ProblemCode> {
-  const jws = parseCompactJws(token)
-  if (jws === undefined) return 'token-malformed'
-  const chosen = choose(verifiers, jws)
-  if (typeof chosen === 'string') return chosen
-  let refusal: ProblemCode | undefined
-  for (const verifier of chosen) {
-    const found = await verifier.verify(jws, waitUntil)
-    if (typeof found !== 'string') return found
-    // Where one provider cannot say, another's "no" is not the whole truth.
-    if (refusal === undefined || PROBLEMS[refusal][0] !== 503) refusal = found
-  }
-  return refusal!
-}
-
-/** The providers that the token claims to be from; more than one only when they share an issuer. */
-function choose(verifiers: readonly Verifier[], jws: CompactJws): Verifier[] | ProblemCode {
-  if (typeof jws.issuer !== 'string') return 'token-claims'
-  const issued = verifiers.filter(({ config: { issuer } }) => issuer === jws.issuer)
-  if (issued.length === 0) return 'token-issuer'
-  const fitting = issued.filter(({ config: { algorithms } }) => algorithms.some((alg) => alg === jws.alg))
-  return fitting.length === 0 ? 'token-algorithm' : fitting
-}

@@ -82,11 +82,15 @@ interface Grant {
   readonly edits: readonly HeaderEdit[]
 }
 
-/** What an upstream may say of itself, and may not say here. */
+/**
+ * What an upstream may say of itself, and may not say here. That a page of the internet may ask hosts of a private network is never granted:
+ * browsers have given that question up for one that they put to their users (Local Network Access).
+ */
 const OF_THE_UPSTREAM = [
   'access-control-allow-origin',
   'access-control-allow-credentials',
   'access-control-expose-headers',
+  'access-control-allow-private-network',
 ] as const
 
 function makeGrant(name: string, policy: CorsConfig): Grant {
@@ -105,6 +109,7 @@ function makeGrant(name: string, policy: CorsConfig): Grant {
       edit('access-control-allow-origin', name),
       edit('access-control-allow-credentials', credentials ? 'true' : undefined),
       edit('access-control-expose-headers', exposeHeaders.length > 0 ? exposeHeaders.join(', ') : undefined),
+      edit('access-control-allow-private-network', undefined),
     ],
   }
 }

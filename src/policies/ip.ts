@@ -12,16 +12,20 @@ export const ip = definePolicy({
       z.prefault(z.array(cidr), []),
       'Who may call; a client whose address is unknown may not. Default [], which is everyone.',
     ),
-    deny: doc(z.prefault(z.array(cidr), []), 'Who may not, even where `allow` says so. Default [].'),
+    deny: doc(
+      z.prefault(z.array(cidr), []),
+      'Who may not, even where `allow` says so; a client whose address is unknown may not either. Default [].',
+    ),
   }),
   compile: (config) => {
     const allow = parsed(config.allow)
     const deny = parsed(config.deny)
     return (next) => (x) => {
       const address = parseIp(x.client.ip)
+      // Whoever cannot be found in the lists is refused by each of them.
       const isAllowed =
         address === undefined
-          ? allow.length === 0
+          ? allow.length + deny.length === 0
           : !isInAny(address, deny) && (allow.length === 0 || isInAny(address, allow))
       return isAllowed ? next(x) : Promise.resolve(problem('ip-refused'))
     }

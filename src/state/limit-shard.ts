@@ -1,24 +1,16 @@
 import { DurableObject } from 'cloudflare:workers'
-import { hasEnded, type Verdict, windowEnd } from '../limits/limiter.ts'
+import { type Count, takeFrom } from '../limits/count.ts'
+import type { LimiterSpec, Verdict } from '../limits/limiter.ts'
 
-/** One request's question to a shard. */
-export interface ShardTake {
-  /** The limiter's name: requests whose key finds no room are counted by it. */
-  readonly name: string
+/** One request's question to a shard; requests whose key finds no room are counted by the limiter's name. */
+export interface ShardTake extends LimiterSpec {
   readonly key: string
   readonly cost: number
-  readonly limit: number
-  readonly windowMs: number
 }
 
 export interface ShardVerdict extends Verdict {
   /** Counted in the limiter's overflow bucket, because the shard has too many rows. */
   readonly overflowed: boolean
-}
-
-interface Row {
-  readonly endsAt: number
-  readonly used: number
 }
 
 /** About 2 MB on disk, and a scan for expired rows of about 2 ms. */
@@ -41,7 +33,7 @@ export class LimitShard extends DurableObject {
     const { sql } = ctx.storage
     // No index on ends_at: it would double what every take writes, for a scan that runs once a minute.
     sql.exec('CREATE TABLE IF NOT EXISTS windows (key TEXT PRIMARY KEY, ends_at INTEGER, used INTEGER) WITHOUT ROWID')
-    this.rows = this.count()
+    this.rows = this.countRows()
     void ctx.blockConcurrencyWhile(async () => {
       this.sweepAt = (await ctx.storage.getAlarm()) ?? Infinity
     })
@@ -53,14 +45,14 @@ export class LimitShard extends DurableObject {
       const now = this.now()
       const found = this.find(ask.key)
       const overflowed = !found && !this.hasRoom(now)
-      const key = overflowed ? `overflow:${ask.name}:${ask.windowMs}` : ask.key
-      return { ...this.takeFrom(key, overflowed ? this.find(key) : found, ask, now), overflowed }
+      const key = overflowed ? overflowKey(ask) : ask.key
+      return { ...this.count(key, overflowed ? this.find(key) : found, ask, now), overflowed }
     } catch {
       return undefined
     }
   }
 
-  /** Deletes the rows of windows that have ended. */
+  /** Deletes the rows of windows that have ended and of buckets that are full. */
   override alarm(): void {
     this.sweepAt = Infinity
     this.sweep(this.now())
@@ -70,21 +62,20 @@ export class LimitShard extends DurableObject {
     if (first !== null) this.sweepSoon(first)
   }
 
-  private takeFrom(key: string, found: Row | undefined, { cost, limit, windowMs }: ShardTake, now: number): Verdict {
-    const row = found && !hasEnded(found.endsAt, now, windowMs) ? found : { endsAt: windowEnd(now, windowMs), used: 0 }
-    const allowed = row.used + cost <= limit
-    const used = allowed ? row.used + cost : row.used
+  private count(key: string, found: Count | undefined, ask: ShardTake, now: number): Verdict {
+    const count = found ?? { endsAt: 0, used: 0 }
+    const verdict = takeFrom(count, ask, ask.cost, now)
     // A refusal changes nothing, so it writes nothing: hammering on a used-up limit stays cheap.
-    if (allowed) this.save(key, { endsAt: row.endsAt, used }, found === undefined)
-    return { allowed, remaining: limit - used, resetMs: row.endsAt - now }
+    if (verdict.allowed) this.save(key, count, found === undefined)
+    return verdict
   }
 
-  private find(key: string): Row | undefined {
+  private find(key: string): Count | undefined {
     const query = 'SELECT ends_at AS endsAt, used FROM windows WHERE key = ?'
     return this.ctx.storage.sql.exec<{ endsAt: number; used: number }>(query, key).toArray()[0]
   }
 
-  private save(key: string, row: Row, isNew: boolean): void {
+  private save(key: string, row: Count, isNew: boolean): void {
     this.ctx.storage.sql.exec('INSERT OR REPLACE INTO windows VALUES (?, ?, ?)', key, row.endsAt, row.used)
     if (!isNew) return
     this.rows++
@@ -106,10 +97,15 @@ export class LimitShard extends DurableObject {
   private sweep(now: number): void {
     this.sweptAt = now
     this.ctx.storage.sql.exec('DELETE FROM windows WHERE ends_at <= ?', now)
-    this.rows = this.count()
+    this.rows = this.countRows()
   }
 
-  private count(): number {
+  private countRows(): number {
     return this.ctx.storage.sql.exec<{ n: number }>('SELECT COUNT(*) AS n FROM windows').one().n
   }
+}
+
+/** A window's and a bucket's counts are of different kinds. */
+function overflowKey({ name, windowMs, burst }: LimiterSpec): string {
+  return `overflow:${name}:${windowMs}${burst === undefined ? '' : ':bucket'}`
 }

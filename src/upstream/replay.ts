@@ -8,12 +8,16 @@ const MAX_REPLAY_BYTES = 64 * 1024
 
 /**
  * Turns a small request body of known length into bytes. Answers with a refusal when the client does not deliver it before the
- * deadline; without a length, or above 64 KiB, it leaves the stream, and there will be no retry.
+ * deadline; without a length, or above `max` bytes, it leaves the stream, and there will be no retry.
  */
-export async function bufferBody(x: Exchange, site: Site): Promise<Response | undefined> {
+export async function bufferBody(
+  x: Exchange,
+  site: Pick<Site, 'now'>,
+  max = MAX_REPLAY_BYTES,
+): Promise<Response | undefined> {
   const { outgoing } = x
   const length = Number(outgoing.headers['content-length'] ?? NaN)
-  if (!(outgoing.body instanceof ReadableStream) || !(length <= MAX_REPLAY_BYTES)) return undefined
+  if (!(outgoing.body instanceof ReadableStream) || !(length <= max)) return undefined
   const reader = outgoing.body.getReader()
   const bytes = new Uint8Array(length)
   let filled = 0

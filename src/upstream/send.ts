@@ -6,6 +6,7 @@ import { endSpan, traceTry } from './client-span.ts'
 import { stripHopByHop } from './hop-by-hop.ts'
 import { watchIdle } from './idle.ts'
 import { classifyAnswer, classifyRejection, discard, failureOf } from './outcome.ts'
+import type { Signer } from './sign.ts'
 import type { Target } from './target.ts'
 import { uploadEnd, watchUpload } from './upload.ts'
 
@@ -18,11 +19,15 @@ export interface SendOptions {
   readonly idleTimeout: number | undefined
   /** Whether the origin is told in `x-attempt` which try this is. */
   readonly numbered: boolean
+  /** Signs the try; undefined where the upstream wants none. */
+  readonly sign?: Signer | undefined
 }
 
 /** Sends one try to `target` and answers with its response, or with the problem that stands for its failure. */
 export function send(target: Target, options: SendOptions, load: Load, site: Site): Handler {
   return async (x) => {
+    const signature = options.sign && (await options.sign(x, target.base))
+    if (signature instanceof Response) return signature
     const { method, path, search, headers } = x.outgoing
     const left = Math.max(1, Math.ceil(x.deadline - site.now()))
     const limit = Math.min(left, options.perTryTimeout)
@@ -30,6 +35,7 @@ export function send(target: Target, options: SendOptions, load: Load, site: Sit
     x.target = target.label
     headers['x-request-timeout-ms'] = String(limit)
     if (options.numbered) headers['x-attempt'] = String(x.attempts)
+    if (signature) Object.assign(headers, signature)
     const span = traceTry(x, target)
     const attempt = openAttempt(x, limit, load, span && (() => endSpan(span, 0, 'client-gone')))
     let response: Response

@@ -13,6 +13,7 @@ import { countRequests, makeRetryBudget, type RetryBudget } from './retry-budget
 import { retry } from './retry.ts'
 import { send, type SendOptions } from './send.ts'
 import { shed, type Waiting } from './shed.ts'
+import { compileSigner } from './sign.ts'
 import { describeTarget, type TargetView } from './target-view.ts'
 import { makeTargets, type Target } from './target.ts'
 
@@ -81,6 +82,7 @@ export function compileUpstream(upstream: Upstream, override: UpstreamOverride =
     perTryTimeout: again?.perTryTimeout ?? timeout,
     idleTimeout: override.idleTimeout ?? config.idleTimeout,
     numbered: again != null || beside != null,
+    sign: config.sign && compileSigner(config.sign, site),
   }
   const stages: Middleware[] = [deadline(timeout, site)]
   if (config.maxConcurrent !== undefined) stages.push(shed(config.maxConcurrent, upstream.waiting))

@@ -24,12 +24,26 @@ describe('docs/auth.md', () => {
     expect(await answer.text()).toBe('Hello')
   })
 
+  it('holds excerpts for every kind that are taken as they stand, and close the route', async () => {
+    const excerpts = [...page.matchAll(/```json\n([^]*?)```/g)].map(([, text]) => JSON.parse(text!) as object)
+    const answers = excerpts.map(async (routes) => {
+      const gateway = makeTestGateway(routes as Record<string, unknown>, { secret: () => 'a'.repeat(32) })
+      return ((await (await gateway.fetch('/hello')).json()) as { code: string }).code
+    })
+    const codes = ['token-missing', 'api-key-missing', 'token-missing', 'certificate-unavailable']
+    expect(await Promise.all(answers)).toEqual(codes)
+  })
+
   it('gives every code with its status', () => {
     const rows = [...page.matchAll(/^\| `([a-z-]+)` +\| (\d{3}) /gm)]
     expect(rows.length).toBeGreaterThan(12)
     for (const [, code, status] of rows)
       expect([code, PROBLEMS[code as keyof typeof PROBLEMS][0]]).toEqual([code, Number(status)])
-    const codes = Object.keys(PROBLEMS).filter((code) => /^(token|scope|role|claim|keys)-|^not-configured$/.test(code))
+    const codes = Object.keys(PROBLEMS).filter((code) =>
+      /^(?:token|keys|api-key|certificate|introspection|identity|credentials|revocation)-|^(?:scope-missing|role-missing|claim-mismatch|not-configured)$/.test(
+        code,
+      ),
+    )
     expect(new Set(rows.map(([, code]) => code))).toEqual(new Set(codes))
   })
 

@@ -18,9 +18,10 @@ export function makeGate(site: Site, config: Record<string, unknown> = {}) {
   const parsed = auth.config.parse({ providers: Object.keys(site.authProviders), ...config })
   const facts = makeTestFacts({ hasAuth: true, authProviders: site.authProviders })
   const handler = auth.compile(parsed, site, facts)(() => Promise.resolve(new Response('passed')))
-  return async (authorization?: string): Promise<Passage> => {
-    const headers = new Headers(authorization === undefined ? {} : { authorization })
-    const x = makeTestExchange(new Request('https://gw.test/users/7', { headers }))
+  return async (authorization?: string, init: RequestInit = {}): Promise<Passage> => {
+    const headers = new Headers(init.headers)
+    if (authorization !== undefined) headers.set('authorization', authorization)
+    const x = makeTestExchange(new Request('https://gw.test/users/7', { ...init, headers }))
     const response = await handler(x)
     await x.settled()
     const body = await response.clone().text()

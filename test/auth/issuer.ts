@@ -1,15 +1,14 @@
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
-import type { AuthProviderConfig } from '../../src/config/auth-provider.ts'
-import { authProvider } from '../../src/config/auth-provider.ts'
+import { type JwtProviderConfig, jwtProvider } from '../../src/config/auth-provider-jwt.ts'
 
 export const ISSUER = 'https://id.test/'
 export const JWKS_URL = 'https://id.test/jwks.json'
 
 /** A provider as routes.json would give it, with fields replaced; `undefined` takes one away. */
-export function provider(fields: Record<string, unknown> = {}): AuthProviderConfig {
+export function provider(fields: Record<string, unknown> = {}): JwtProviderConfig {
   const base = { type: 'jwt', issuer: ISSUER, audience: 'api', algorithms: ['ES256'], jwksUri: JWKS_URL }
   const given = Object.entries({ ...base, ...fields }).filter(([, value]) => value !== undefined)
-  return authProvider.parse(Object.fromEntries(given))
+  return jwtProvider.parse(Object.fromEntries(given))
 }
 
 export interface TestKey {

@@ -1,3 +1,4 @@
+import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Site } from '../../src/policy.ts'
 import { ISSUER, JWKS_URL, makeIssuer, makeKey, sign } from '../auth/issuer.ts'
@@ -9,6 +10,24 @@ const key = await makeKey('k1')
 const issuer = makeIssuer(key)
 const bearerOf = async (roles: string[]) => ({ authorization: `Bearer ${await sign(key, { roles })}` })
 const operator = await bearerOf(['admin'])
+
+const ENDPOINTS = [
+  'breakers',
+  'breakers/{upstream}',
+  'targets',
+  'targets/{upstream}',
+  'users',
+  'users/{username}',
+  'clients',
+  'clients/{client_id}',
+  'keys',
+  'keys/{id}',
+  'sessions',
+  'sessions/{id}',
+  'revocations',
+  'signing-keys',
+  'audit',
+]
 
 let nth = 0
 
@@ -157,8 +176,7 @@ describe('what is seen of targets', () => {
 describe('an admin route', () => {
   it('says what there is, below whatever path it has', async () => {
     const { admin } = deploy().isolate()
-    const endpoints = ['breakers', 'breakers/{upstream}', 'targets', 'targets/{upstream}']
-    for (const path of ['', '/']) expect(await (await admin(path)).json()).toEqual({ endpoints })
+    for (const path of ['', '/']) expect(await (await admin(path)).json()).toEqual({ endpoints: ENDPOINTS })
     const head = await admin('', { method: 'HEAD' })
     expect([head.status, await head.text()]).toEqual([200, ''])
   })
@@ -202,7 +220,7 @@ describe('an admin route', () => {
     expect(await problemOf(await admin('/breaker'))).toEqual([
       404,
       'admin-not-found',
-      'expected one of breakers, breakers/{upstream}, targets, targets/{upstream}',
+      `did you mean "breakers"? (expected one of ${ENDPOINTS.map((name) => `"${name}"`).join(', ')})`,
     ])
     expect((await problemOf(await admin('/targets/__proto__'))).slice(0, 2)).toEqual([404, 'admin-not-found'])
   })
@@ -292,6 +310,29 @@ describe('an admin route', () => {
         after: true,
       },
     ])
+  })
+
+  it('writes it to the audit log too, and does without one that does not answer', async () => {
+    const store = env.IDENTITY.getByName('identity') as unknown as { ask: (...asked: unknown[]) => Promise<unknown> }
+    // It refuses this one thing: without its news about revocations nobody gets in.
+    const ask = (name: string, args: unknown) =>
+      name === 'recordAct' ? Promise.reject(new Error('no')) : store.ask(name, args)
+    const broken = { getByName: () => ({ ask }) }
+    const { isolate, orders, users, label } = deploy()
+    await isolate().put(`/breakers/${orders}`, { forced: 'closed' })
+    await isolate().put(`/targets/${users}`, { target: label('a'), drained: true })
+    const { audit } = await (await isolate().admin('/audit?limit=2')).json<{ audit: object[] }>()
+    const by = { provider: 'main', issuer: ISSUER, subject: 'ada', client: '', request: expect.any(String) }
+    expect(audit).toMatchObject([
+      { act: 'targets.steer', on: users, by, details: { target: label('a'), before: false, after: true } },
+      { act: 'breakers.steer', on: orders, by, details: { before: null, after: 'closed' } },
+    ])
+
+    const log = vi.spyOn(console, 'log').mockImplementation(() => {})
+    const alone = deploy({ variable: () => undefined, identity: broken as unknown as Site['identity'] })
+    expect((await alone.isolate().put(`/breakers/${alone.orders}`, { forced: 'open' })).status).toBe(200)
+    const lines = log.mock.calls.map(([line]) => JSON.parse(line as string) as Record<string, unknown>)
+    expect(lines).toContainEqual(expect.objectContaining({ upstream: alone.orders, after: 'open', audited: false }))
   })
 
   it('answers 503 within a moment while the object is out of reach, and hides nothing else in a list', async () => {

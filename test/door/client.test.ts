@@ -20,6 +20,8 @@ describe('makeClientReader', () => {
     ['127.0.0.1:57166', '127.0.0.1'],
     ['[2001:db8::1]:443', '2001:db8::1'],
     ['2001:db8::1', '2001:db8::1'],
+    ['[fe80::1%eth0]:443', 'fe80::1'],
+    ['fe80::1%25eth0', 'fe80::1'],
     ['192.0.2.1', '192.0.2.1'],
   ])('reads %s', (clientIp, ip) => {
     expect(read({}, clientIp).ip).toBe(ip)
@@ -51,6 +53,7 @@ describe('makeClientReader', () => {
   it('stays at the proxy when it sends nothing that can be read', () => {
     expect(read(proxied, '10.0.0.3:1')).toMatchObject({ ip: '10.0.0.3' })
     expect(read(proxied, '10.0.0.3:1', { 'x-forwarded-for': ', ' })).toMatchObject({ ip: '10.0.0.3' })
-    expect(read(proxied, '10.0.0.3:1', { 'x-forwarded-for': 'unknown' })).toMatchObject({ ip: '10.0.0.3' })
+    for (const hop of ['unknown', '010.1.2.3', '0x0a.1.2.3', '192.0.2.7:80', 'fe80::1%eth0', '[2001:db8::1]'])
+      expect(read(proxied, '10.0.0.3:1', { 'x-forwarded-for': hop })).toMatchObject({ ip: '10.0.0.3' })
   })
 })

@@ -91,11 +91,11 @@ describe('npm start', () => {
   let demo: Demo
   let lines: string[]
 
-  test('prints an address and six lines to try, and nothing else of note', async () => {
+  test('prints an address and eight lines to try, and nothing else of note', async () => {
     demo = await startDemo('npm', 'start', '--silent', '--')
     lines = commands(demo)
     expect(demo.printed()).toContain(`Umbral is at http://127.0.0.1:${demo.port} `)
-    expect(lines).toHaveLength(6)
+    expect(lines).toHaveLength(8)
     const rest = demo.printed().split('\n')
     expect(rest.filter((line) => line !== '' && !isCommand(line) && !line.startsWith('# '))).toHaveLength(1)
   })
@@ -155,6 +155,36 @@ describe('npm start', () => {
     const problem = await paste(`curl -i http://127.0.0.1:${demo.port}/broken`)
     expect(problem).toContain('"code":"circuit-open"')
     expect(problem).toMatch(/^retry-after: \d+$/im)
+  })
+
+  test('a password: a token for half an hour', async () => {
+    const answer = await paste(lines[6]!)
+    expect(answer).toMatch(/^HTTP\/1.1 200 /)
+    expect(answer).toMatch(/^cache-control: no-store$/im)
+    expect(JSON.parse(answer.split('\n\n')[1]!)).toMatchObject({ token_type: 'bearer', expires_in: 1800 })
+    const wrong = await paste(lines[6]!.replace('&password=', '&password=x'))
+    expect(wrong).toMatch(/^HTTP\/1.1 401 /)
+    expect(wrong).toContain('"detail":"Incorrect username or password"')
+  })
+
+  test('that token: 200 and the profile', async () => {
+    const answer = await paste(lines[7]!)
+    expect(answer).toMatch(/^HTTP\/1.1 200 /)
+    const profile = { username: 'johndoe', email: 'johndoe@example.com', full_name: 'John Doe', disabled: false }
+    expect(JSON.parse(answer.split('\n\n')[1]!)).toEqual(profile)
+  })
+
+  test('that user is no admin, and nobody can be the first any more', async () => {
+    const [, header] = /(-H "Authorization: Bearer .*") http/.exec(lines[7]!)!
+    const users = await paste(`curl -s ${header} http://127.0.0.1:${demo.port}/admin/users`)
+    expect(users).toContain('"code":"role-missing"')
+    const token = /UMBRAL_BOOTSTRAP_TOKEN='([^']+)'/.exec(readFileSync(join(folderOf(demo), 'demo.env'), 'utf8'))![1]!
+    const first = await fetch(`http://127.0.0.1:${demo.port}/admin/bootstrap`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ username: 'eve', password: 'a long enough password' }),
+    })
+    expect([first.status, await first.text()]).toEqual([409, expect.stringContaining('"code":"bootstrap-over"')])
   })
 
   test('the log has a JSON line for each request', () => {

@@ -1,7 +1,7 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { expect, it } from 'vitest'
-import { makeDurableWindows } from '../../src/limits/durable.ts'
+import { makeDurableLimits } from '../../src/limits/durable.ts'
 
 const makeTally = () => ({ missingKeys: 0, overflows: 0, storeFailures: 0 })
 const key = (shard: number, rest: string) => shard.toString(16).padStart(2, '0') + rest
@@ -11,7 +11,7 @@ const nothing = () => {}
 
 it('admits exactly the limit of one key, however many ask at once', async () => {
   const make = () =>
-    makeDurableWindows(env.LIMITS, Date.now, makeTally(), 5_000).limiter({ name: 'n', limit: 25, windowMs: 3_600_000 })
+    makeDurableLimits(env.LIMITS, Date.now, makeTally(), 5_000).limiter({ name: 'n', limit: 25, windowMs: 3_600_000 })
   // Two isolates, as far as the store can tell.
   const limiters = [make(), make()]
   const asked = Array.from({ length: 100 }, (_, i) => limiters[i % 2]!.take(key(1, 'exact'), 1, nothing))
@@ -21,7 +21,7 @@ it('admits exactly the limit of one key, however many ask at once', async () => 
 })
 
 it('spreads keys over the shards', async () => {
-  const { limiter } = makeDurableWindows(env.LIMITS, Date.now, makeTally(), 5_000)
+  const { limiter } = makeDurableLimits(env.LIMITS, Date.now, makeTally(), 5_000)
   const windows = limiter({ name: 'n', limit: 1, windowMs: 3_600_000 })
   for (const shard of [7, 8]) await windows.take(key(shard, 'spread'), 1, nothing)
   for (const shard of [7, 8]) {
@@ -35,7 +35,7 @@ it('spreads keys over the shards', async () => {
 
 it('gives up a shard that does not answer, leaves it alone, and comes back to it; other shards go on', async () => {
   let now = 1_000_000
-  const windows = makeDurableWindows(env.LIMITS, () => now, makeTally(), TIMEOUT_MS)
+  const windows = makeDurableLimits(env.LIMITS, () => now, makeTally(), TIMEOUT_MS)
   const limiter = windows.limiter({ name: 'n', limit: 100, windowMs: 3_600_000 })
   expect(await limiter.take(key(3, 'hang'), 1, nothing)).toBeDefined()
   const stub = env.LIMITS.get(env.LIMITS.idFromName('limits-3'))

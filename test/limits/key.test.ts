@@ -23,6 +23,7 @@ describe('parseKeyPart', () => {
   it.each([
     ['client.ip', { kind: 'ip' }],
     ['route', { kind: 'route' }],
+    ['apiKey.id', { kind: 'apiKey' }],
     ['jwt.sub', { kind: 'jwt', name: 'sub' }],
     ['jwt.https://id.example/tenant', { kind: 'jwt', name: 'https://id.example/tenant' }],
     ['header:X-Tenant', { kind: 'header', name: 'x-tenant' }],
@@ -31,12 +32,22 @@ describe('parseKeyPart', () => {
   ])('reads %s', (text, part) => {
     expect(parseKeyPart(text)).toEqual(part)
   })
-  it.each(['', 'jwt', 'jwt.', 'jwt:sub', 'header.x', 'header:', 'header:a b', 'const:', 'client.country', 'Route'])(
-    'refuses "%s"',
-    (text) => {
-      expect(parseKeyPart(text)).toBeUndefined()
-    },
-  )
+  it.each([
+    '',
+    'jwt',
+    'jwt.',
+    'jwt:sub',
+    'header.x',
+    'header:',
+    'header:a b',
+    'const:',
+    'client.country',
+    'apiKey',
+    'apiKey.tier',
+    'Route',
+  ])('refuses "%s"', (text) => {
+    expect(parseKeyPart(text)).toBeUndefined()
+  })
 })
 
 describe('compileKey', () => {

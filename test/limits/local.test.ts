@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { makeLocalWindows } from '../../src/limits/local.ts'
+import { makeLocalLimits } from '../../src/limits/local.ts'
 
 const makeTally = () => ({ missingKeys: 0, overflows: 0, storeFailures: 0 })
 
@@ -12,7 +12,7 @@ it('never admits more than the limit in an aligned window, and everything while 
   fc.assert(
     fc.property(steps, fc.integer({ min: 1, max: 6 }), fc.nat(5_000), (asks, limit, start) => {
       let now = start
-      const limiter = makeLocalWindows(() => now, makeTally())({ name: 'n', limit, windowMs: 1_000 })
+      const limiter = makeLocalLimits(() => now, makeTally())({ name: 'n', limit, windowMs: 1_000 })
       const used = new Map<string, number>()
       for (const { key, waitMs, cost } of asks) {
         now += waitMs
@@ -30,7 +30,7 @@ it('never admits more than the limit in an aligned window, and everything while 
 
 it('stays in its window when the clock steps back over its start, and is not stuck when it jumps far', () => {
   let now = 10_000
-  const limiter = makeLocalWindows(() => now, makeTally())({ name: 'n', limit: 1, windowMs: 1_000 })
+  const limiter = makeLocalLimits(() => now, makeTally())({ name: 'n', limit: 1, windowMs: 1_000 })
   expect(limiter.take('a', 1).allowed).toBe(true)
   now = 9_995
   expect(limiter.take('a', 1).allowed).toBe(false)
@@ -43,7 +43,7 @@ it('stays in its window when the clock steps back over its start, and is not stu
 it('counts keys beyond its cap in one bucket, until rows expire, and leaves other limiters their room', () => {
   let now = 0
   const tally = makeTally()
-  const make = makeLocalWindows(() => now, tally, 3)
+  const make = makeLocalLimits(() => now, tally, 3)
   const [limiter, other] = [
     make({ name: 'n', limit: 2, windowMs: 10_000 }),
     make({ name: 'm', limit: 2, windowMs: 10_000 }),
@@ -56,4 +56,15 @@ it('counts keys beyond its cap in one bucket, until rows expire, and leaves othe
   now = 10_000
   expect(['d', 'e', 'f'].map((key) => limiter.take(key, 1).remaining)).toEqual([1, 1, 1])
   expect(tally.overflows).toBe(3)
+})
+
+it('keeps buckets, each limiter its own', () => {
+  let now = 0
+  const make = makeLocalLimits(() => now, makeTally())
+  const bucket = make({ name: 'n', limit: 1, windowMs: 1_000, burst: 2 })
+  const window = make({ name: 'n', limit: 1, windowMs: 1_000 })
+  expect([1, 2, 3].map(() => bucket.take('a', 1).allowed)).toEqual([true, true, false])
+  expect([1, 2].map(() => window.take('a', 1).allowed)).toEqual([true, false])
+  now = 1_000
+  expect([1, 2].map(() => bucket.take('a', 1).allowed)).toEqual([true, false])
 })

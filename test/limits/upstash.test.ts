@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { expect, it } from 'vitest'
 import { makeStoreHealth } from '../../src/limits/store-health.ts'
-import { makeUpstashWindows } from '../../src/limits/upstash.ts'
+import { makeUpstashLimits } from '../../src/limits/upstash.ts'
 import { signalRedis, startRedis } from '../support/redis.ts'
 
 const nothing = () => {}
@@ -12,7 +12,7 @@ const makeKey = () => crypto.randomUUID()
 
 function makeLimiter(url: string, token: string, now: () => number = Date.now, timeoutMs = 5_000) {
   const health = makeStoreHealth(now)
-  return { limiter: makeUpstashWindows(url, token, now, health, timeoutMs)(spec), health }
+  return { limiter: makeUpstashLimits(url, token, now, health, timeoutMs)(spec), health }
 }
 
 it('admits exactly the limit of one key, however many ask at once', async () => {
@@ -75,4 +75,47 @@ it('has no answer from a killed Redis', async () => {
   expect(await limiter.take(makeKey(), 1, nothing)).toBeDefined()
   await signalRedis(redisPid, 'SIGKILL')
   expect(await limiter.take(makeKey(), 1, nothing)).toBeUndefined()
+})
+
+it('keeps buckets: the burst at once, then a token for each step, and no more', async () => {
+  const bucket = { name: 'b', limit: 5, windowMs: 1_000, burst: 3 }
+  const make = () => {
+    const url = env.TEST_UPSTASH_URL
+    return makeUpstashLimits(url, env.TEST_UPSTASH_TOKEN, Date.now, makeStoreHealth(Date.now), 5_000)(bucket)
+  }
+  const limiters = [make(), make()]
+  const key = makeKey()
+  const startedAt = Date.now()
+  let admitted = 0
+  const end = startedAt + 700
+  let refusals = 0
+  while (Date.now() < end) {
+    const verdict = (await limiters[admitted % 2]!.take(key, 1, nothing))!
+    if (verdict.allowed) {
+      admitted++
+      continue
+    }
+    refusals++
+    expect(verdict.remaining).toBe(0)
+    expect(verdict.resetMs).toBeGreaterThan(0)
+    expect(verdict.resetMs).toBeLessThanOrEqual(200)
+    await scheduler.wait(verdict.resetMs)
+  }
+  const tookMs = Date.now() - startedAt
+  expect(admitted).toBeLessThanOrEqual(3 + (tookMs * 5) / 1_000)
+  expect(admitted).toBeGreaterThanOrEqual(3 + 2)
+  expect(refusals).toBeLessThanOrEqual(admitted)
+})
+
+it('knows a bucket whose limit and window have no common measure', async () => {
+  const odd = { name: 'o', limit: 7, windowMs: 60_000, burst: 2 }
+  const { url, token } = { url: env.TEST_UPSTASH_URL, token: env.TEST_UPSTASH_TOKEN }
+  const limiter = makeUpstashLimits(url, token, Date.now, makeStoreHealth(Date.now), 5_000)(odd)
+  const key = makeKey()
+  const verdicts = [
+    await limiter.take(key, 1, nothing),
+    await limiter.take(key, 1, nothing),
+    await limiter.take(key, 1, nothing),
+  ]
+  expect(verdicts.map((verdict) => verdict?.allowed)).toEqual([true, true, false])
 })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { listen, type Listening } from '../support/listen.ts'
+import { getRaw } from '../support/raw-http.ts'
 import { runWorker, type RunningWorker } from '../support/run-worker.ts'
 
 const { privateKey, publicKey } = await generateKeyPair('ES256')
@@ -22,6 +23,8 @@ const BEHAVIOURS: Record<string, (response: ServerResponse) => void> = {
   '/left-alone': (response) => setTimeout(() => response.end(jwks), 300),
   '/redirects': (response) => response.writeHead(302, { location: '/elsewhere' }).end(),
   '/elsewhere': (response) => response.end(jwks),
+  '/redirects-to-another-host': (response) => response.writeHead(307, { location: `${elsewhere.url}/jwks` }).end(),
+  '/plain': (response) => response.end(jwks),
   '/resets': (response) => response.socket?.resetAndDestroy(),
   '/never-answers': () => {},
   '/never-ends': (response) => response.write(jwks.slice(0, -2)),
@@ -32,7 +35,9 @@ const BEHAVIOURS: Record<string, (response: ServerResponse) => void> = {
 }
 
 const calls: string[] = []
+const callsElsewhere: string[] = []
 let issuer: Listening
+let elsewhere: Listening
 let worker: RunningWorker
 
 beforeAll(async () => {
@@ -41,6 +46,11 @@ beforeAll(async () => {
     BEHAVIOURS[request.url!]!(response)
   })
   issuer = await listen(server)
+  const other = createServer((request, response) => {
+    callsElsewhere.push(request.url!)
+    response.end(jwks)
+  })
+  elsewhere = await listen(other)
   worker = await runWorker(join(import.meta.dirname, '../auth/wire-worker.ts'), {
     variables: { ISSUER_URL: issuer.url },
   })
@@ -49,6 +59,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await worker.stop()
   await issuer.stop()
+  await elsewhere.stop()
 })
 
 const callsOf = (path: string) => calls.filter((call) => call === path).length
@@ -71,17 +82,39 @@ describe('keys over the wire, in workerd', () => {
     expect(callsOf('/left-alone')).toBe(1)
   })
 
-  it.concurrent.each(['/redirects', '/resets', '/never-answers', '/never-ends', '/never-stops'])(
-    'are unavailable from an issuer that %s, within its 2 s',
-    async (path) => {
-      const startedAt = Date.now()
-      const answer = await ask(path)
-      expect(answer.status).toBe(503)
-      expect(answer.headers.get('retry-after')).toBe('2')
-      expect(await answer.json()).toMatchObject({ code: 'keys-unavailable' })
-      expect(Date.now() - startedAt).toBeLessThan(4_000)
-      expect(callsOf(path)).toBe(1)
-      expect(callsOf('/elsewhere')).toBe(0)
-    },
-  )
+  it.concurrent.each([
+    '/redirects',
+    '/redirects-to-another-host',
+    '/resets',
+    '/never-answers',
+    '/never-ends',
+    '/never-stops',
+  ])('are unavailable from an issuer that %s, within its 2 s', async (path) => {
+    const startedAt = Date.now()
+    const answer = await ask(path)
+    expect(answer.status).toBe(503)
+    expect(answer.headers.get('retry-after')).toBe('2')
+    expect(await answer.json()).toMatchObject({ code: 'keys-unavailable' })
+    expect(Date.now() - startedAt).toBeLessThan(4_000)
+    expect(callsOf(path)).toBe(1)
+    expect([...callsElsewhere, callsOf('/elsewhere')]).toEqual([0])
+  })
+})
+
+describe('two Authorization headers, over the wire', () => {
+  const authorization = (value: string) => `Authorization: ${value}\r\n`
+  const good = authorization(`Bearer ${token}`)
+
+  it.each([
+    ['the same twice', good + good],
+    ['a bad one after it', good + authorization('Bearer x')],
+    ['a bad one before it', authorization('Bearer x') + good],
+    ['another scheme before it', authorization('Basic YTpi') + good],
+    ['another scheme after it', good + authorization('Basic YTpi')],
+    ['a folded one', `Authorization: Bearer\r\n ${token}\r\n`],
+    ['a look-alike', `Authorization : Bearer ${token}\r\n`],
+  ])('are refused: %s', async (_, headers) => {
+    expect((await getRaw(worker.port, '/plain', good)).status).toBe(200)
+    expect([400, 401, 500]).toContain((await getRaw(worker.port, '/plain', headers)).status)
+  })
 })

@@ -66,6 +66,40 @@ describe('cors, requests', () => {
     'HTTPS://APP.EXAMPLE.COM',
     'https://app.example.com, https://evil.test',
     'https://evil.test',
+    // A host that is the same to DNS, or looks the same to people, is another origin to browsers.
+    'https://app.example.com.',
+    'https://app.example.com.evil.test/.app.example.com',
+    'https://evil.test#https://app.example.com',
+    'https://evil.test?https://app.example.com',
+    'https://app.example.com@evil.test',
+    'https://user@app.example.com',
+    'https://app.example.com%2eevil.test',
+    'https://app%2eexample.com',
+    'https://app.example.com\u00a0',
+    'https://app.ex\u00e4mple.com',
+    'https://xn--pp-zja.example.com',
+    'https://app-example.com',
+    'https://appaexample.com',
+    'https://app.example.com:0443',
+    'https://app.example.com:8443@',
+    'https://app.example.co',
+    'https://example.com',
+    'https://.app.example.com',
+    '//app.example.com',
+    'app.example.com',
+    'wss://app.example.com',
+    'file://app.example.com',
+    'chrome-extension://app.example.com',
+    'https:/app.example.com',
+    'https:\\\\app.example.com',
+    'https://app.example.com https://evil.test',
+    'https://app.example.com,https://evil.test',
+    'https://app.example.com;',
+    'Null',
+    'undefined',
+    '__proto__',
+    'toString',
+    'https://*.example.com',
     'null',
     '*',
     '',
@@ -88,6 +122,7 @@ describe('cors, requests', () => {
       'access-control-allow-origin': '*',
       'access-control-allow-credentials': 'true',
       'access-control-expose-headers': 'x-secret',
+      'access-control-allow-private-network': 'true',
     }
     expect(grants((await ask({ origins: [APP] }, { origin: 'https://evil.test' }, 'GET', upstream)).response)).toEqual(
       [],
@@ -157,6 +192,12 @@ describe('cors, preflights', () => {
     expect(response.headers.get('vary')).toBe('Origin')
   })
 
+  it('grants no page of the internet a host of a private network', async () => {
+    const { response } = await preflight(config, { ...asked, 'access-control-request-private-network': 'true' })
+    expect(response.status).toBe(204)
+    expect(response.headers.has('access-control-allow-private-network')).toBe(false)
+  })
+
   it('lets none go on to the upstream for want of an origin', async () => {
     const { code, wentOn } = await preflight(config, { 'access-control-request-method': 'PUT' })
     expect({ code, wentOn }).toEqual({ code: 'cors-refused', wentOn: false })
@@ -178,6 +219,12 @@ describe('cors, configuration', () => {
     [{ origins: ['https://*.example.com'] }, 'exact origin'],
     [{ origins: ['app.example.com'] }, 'exact origin'],
     [{ origins: ['null'] }, 'exact origin'],
+    [{ origins: ['https://app.example.com.*'] }, 'exact origin'],
+    [{ origins: ['*.example.com'] }, 'exact origin'],
+    [{ origins: ['https://user@app.example.com'] }, 'did you mean "https://app.example.com"?'],
+    [{ origins: ['https://äpp.example.com'] }, 'did you mean "https://xn--pp-uia.example.com"?'],
+    [{ origins: ['^https://app.example.com$'] }, 'exact origin'],
+    [{ origins: [''] }, 'exact origin'],
     [{ origins: ['file:///x'] }, 'exact origin'],
     [{ origins: [] }, 'at least one origin'],
     [{ origins: ['*', APP] }, 'alone'],

@@ -3,10 +3,11 @@ import { env } from 'cloudflare:workers'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import type * as z from 'zod/mini'
+import { applyEdits } from '../../src/door/edits.ts'
 import { SHARDS } from '../../src/limits/durable.ts'
 import { limitStores } from '../../src/limits/stores.ts'
-import type { Handler } from '../../src/pipeline.ts'
-import { rateLimit } from '../../src/policies/rate-limit.ts'
+import { compose, pass, type Handler } from '../../src/pipeline.ts'
+import { rateLimit, rateLimitBeforeAuth } from '../../src/policies/rate-limit.ts'
 import type { RouteFacts, Site } from '../../src/policy.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { signalRedis, startRedis } from '../support/redis.ts'
@@ -64,11 +65,11 @@ describe('configuration', () => {
   it.each([
     [{ key: [] }, '0.key: expected at least one of client.ip'],
     [{ key: ['client.io'] }, '0.key.0: did you mean "client.ip"?'],
-    [{ key: ['apiKey.id'] }, '0.key.0: "apiKey.id" is not supported yet'],
+    [{ key: ['apiKey.id'] }, '0.key.0: apiKey.id needs the policy "auth" on this route'],
     [{ key: ['jwt.sub'] }, '0.key.0: jwt.sub needs the policy "auth"'],
     [{ key: ['param:ident'] }, '0.key.0: no parameter "ident" in match.path; did you mean "id"?'],
     [{ key: ['header:x-tenant', 'route'] }, '0.key: the client chooses its headers'],
-    [{ algorithm: 'token-bucket' }, '0.algorithm: "token-bucket" is not supported yet'],
+    [{ algorithm: 'sliding-window' }, '0.algorithm: "sliding-window" is not supported yet'],
     [{ consistency: 'leased' }, '0.consistency: "leased" is not supported yet'],
     [{ onStoreError: 'open' }, '0.onStoreError: expected one of "allow", "deny", "local"'],
     [{ limit: 0 }, '0.limit: '],
@@ -77,8 +78,10 @@ describe('configuration', () => {
     [{ window: '32d' }, '0.window: expected a duration'],
     [{ window: '1500ms' }, '0.window: expected whole seconds'],
     [{ name: 'a"b' }, '0.name: expected a name of letters'],
-    [{ before: 'auth' }, '0.before: not supported yet'],
-    [{ burst: 5 }, '0.burst: not supported yet'],
+    [{ before: 'cors' }, '0.before: expected one of "auth"'],
+    [{ burst: 5 }, '0.burst: has no use with the algorithm "fixed-window"; expected "token-bucket"'],
+    [{ algorithm: 'token-bucket', burst: 0 }, '0.burst: '],
+    [{ algorithm: 'token-bucket', limit: 1, window: '31d', burst: 13 }, '0.burst: expected a bucket that is full'],
     [{ cost: 2 }, '0.cost: not supported yet'],
     [{ mode: 'shadow' }, '0.mode: not supported yet'],
   ])('refuses %o', (parts, message) => {
@@ -93,6 +96,104 @@ describe('configuration', () => {
   it('takes identity with auth, and a header beside the address', () => {
     expect(messages([{ ...perIp, key: ['jwt.sub', 'header:x-tenant'] }], { hasAuth: true })).toEqual([])
     expect(messages([{ ...perIp, key: ['client.ip', 'header:x-tenant', 'param:id', 'const:a', 'route'] }])).toEqual([])
+  })
+})
+
+describe('limits before auth', () => {
+  const early: Raw = { ...local, name: 'early', before: 'auth' }
+  const nobody = { ...route, hasAuth: true }
+
+  it('have no identity to count by', () => {
+    const check = (parts: object) => rateLimit.check!(rateLimit.config.parse([{ ...early, ...parts }]), nobody)
+    expect(check({ key: ['jwt.sub'] })).toEqual([
+      { path: [0, 'key', 0], message: 'nobody knows jwt.sub before "auth"; expected "client.ip"' },
+    ])
+    expect(check({ key: ['client.ip', 'header:x-a'] })).toEqual([])
+  })
+
+  it('are a layer of their own, which is none where there are none', async () => {
+    const site = makeTestSite({ now: () => NOW })
+    const compileBoth = (limiters: readonly Raw[]) =>
+      [rateLimitBeforeAuth, rateLimit].map((policy) => policy.compile(policy.config.parse(limiters), site, route))
+    expect(compileBoth([local]).map((layer) => layer === pass)).toEqual([true, false])
+    expect(compileBoth([early]).map((layer) => layer === pass)).toEqual([false, true])
+    expect(compileBoth([early, local]).map((layer) => layer === pass)).toEqual([false, false])
+  })
+
+  it.each([
+    [[early], '"early";r=1;t=50'],
+    [[local, early], '"per-ip";r=1;t=50, "early";r=1;t=50'],
+  ])('say what is left in one list with the others, in place of what the origin says', async (limiters, expected) => {
+    const site = makeTestSite({ now: () => NOW })
+    const config = rateLimit.config.parse(limiters)
+    const handler = compose(
+      [rateLimitBeforeAuth.compile(config, site, route), rateLimit.compile(config, site, route)],
+      async () =>
+        new Response('ok', { headers: { ratelimit: '"origin";r=7;t=1', 'ratelimit-policy': '"origin";q=9;w=1' } }),
+    )
+    const x = makeTestExchange()
+    const { headers } = applyEdits(await handler(x), x.edits)
+    expect(headers.get('ratelimit')).toBe(expected)
+    expect(headers.get('ratelimit-policy')).toBe(expected.replaceAll('r=1;t=50', 'q=2;w=60'))
+  })
+})
+
+describe('buckets', () => {
+  const bucket: Raw = { ...local, name: 'logins', algorithm: 'token-bucket', limit: 5, window: '1m', burst: 3 }
+
+  it('admit a burst, say what is left and when there is more, and hold as many as the limit unless told otherwise', async () => {
+    let now = NOW
+    const ask = makeGateway([bucket], makeTestSite({ now: () => now }))
+    const first = await ask()
+    expect(first.headers.get('ratelimit-policy')).toBe('"logins";q=5;w=60;burst=3')
+    expect(first.headers.get('ratelimit')).toBe('"logins";r=2;t=12')
+    await ask()
+    expect((await ask()).headers.get('ratelimit')).toBe('"logins";r=0;t=12')
+    now += 5_500
+    const refused = await ask()
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '7'])
+    expect(refused.headers.get('ratelimit')).toBe('"logins";r=0;t=7')
+    now += 7_000
+    expect((await ask()).status).toBe(200)
+    const { burst: _burst, ...plain } = bucket
+    const { headers } = await makeGateway([plain], makeTestSite())()
+    expect([headers.get('ratelimit-policy'), headers.get('ratelimit')]).toEqual([
+      '"logins";q=5;w=60;burst=5',
+      '"logins";r=4;t=12',
+    ])
+  })
+
+  it.each<[store: string, site: () => Site]>([
+    ['Durable Objects', () => makePatientSite()],
+    [
+      'Upstash Redis',
+      () =>
+        makePatientSite({
+          variable: (name) => (name === 'UPSTASH_REDIS_REST_URL' ? env.TEST_UPSTASH_URL : undefined),
+          secret: ({ $secret }) => ($secret === 'UPSTASH_REDIS_REST_TOKEN' ? env.TEST_UPSTASH_TOKEN : undefined),
+        }),
+    ],
+  ])('admit it in all isolates together, in %s', async (_store, site) => {
+    const strict: Raw = {
+      ...bucket,
+      name: crypto.randomUUID(),
+      window: '1h',
+      consistency: 'strict',
+      onStoreError: 'deny',
+    }
+    const isolates = [makeGateway([strict], site()), makeGateway([strict], site())]
+    const answers = []
+    for (let i = 0; i < 6; i++) answers.push(await isolates[i % 2]!())
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 429, 429, 429])
+    expect(answers.map(({ headers }) => /r=(\d+)/.exec(headers.get('ratelimit')!)![1])).toEqual([
+      '2',
+      '1',
+      '0',
+      '0',
+      '0',
+      '0',
+    ])
+    expect(Number(answers[5]!.headers.get('retry-after'))).toBeGreaterThan(700)
   })
 })
 

@@ -94,3 +94,20 @@ it('answers undefined, and does not throw, when its storage fails', async () => 
   await runInDurableObject(shard, (_, state) => void state.storage.sql.exec('DROP TABLE windows'))
   expect(await shard.take(ask('a'))).toBeUndefined()
 })
+
+it('keeps buckets as the isolates do, beside windows, until they are full', async () => {
+  const shard = makeShard()
+  await runInDurableObject(shard, (object) => {
+    let now = 1_000_000
+    object.now = () => now
+    const bucket = (key: string) => object.take(ask(key, { limit: 5, burst: 2 }))!
+    expect([bucket('a'), bucket('a'), bucket('a')].map(({ allowed }) => allowed)).toEqual([true, true, false])
+    expect(object.take(ask('w'))).toMatchObject({ allowed: true })
+    now += 18_000
+    // A token and a half have come back: the half is kept too.
+    expect(bucket('a')).toMatchObject({ allowed: true, remaining: 0, resetMs: 6_000 })
+    now += 24_000
+    expect(object.take(ask('other', { limit: 5, burst: 2 }))).toMatchObject({ allowed: true })
+  })
+  expect(await countRows(shard)).toBe(3)
+})

@@ -1,6 +1,7 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { complaintText } from '../../src/config/complaint.ts'
+import { oauthPaths } from '../../src/config/oauth-builtins.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { makeGateway } from '../../src/gateway.ts'
 import type { Site } from '../../src/policy.ts'
@@ -16,7 +17,9 @@ export interface TestGateway {
 export function makeTestGateway(routesFile: Record<string, unknown>, site: Partial<Site> = {}): TestGateway {
   const loaded = loadConfig({ version: 1, ...routesFile })
   if ('complaints' in loaded) throw new Error(loaded.complaints.map(complaintText).join('\n'))
-  const gateway = makeGateway(loaded.config, makeTestSite({ authProviders: loaded.config.authProviders, ...site }))
+  const { authProviders, routes } = loaded.config
+  const parts = { authProviders, oauthPaths: oauthPaths(routes), ...site }
+  const gateway = makeGateway(loaded.config, makeTestSite(parts))
   const contexts: ExecutionContext[] = []
   return {
     async fetch(url, init) {

@@ -15,6 +15,10 @@ export function makeTestSite(parts: Partial<Site> = {}): Site {
     worlds: env.WORLDS,
     steered: false,
     limits: env.LIMITS,
+    identity: env.IDENTITY,
+    nonces: env.NONCES,
+    logins: env.LOGINS,
+    oauthPaths: {},
     ...parts,
   }
 }

@@ -40,6 +40,10 @@ function compile(env: Env) {
     worlds: env.WORLDS,
     steered: false,
     limits: env.LIMITS,
+    identity: env.IDENTITY,
+    nonces: env.NONCES,
+    logins: env.LOGINS,
+    oauthPaths: {},
   }
   const upstream = makeUpstream('faults', z.parse(upstreamSchema, JSON.parse(env.UPSTREAM)), site)
   const state = () => ({

@@ -1,8 +1,10 @@
 import type { Exchange } from '../../exchange.ts'
+import type { IdentityClient } from '../../identity/types.ts'
 import type { Site } from '../../policy.ts'
 import { isLogged } from '../../telemetry/log-level.ts'
+import { actorOf } from './actor.ts'
 
-/** One change that an operator has made, or has tried to make. */
+/** One change that an operator has made, or has tried to make, to an upstream. */
 export interface AdminAct {
   readonly resource: string
   readonly upstream: string
@@ -12,12 +14,25 @@ export interface AdminAct {
   readonly after: unknown
 }
 
-/** Writes a JSON line for each change: who made it, from where, in which request. Level `warn`, because it matters wherever anything is logged. */
-export function makeAudit(site: Pick<Site, 'variable' | 'now'>): (x: Exchange, act: AdminAct) => void {
-  if (!isLogged('warn', site.variable('LOG_LEVEL'))) return () => {}
-  return ({ id, client, identity }, act) => {
+/**
+ * Writes each change to the audit log and as a JSON line: who made it, from where, in which request. The line has level `warn`, because it matters
+ * wherever anything is logged. An audit log that cannot be reached does not undo the change, which may be what ends an outage: the line then says
+ * `audited: false`.
+ */
+export function makeAudit(
+  site: Pick<Site, 'variable' | 'now'>,
+  identity: IdentityClient,
+): (x: Exchange, act: AdminAct) => Promise<void> {
+  const isWritten = isLogged('warn', site.variable('LOG_LEVEL'))
+  return async (x, act) => {
+    const { resource, upstream, ...details } = act
+    const recorded = await identity.recordAct(`${resource}.steer`, upstream, details, actorOf(x))
+    if (!isWritten) return
     const time = new Date(site.now()).toISOString()
-    const who = identity && { provider: identity.provider, issuer: identity.issuer, subject: identity.subject }
-    console.log(JSON.stringify({ time, level: 'warn', event: 'admin', ...act, who, client: client.ip, id }))
+    const who = x.identity && { provider: x.identity.provider, issuer: x.identity.issuer, subject: x.identity.subject }
+    const lost = recorded === 'recorded' ? {} : { audited: false }
+    console.log(
+      JSON.stringify({ time, level: 'warn', event: 'admin', ...act, ...lost, who, client: x.client.ip, id: x.id }),
+    )
   }
 }

@@ -2,7 +2,8 @@ import * as z from 'zod/mini'
 import { nearest } from '../../lib/nearest.ts'
 import type { Site } from '../../policy.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
-import { makeResource, type Resource } from './resource.ts'
+import type { Endpoint } from './endpoint.ts'
+import { makeResource } from './resource.ts'
 
 const STATES = ['open', 'closed'] as const
 
@@ -17,7 +18,7 @@ const change = z.strictObject({
 })
 
 /** Circuit breakers: what an operator has forced, what is so everywhere, and what each region says of its own. */
-export function makeBreakers(upstreams: readonly Upstream[], site: Site): Resource {
+export function makeBreakers(upstreams: readonly Upstream[], site: Site): Endpoint[] {
   return makeResource(
     {
       name: 'breakers',

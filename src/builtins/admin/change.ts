@@ -17,7 +17,15 @@ export async function readChange<Schema extends z.ZodMiniType>(
     return problem('media-type-unsupported', { detail: 'expected content-type: application/json' })
   const text = await readText(x.outgoing.body)
   if (text === undefined) return problem('body-too-large', { detail: `a change has at most ${MAX_BYTES} bytes` })
-  const parsed = z.safeParse(schema, parseJson(text), { error: explainIssue, reportInput: true })
+  return checked(parseJson(text), schema)
+}
+
+/** `value` as the schema reads it, or a 400 that names each field that is wrong and what was expected there. */
+export function checked<Schema extends z.ZodMiniType>(
+  value: unknown,
+  schema: Schema,
+): { readonly change: z.output<Schema> } | Response {
+  const parsed = z.safeParse(schema, value, { error: explainIssue, reportInput: true })
   if (parsed.success) return { change: parsed.data }
   return problem('admin-invalid', { detail: complaintsOf(parsed.error.issues).map(complaintText).join('\n') })
 }

@@ -1,22 +1,15 @@
 import type * as z from 'zod/mini'
 import { expectedOneOf } from '../../config/complaint.ts'
 import type { Exchange } from '../../exchange.ts'
+import { makeIdentityClient } from '../../identity/client.ts'
 import type { Site } from '../../policy.ts'
 import { problem } from '../../problem.ts'
 import type { Order, WorldView } from '../../state/upstream-world.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import { makeAudit } from './audit.ts'
 import { readChange } from './change.ts'
+import type { Answer, Endpoint } from './endpoint.ts'
 import { makeStateClient, type State } from './state.ts'
-
-/** What an operator sees and steers, one for each upstream. A Response is a refusal. */
-export interface Resource {
-  readonly name: string
-  readonly list: () => Promise<object[]>
-  readonly see: (upstream: string) => Promise<object>
-  /** Answers as `see` does, after the change. */
-  readonly steer: (upstream: string, x: Exchange) => Promise<object>
-}
 
 /** Which upstreams have it, in words and one by one. */
 interface Owners {
@@ -36,9 +29,9 @@ export interface ResourceKind<Change extends z.ZodMiniType> extends Owners {
 }
 
 /** Sees and steers one kind of thing in the objects that keep it; each change is written to the log, also one whose outcome nobody heard. */
-export function makeResource<Change extends z.ZodMiniType>(kind: ResourceKind<Change>, site: Site): Resource {
+export function makeResource<Change extends z.ZodMiniType>(kind: ResourceKind<Change>, site: Site): Endpoint[] {
   const { name, upstreams, order, about, view } = kind
-  const audit = makeAudit(site)
+  const audit = makeAudit(site, makeIdentityClient(site.identity))
   const state = makeStateClient(site)
 
   const see = async (upstream: Upstream): Promise<object> => {
@@ -54,31 +47,35 @@ export function makeResource<Change extends z.ZodMiniType>(kind: ResourceKind<Ch
     const after = await state.steer(upstream.name, ordered)
     const { value: before, ...what } = about(change, world)
     const now = after === undefined ? 'unknown' : about(change, after).value
-    audit(x, { resource: name, upstream: upstream.name, ...what, before, after: now })
+    await audit(x, { resource: name, upstream: upstream.name, ...what, before, after: now })
     return after === undefined ? unavailable(upstream, '; the change may have been made all the same') : see(upstream)
   }
 
-  return {
-    name,
-    list: () =>
-      Promise.all(
-        upstreams.map(async (upstream) => {
-          const found = await see(upstream)
-          // One that does not answer hides no other.
-          return found instanceof Response ? { upstream: upstream.name, unavailable: true } : found
-        }),
-      ),
-    see: async (asked) => {
-      const upstream = find(asked, kind)
-      return upstream instanceof Response ? upstream : see(upstream)
-    },
-    steer: async (asked, x) => {
-      const upstream = find(asked, kind)
-      if (upstream instanceof Response) return upstream
-      const read = await readChange(x, kind.change)
-      return read instanceof Response ? read : steer(upstream, read.change, x)
-    },
+  const list = (): Promise<object[]> =>
+    Promise.all(
+      upstreams.map(async (upstream) => {
+        const found = await see(upstream)
+        // One that does not answer hides no other.
+        return found instanceof Response ? { upstream: upstream.name, unavailable: true } : found
+      }),
+    )
+
+  const seeNamed: Answer = async ({ name: asked }) => {
+    const upstream = find(asked, kind)
+    return upstream instanceof Response ? upstream : see(upstream)
   }
+
+  const steerNamed: Answer = async ({ name: asked, x }) => {
+    const upstream = find(asked, kind)
+    if (upstream instanceof Response) return upstream
+    const read = await readChange(x, kind.change)
+    return read instanceof Response ? read : steer(upstream, read.change, x)
+  }
+
+  return [
+    { path: name, on: { GET: async () => ({ [name]: await list() }) } },
+    { path: `${name}/{upstream}`, on: { GET: seeNamed, PUT: steerNamed } },
+  ]
 }
 
 function find(asked: string, { owner, upstreams }: Owners): Upstream | Response {

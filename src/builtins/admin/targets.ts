@@ -5,13 +5,14 @@ import type { WorldView } from '../../state/upstream-world.ts'
 import type { Health } from '../../upstream/health.ts'
 import type { TargetView } from '../../upstream/target-view.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
-import { makeResource, type Resource } from './resource.ts'
+import type { Endpoint } from './endpoint.ts'
+import { makeResource } from './resource.ts'
 import type { State } from './state.ts'
 
 const change = z.strictObject({ target: z.string(), drained: z.boolean() })
 
 /** Targets: which may get requests, what the checks of each region say of them, and what the isolate that answers knows. */
-export function makeTargets(upstreams: readonly Upstream[], site: Site): Resource {
+export function makeTargets(upstreams: readonly Upstream[], site: Site): Endpoint[] {
   return makeResource(
     {
       name: 'targets',

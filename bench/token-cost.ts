@@ -1,0 +1,39 @@
+import { join } from 'node:path'
+import { runWorker } from '../test/support/run-worker.ts'
+import { cpuUs } from './load.ts'
+import { atMost, type Figure, printFigures, spread } from './statistics.ts'
+
+/** As many as one provider remembers of this size with room to spare. */
+const TOKENS = 1_500
+const REPEATS = 200_000
+
+/** What `auth`, revocations looked at, costs at the first use of an ES256 token and at the later ones: processor time of workerd, the request around it left out. */
+export async function measureTokens(rounds: number) {
+  const worker = await runWorker(join(import.meta.dirname, 'token-worker.ts'))
+  const run = async (path: string, count: number): Promise<number> => {
+    const before = cpuUs(worker.pid)
+    const answer = await fetch(`${worker.url}${path}?n=${count}`)
+    if (!answer.ok) throw new Error(`${path}: ${answer.status}`)
+    return (cpuUs(worker.pid) - before) / count
+  }
+  try {
+    const found: { first: number; repeat: number }[] = []
+    for (let round = 0; round <= rounds; round++) {
+      await run('/prepare', TOKENS)
+      const first = await run('/verify', TOKENS)
+      const repeat = await run('/verify', REPEATS)
+      // The first round is the engine's, to learn.
+      if (round > 0) found.push({ first, repeat })
+    }
+    const share = spread(found.map(({ first, repeat }) => (100 * repeat) / first))
+    const figures: Figure[] = [
+      { name: 'the first use of a token', value: spread(found.map(({ first }) => first)), unit: 'µs' },
+      { name: 'a later use', value: spread(found.map(({ repeat }) => repeat)), unit: 'µs' },
+      { name: 'a later use, of the first', value: share, unit: '%', target: atMost(10, ' %') },
+    ]
+    printFigures('Tokens: the policy auth alone, ES256', figures)
+    return { rounds: found, share }
+  } finally {
+    await worker.stop()
+  }
+}

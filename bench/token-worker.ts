@@ -1,0 +1,81 @@
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { jwtProvider } from '../src/config/auth-provider-jwt.ts'
+import type { Exchange } from '../src/exchange.ts'
+import type { Handler } from '../src/pipeline.ts'
+import { auth } from '../src/policies/auth.ts'
+import type { RouteParts, Site } from '../src/policy.ts'
+import { makeTestExchange } from '../test/support/exchange.ts'
+
+const ISSUER = 'https://id.bench.test/'
+let exchanges: Exchange[] = []
+let handler: Handler
+
+/**
+ * The policy `auth` alone, in loops. `/prepare?n=` makes an isolate that has seen no token, and N new ones; `/verify?n=` uses each of them,
+ * again and again until N uses are done.
+ */
+export default {
+  async fetch(request: Request): Promise<Response> {
+    const { pathname, searchParams } = new URL(request.url)
+    const count = Number(searchParams.get('n'))
+    await (pathname === '/prepare' ? prepare(count) : verify(count))
+    return new Response('done')
+  },
+}
+
+async function prepare(count: number): Promise<void> {
+  const { privateKey, publicKey } = await generateKeyPair('ES256')
+  const keys = [{ ...(await exportJWK(publicKey)), kid: 'k', alg: 'ES256' }]
+  const make = async (jti: string) => {
+    const token = await new SignJWT({ jti, scope: 'orders:read orders:write', roles: ['support'] })
+      .setProtectedHeader({ alg: 'ES256', kid: 'k', typ: 'at+jwt' })
+      .setIssuer(ISSUER)
+      .setAudience('api')
+      .setSubject('ada')
+      .setIssuedAt()
+      .setExpirationTime('1h')
+      .sign(privateKey)
+    const headers = { authorization: `Bearer ${token}` }
+    return makeTestExchange(new Request('https://gw.test/', { headers }), { waitUntil: () => {} })
+  }
+  handler = compile(() => Promise.resolve(Response.json({ keys })))
+  // The one that makes the gateway fetch the keys.
+  await use(await make('first'))
+  exchanges = []
+  for (let nth = 0; nth < count; nth++) exchanges.push(await make(`${nth}`))
+}
+
+function compile(fetch: Site['fetch']): Handler {
+  const main = jwtProvider.parse({
+    type: 'jwt',
+    issuer: ISSUER,
+    audience: 'api',
+    algorithms: ['ES256'],
+    jwksUri: 'https://id.bench.test/jwks',
+  })
+  const parts: Partial<Site> = {
+    authProviders: { main },
+    now: Date.now,
+    fetch,
+    steered: true,
+    oauthPaths: {},
+    identity,
+  }
+  const policy = auth.config.parse({ providers: ['main'], scopes: ['orders:read'] })
+  const answer = Promise.resolve(new Response())
+  return auth.compile(policy, { ...parts, variable: () => undefined } as Site, {} as RouteParts)(() => answer)
+}
+
+/** A store that answers at once, with one revocation: each use is compared with it. */
+const news = { entries: [{ target: { jti: 'x' }, at: 0, until: 1e15 }], cursor: 'a.1', more: false, reset: true }
+const identity = { getByName: () => ({ ask: () => Promise.resolve(news) }) } as unknown as Site['identity']
+
+async function verify(count: number): Promise<void> {
+  for (let nth = 0; nth < count; nth++) await use(exchanges[nth % exchanges.length]!)
+}
+
+async function use(x: Exchange): Promise<void> {
+  x.identity = undefined
+  const { status } = await handler(x)
+  if (status !== 200) throw new Error(`a good token is refused: ${status}`)
+}

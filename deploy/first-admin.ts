@@ -1,0 +1,50 @@
+import { randomBytes } from 'node:crypto'
+import { parseArgs } from 'node:util'
+
+const USAGE = `Usage: npm run first-admin -- --url URL [--username admin]
+
+Makes the gateway's first user, who has the role "admin", and prints a password for him, once.
+  --url       the route with "builtin": "bootstrap", such as https://api.example.com/admin/bootstrap
+  --username  default admin
+The variable UMBRAL_BOOTSTRAP_TOKEN holds the secret of the same name that the gateway has.`
+
+try {
+  await main()
+} catch (error) {
+  console.error((error as Error).message)
+  process.exitCode = 1
+}
+
+async function main(): Promise<void> {
+  const { url, username } = readOptions()
+  const token = process.env.UMBRAL_BOOTSTRAP_TOKEN
+  if (!token) throw new Error('UMBRAL_BOOTSTRAP_TOKEN is not set: it is the secret that the gateway was given')
+  // Made here, so that no weak one is the first, and none stands in an argument, where others could read it.
+  const password = randomBytes(18).toString('base64url')
+  const response = await fetch(url, {
+    method: 'POST',
+    // A redirect would carry the token to another place.
+    redirect: 'manual',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ username, password }),
+  })
+  const answer = await response.text()
+  if (response.status !== 201) throw new Error(`${url} answered ${response.status}: ${answer.slice(0, 1_000)}`)
+  console.log(`username: ${username}\npassword: ${password}`)
+}
+
+function readOptions(): { url: URL; username: string } {
+  try {
+    const options = { url: { type: 'string' }, username: { type: 'string', default: 'admin' } } as const
+    const { url, username } = parseArgs({ options }).values
+    if (url === undefined || !URL.canParse(url)) throw new Error('expected --url with the URL of the bootstrap route')
+    const parsed = new URL(url)
+    const isLoopback = /^(?:localhost|127\.[\d.]+|\[::1\])$/.test(parsed.hostname)
+    if (parsed.protocol !== 'https:' && !isLoopback)
+      throw new Error('expected https: the token would go out in clear text')
+    return { url: parsed, username }
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`)
+    process.exit(2)
+  }
+}

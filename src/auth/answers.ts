@@ -1,0 +1,87 @@
+import { sha256Hex } from '../identity/secrets.ts'
+import { PROBLEMS, type ProblemCode } from '../problem.ts'
+import type { Authenticated } from './authenticator.ts'
+import type { WaitUntil } from './keys.ts'
+import { makeTokenCache } from './token-cache.ts'
+
+/** What is kept of one credential. */
+interface Entry {
+  readonly answer: Authenticated
+  until: number
+  refreshAt: number
+}
+
+export interface AnswersSettings {
+  /** Who is asked about a credential that is not remembered. Never rejects; a 503 means that nobody could say. */
+  readonly ask: (credential: string) => Promise<Authenticated | ProblemCode>
+  /** The 503 for a credential that nobody is asked about, because so many were wrong this second. */
+  readonly unavailable: ProblemCode
+  /** How long a good answer is believed, in milliseconds. */
+  readonly ttlMs: number
+  readonly maxEntries: number
+  readonly now: () => number
+}
+
+/** What a store or an issuer said of secrets, remembered. */
+export interface Answers {
+  /** A good answer that still counts at `now` (epoch ms). Past half of its time it is asked for again, in `waitUntil`. */
+  readonly recall: (credential: string, now: number, waitUntil: WaitUntil) => Authenticated | undefined
+  readonly ask: (credential: string) => Promise<Authenticated | ProblemCode>
+}
+
+const REFUSAL_TTL_MS = 10_000
+/** Wrong credentials that this isolate asks about in one second, those that are being asked about included. */
+const MAX_WRONG_PER_SECOND = 100
+/** Hex digits and an object or two: the bound is the number of entries. */
+const MAX_BYTES = 16 * 1024 * 1024
+
+/**
+ * Remembers answers by the credential's SHA-256, so that neither memory nor the time of a lookup says anything of the secret.
+ * Refusals are kept apart: a flood of wrong credentials forgets no good one, and of the wrong ones only so many a second are
+ * asked about at all.
+ */
+export function makeAnswers({ ask, unavailable, ttlMs, maxEntries, now }: AnswersSettings): Answers {
+  const good = makeTokenCache<Entry>(maxEntries, MAX_BYTES)
+  const refused = makeTokenCache<{ readonly code: ProblemCode; readonly until: number }>(maxEntries, MAX_BYTES)
+  let second = { at: 0, wrong: 0 }
+
+  const learn = async (hash: string, credential: string) => {
+    const answer = await ask(credential)
+    const at = now()
+    if (typeof answer === 'object') {
+      good.set(hash, { answer, until: Math.min(at + ttlMs, answer.validUntil), refreshAt: at + ttlMs / 2 })
+    } else if (PROBLEMS[answer][0] !== 503) {
+      const known = good.get(hash)
+      if (known) known.until = -Infinity
+      refused.set(hash, { code: answer, until: at + Math.min(ttlMs, REFUSAL_TTL_MS) })
+    }
+    return answer
+  }
+
+  return {
+    recall(credential, at, waitUntil) {
+      const hash = sha256Hex(credential)
+      const known = good.get(hash)
+      if (known === undefined || at >= known.until || at < known.answer.validFrom) return undefined
+      if (at >= known.refreshAt) {
+        // One question at a time, and another chance for it before the time is up.
+        known.refreshAt = at + ttlMs / 4
+        waitUntil(learn(hash, credential))
+      }
+      return known.answer
+    },
+    async ask(credential) {
+      const hash = sha256Hex(credential)
+      const at = now()
+      const refusal = refused.get(hash)
+      if (refusal !== undefined && at < refusal.until) return refusal.code
+      if (Math.abs(at - second.at) >= 1_000) second = { at, wrong: 0 }
+      if (second.wrong >= MAX_WRONG_PER_SECOND) return unavailable
+      const mine = second
+      mine.wrong++
+      const answer = await learn(hash, credential)
+      if (typeof answer === 'object') mine.wrong--
+      return answer
+    },
+  }
+}

@@ -1,0 +1,72 @@
+import type { ApiKeyProviderConfig } from '../config/auth-provider-api-key.ts'
+import { makeIdentityClient } from '../identity/client.ts'
+import { sha256Hex } from '../identity/secrets.ts'
+import type { ApiKey } from '../identity/types.ts'
+import type { Site } from '../policy.ts'
+import type { ProblemCode } from '../problem.ts'
+import { makeAnswers } from './answers.ts'
+import type { Authenticated, Authenticator } from './authenticator.ts'
+
+/** The issuer of callers that an API key stands for: their owners' names mean something in this gateway only. */
+export const API_KEY_ISSUER = 'urn:umbral:api-keys'
+
+/** What a key looks like. Anything else is refused without asking: two headers too, which arrive as one value with a comma. */
+const API_KEY = /^umb_[0-9A-Za-z]{43}$/
+
+/** A provider of type `apiKey`: keys that the identity store gave out. */
+export function makeApiKeys(name: string, config: ApiKeyProviderConfig, site: Site): Authenticator {
+  const store = makeIdentityClient(site.identity)
+  const answers = makeAnswers({
+    ask: async (key) => judge(name, await store.findApiKey(sha256Hex(key))),
+    unavailable: 'identity-unavailable',
+    ttlMs: config.cacheTtl,
+    maxEntries: MAX_ENTRIES,
+    now: site.now,
+  })
+  return {
+    name,
+    configured: true,
+    challenge: 'ApiKey realm="api"',
+    missing: 'api-key-missing',
+    discloses: config.discloseRequirements,
+    hides: config.header,
+    recall({ request, waitUntil }, now) {
+      const key = request.headers.get(config.header)
+      return key !== null && API_KEY.test(key) ? answers.recall(key, now, waitUntil) : undefined
+    },
+    async authenticate({ request }) {
+      const key = request.headers.get(config.header)
+      if (key === null || key === '') return undefined
+      return API_KEY.test(key) ? answers.ask(key) : 'api-key-invalid'
+    },
+  }
+}
+
+const MAX_ENTRIES = 4096
+
+const REFUSALS = {
+  unknown: 'api-key-invalid',
+  expired: 'api-key-expired',
+  revoked: 'api-key-revoked',
+  unavailable: 'identity-unavailable',
+} as const satisfies Record<string, ProblemCode>
+
+function judge(provider: string, found: ApiKey | keyof typeof REFUSALS): Authenticated | ProblemCode {
+  if (typeof found === 'string') return REFUSALS[found]
+  const { id, owner, scopes, roles, tier, expiresAt } = found
+  return {
+    identity: {
+      provider,
+      issuer: API_KEY_ISSUER,
+      subject: owner,
+      scopes,
+      roles,
+      claims: { iss: API_KEY_ISSUER, sub: owner, key_id: id, ...(tier !== '' && { tier }) },
+      keyId: id,
+      ...(tier !== '' && { tier }),
+    },
+    validFrom: -Infinity,
+    validUntil: expiresAt ?? Infinity,
+    headers: undefined,
+  }
+}

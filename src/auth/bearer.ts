@@ -1,0 +1,8 @@
+/** The challenge of providers that read a bearer token (RFC 6750 §3). */
+export const BEARER_CHALLENGE = 'Bearer realm="api"'
+
+/** What follows `Bearer ` (in any case, RFC 9110 §11.1) in `Authorization`; undefined when there is no such credential. */
+export function bearerToken({ headers }: Request): string | undefined {
+  const header = headers.get('authorization')
+  return header === null ? undefined : /^bearer +([^]+)$/i.exec(header)?.[1]
+}

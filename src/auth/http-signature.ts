@@ -1,0 +1,147 @@
+import type { HttpSignatureProviderConfig, SignatureKeyConfig } from '../config/auth-provider-http-signature.ts'
+import type { Exchange, Identity } from '../exchange.ts'
+import type { Site } from '../policy.ts'
+import type { ProblemCode } from '../problem.ts'
+import { rawPath, rawSearch } from '../routing/canonical-path.ts'
+import { verifyBase } from '../signatures/algorithm.ts'
+import { matchesContentDigest } from '../signatures/content-digest.ts'
+import { importMaterial, isLongEnough } from '../signatures/key-material.ts'
+import { normalAuthority, type Message } from '../signatures/message.ts'
+import { takeNonce } from '../signatures/nonces.ts'
+import { readBody } from '../signatures/read-body.ts'
+import { signatureBase } from '../signatures/signature-base.ts'
+import { findSignature, type SignatureClaim } from '../signatures/signature-input.ts'
+import { type Authenticator, establishedOnce, recallsNothing } from './authenticator.ts'
+
+/**
+ * A provider of signed requests (RFC 9421): of a message's signatures the first whose key it knows decides. What is cheap to judge
+ * comes first, the body after the signature, and the nonce last: who cannot sign can use up neither memory nor nonces.
+ */
+export function makeHttpSignature(name: string, config: HttpSignatureProviderConfig, site: Site): Authenticator {
+  const keys = new Map(config.keys.map((key) => [key.keyid, makeKey(name, key, site)]))
+
+  const judge = async (x: Exchange, claim: SignatureClaim): Promise<Identity | ProblemCode> => {
+    const { config: of, identity, load } = keys.get(claim.keyid)!
+    const refusal = judgeClaim(claim, of.alg, config, hasBody(x)) ?? judgeTime(claim, config, site.now())
+    if (refusal !== undefined) return refusal
+    const base = signatureBase(claim.components, claim.parameters, messageOf(x))
+    if (base === undefined) return 'signature-components'
+    const key = await load()
+    if (key === undefined) return 'not-configured'
+    if (!(await verifyBase(of.alg, key, claim.signature, base))) return 'signature-invalid'
+    return (await judgeBody(x, claim, config.maxBody)) ?? (await useNonce(claim)) ?? identity
+  }
+
+  const useNonce = async ({ keyid, nonce, created, expires }: SignatureClaim): Promise<ProblemCode | undefined> => {
+    if (nonce === undefined) return undefined
+    const end = Math.min(created! * 1000 + config.maxAge, (expires ?? Infinity) * 1000) + config.clockSkew
+    const verdict = await takeNonce(site.nonces, { provider: name, keyid, nonce }, Math.max(0, end - site.now()))
+    if (verdict === 'unavailable') return 'nonce-store-unavailable'
+    return verdict === 'used' ? 'signature-replayed' : undefined
+  }
+
+  return {
+    name,
+    configured: [...keys.values()].some(({ configured }) => configured),
+    challenge: 'Signature realm="api"',
+    missing: 'signature-missing',
+    discloses: config.discloseRequirements,
+    hides: undefined,
+    recall: recallsNothing,
+    async authenticate(x) {
+      const { headers } = x.request
+      const [input, signature] = [headers.get('signature-input'), headers.get('signature')]
+      if (input === null && signature === null) return undefined
+      const claim = findSignature(input ?? '', signature ?? '', (keyid) => keys.has(keyid))
+      if (claim === 'malformed') return 'signature-malformed'
+      if (claim === 'unknown') return 'signature-key-unknown'
+      const found = await judge(x, claim)
+      return typeof found === 'string' ? found : establishedOnce(found)
+    },
+  }
+}
+
+interface Key {
+  readonly config: SignatureKeyConfig
+  readonly configured: boolean
+  readonly identity: Identity
+  /** Undefined when the key is missing, or unfit for its algorithm. */
+  readonly load: () => Promise<CryptoKey | undefined>
+}
+
+function makeKey(provider: string, config: SignatureKeyConfig, site: Site): Key {
+  const { keyid, scopes, roles } = config
+  const material = materialOf(config, site)
+  let imported: CryptoKey | undefined
+  return {
+    config,
+    configured: material !== undefined,
+    identity: {
+      provider,
+      issuer: provider,
+      subject: keyid,
+      scopes,
+      roles,
+      claims: { iss: provider, sub: keyid, scope: scopes.join(' '), roles },
+    },
+    load: async () => (imported ??= material && (await importMaterial(config.alg, material))),
+  }
+}
+
+function materialOf(config: SignatureKeyConfig, site: Pick<Site, 'secret'>) {
+  if ('secret' in config) {
+    const secret = site.secret(config.secret)
+    return isLongEnough(secret) ? { secret } : undefined
+  }
+  return config.jwk === undefined ? { publicKey: config.publicKey! } : { jwk: config.jwk }
+}
+
+/** What the signature says of itself, held against what is asked of it. */
+function judgeClaim(
+  { components, alg, nonce, created }: SignatureClaim,
+  pinned: string,
+  config: HttpSignatureProviderConfig,
+  withBody: boolean,
+): ProblemCode | undefined {
+  if (alg !== undefined && alg !== pinned) return 'signature-algorithm'
+  const covered = new Set(components.map(({ id }) => id))
+  const needed = config.components.filter((name) => withBody || name !== 'content-digest')
+  if (!needed.every((name) => covered.has(`"${name}"`))) return 'signature-components'
+  if (created === undefined || (config.requireNonce && nonce === undefined)) return 'signature-parameters'
+  return undefined
+}
+
+function judgeTime(
+  { created, expires = Infinity }: SignatureClaim,
+  { maxAge, clockSkew }: HttpSignatureProviderConfig,
+  now: number,
+): ProblemCode | undefined {
+  const made = created! * 1000
+  if (made > now + clockSkew) return 'signature-not-yet-valid'
+  return now - clockSkew >= Math.min(made + maxAge, expires * 1000) ? 'signature-expired' : undefined
+}
+
+/** The body as it is, where the signature covers what it should be. */
+async function judgeBody(x: Exchange, { components }: SignatureClaim, max: number): Promise<ProblemCode | undefined> {
+  if (!components.some(({ name }) => name === 'content-digest')) return undefined
+  const body = await readBody(x, max)
+  if (typeof body === 'string') return body
+  const field = x.request.headers.get('content-digest')!
+  return (await matchesContentDigest(field, body)) ? undefined : 'digest-mismatch'
+}
+
+const hasBody = ({ outgoing, request }: Exchange): boolean =>
+  outgoing.body !== null && request.headers.get('content-length') !== '0'
+
+/** The request as its client sent it: the path not yet canonical, scheme and host as `clientAddress` says to find them. */
+function messageOf({ request, client: { scheme, host } }: Exchange): Message {
+  const { method, url, headers } = request
+  return {
+    method,
+    scheme,
+    authority: normalAuthority(host, scheme),
+    path: rawPath(url),
+    search: rawSearch(url),
+    field: (name) => headers.get(name) ?? undefined,
+  }
+}

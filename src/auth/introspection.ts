@@ -1,0 +1,88 @@
+import type { IntrospectionProviderConfig } from '../config/auth-provider-introspection.ts'
+import { isDocumentUrl, resolveUrl } from '../config/scalars.ts'
+import { readCappedText } from '../lib/capped-text.ts'
+import type { Site } from '../policy.ts'
+import { makeAnswers } from './answers.ts'
+import type { Authenticator } from './authenticator.ts'
+import { BEARER_CHALLENGE, bearerToken } from './bearer.ts'
+import { compileIntrospected, parseIntrospected } from './introspected.ts'
+
+const MAX_ENTRIES = 4096
+const MAX_BYTES = 64 * 1024
+const MAX_TOKEN_CHARS = 8 * 1024
+/** `b64token` (RFC 6750 §2.1): what is none is no bearer token, and nobody is asked about it. */
+const BEARER_TOKEN = /^[\w.~+/-]+=*$/
+
+/** A provider of type `introspection`: bearer tokens that their issuer is asked about (RFC 7662). Its answers are remembered. */
+export function makeIntrospection(name: string, config: IntrospectionProviderConfig, site: Site): Authenticator {
+  const url = resolveUrl(config.url, site.variable, isDocumentUrl)
+  const secret = site.secret(config.clientSecret)
+  const configured = url !== undefined && secret !== undefined
+  const judge = configured ? compileIntrospected(name, config, url) : undefined
+  const answers = makeAnswers({
+    async ask(token) {
+      if (!judge) return 'not-configured'
+      const found = await introspect(
+        token,
+        url!,
+        basicCredentials(config.clientId, secret!),
+        config.timeout,
+        site.fetch,
+      )
+      return found === undefined ? 'introspection-unavailable' : judge(found, site.now())
+    },
+    unavailable: 'introspection-unavailable',
+    ttlMs: config.cacheTtl,
+    maxEntries: MAX_ENTRIES,
+    now: site.now,
+  })
+  return {
+    name,
+    configured,
+    challenge: BEARER_CHALLENGE,
+    missing: 'token-missing',
+    discloses: config.discloseRequirements,
+    hides: undefined,
+    recall({ request, waitUntil }, now) {
+      const token = bearerToken(request)
+      return token === undefined ? undefined : answers.recall(token, now, waitUntil)
+    },
+    async authenticate({ request }) {
+      const token = bearerToken(request)
+      if (token === undefined) return undefined
+      if (!configured) return 'not-configured'
+      return token.length <= MAX_TOKEN_CHARS && BEARER_TOKEN.test(token) ? answers.ask(token) : 'token-malformed'
+    },
+  }
+}
+
+/** The issuer's answer; undefined when there is none: network, timeout, a redirect, another status than 200, too large, no JSON object. */
+async function introspect(
+  token: string,
+  url: string,
+  authorization: string,
+  timeoutMs: number,
+  fetch: Site['fetch'],
+): Promise<Readonly<Record<string, unknown>> | undefined> {
+  try {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { accept: 'application/json', authorization },
+      body: new URLSearchParams({ token, token_type_hint: 'access_token' }),
+      // Followed, a redirect would hand the token and the gateway's password to whoever controls one page of the issuer's host.
+      redirect: 'manual',
+      signal: AbortSignal.timeout(timeoutMs),
+    })
+    if (response.status === 200) return parseIntrospected(await readCappedText(response, MAX_BYTES))
+    await response.body?.cancel()
+    return undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** RFC 6749 §2.3.1: both parts are form-encoded before they are put together. */
+function basicCredentials(id: string, secret: string): string {
+  const encoded = (text: string) => new URLSearchParams({ '': text }).toString().slice(1)
+  return `Basic ${btoa(`${encoded(id)}:${encoded(secret)}`)}`
+}

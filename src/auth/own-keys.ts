@@ -1,0 +1,30 @@
+import { makeIdentityClient } from '../identity/client.ts'
+import type { SigningKeys } from '../identity/types.ts'
+import type { Site } from '../policy.ts'
+
+/** The keys that this gateway signs with; undefined while the store is out of reach and what is known is too old. Never rejects. */
+export type OwnKeys = () => Promise<SigningKeys | undefined>
+
+const perSite = new WeakMap<Site, OwnKeys>()
+
+/** One for all endpoints of a site: the store is asked when it says that the keys may have changed. */
+export function ownKeysOf(site: Site): OwnKeys {
+  const known = perSite.get(site) ?? makeOwnKeys(site)
+  perSite.set(site, known)
+  return known
+}
+
+function makeOwnKeys({ identity, now }: Pick<Site, 'identity' | 'now'>): OwnKeys {
+  const store = makeIdentityClient(identity)
+  let known: { readonly keys: SigningKeys; readonly askedAt: number } | undefined
+  // The distance, because a clock may step back.
+  const ageIsWithin = (times: number) =>
+    known !== undefined && Math.abs(now() - known.askedAt) < times * known.keys.refreshAfterMs
+  return async () => {
+    if (ageIsWithin(1)) return known?.keys
+    const askedAt = now()
+    const keys = await store.signingKeys()
+    if (keys !== 'unavailable') known = { keys, askedAt }
+    return ageIsWithin(2) ? known?.keys : undefined
+  }
+}

@@ -1,0 +1,50 @@
+import type { AuthProviderConfig } from '../config/auth-provider.ts'
+import type { Exchange, Identity } from '../exchange.ts'
+import { makeIdentityClient } from '../identity/client.ts'
+import type { Site } from '../policy.ts'
+import type { ProblemCode } from '../problem.ts'
+import type { Authenticated } from './authenticator.ts'
+import { makeRevocations, type Revocations, type Standing } from './revocations.ts'
+
+/** Why an established caller is refused after all; undefined when he is not. A promise after an idle time or an outage, and where several vouch. */
+export type RevocationCheck = (
+  caller: Authenticated,
+  x: Pick<Exchange, 'waitUntil'>,
+) => ProblemCode | undefined | Promise<ProblemCode | undefined>
+
+const snapshots = new WeakMap<Site, Revocations>()
+
+/** The check of every use of a credential, remembered ones too. Undefined in a deployment where nobody can revoke: then it costs nothing. */
+export function compileRevocationCheck(site: Site): RevocationCheck | undefined {
+  const { admin, token, revoke } = { admin: site.steered, ...site.oauthPaths }
+  if (!admin && token === undefined && revoke === undefined) return undefined
+  const known = snapshots.get(site) ?? makeRevocations(makeIdentityClient(site.identity).revocationsSince, site.now)
+  snapshots.set(site, known)
+  const providers = new Map(Object.entries(site.authProviders).map(([name, config]) => [name, rulesOf(config)]))
+
+  const judge = (identity: Identity, x: Pick<Exchange, 'waitUntil'>) => {
+    const { skewMs, codes } = providers.get(identity.provider)!
+    const standing = known.standing(identity, skewMs, site.now(), x.waitUntil)
+    return typeof standing === 'string' ? codes[standing] : standing.then((later) => codes[later])
+  }
+  return ({ identity, vouchers = [] }, x) => {
+    if (vouchers.length === 0) return judge(identity, x)
+    return Promise.all([identity, ...vouchers].map(async (who) => judge(who, x))).then(worst)
+  }
+}
+
+interface Rules {
+  readonly skewMs: number
+  readonly codes: Readonly<Record<Standing, ProblemCode | undefined>>
+}
+
+function rulesOf(config: AuthProviderConfig): Rules {
+  // The gateway's own clock is the store's; another issuer's may be ahead, and its tokens seem younger than they are.
+  const skewMs = config.type === 'jwt' && config.keys === undefined ? config.clockSkew : 0
+  const unknown = config.onRevocationStoreError === 'deny' ? 'revocation-unavailable' : undefined
+  return { skewMs, codes: { good: undefined, revoked: 'token-revoked', unknown } }
+}
+
+function worst(codes: readonly (ProblemCode | undefined)[]): ProblemCode | undefined {
+  return codes.find((code) => code === 'token-revoked') ?? codes.find((code) => code !== undefined)
+}

@@ -1,0 +1,100 @@
+import * as z from 'zod/mini'
+import { choice, distinct } from '../../config/scalars.ts'
+import { GRANTS, type Client, type IdentityClient, type MadeClient } from '../../identity/types.ts'
+import type { Site } from '../../policy.ts'
+import { actorOf } from './actor.ts'
+import { readChange } from './change.ts'
+import { endTokens, makeCutoff } from './cutoff.ts'
+import { answerJson, type Answer, type Endpoint } from './endpoint.ts'
+import { accountName, rights, shownTime, text } from './fields.ts'
+import { pageQuery, readQuery, shownPage } from './page.ts'
+import { settled } from './settled.ts'
+
+const settings = {
+  name: z.exactOptional(z.nullable(text)),
+  disabled: z.exactOptional(z.boolean()),
+  grants: z.exactOptional(z.array(choice(GRANTS)).check(distinct())),
+  ...rights,
+}
+const newClient = z.strictObject({
+  client_id: accountName,
+  confidential: z.exactOptional(z.boolean()),
+  ...settings,
+})
+const clientChange = z.strictObject({ new_secret: z.exactOptional(z.literal(true)), ...settings })
+
+/** OAuth clients. A secret is shown when it is made, and never again. */
+export function makeClients(site: Site, identity: IdentityClient): Endpoint[] {
+  const cutoff = makeCutoff(site)
+
+  const create: Answer = async ({ x }) => {
+    const read = await readChange(x, newClient)
+    if (read instanceof Response) return read
+    const { client_id: clientId, ...fields } = read.change
+    const made = settled(await identity.createClient({ clientId, ...fields }, actorOf(x)), `client "${clientId}"`)
+    return made instanceof Response ? made : answerJson(shownMade(made), 201)
+  }
+
+  const change: Answer = async ({ name, x }) => {
+    const read = await readChange(x, clientChange)
+    if (read instanceof Response) return read
+    const { new_secret: newSecret, ...fields } = read.change
+    const by = actorOf(x)
+    const wanted = { ...fields, ...(newSecret && { newSecret }) }
+    const changed = settled(await identity.updateClient(name, wanted, by), `client "${name}"`)
+    if (changed instanceof Response) return changed
+    const hasNewRights = fields.roles !== undefined || fields.scopes !== undefined
+    const isOver = fields.disabled === true || hasNewRights || newSecret === true
+    // A new secret is in this answer alone: it is given out whether or not the old tokens could be ended.
+    const ended = isOver ? await endTokens(identity, name, cutoff(), by) : 'revoked'
+    return { ...shownMade(changed), ...(ended !== 'revoked' && { tokens_revoked: false }) }
+  }
+
+  const remove: Answer = async ({ name, x }) => {
+    const by = actorOf(x)
+    const gone = settled(await identity.removeClient(name, by), `client "${name}"`)
+    if (gone instanceof Response) return gone
+    const ended = await endTokens(identity, name, cutoff(), by)
+    return { client_id: name, removed: true, ...(ended !== 'revoked' && { tokens_revoked: false }) }
+  }
+
+  return [
+    {
+      path: 'clients',
+      on: {
+        GET: async ({ query }) => {
+          const ask = readQuery(query, pageQuery)
+          if (ask instanceof Response) return ask
+          const page = settled(await identity.listClients(ask), 'client')
+          return page instanceof Response ? page : shownPage('clients', page, shownClient)
+        },
+        POST: create,
+      },
+    },
+    {
+      path: 'clients/{client_id}',
+      on: {
+        GET: async ({ name }) => {
+          const found = settled(await identity.getClient(name), `client "${name}"`)
+          return found instanceof Response ? found : shownClient(found)
+        },
+        PATCH: change,
+        DELETE: remove,
+      },
+    },
+  ]
+}
+
+function shownMade({ client, secret }: MadeClient): object {
+  return { ...shownClient(client), ...(secret !== undefined && { client_secret: secret }) }
+}
+
+function shownClient({ clientId, createdAt, updatedAt, ...client }: Client): object {
+  return {
+    client_id: clientId,
+    ...client,
+    name: client.name ?? null,
+    created_at: shownTime(createdAt),
+    updated_at: shownTime(updatedAt),
+  }
+}

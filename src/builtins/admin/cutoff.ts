@@ -1,0 +1,21 @@
+import { selfProviders } from '../../config/self-provider.ts'
+import { MAX_ACCESS_TOKEN_MS } from '../../identity/bounds.ts'
+import type { Actor, Cutoff, IdentityClient } from '../../identity/types.ts'
+import type { Site } from '../../policy.ts'
+
+/** The most that a provider's `clockSkew` can add to a token's life, in milliseconds. */
+const MAX_SKEW_MS = 300_000
+
+/** Which tokens end with an account's rights: those that the gateway has issued itself and that may still live. */
+export type MakeCutoff = () => Cutoff
+
+export function makeCutoff({ authProviders, now }: Pick<Site, 'authProviders' | 'now'>): MakeCutoff {
+  const issuers = selfProviders(authProviders).map(({ config }) => config.issuer)
+  return () => ({ issuers, until: now() + MAX_ACCESS_TOKEN_MS + MAX_SKEW_MS })
+}
+
+/** Revokes every token that `subject` has got so far. Answers the first that is no success, so that the caller can say so. */
+export async function endTokens(identity: IdentityClient, subject: string, { issuers, until }: Cutoff, by: Actor) {
+  const answers = await Promise.all(issuers.map((issuer) => identity.revoke({ issuer, subject }, until, by)))
+  return answers.find((answer) => answer !== 'revoked') ?? 'revoked'
+}

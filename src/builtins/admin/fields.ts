@@ -1,0 +1,71 @@
+import * as z from 'zod/mini'
+import { distinct, expected } from '../../config/scalars.ts'
+import { BOUNDS } from '../../identity/bounds.ts'
+
+const NAME_EXPECTED =
+  'expected 1 to 64 of a-z, 0-9 and "._@+-", a letter or digit first: what needs no escape in a path, and has one spelling'
+
+/** A username or a client's id. One case only, so that no two accounts differ by it. */
+export const accountName = z
+  .string(expected(NAME_EXPECTED))
+  .check(z.regex(/^[a-z0-9][a-z0-9._@+-]{0,63}$/, expected(NAME_EXPECTED)))
+
+const PASSWORD_EXPECTED = 'expected a text of 12 to 256 characters'
+
+/**
+ * Length is all that is asked (NIST SP 800-63B §5.1.1.2: rules of composition make passwords worse); the upper bound keeps hashing cheap.
+ * Its message never shows what was found.
+ */
+export const password = z.string(PASSWORD_EXPECTED).check(
+  z.refine((text) => {
+    const { length } = Array.from(text)
+    return length >= 12 && length <= 256
+  }, PASSWORD_EXPECTED),
+)
+
+/** Printable text of a bounded length. */
+export const text = z
+  .string()
+  .check(
+    z.minLength(1),
+    z.maxLength(BOUNDS.text),
+    z.regex(/^\P{Cc}+$/u, expected('expected text without control characters')),
+  )
+
+/** As loose as RFC 5321 is: something on both sides of an `@`, no spaces. */
+export const email = text.check(z.regex(/^[^\s@]+@[^\s@]+$/, expected('expected an e-mail address')))
+
+const scope = z
+  .string()
+  .check(
+    z.maxLength(BOUNDS.name),
+    z.regex(/^[!#-[\]-~]+$/, expected('expected a scope: no spaces, quotes or backslashes')),
+  )
+
+const role = z
+  .string()
+  .check(z.maxLength(BOUNDS.name), z.regex(/^[!-~]+$/, expected('expected a role: printable ASCII without spaces')))
+
+/** What an account or a key may do; each defaults to nothing. */
+export const rights = {
+  scopes: z.exactOptional(z.array(scope).check(z.maxLength(BOUNDS.words), distinct())),
+  roles: z.exactOptional(z.array(role).check(z.maxLength(BOUNDS.words), distinct())),
+}
+
+const TIME_EXPECTED = 'expected a time to come, such as "2031-01-31T00:00:00Z"'
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?(?:Z|[+-]\d\d:\d\d)$/
+
+/** A time to come (RFC 3339), as epoch milliseconds. */
+export function timeAfter(now: () => number) {
+  return z.pipe(
+    z
+      .string(expected(TIME_EXPECTED))
+      .check(z.refine((text) => TIME.test(text) && Date.parse(text) > now(), expected(TIME_EXPECTED))),
+    z.transform((text: string) => Date.parse(text)),
+  )
+}
+
+/** Epoch milliseconds as an answer shows them: RFC 3339, or null. */
+export function shownTime(at: number | undefined): string | null {
+  return at === undefined ? null : new Date(at).toISOString()
+}

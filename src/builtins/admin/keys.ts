@@ -1,0 +1,60 @@
+import * as z from 'zod/mini'
+import type { ApiKey, IdentityClient } from '../../identity/types.ts'
+import type { Site } from '../../policy.ts'
+import { actorOf } from './actor.ts'
+import { readChange } from './change.ts'
+import { answerJson, type Endpoint } from './endpoint.ts'
+import { accountName, rights, shownTime, text, timeAfter } from './fields.ts'
+import { pageQuery, readQuery, shownPage } from './page.ts'
+import { settled } from './settled.ts'
+
+const keyQuery = z.extend(pageQuery, { owner: z.exactOptional(accountName) })
+
+/** API keys. A key is shown when it is made, and never again; afterwards it is spoken of by its id. */
+export function makeKeys({ now }: Pick<Site, 'now'>, identity: IdentityClient): Endpoint[] {
+  const newKey = z.strictObject({
+    owner: accountName,
+    tier: z.exactOptional(text),
+    expires_at: z.exactOptional(timeAfter(now)),
+    ...rights,
+  })
+  return [
+    {
+      path: 'keys',
+      on: {
+        GET: async ({ query }) => {
+          const ask = readQuery(query, keyQuery)
+          if (ask instanceof Response) return ask
+          const page = settled(await identity.listApiKeys(ask), 'key')
+          return page instanceof Response ? page : shownPage('keys', page, shownKey)
+        },
+        POST: async ({ x }) => {
+          const read = await readChange(x, newKey)
+          if (read instanceof Response) return read
+          const { expires_at: expiresAt, ...fields } = read.change
+          const wanted = { ...fields, ...(expiresAt !== undefined && { expiresAt }) }
+          const made = settled(await identity.createApiKey(wanted, actorOf(x)), 'key')
+          return made instanceof Response ? made : answerJson({ ...shownKey(made.apiKey), key: made.key }, 201)
+        },
+      },
+    },
+    {
+      path: 'keys/{id}',
+      on: {
+        DELETE: async ({ name, x }) => {
+          const revoked = settled(await identity.revokeApiKey(name, actorOf(x)), `key with the id "${name}"`)
+          return revoked instanceof Response ? revoked : shownKey(revoked)
+        },
+      },
+    },
+  ]
+}
+
+function shownKey({ expiresAt, createdAt, revokedAt, ...key }: ApiKey): object {
+  return {
+    ...key,
+    expires_at: shownTime(expiresAt),
+    created_at: shownTime(createdAt),
+    revoked_at: shownTime(revokedAt),
+  }
+}

@@ -1,0 +1,68 @@
+import * as z from 'zod/mini'
+import { expectedOneOf } from '../../config/complaint.ts'
+import type { IdentityClient, Revocation, RevocationTarget } from '../../identity/types.ts'
+import type { Site } from '../../policy.ts'
+import { problem } from '../../problem.ts'
+import { actorOf } from './actor.ts'
+import { readChange } from './change.ts'
+import { answerJson, type Endpoint } from './endpoint.ts'
+import { shownTime, text, timeAfter } from './fields.ts'
+import { pageQuery, readQuery, shownPage } from './page.ts'
+import { settled } from './settled.ts'
+
+const WHICH = 'expected "jti", or "issuer" and "subject", or "sid"'
+
+/** Tokens that are refused although they have not expired: one, all of a subject, or all of one login. */
+export function makeRevocations({ now, authProviders }: Site, identity: IdentityClient): Endpoint[] {
+  const issuers = Object.values(authProviders).flatMap((provider) => (provider.type === 'jwt' ? [provider.issuer] : []))
+  const newRevocation = z.strictObject({
+    jti: z.optional(text),
+    issuer: z.optional(text),
+    subject: z.optional(text),
+    sid: z.optional(text),
+    until: timeAfter(now),
+  })
+  return [
+    {
+      path: 'revocations',
+      on: {
+        GET: async ({ query }) => {
+          const ask = readQuery(query, pageQuery)
+          if (ask instanceof Response) return ask
+          const page = settled(await identity.listRevocations(ask), 'revocation')
+          return page instanceof Response ? page : shownPage('revocations', page, shownRevocation)
+        },
+        POST: async ({ x }) => {
+          const read = await readChange(x, newRevocation)
+          if (read instanceof Response) return read
+          const { until, ...named } = read.change
+          const target = targetOf(named, issuers)
+          if (typeof target === 'string') return problem('admin-invalid', { detail: target })
+          const done = settled(await identity.revoke(target, until, actorOf(x)), 'revocation')
+          return done instanceof Response ? done : answerJson({ ...target, until: shownTime(until) }, 201)
+        },
+      },
+    },
+  ]
+}
+
+interface Named {
+  readonly jti?: string | undefined
+  readonly issuer?: string | undefined
+  readonly subject?: string | undefined
+  readonly sid?: string | undefined
+}
+
+/** A text says what is wrong. An issuer that no provider believes has no tokens to revoke: its name was mistyped. */
+function targetOf({ jti, issuer, subject, sid }: Named, issuers: readonly string[]): RevocationTarget | string {
+  const ways = [jti, sid, issuer ?? subject].filter((way) => way !== undefined)
+  if (ways.length !== 1) return `$: ${WHICH}`
+  if (jti !== undefined) return { jti }
+  if (sid !== undefined) return { sid }
+  if (issuer === undefined || subject === undefined) return `${issuer === undefined ? 'issuer' : 'subject'}: ${WHICH}`
+  return issuers.includes(issuer) ? { issuer, subject } : `issuer: ${expectedOneOf(issuer, issuers)}`
+}
+
+function shownRevocation({ target, at, until }: Revocation): object {
+  return { ...target, at: shownTime(at), until: shownTime(until) }
+}

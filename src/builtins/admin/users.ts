@@ -1,0 +1,97 @@
+import * as z from 'zod/mini'
+import type { IdentityClient, User, UserChange } from '../../identity/types.ts'
+import type { Site } from '../../policy.ts'
+import { actorOf } from './actor.ts'
+import { readChange } from './change.ts'
+import { makeCutoff } from './cutoff.ts'
+import { answerJson, type Answer, type Endpoint } from './endpoint.ts'
+import { accountName, email, password, rights, shownTime, text } from './fields.ts'
+import { pageQuery, readQuery, shownPage } from './page.ts'
+import { hashed } from './hashed.ts'
+import { settled } from './settled.ts'
+
+const profile = {
+  email: z.exactOptional(z.nullable(email)),
+  full_name: z.exactOptional(z.nullable(text)),
+  disabled: z.exactOptional(z.boolean()),
+  ...rights,
+}
+const newUser = z.strictObject({ username: accountName, password, ...profile })
+const userChange = z.strictObject({ password: z.exactOptional(password), ...profile })
+
+/** Users: who may log in with a password, and what for. Passwords go in and never come out. */
+export function makeUsers(site: Site, identity: IdentityClient): Endpoint[] {
+  const cutoff = makeCutoff(site)
+  // Tokens say what their subject might do when they were issued: whoever may do something else, or is somebody else, has to get new ones.
+  const cutoffOf = ({ passwordHash, disabled, roles, scopes }: UserChange) =>
+    [passwordHash, disabled, roles, scopes].some((part) => part !== undefined) ? cutoff() : undefined
+
+  const create: Answer = async ({ x }) => {
+    const read = await readChange(x, newUser)
+    if (read instanceof Response) return read
+    const { username, password: secret, ...fields } = read.change
+    const passwordHash = await hashed(secret, site)
+    if (passwordHash instanceof Response) return passwordHash
+    const user = { username, passwordHash, ...stored(fields) }
+    const made = settled(await identity.createUser(user, actorOf(x)), `user "${username}"`)
+    return made instanceof Response ? made : answerJson(shownUser(made), 201)
+  }
+
+  const change: Answer = async ({ name, x }) => {
+    const read = await readChange(x, userChange)
+    if (read instanceof Response) return read
+    const { password: secret, ...fields } = read.change
+    const passwordHash = secret === undefined ? undefined : await hashed(secret, site)
+    if (passwordHash instanceof Response) return passwordHash
+    const wanted = { ...stored(fields), ...(passwordHash !== undefined && { passwordHash }) }
+    const changed = settled(await identity.updateUser(name, wanted, actorOf(x), cutoffOf(wanted)), `user "${name}"`)
+    return changed instanceof Response ? changed : shownUser(changed)
+  }
+
+  return [
+    {
+      path: 'users',
+      on: {
+        GET: async ({ query }) => {
+          const ask = readQuery(query, pageQuery)
+          if (ask instanceof Response) return ask
+          const page = settled(await identity.listUsers(ask), 'user')
+          return page instanceof Response ? page : shownPage('users', page, shownUser)
+        },
+        POST: create,
+      },
+    },
+    {
+      path: 'users/{username}',
+      on: {
+        GET: async ({ name }) => {
+          const found = settled(await identity.getUser(name), `user "${name}"`)
+          return found instanceof Response ? found : shownUser(found)
+        },
+        PATCH: change,
+        DELETE: async ({ name, x }) => {
+          const gone = settled(await identity.removeUser(name, actorOf(x), cutoff()), `user "${name}"`)
+          return gone instanceof Response ? gone : { username: name, removed: true }
+        },
+      },
+    },
+  ]
+}
+
+type Fields = z.output<typeof userChange>
+
+/** The fields by the names that the store has for them. */
+function stored({ full_name: fullName, ...rest }: Omit<Fields, 'password'>) {
+  return { ...rest, ...(fullName !== undefined && { fullName }) }
+}
+
+/** A user as answers show it. */
+export function shownUser({ fullName, createdAt, updatedAt, ...user }: User): object {
+  return {
+    ...user,
+    email: user.email ?? null,
+    full_name: fullName ?? null,
+    created_at: shownTime(createdAt),
+    updated_at: shownTime(updatedAt),
+  }
+}

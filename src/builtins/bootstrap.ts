@@ -1,0 +1,57 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import * as z from 'zod/mini'
+import { FIRST_ROLE } from '../config/admin-check.ts'
+import type { Exchange } from '../exchange.ts'
+import { makeIdentityClient } from '../identity/client.ts'
+import type { Handler } from '../pipeline.ts'
+import type { Site } from '../policy.ts'
+import { problem } from '../problem.ts'
+import { actorOf } from './admin/actor.ts'
+import { readChange } from './admin/change.ts'
+import { answerJson } from './admin/endpoint.ts'
+import { accountName, password } from './admin/fields.ts'
+import { hashed } from './admin/hashed.ts'
+import { settled } from './admin/settled.ts'
+import { shownUser } from './admin/users.ts'
+
+const BOOTSTRAP_TOKEN = 'UMBRAL_BOOTSTRAP_TOKEN'
+
+/** Shorter ones could be guessed. */
+const MIN_TOKEN_LENGTH = 32
+
+const firstUser = z.strictObject({ username: accountName, password })
+
+/**
+ * Makes the first user, with the role `admin`, for whoever knows the secret UMBRAL_BOOTSTRAP_TOKEN; over for good as soon as there is any user, which
+ * the store decides in the transaction that makes one. It is a route of its own, so that no exception stands in what guards admin.
+ */
+export function makeBootstrap(site: Site): Handler {
+  const identity = makeIdentityClient(site.identity)
+  const token = site.variable(BOOTSTRAP_TOKEN)
+  if (token === undefined || token.length < MIN_TOKEN_LENGTH) return async () => problem('not-configured')
+  const isToken = compileComparison(token)
+  return async (x) => {
+    if (!isToken(bearerOf(x))) return problem('bootstrap-refused', { headers: { 'www-authenticate': 'Bearer' } })
+    const read = await readChange(x, firstUser)
+    if (read instanceof Response) return read
+    const passwordHash = await hashed(read.change.password, site)
+    if (passwordHash instanceof Response) return passwordHash
+    const { username } = read.change
+    const by = { ...actorOf(x), provider: 'bootstrap', issuer: '', subject: '' }
+    const made = await identity.createFirstUser({ username, passwordHash, roles: [FIRST_ROLE] }, by)
+    if (made === 'exists') return problem('bootstrap-over')
+    const user = settled(made, `user "${username}"`)
+    return user instanceof Response ? user : answerJson(shownUser(user), 201)
+  }
+}
+
+/** Takes the same time for every wrong text: hashes are compared, and all of them are as long. */
+function compileComparison(token: string): (found: string) => boolean {
+  const hash = (text: string) => createHash('sha256').update(text).digest()
+  const wanted = hash(token)
+  return (found) => timingSafeEqual(hash(found), wanted)
+}
+
+function bearerOf({ request }: Exchange): string {
+  return /^bearer +(.+)$/i.exec(request.headers.get('authorization') ?? '')?.[1] ?? ''
+}

@@ -1,0 +1,23 @@
+import type { OAuthBuiltin } from '../config/oauth-builtins.ts'
+import type { Handler } from '../pipeline.ts'
+import type { Site } from '../policy.ts'
+import { makeIntrospect } from './oauth/introspect.ts'
+import { makeJwksEndpoint } from './oauth/jwks.ts'
+import { makeMetadata } from './oauth/metadata.ts'
+import { makeRevoke } from './oauth/revoke.ts'
+import { makeToken } from './oauth/token.ts'
+import { makeUserinfo } from './oauth/userinfo.ts'
+
+const MAKERS: Readonly<Record<OAuthBuiltin, (site: Site) => Handler>> = {
+  token: makeToken,
+  revoke: makeRevoke,
+  introspect: makeIntrospect,
+  userinfo: makeUserinfo,
+  jwks: makeJwksEndpoint,
+  metadata: makeMetadata,
+}
+
+/** The OAuth endpoints of the provider with `"keys": "self"`. */
+export function makeOAuth(builtin: OAuthBuiltin, site: Site): Handler {
+  return MAKERS[builtin](site)
+}

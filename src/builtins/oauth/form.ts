@@ -1,0 +1,56 @@
+import type { Exchange } from '../../exchange.ts'
+import { refuse } from './refusal.ts'
+
+/** The parameters of a request, by name; one that was sent without a value counts as left out (RFC 6749 §3.1). */
+export type Form = ReadonlyMap<string, string>
+
+/** Room for the longest token that is read at all, escaped, beside some parameters. */
+const MAX_BYTES = 16_384
+
+/** What a browser's FormData sends is taken too, as FastAPI does. */
+const FORM_TYPE = /^(?:application\/x-www-form-urlencoded|multipart\/form-data) *(?:;|$)/i
+
+/** The form in a request's body, or the refusal: 415, 413, or 400 for what is no form or has a parameter twice (RFC 6749 §3.2). The query is not looked at. */
+export async function readForm(x: Exchange): Promise<Form | Response> {
+  const type = x.request.headers.get('content-type') ?? ''
+  if (!FORM_TYPE.test(type))
+    return refuse('media-type-unsupported', 'expected content-type: application/x-www-form-urlencoded')
+  const bytes = await readBytes(x.outgoing.body)
+  if (bytes === 'too-large') return refuse('body-too-large', `a form has at most ${MAX_BYTES} bytes`)
+  const parsed = bytes && (await parseForm(bytes, type))
+  return parsed ?? refuse('form-invalid', 'the body is not a form with text fields, each of them once')
+}
+
+/** Undefined for a body that breaks off. */
+async function readBytes(
+  body: Exchange['outgoing']['body'],
+): Promise<Uint8Array<ArrayBuffer> | 'too-large' | undefined> {
+  if (body instanceof Uint8Array) return body.length > MAX_BYTES ? 'too-large' : body
+  const bytes = new Uint8Array(MAX_BYTES)
+  let length = 0
+  try {
+    for await (const chunk of body ?? []) {
+      if (length + chunk.length > MAX_BYTES) return 'too-large'
+      bytes.set(chunk, length)
+      length += chunk.length
+    }
+  } catch {
+    return undefined
+  }
+  return bytes.subarray(0, length)
+}
+
+async function parseForm(bytes: Uint8Array<ArrayBuffer>, type: string): Promise<Form | undefined> {
+  try {
+    const form = new Map<string, string>()
+    const seen = new Set<string>()
+    for (const [name, value] of await new Response(bytes, { headers: { 'content-type': type } }).formData()) {
+      if (typeof value !== 'string' || seen.has(name)) return undefined
+      seen.add(name)
+      if (value !== '') form.set(name, value)
+    }
+    return form
+  } catch {
+    return undefined
+  }
+}

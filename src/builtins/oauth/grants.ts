@@ -1,0 +1,106 @@
+import { ownKeysOf } from '../../auth/own-keys.ts'
+import { selfProvider } from '../../config/self-provider.ts'
+import type { TokensConfig } from '../../config/tokens.ts'
+import type { Exchange } from '../../exchange.ts'
+import { makeIdentityClient } from '../../identity/client.ts'
+import type { Client, Grant } from '../../identity/types.ts'
+import type { Site } from '../../policy.ts'
+import { invalidClient } from './client.ts'
+import type { Form } from './form.ts'
+import { makeIssue } from './issue.ts'
+import { makeLogIn } from './log-in.ts'
+import { refuse } from './refusal.ts'
+import { asksForRefresh, grantScopes, scopesThrough } from './scope.ts'
+
+/** A request to the token endpoint: its client, if it names one, is authenticated and may use this grant. */
+export interface TokenAsk {
+  readonly x: Exchange
+  readonly form: Form
+  readonly client: Client | undefined
+}
+
+type GrantAnswer = (ask: TokenAsk) => Promise<Response>
+
+/** How each grant is answered. */
+export function makeGrants(site: Site, tokens: TokensConfig): Readonly<Record<Grant, GrantAnswer>> {
+  return {
+    password: makePasswordGrant(site, tokens),
+    client_credentials: makeClientGrant(site),
+    refresh_token: makeRefreshGrant(site, tokens),
+  }
+}
+
+/** RFC 6749 §4.3. */
+function makePasswordGrant(site: Site, tokens: TokensConfig): GrantAnswer {
+  const identity = makeIdentityClient(site.identity)
+  const logIn = makeLogIn(site)
+  const issue = makeIssue(site)
+  const life = familyLife(site, tokens)
+  const wantsFamily = (scope: string | undefined, client: Client | undefined) =>
+    tokens.grants.includes('refresh_token') &&
+    (tokens.refreshTokens === 'always' || asksForRefresh(scope)) &&
+    (client === undefined || client.grants.includes('refresh_token'))
+
+  return async ({ x, form, client }) => {
+    const [name, password, asked] = [form.get('username'), form.get('password'), form.get('scope')]
+    if (name === undefined || password === undefined)
+      return refuse('form-invalid', 'username and password are required')
+    const user = await logIn(name, password, x)
+    if (user instanceof Response) return user
+    const { username, roles } = user
+    const clientId = client?.clientId ?? ''
+    const scopes = grantScopes(asked, scopesThrough(client, user.scopes))
+    if (scopes === undefined) return refuse('scope-invalid')
+    const bearer = { subject: username, username, clientId, scopes, roles }
+    if (!wantsFamily(asked, client)) return issue(bearer)
+    const started = await identity.startFamily({ username, clientId, scopes, ...life })
+    // Whoever was disabled or removed at this moment gets what he will get from now on.
+    if (typeof started === 'string') return refuse(started === 'unavailable' ? 'state-unavailable' : 'grant-invalid')
+    return issue({ ...bearer, sid: started.family.id }, started.token)
+  }
+}
+
+function familyLife(site: Site, { refreshTtl, sessionTtl, accessTtl }: TokensConfig) {
+  const { clockSkew } = selfProvider(site.authProviders).config
+  return { idleMs: refreshTtl, lifeMs: sessionTtl, accessMs: accessTtl + clockSkew }
+}
+
+/** RFC 6749 §4.4. */
+function makeClientGrant(site: Site): GrantAnswer {
+  const issue = makeIssue(site)
+  return async ({ form, client }) => {
+    if (!client?.confidential) return invalidClient()
+    const { clientId, roles } = client
+    const scopes = grantScopes(form.get('scope'), client.scopes)
+    return scopes === undefined ? refuse('scope-invalid') : issue({ subject: clientId, clientId, scopes, roles })
+  }
+}
+
+/** RFC 6749 §6, with rotation (RFC 9700 §4.14.2). What can fail is tried before the token is spent: a client cannot show it twice. */
+function makeRefreshGrant(site: Site, { refreshTtl }: TokensConfig): GrantAnswer {
+  const identity = makeIdentityClient(site.identity)
+  const issue = makeIssue(site)
+  const ownKeys = ownKeysOf(site)
+  return async ({ form, client }) => {
+    const clientId = client?.clientId ?? ''
+    const shown = form.get('refresh_token')
+    if (shown === undefined) return refuse('form-invalid', 'refresh_token is required')
+    const family = await identity.findRefresh(shown)
+    if (family === 'unavailable') return refuse('state-unavailable')
+    // Not the live one: the store ends the family if it ever was.
+    if (family === 'unknown') {
+      const spent = await identity.rotateRefresh(shown, clientId, refreshTtl)
+      return refuse(spent === 'unavailable' ? 'state-unavailable' : 'grant-invalid')
+    }
+    const user = await identity.getUser(family.username)
+    if (user === 'unavailable' || (await ownKeys()) === undefined) return refuse('state-unavailable')
+    if (user === 'unknown' || user.disabled) return refuse('grant-invalid')
+    const allowed = scopesThrough(client, user.scopes).filter((scope) => family.scopes.includes(scope))
+    const scopes = grantScopes(form.get('scope'), allowed)
+    if (scopes === undefined) return refuse('scope-invalid')
+    const next = await identity.rotateRefresh(shown, clientId, refreshTtl)
+    if (typeof next === 'string') return refuse(next === 'unavailable' ? 'state-unavailable' : 'grant-invalid')
+    const { username, roles } = user
+    return issue({ subject: username, username, clientId, scopes, roles, sid: family.id }, next.token)
+  }
+}

@@ -1,0 +1,69 @@
+import { selfProvider } from '../../config/self-provider.ts'
+import type { Exchange } from '../../exchange.ts'
+import { makeIdentityClient } from '../../identity/client.ts'
+import { refreshFamily } from '../../identity/secrets.ts'
+import type { Handler } from '../../pipeline.ts'
+import type { Site } from '../../policy.ts'
+import { authenticateClient, invalidClient } from './client.ts'
+import { compileEndpoint } from './endpoint.ts'
+import { readForm } from './form.ts'
+import { makeReadOwnToken } from './own-token.ts'
+import { refuse } from './refusal.ts'
+
+/** What is said of a token (RFC 7662 §2.2); undefined for one that is not active, whatever the reason. */
+type Said = Readonly<Record<string, unknown>> | 'unavailable' | undefined
+
+/** Introspection (RFC 7662) for whoever the route's `auth` lets in, and without it for clients with a secret. */
+export function makeIntrospect(site: Site): Handler {
+  const identity = makeIdentityClient(site.identity)
+  const ofAccess = makeAccessAnswer(site)
+  const ofRefresh = makeRefreshAnswer(site)
+  return compileEndpoint('POST', async (x) => {
+    const form = await readForm(x)
+    if (form instanceof Response) return form
+    const client = await authenticateClient(x, form, identity)
+    if (client instanceof Response) return client
+    if (x.identity === undefined && !client?.confidential) return invalidClient()
+    const token = form.get('token')
+    if (token === undefined) return refuse('form-invalid', 'token is required')
+    const said = refreshFamily(token) === undefined ? await ofAccess(token, x) : await ofRefresh(token)
+    if (said === 'unavailable') return refuse('state-unavailable')
+    const body = said === undefined ? { active: false } : { active: true, ...said }
+    return Response.json(body, { headers: { 'cache-control': 'no-store' } })
+  })
+}
+
+/** Stricter than a route: the user is asked for, so that one who was disabled this second has no active token. */
+function makeAccessAnswer(site: Site): (token: string, x: Exchange) => Promise<Said> {
+  const identity = makeIdentityClient(site.identity)
+  const readOwnToken = makeReadOwnToken(site)
+  return async (token, x) => {
+    const found = await readOwnToken(token, x)
+    if (typeof found !== 'object') return found
+    const said = { token_type: 'Bearer', ...found.claims }
+    if (typeof found.claims.username !== 'string') return said
+    const user = await identity.getUser(found.claims.username)
+    if (user === 'unavailable') return user
+    return user === 'unknown' || user.disabled ? undefined : said
+  }
+}
+
+function makeRefreshAnswer(site: Site): (token: string) => Promise<Said> {
+  const identity = makeIdentityClient(site.identity)
+  const { issuer } = selfProvider(site.authProviders).config
+  return async (token) => {
+    const family = await identity.findRefresh(token)
+    if (typeof family === 'string') return family === 'unknown' ? undefined : family
+    const { username, clientId, scopes, startedAt, expiresAt } = family
+    return {
+      token_type: 'refresh_token',
+      iss: issuer,
+      sub: username,
+      username,
+      ...(clientId !== '' && { client_id: clientId }),
+      scope: scopes.join(' '),
+      iat: Math.floor(startedAt / 1000),
+      exp: Math.floor(expiresAt / 1000),
+    }
+  }
+}

@@ -1,0 +1,58 @@
+import { importJWK, SignJWT } from 'jose'
+import { ownKeysOf } from '../../auth/own-keys.ts'
+import { selfProvider } from '../../config/self-provider.ts'
+import type { Site } from '../../policy.ts'
+import { refuse } from './refusal.ts'
+
+/** Whom a token is for. */
+export interface Bearer {
+  readonly subject: string
+  /** Undefined where a client acts for itself. */
+  readonly username?: string
+  /** `''` where the login named no client. */
+  readonly clientId: string
+  readonly scopes: readonly string[]
+  readonly roles: readonly string[]
+  /** The refresh family. */
+  readonly sid?: string | undefined
+}
+
+/** Answers with a new access token (RFC 6749 §5.1, RFC 9068), beside `refreshToken` where there is one; 503 while there is no key. */
+export type Issue = (bearer: Bearer, refreshToken?: string) => Promise<Response>
+
+export function makeIssue(site: Site): Issue {
+  const { issuer, audience, tokens } = selfProvider(site.authProviders).config
+  const ownKeys = ownKeysOf(site)
+  const expiresIn = Math.floor(tokens.accessTtl / 1000)
+  return async ({ subject, username, clientId, scopes, roles, sid }, refreshToken) => {
+    const keys = await ownKeys()
+    if (keys === undefined) return refuse('state-unavailable')
+    const { active } = keys
+    const scope = scopes.join(' ')
+    const issuedAt = Math.floor(site.now() / 1000)
+    const claims = {
+      iss: issuer,
+      aud: audience,
+      sub: subject,
+      iat: issuedAt,
+      exp: issuedAt + expiresIn,
+      jti: crypto.randomUUID(),
+      ...(clientId !== '' && { client_id: clientId }),
+      ...(username !== undefined && { username }),
+      ...(sid !== undefined && { sid }),
+      scope,
+      roles,
+    }
+    const token = await new SignJWT(claims)
+      .setProtectedHeader({ alg: 'ES256', kid: active.kid, typ: 'at+jwt' })
+      .sign(await importJWK({ ...active }, 'ES256'))
+    const body = {
+      access_token: token,
+      token_type: 'bearer',
+      expires_in: expiresIn,
+      ...(scope !== '' && { scope }),
+      ...(refreshToken !== undefined && { refresh_token: refreshToken }),
+    }
+    return Response.json(body, { headers: { 'cache-control': 'no-store', pragma: 'no-cache' } })
+  }
+}

@@ -1,0 +1,28 @@
+import { authenticatorOf } from '../../auth/authenticators.ts'
+import { compileRevocationCheck } from '../../auth/revocation-check.ts'
+import { selfProvider } from '../../config/self-provider.ts'
+import type { Exchange, Identity } from '../../exchange.ts'
+import { PROBLEMS, type ProblemCode } from '../../problem.ts'
+import type { Site } from '../../policy.ts'
+
+/** What an access token of this gateway says, once verified; undefined for one that is over or revoked, and for any other text. */
+export type ReadOwnToken = (token: string, x: Exchange) => Promise<Identity | 'unavailable' | undefined>
+
+/** A token in a form is judged as one in a header is: by the provider with `"keys": "self"`. */
+export function makeReadOwnToken(site: Site): ReadOwnToken {
+  const authenticator = authenticatorOf(site, selfProvider(site.authProviders).name)
+  const revocationOf = compileRevocationCheck(site)
+  return async (token, x) => {
+    // What cannot stand in a header is no token.
+    if (!/^[\w.-]+$/.test(token)) return undefined
+    const request = new Request(x.request.url, { headers: { authorization: `Bearer ${token}` } })
+    const found = await authenticator.authenticate({ ...x, request })
+    if (typeof found !== 'object') return refusalOf(found)
+    const refusal = await revocationOf?.(found, x)
+    return refusal === undefined ? found.identity : refusalOf(refusal)
+  }
+}
+
+function refusalOf(code: ProblemCode | undefined): 'unavailable' | undefined {
+  return code !== undefined && PROBLEMS[code][0] === 503 ? 'unavailable' : undefined
+}

@@ -1,0 +1,59 @@
+import { selfProvider } from '../../config/self-provider.ts'
+import type { Exchange } from '../../exchange.ts'
+import { makeIdentityClient } from '../../identity/client.ts'
+import { refreshFamily } from '../../identity/secrets.ts'
+import type { Client } from '../../identity/types.ts'
+import type { Handler } from '../../pipeline.ts'
+import type { Site } from '../../policy.ts'
+import { authenticateClient } from './client.ts'
+import { compileEndpoint } from './endpoint.ts'
+import { readForm } from './form.ts'
+import { makeReadOwnToken } from './own-token.ts'
+import { refuse } from './refusal.ts'
+
+/** What revoking came to; `unavailable` also when the store has no room: the token is still good then, and its holder must know. */
+type Outcome = 'done' | 'another-client' | 'unavailable'
+
+type RevokeAccess = (token: string, client: Client | undefined, x: Exchange) => Promise<Outcome>
+
+/**
+ * Revocation (RFC 7009): of a refresh token with all that came of its login, or of one access token. A token that is not good, or never was one, is
+ * answered alike; `token_type_hint` is not needed.
+ */
+export function makeRevoke(site: Site): Handler {
+  const identity = makeIdentityClient(site.identity)
+  const revokeAccess = makeRevokeAccess(site)
+  const revokeRefresh = async (token: string, client: Client | undefined): Promise<Outcome> => {
+    const revoked = await identity.revokeRefresh(token, client?.clientId ?? '')
+    return revoked === 'revoked' || revoked === 'unknown' ? 'done' : 'unavailable'
+  }
+  return compileEndpoint('POST', async (x) => {
+    const form = await readForm(x)
+    if (form instanceof Response) return form
+    const client = await authenticateClient(x, form, identity)
+    if (client instanceof Response) return client
+    const token = form.get('token')
+    if (token === undefined) return refuse('form-invalid', 'token is required')
+    const isRefresh = refreshFamily(token) !== undefined
+    const outcome = isRefresh ? await revokeRefresh(token, client) : await revokeAccess(token, client, x)
+    if (outcome === 'unavailable') return refuse('state-unavailable')
+    if (outcome === 'another-client') return refuse('grant-not-allowed', 'the token was issued to another client')
+    return new Response(null, { headers: { 'cache-control': 'no-store' } })
+  })
+}
+
+function makeRevokeAccess(site: Site): RevokeAccess {
+  const identity = makeIdentityClient(site.identity)
+  const { clockSkew } = selfProvider(site.authProviders).config
+  const readOwnToken = makeReadOwnToken(site)
+  return async (token, client, x) => {
+    const found = await readOwnToken(token, x)
+    if (found === 'unavailable') return 'unavailable'
+    if (found === undefined) return 'done'
+    const { jti, exp, client_id: issuedTo } = found.claims
+    // Whoever holds a token that was issued to no client may give it up.
+    if (issuedTo !== undefined && issuedTo !== client?.clientId) return 'another-client'
+    const revoked = await identity.revoke({ jti: String(jti) }, Number(exp) * 1000 + clockSkew, 'holder')
+    return revoked === 'revoked' ? 'done' : 'unavailable'
+  }
+}

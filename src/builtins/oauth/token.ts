@@ -1,0 +1,27 @@
+import { selfProvider } from '../../config/self-provider.ts'
+import { makeIdentityClient } from '../../identity/client.ts'
+import type { Handler } from '../../pipeline.ts'
+import type { Site } from '../../policy.ts'
+import { authenticateClient } from './client.ts'
+import { compileEndpoint } from './endpoint.ts'
+import { readForm } from './form.ts'
+import { makeGrants } from './grants.ts'
+import { refuse } from './refusal.ts'
+
+/** The token endpoint (RFC 6749 §3.2). Without a `grant_type` it is `password`, as clients of FastAPI's tutorial send it. */
+export function makeToken(site: Site): Handler {
+  const { tokens } = selfProvider(site.authProviders).config
+  const identity = makeIdentityClient(site.identity)
+  const grants = makeGrants(site, tokens)
+  return compileEndpoint('POST', async (x) => {
+    const form = await readForm(x)
+    if (form instanceof Response) return form
+    const asked = form.get('grant_type') ?? 'password'
+    const grant = tokens.grants.find((name) => name === asked)
+    if (grant === undefined) return refuse('grant-unsupported')
+    const client = await authenticateClient(x, form, identity)
+    if (client instanceof Response) return client
+    if (client && !client.grants.includes(grant)) return refuse('grant-not-allowed')
+    return grants[grant]({ x, form, client })
+  })
+}

@@ -1,0 +1,31 @@
+import { selfProvider } from '../../config/self-provider.ts'
+import { makeIdentityClient } from '../../identity/client.ts'
+import type { Handler } from '../../pipeline.ts'
+import { problem } from '../../problem.ts'
+import type { Site } from '../../policy.ts'
+import { compileEndpoint } from './endpoint.ts'
+
+/** Who the caller is, as the store knows it now: `GET /users/me` of FastAPI's tutorial. */
+export function makeUserinfo(site: Site): Handler {
+  const own = selfProvider(site.authProviders).name
+  const store = makeIdentityClient(site.identity)
+  return compileEndpoint('GET', async ({ identity }) => {
+    // Another issuer's `ada` is not ours, and neither is a client that acts for itself.
+    const name = identity?.provider === own ? identity.claims.username : undefined
+    const user = typeof name === 'string' ? await store.getUser(name) : 'unknown'
+    if (user === 'unavailable') return problem('state-unavailable', { headers: { 'retry-after': '1' } })
+    if (user === 'unknown') {
+      const challenge = 'Bearer realm="api", error="invalid_token"'
+      return problem('user-unknown', {
+        detail: 'Could not validate credentials',
+        headers: { 'www-authenticate': challenge },
+      })
+    }
+    if (user.disabled) return problem('inactive-user', { detail: 'Inactive user' })
+    const { username, email = null, fullName = null, disabled } = user
+    return Response.json(
+      { username, email, full_name: fullName, disabled },
+      { headers: { 'cache-control': 'no-store' } },
+    )
+  })
+}

@@ -1,0 +1,47 @@
+import type { Complaint } from './complaint.ts'
+import { isOAuthBuiltin } from './oauth-builtins.ts'
+import type { Config, RouteConfig } from './routes-file.ts'
+import { selfProviders } from './self-provider.ts'
+
+/** What a route with one of OAUTH_BUILTINS needs elsewhere in the file; `at` is where the route stands. */
+export function checkOAuth(
+  { builtin, match, policies }: RouteConfig,
+  at: Complaint['path'],
+  config: Config,
+): Complaint[] {
+  if (!isOAuthBuiltin(builtin)) return []
+  const found: Complaint[] = []
+  const say = (path: Complaint['path'], message: string) => found.push({ path: [...at, ...path], message })
+  const [own] = selfProviders(config.authProviders)
+  if (own === undefined)
+    say(['builtin'], `needs an auth provider of type "jwt" with "keys": "self": it says whose tokens these are`)
+  if (builtin === 'userinfo' && !asks(policies.auth, own?.name))
+    say(['policies'], `expected "auth" with the provider that has "keys": "self": it is about whoever asks`)
+  if (builtin === 'metadata' && own !== undefined && !isIssuerUrl(own.config.issuer))
+    say(
+      ['builtin'],
+      `needs an issuer that is a URL without query and fragment (RFC 8414 §2), for example "https://api.example.com/"; that of "${own.name}" is not`,
+    )
+  if (builtin !== 'metadata' && /\/:|\/\*$/.test(match.path))
+    say(['match', 'path'], 'expected a path without parameters and wildcards, for clients are told it')
+  return found
+}
+
+/** More than one provider with `"keys": "self"`: nothing could tell for which of them a token is issued. */
+export function checkSelfProviders(config: Config): Complaint[] {
+  const [first, ...others] = selfProviders(config.authProviders)
+  return others.map(({ name }) => ({
+    path: ['authProviders', name, 'keys'],
+    message: `"${first!.name}" has "self" already; tokens are issued for one provider`,
+  }))
+}
+
+function asks(auth: unknown, name: string | undefined): boolean {
+  const providers = (auth as { providers?: readonly string[] } | null | undefined)?.providers
+  return providers !== undefined && (name === undefined || providers.includes(name))
+}
+
+function isIssuerUrl(issuer: string): boolean {
+  const url = URL.parse(issuer)
+  return url !== null && /^https?:$/.test(url.protocol) && !/[?#]/.test(issuer)
+}

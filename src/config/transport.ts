@@ -1,0 +1,53 @@
+import * as z from 'zod/mini'
+import type { Complaint } from './complaint.ts'
+import type { Config } from './routes-file.ts'
+import { choice, doc, type UrlOrEnv } from './scalars.ts'
+
+/** The schema of `transport`: what a file for production says, and one for a single machine does not. */
+export const transport = z.strictObject({
+  clients: doc(
+    z.prefault(choice(['any', 'https', 'redirect']), 'any'),
+    'What a client that comes by plain HTTP gets. any: its answer; https: 403; redirect: 308 to the same place by https. Routes with `insecure` answer all the same. Default any.',
+  ),
+  targets: doc(
+    z.prefault(choice(['any', 'https']), 'any'),
+    'What targets and auth providers may be asked by. https: a URL with http is a mistake, but for targets with `insecure`. Default any.',
+  ),
+})
+
+/** A checked `transport`. */
+export type TransportConfig = z.output<typeof transport>
+
+type Found = readonly [path: Complaint['path'], url: UrlOrEnv, escape: string]
+
+/** Where secrets and requests would travel in the clear although `transport.targets` is https; variables that are not known yet are not judged. */
+export function insecureUrls(config: Config, variable: (name: string) => string | undefined): Complaint[] {
+  if (config.transport.targets === 'any') return []
+  return [...targetUrls(config), ...providerUrls(config)].flatMap(([path, url, escape]) => {
+    const value = typeof url === 'string' ? url : variable(url.$env)
+    if (value === undefined || !/^http:/i.test(value.trim())) return []
+    const where = typeof url === 'string' ? '' : `the variable ${url.$env} holds http; `
+    return [{ path, message: `${where}expected https, because transport.targets is "https"${escape}` }]
+  })
+}
+
+function targetUrls({ upstreams }: Config): Found[] {
+  return Object.entries(upstreams).flatMap(([name, { targets }]) =>
+    targets.flatMap(({ url, insecure }, i): Found[] =>
+      insecure ? [] : [[['upstreams', name, 'targets', i, 'url'], url, '; "insecure": true on the target lets it be']],
+    ),
+  )
+}
+
+/** Keys and tokens come from there: nothing lets these be. */
+function providerUrls({ authProviders }: Config): Found[] {
+  return Object.entries(authProviders).flatMap(([name, provider]) =>
+    Object.entries(provider).flatMap(([key, value]: [string, unknown]): Found[] =>
+      /(?:uri|url|endpoint)$/i.test(key) && isUrl(value) ? [[['authProviders', name, key], value, '']] : [],
+    ),
+  )
+}
+
+function isUrl(value: unknown): value is UrlOrEnv {
+  return typeof value === 'string' || (typeof value === 'object' && value !== null && '$env' in value)
+}

@@ -1,0 +1,73 @@
+import { randomBytes, scryptSync, timingSafeEqual } from 'node:crypto'
+import type { Site } from '../policy.ts'
+
+const N = 2 ** 14
+const COST = { N, r: 8, p: 1 }
+const HASH_BYTES = 32
+const PREFIX = '$scrypt$ln=14,r=8,p=1$'
+const FORM = /^\$scrypt\$ln=14,r=8,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/
+const MAX_CHARACTERS = 1_024
+
+/** Stands in for the hash of a user who does not exist, so that he costs the same time; no password has it. */
+const NOBODY = `${PREFIX}${'A'.repeat(22)}$${'A'.repeat(43)}`
+
+/** One derivation takes about 25 ms and blocks the isolate; the rest of its slot belongs to everybody else. Milliseconds. */
+const SLOT_MS = 50
+const SLOTS = 4
+
+/** When the next derivation may begin. A time and no count: a request that is dropped while it waits has nothing to give back. */
+let nextSlot = 0
+
+/** A password as it may be stored: scrypt (RFC 7914) in the PHC form. `busy` when four are waiting or at work in this isolate. */
+export async function hashPassword(password: string, site: Pick<Site, 'now'>): Promise<`$scrypt$${string}` | 'busy'> {
+  if (!(await turn(site.now))) return 'busy'
+  const salt = randomBytes(16)
+  const hash = derive(password, salt, site.now)
+  return `${PREFIX}${unpadded(salt)}$${unpadded(hash)}`
+}
+
+/** Whether `password` is the one of `stored`; for a user who does not exist pass undefined, which takes as long and is false. */
+export async function verifyPassword(
+  password: string,
+  stored: string | undefined,
+  site: Pick<Site, 'now'>,
+): Promise<boolean | 'busy'> {
+  if (!(await turn(site.now))) return 'busy'
+  const known = stored !== undefined && isPasswordHash(stored)
+  const [salt, hash] = (known ? stored : NOBODY).slice(PREFIX.length).split('$')
+  const isSame = timingSafeEqual(derive(password, Buffer.from(salt!, 'base64'), site.now), Buffer.from(hash!, 'base64'))
+  return isSame && known && password.length <= MAX_CHARACTERS
+}
+
+/** Whether a text is what `hashPassword` makes. */
+export function isPasswordHash(text: string): boolean {
+  return FORM.test(text)
+}
+
+/** Whether a password may be set at all: 8 to 1,024 characters (NIST SP 800-63B §5.1.1.2). */
+export function isPassword(text: string): boolean {
+  return text.length >= 8 && text.length <= MAX_CHARACTERS
+}
+
+async function turn(now: () => number): Promise<boolean> {
+  const at = now()
+  // Further ahead than there are slots: the clock has stepped back.
+  if (nextSlot - at > SLOTS * SLOT_MS) nextSlot = at
+  const wait = Math.max(0, nextSlot - at)
+  if (wait > (SLOTS - 1) * SLOT_MS) return false
+  nextSlot = at + wait + SLOT_MS
+  if (wait > 0) await new Promise((passed) => setTimeout(passed, wait))
+  return true
+}
+
+function derive(password: string, salt: Buffer, now: () => number): Buffer {
+  // Cut, so that a long one costs no more; two spellings of one character are one password (RFC 8265 §4.2).
+  const hash = scryptSync(password.slice(0, MAX_CHARACTERS).normalize('NFC'), salt, HASH_BYTES, COST)
+  // Where the clock runs on meanwhile, whoever came in during a slow derivation must not follow without a break.
+  nextSlot = Math.max(nextSlot, now() + SLOT_MS / 2)
+  return hash
+}
+
+function unpadded(bytes: Buffer): string {
+  return bytes.toString('base64').replaceAll('=', '')
+}

@@ -1,0 +1,74 @@
+import * as z from 'zod/mini'
+import type { Complaint } from '../config/complaint.ts'
+import { distinct, doc, headerName, headerValue, method } from '../config/scalars.ts'
+import { compileGlob } from '../lib/glob.ts'
+import { definePolicy } from '../policy.ts'
+import { problem } from '../problem.ts'
+
+const pattern = headerValue.check(z.minLength(1, 'expected a pattern such as "application/json*", or "*" for anything'))
+const patterns = z.union([pattern, z.array(pattern).check(z.minLength(1), distinct())])
+const ofHeaders = z.prefault(z.record(headerName, patterns), {})
+
+const config = z.strictObject({
+  methods: z.optional(
+    doc(
+      z.array(method).check(z.minLength(1), distinct()),
+      'The methods that are let in; GET brings HEAD. Default: those of the route’s `match`.',
+    ),
+  ),
+  require: doc(
+    ofHeaders,
+    'Header to a pattern, or a list of which one must fit: `*` is any run of characters, everything else itself, in any case. Default {}.',
+  ),
+  forbid: doc(ofHeaders, 'Header to a pattern, or a list of which none may fit; "*" forbids the header. Default {}.'),
+  forbidPaths: doc(
+    z.prefault(z.array(pattern.check(z.startsWith('/'))).check(distinct()), []),
+    'Patterns of paths that are refused, such as "/*/.git*"; they are held against the path that is matched and forwarded. Default [].',
+  ),
+})
+
+/** Rules on method, headers and path for what no route's `match` should have to say. */
+export const rules = definePolicy({
+  name: 'rules',
+  config,
+  check: ({ require, forbid }) => {
+    const found: Complaint[] = []
+    for (const name of Object.keys(require))
+      if ([forbid[name]].flat().includes('*'))
+        found.push({ path: ['require', name], message: 'is forbidden altogether: no request can pass' })
+    return found
+  },
+  compile: ({ methods, require, forbid, forbidPaths }) => {
+    const allow = methods && (methods.includes('GET') ? [...new Set([...methods, 'HEAD' as const])] : methods)
+    const required = compileHeaders(require)
+    const forbidden = compileHeaders(forbid)
+    const isForbiddenPath = compileAny(forbidPaths)
+    return (next) => (x) => {
+      const { method: asked, headers } = x.request
+      if (allow !== undefined && !allow.some((name) => name === asked))
+        return Promise.resolve(problem('method-not-allowed', { headers: { allow: allow.toSorted().join(', ') } }))
+      if (isForbiddenPath(x.path)) return refused('This path is not allowed')
+      for (const { name, fits } of required) {
+        const value = headers.get(name)
+        if (value === null) return refused(`The header ${name} is required`)
+        if (!fits(value)) return refused(`The header ${name} is not one of those that are allowed`)
+      }
+      for (const { name, fits } of forbidden) {
+        const value = headers.get(name)
+        if (value !== null && fits(value)) return refused(`The header ${name} is not allowed`)
+      }
+      return next(x)
+    }
+  },
+})
+
+const refused = (detail: string): Promise<Response> => Promise.resolve(problem('rule-refused', { detail }))
+
+function compileHeaders(headers: z.output<typeof ofHeaders>) {
+  return Object.entries(headers).map(([name, wanted]) => ({ name, fits: compileAny([wanted].flat()) }))
+}
+
+function compileAny(wanted: readonly string[]): (text: string) => boolean {
+  const globs = wanted.map(compileGlob)
+  return (text) => globs.some((fits) => fits(text))
+}

@@ -1,0 +1,31 @@
+import { createHash } from 'node:crypto'
+import { within } from '../lib/within.ts'
+import type { NonceStore } from '../state/nonce-store.ts'
+
+/** One object does about 1,000 writes a second. */
+export const NONCE_SHARDS = 16
+/** An answer takes a fraction of a millisecond, a new object a few. */
+const TIMEOUT_MS = 1_000
+/** How much longer than its signature a nonce is remembered: the store has a clock of its own. */
+const MARGIN_MS = 60_000
+
+/** What the world knows of a nonce. */
+export type NonceVerdict = 'fresh' | 'used' | 'unavailable'
+
+/**
+ * Uses up a provider's nonce: of all isolates that ask, at once or until `leftMs` milliseconds from now, one hears `fresh`.
+ * `unavailable` when the store does not answer within a second, or is full; the nonce may be used up then. Never rejects.
+ */
+export async function takeNonce(
+  namespace: DurableObjectNamespace<NonceStore>,
+  { provider, keyid, nonce }: { readonly provider: string; readonly keyid: string; readonly nonce: string },
+  leftMs: number,
+): Promise<NonceVerdict> {
+  const id = createHash('sha256')
+    .update(JSON.stringify([provider, keyid, nonce]))
+    .digest('hex')
+  const shard = parseInt(id.slice(0, 2), 16) % NONCE_SHARDS
+  const fresh = await within(TIMEOUT_MS, () => namespace.getByName(`nonces-${shard}`).use(id, leftMs + MARGIN_MS))
+  if (fresh === undefined) return 'unavailable'
+  return fresh ? 'fresh' : 'used'
+}

@@ -1,0 +1,80 @@
+import type { SignConfig } from '../config/upstream-sign.ts'
+import type { Exchange } from '../exchange.ts'
+import type { Site } from '../policy.ts'
+import { contentDigest } from '../signatures/content-digest.ts'
+import { importMaterial } from '../signatures/key-material.ts'
+import type { Message } from '../signatures/message.ts'
+import { signMessage } from '../signatures/sign-request.ts'
+import { clientRefusal } from './outcome.ts'
+import { bufferBody } from './replay.ts'
+
+/** Header fields to send with a try to `base`, made of the request as it is then; or the answer when it cannot be signed. */
+export type Signer = (x: Exchange, base: string) => Promise<Readonly<Record<string, string>> | Response>
+
+/**
+ * Compiles an upstream's `sign` (RFC 9421): an origin that checks it can refuse whoever goes round the gateway. Every try has a
+ * nonce of its own. Without its secret the upstream's routes answer 503: nothing is sent unsigned.
+ */
+export function compileSigner(config: SignConfig, site: Pick<Site, 'now' | 'secret'>): Signer {
+  const { keyid, alg, components } = config
+  const load = makeKeyLoader(config, site)
+  const covered = components.includes('content-digest') ? components : [...components, 'content-digest']
+  return async (x, base) => {
+    const key = await load()
+    if (key === undefined) return clientRefusal(x, 'not-configured')
+    const refusal = await bufferBody(x, site, config.maxBody)
+    if (refusal) return refusal
+    const { outgoing } = x
+    const digest = await digestOf(outgoing)
+    dropLookAlikes(outgoing.headers)
+    const url = new URL(base + outgoing.path + outgoing.search)
+    const created = Math.floor(site.now() / 1000)
+    const signature = await signMessage(messageOf(url, outgoing, digest), {
+      keyid,
+      alg,
+      key,
+      components: covered,
+      created,
+      expires: created + Math.ceil(config.maxAge / 1000),
+      nonce: crypto.randomUUID(),
+    })
+    return digest === undefined ? signature : { ...signature, 'content-digest': digest }
+  }
+}
+
+function makeKeyLoader(config: SignConfig, site: Pick<Site, 'secret'>): () => Promise<CryptoKey | undefined> {
+  const text = site.secret((config.secret ?? config.key)!)
+  let key: CryptoKey | undefined
+  return async () => {
+    if (text === undefined) return undefined
+    return (key ??= await importMaterial(config.alg, config.secret ? { secret: text } : { privateKey: text }))
+  }
+}
+
+/** Of a body that goes on as bytes; the digest of one that streams, if the client sent one, is the client's word and not ours. */
+async function digestOf({ method, body }: Exchange['outgoing']): Promise<string | undefined> {
+  const sent = body instanceof Uint8Array && method !== 'GET' && method !== 'HEAD'
+  return sent ? contentDigest(body) : undefined
+}
+
+const SIGNED_FIELD = /^(?:signature|signature-input|content-digest)$/
+
+/** Servers that read `_` as `-` would take them for the gateway's own. */
+function dropLookAlikes(headers: Record<string, string>): void {
+  for (const name of Object.keys(headers)) {
+    if (!SIGNED_FIELD.test(name) && SIGNED_FIELD.test(name.replaceAll(/[^a-z]/g, '-'))) delete headers[name]
+  }
+}
+
+/** The request as the origin will get it: the URL as `fetch` writes it. */
+function messageOf(url: URL, { method, headers }: Exchange['outgoing'], digest: string | undefined): Message {
+  const { href, origin, pathname } = url
+  return {
+    method,
+    scheme: url.protocol === 'https:' ? 'https' : 'http',
+    authority: url.host,
+    path: pathname,
+    search: href.slice(origin.length + pathname.length),
+    field: (name) => (name === 'content-digest' ? digest : headers[name]),
+  }
+}

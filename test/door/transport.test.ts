@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest'
+import { makeTestGateway } from '../support/gateway-in-workerd.ts'
+
+const hello = { respond: { body: 'Hello' } }
+const policies = { security: {}, cors: { origins: ['https://app.example.com'] } }
+const gatewayOf = (clients: string) =>
+  makeTestGateway({
+    transport: { clients },
+    routes: [
+      { id: 'hello', match: { path: '/hello/*' }, ...hello, policies },
+      { id: 'health', match: { path: '/health' }, ...hello, insecure: true },
+    ],
+  })
+
+/** Status, problem code or place, for a request by this URL. */
+async function answer(clients: string, url: string, init: RequestInit = {}) {
+  const response = await gatewayOf(clients).fetch(url, { redirect: 'manual', ...init })
+  const { host } = new URL(url)
+  expect(host).not.toBe('')
+  const body = await response.text()
+  const code = body.startsWith('{') ? (JSON.parse(body) as { code: string }).code : undefined
+  return [response.status, code ?? response.headers.get('location') ?? body]
+}
+
+describe('transport.clients', () => {
+  it.each<[clients: string, url: string, expected: unknown[]]>([
+    ['any', 'http://gw.test/hello/a', [200, 'Hello']],
+    ['any', 'https://gw.test/hello/a', [200, 'Hello']],
+    ['https', 'https://gw.test/hello/a', [200, 'Hello']],
+    ['https', 'http://gw.test/hello/a', [403, 'https-required']],
+    ['https', 'http://gw.test/health', [200, 'Hello']],
+    ['https', 'http://gw.test/nowhere', [404, 'not-found']],
+    ['redirect', 'https://gw.test/hello/a', [200, 'Hello']],
+    ['redirect', 'http://gw.test/hello/a?b=%2F&c', [308, 'https://gw.test/hello/a?b=%2F&c']],
+    ['redirect', 'http://gw.test:8080/hello//x/../a', [308, 'https://gw.test/hello/a']],
+    ['redirect', 'http://[2001:db8::1]:8080/hello/a', [308, 'https://[2001:db8::1]/hello/a']],
+    ['redirect', 'http://gw.test/health', [200, 'Hello']],
+  ])('%s: %s gets %j', async (clients, url, expected) => {
+    const headers = { host: new URL(url).host }
+    expect(await answer(clients, url, { headers })).toEqual(expected)
+    expect(await answer(clients, url, { headers, method: 'POST', body: 'secret' })).toEqual(expected)
+  })
+
+  it('leads nowhere without a Host', async () => {
+    expect(await answer('redirect', 'http://gw.test/hello/a', { headers: { host: '' } })).toEqual([
+      403,
+      'https-required',
+    ])
+  })
+
+  it('answers no preflight by plain HTTP either', async () => {
+    const headers = { origin: 'https://app.example.com', 'access-control-request-method': 'GET' }
+    expect(await answer('https', 'http://gw.test/hello/a', { method: 'OPTIONS', headers })).toEqual([
+      403,
+      'https-required',
+    ])
+  })
+
+  it('judges by what a trusted proxy says of the client', async () => {
+    const gateway = makeTestGateway({
+      clientAddress: { source: 'x-forwarded-for', trustedProxies: ['10.0.0.0/8'] },
+      transport: { clients: 'https' },
+      routes: [{ id: 'hello', match: { path: '/hello' }, ...hello }],
+    })
+    const ask = async (peer: string, proto: string) => {
+      const headers = { host: 'gw.test', 'x-forwarded-for': '192.0.2.1', 'x-forwarded-proto': proto }
+      const cf = { clientIp: `${peer}:5000` } as unknown as RequestInitCfProperties
+      return (await gateway.fetch('http://gw.test/hello', { headers, cf } as RequestInit)).status
+    }
+    expect(await ask('10.0.0.1', 'https')).toBe(200)
+    expect(await ask('10.0.0.1', 'http')).toBe(403)
+    expect(await ask('10.0.0.1', 'https, http')).toBe(403)
+    expect(await ask('192.0.2.9', 'https')).toBe(403)
+  })
+})

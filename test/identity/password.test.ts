@@ -1,0 +1,66 @@
+import { scryptSync } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { beforeEach, expect, it } from 'vitest'
+import { hashPassword, isPassword, isPasswordHash, verifyPassword } from '../../src/identity/password.ts'
+
+const site = { now: Date.now }
+
+// The queue is the isolate's: each test begins with an empty one.
+beforeEach(() => sleep(60))
+
+it('verifies the password that was hashed, in either Unicode form, and no other', async () => {
+  const hash = await hashPassword('pässword 1', site)
+  expect(isPasswordHash(hash)).toBe(true)
+  await sleep(60)
+  expect(await verifyPassword('pa\u0308ssword 1', hash, site)).toBe(true)
+  await sleep(60)
+  expect(await verifyPassword('pässword 2', hash, site)).toBe(false)
+  expect(await hashPassword('pässword 1', site)).not.toBe(hash)
+})
+
+it('is scrypt as RFC 7914 has it, with N = 2^14, r = 8, p = 1', async () => {
+  const hash = await hashPassword('secret-secret', site)
+  const [, , , salt, derived] = hash.split('$')
+  const expected = scryptSync('secret-secret', Buffer.from(salt!, 'base64'), 32, { N: 16_384, r: 8, p: 1 })
+  expect(Buffer.from(derived!, 'base64').equals(expected)).toBe(true)
+})
+
+it.each([
+  ['nobody', undefined],
+  ['an empty hash', ''],
+  ['other parameters', `$scrypt$ln=4,r=8,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`],
+  ['the hash of nobody', `$scrypt$ln=14,r=8,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`],
+])('is false for %s', async (_, stored) => {
+  expect(await verifyPassword('', stored, site)).toBe(false)
+})
+
+it('takes four at once and answers the fifth busy, then has room again', async () => {
+  const hash = `$scrypt$ln=14,r=8,p=1$${'B'.repeat(22)}$${'B'.repeat(43)}`
+  const answers = await Promise.all(Array.from({ length: 5 }, () => verifyPassword('x', hash, site)))
+  expect(answers).toEqual([false, false, false, false, 'busy'])
+  await sleep(60)
+  expect(await verifyPassword('x', hash, site)).toBe(false)
+})
+
+it('has room again when those who waited were dropped, and when the clock steps back', async () => {
+  let now = Date.now() + 1_000_000
+  const clock = { now: () => now }
+  const dropped = Array.from({ length: 4 }, () => verifyPassword('x', undefined, clock))
+  expect(await verifyPassword('x', undefined, clock)).toBe('busy')
+  now += 250
+  expect(await verifyPassword('x', undefined, clock)).toBe(false)
+  expect(await verifyPassword('x', undefined, site)).toBe(false)
+  await Promise.all(dropped)
+})
+
+it('takes 8 to 1,024 characters, and derives no more of a longer one', async () => {
+  expect(['short77', 'x'.repeat(8), 'x'.repeat(1_024), 'x'.repeat(1_025)].map(isPassword)).toEqual([
+    false,
+    true,
+    true,
+    false,
+  ])
+  const hash = await hashPassword('x'.repeat(1_024), site)
+  await sleep(60)
+  expect(await verifyPassword('x'.repeat(1_025), hash, site)).toBe(false)
+})

@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest'
+import { geo } from '../../src/policies/geo.ts'
+import { makeTestExchange } from '../support/exchange.ts'
+import { askPolicy, policyComplaints } from '../support/policy.ts'
+
+const { client } = makeTestExchange()
+
+/** The answer to a client of whom the platform says this; `''` and 0 are what it does not say. */
+async function from(config: object, country: string, asn: number): Promise<string> {
+  const cf = asn === 0 ? {} : { asn }
+  const request = new Request('https://gw.test/', { cf })
+  const known = { ...client, country: country === '' ? undefined : country }
+  return (await askPolicy(geo, config, { request, client: known })).code
+}
+
+describe('geo', () => {
+  it.each<[config: object, country: string, asn: number, expected: string]>([
+    [{ allow: ['DE', 'FR'] }, 'FR', 64500, 'in'],
+    [{ allow: ['DE', 'FR'] }, 'US', 64500, 'geo-refused'],
+    [{ allow: ['DE'] }, 'de', 64500, 'geo-refused'],
+    [{ allow: ['DE'] }, 'T1', 64500, 'geo-refused'],
+    [{ deny: ['T1'] }, 'T1', 64500, 'geo-refused'],
+    [{ deny: ['US'] }, 'DE', 64500, 'in'],
+    [{ allow: ['AS64500'] }, 'US', 64500, 'in'],
+    [{ allow: ['AS64500'] }, 'US', 645000, 'geo-refused'],
+    [{ allow: ['AS64500', 'DE'] }, 'DE', 1, 'in'],
+    // American Samoa is no network.
+    [{ allow: ['AS'] }, 'AS', 0, 'in'],
+    // Deny wins.
+    [{ allow: ['DE'], deny: ['AS64500'] }, 'DE', 64500, 'geo-refused'],
+    [{ allow: ['AS64500'], deny: ['DE'] }, 'DE', 64500, 'geo-refused'],
+    // Unknown.
+    [{ allow: ['DE'] }, '', 64500, 'geo-refused'],
+    [{ allow: ['DE'] }, 'XX', 64500, 'geo-refused'],
+    [{ allow: ['AS64500'] }, 'DE', 0, 'geo-refused'],
+    [{ allow: ['DE'], deny: ['AS64500'] }, 'DE', 0, 'geo-refused'],
+    [{ allow: ['DE'], onUnknown: 'allow' }, '', 0, 'in'],
+    [{ allow: ['DE'], onUnknown: 'allow' }, 'XX', 0, 'in'],
+    [{ allow: ['DE'], onUnknown: 'allow' }, 'US', 0, 'geo-refused'],
+    [{ deny: ['US'] }, '', 0, 'in'],
+    [{ deny: ['US'], onUnknown: 'deny' }, '', 0, 'geo-refused'],
+    [{ deny: ['US', 'AS64500'], onUnknown: 'allow' }, '', 64500, 'geo-refused'],
+    // Not asked for, not missed.
+    [{ allow: ['DE'] }, 'DE', 0, 'in'],
+  ])('%j, a client in "%s" of AS%i: %s', async (config, country, asn, expected) => {
+    expect(await from(config, country, asn)).toBe(expected)
+  })
+
+  it.each([
+    [{ allow: ['de'] }, 'allow.0: expected a country such as "DE"'],
+    [{ allow: ['Germany'] }, 'allow.0: expected a country'],
+    [{ allow: ['AS064500'] }, 'allow.0: expected a country'],
+    [{ allow: [64500] }, 'allow.0: '],
+    [{ allow: ['DE', 'DE'] }, 'allow.1: "DE" stands twice'],
+    [{ onUnknown: 'deny' }, ': expected somewhere to "allow" or to "deny"'],
+  ])('refuses %j', (config, message) => {
+    expect(policyComplaints(geo, config)).toEqual([expect.stringContaining(message)])
+  })
+})

@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest'
+import { rules } from '../../src/policies/rules.ts'
+import { askPolicy, policyComplaints } from '../support/policy.ts'
+
+const JSON_ONLY = { require: { 'Content-Type': ['application/json', 'application/json;*'] } }
+
+async function ask(config: object, headers: Record<string, string> = {}, path = '/', method = 'GET') {
+  const request = new Request(`https://gw.test${path}`, { method, headers })
+  return askPolicy(rules, config, { request })
+}
+
+describe('rules', () => {
+  it.each<[config: object, headers: Record<string, string>, expected: string]>([
+    [JSON_ONLY, { 'content-type': 'application/json' }, 'in'],
+    [JSON_ONLY, { 'content-type': 'Application/JSON; charset=utf-8' }, 'in'],
+    [JSON_ONLY, { 'content-type': 'application/jsonp' }, 'rule-refused'],
+    [JSON_ONLY, { 'content-type': 'text/plain; application/json' }, 'rule-refused'],
+    [JSON_ONLY, {}, 'rule-refused'],
+    [{ require: { 'x-tenant': '*' } }, { 'x-tenant': 'acme' }, 'in'],
+    [{ require: { 'x-tenant': '*' } }, { 'x-tenant': '' }, 'in'],
+    [{ require: { 'x-tenant': '*' } }, {}, 'rule-refused'],
+    [{ forbid: { 'x-debug': '*' } }, {}, 'in'],
+    [{ forbid: { 'x-debug': '*' } }, { 'X-Debug': '' }, 'rule-refused'],
+    [{ forbid: { 'user-agent': ['*sqlmap*', 'curl/*'] } }, { 'user-agent': 'SQLMap/1.0' }, 'rule-refused'],
+    [{ forbid: { 'user-agent': ['*sqlmap*', 'curl/*'] } }, { 'user-agent': 'not curl/8' }, 'in'],
+  ])('%j and the headers %j: %s', async (config, headers, expected) => {
+    expect((await ask(config, headers)).code).toBe(expected)
+  })
+
+  it.each([
+    ['/a/.git/config', 'rule-refused'],
+    ['/a/.GIT', 'rule-refused'],
+    ['/a/b.php', 'rule-refused'],
+    ['/a/b.php/c', 'in'],
+    ['/a/git', 'in'],
+  ])('the path %s: %s', async (path, expected) => {
+    expect((await ask({ forbidPaths: ['/*/.git*', '/*.php'] }, {}, path)).code).toBe(expected)
+  })
+
+  it('lets in the methods that it names, HEAD with GET, and says which these are', async () => {
+    const config = { methods: ['GET', 'POST'] }
+    expect((await ask(config, {}, '/', 'POST')).code).toBe('in')
+    expect((await ask(config, {}, '/', 'HEAD')).code).toBe('in')
+    const { code, response } = await ask(config, {}, '/', 'DELETE')
+    expect([code, response.headers.get('allow')]).toEqual(['method-not-allowed', 'GET, HEAD, POST'])
+  })
+
+  it('says which header it missed, never what stands in one', async () => {
+    const { response } = await ask({ require: { 'x-tenant': 'acme' } }, { 'x-tenant': 'evil' })
+    const text = await response.text()
+    expect(JSON.parse(text)).toMatchObject({ detail: 'The header x-tenant is not one of those that are allowed' })
+    expect(text).not.toMatch(/acme|evil/)
+  })
+
+  it.each([
+    [{ methods: ['GETT'] }, 'methods.0: did you mean "GET"?'],
+    [{ methods: [] }, 'methods: '],
+    [{ require: { 'a b': '*' } }, 'require.a b: '],
+    [{ require: { a: '' } }, 'require.a: '],
+    [{ require: { a: [] } }, 'require.a: '],
+    [{ forbidPaths: ['*.php'] }, 'forbidPaths.0: '],
+    [{ require: { a: 'b' }, forbid: { A: ['*'] } }, 'require.a: is forbidden altogether'],
+  ])('refuses %j', (config, message) => {
+    expect(policyComplaints(rules, config).join('\n')).toContain(message)
+  })
+})

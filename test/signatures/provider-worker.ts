@@ -1,0 +1,31 @@
+import * as z from 'zod/mini'
+import { makeHttpSignature } from '../../src/auth/http-signature.ts'
+import type { Authenticator } from '../../src/auth/authenticator.ts'
+import { httpSignatureProvider } from '../../src/config/auth-provider-http-signature.ts'
+import type { Site } from '../../src/policy.ts'
+import { makeTestExchange } from '../support/exchange.ts'
+
+export { NonceStore } from '../../src/state/nonce-store.ts'
+
+let provider: Authenticator | undefined
+let isolate = ''
+
+function makeProvider({ NONCES, SECRET }: Cloudflare.Env & { readonly SECRET: string }): Authenticator {
+  const keys = [{ keyid: 'acme', alg: 'hmac-sha256', secret: { $secret: 'SECRET' } }]
+  const site = { secret: () => SECRET, now: Date.now, nonces: NONCES }
+  return makeHttpSignature(
+    'partners',
+    z.parse(httpSignatureProvider, { type: 'httpSignature', keys }),
+    site as unknown as Site,
+  )
+}
+
+/** One isolate of a gateway that only judges signatures: answers with the caller's name, or with the code. */
+export default {
+  async fetch(request: Request, env: Cloudflare.Env & { readonly SECRET: string }): Promise<Response> {
+    provider ??= makeProvider(env)
+    const found = await provider.authenticate(makeTestExchange(request))
+    const verdict = typeof found === 'object' ? found.identity.subject : found
+    return new Response(verdict, { headers: { 'x-isolate': (isolate ||= crypto.randomUUID()) } })
+  },
+}

@@ -1,0 +1,27 @@
+import * as z from 'zod/mini'
+import { applyEdits } from '../../src/door/edits.ts'
+import type { Exchange } from '../../src/exchange.ts'
+import type { Policy } from '../../src/policy.ts'
+import { problemCode } from '../../src/problem.ts'
+import { makeTestExchange } from './exchange.ts'
+import { makeTestFacts, makeTestSite } from './site.ts'
+
+/** What the client of one policy gets before an upstream that answers `upstream`: the code of a refusal, and the answer as it leaves. */
+export async function askPolicy(
+  policy: Policy,
+  config: unknown,
+  parts: Partial<Exchange> = {},
+  upstream: () => Response = () => new Response('in'),
+): Promise<{ code: string; response: Response }> {
+  const x = makeTestExchange(parts.request, parts)
+  const layer = policy.compile(z.parse(policy.config, config), makeTestSite(), makeTestFacts())
+  const response = await layer(() => Promise.resolve(upstream()))(x)
+  return { code: problemCode(response) ?? 'in', response: applyEdits(response, x.edits) }
+}
+
+/** What is wrong with a policy's configuration, a line each. */
+export function policyComplaints(policy: Policy, config: unknown): string[] {
+  const { data, error } = z.safeParse(policy.config, config)
+  if (error) return error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+  return (policy.check?.(data, makeTestFacts()) ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`)
+}

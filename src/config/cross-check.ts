@@ -23,6 +23,7 @@ export function crossCheck(config: Config, written: WrittenConfig): Complaint[] 
     ),
     ...checkSelfProviders(config),
     ...checkUpstreams(config, written),
+    ...checkHashedClaims(config),
     ...insecureUrls(config, () => undefined),
     ...config.routes.flatMap((route, i) => checkRoute(route, written.routes[i]!, ['routes', i], config)),
     ...duplicateIds(config.routes),
@@ -77,6 +78,24 @@ function checkUpstreams(config: Config, written: WrittenConfig): Complaint[] {
       ...checkSlowCalls(upstream, written.upstreams![name]!, Math.max(upstream.timeout, longest.get(name) ?? 0)),
     ].map(([path, message]) => ({ path: ['upstreams', name, ...path], message })),
   )
+}
+
+/** Nobody who comes to such an upstream has a claim: all of its requests would be balanced in turn. */
+function checkHashedClaims({ upstreams, routes }: Config): Complaint[] {
+  return Object.entries(upstreams).flatMap(([name, { hashOn }]) => {
+    if (!hashOn?.startsWith('jwt.')) return []
+    const users = routes.filter((route) => upstreamsOf(route).includes(name))
+    if (users.length === 0 || users.some(({ policies: { auth } }) => auth != null)) return []
+    const message = `${hashOn} needs the policy "auth" on a route with this upstream`
+    return [{ path: ['upstreams', name, 'hashOn'], message }]
+  })
+}
+
+/** The upstreams that get requests of a route. */
+function upstreamsOf({ upstream, policies: { split, mirror } }: RouteConfig): string[] {
+  const others = [...((split ?? []) as { upstream: string }[]), ...(mirror ? [mirror as { upstream: string }] : [])]
+  const own = typeof upstream === 'object' ? upstream.name : upstream
+  return [...(own === undefined ? [] : [own]), ...others.map((other) => other.upstream)]
 }
 
 function duplicateIds(routes: readonly RouteConfig[]): Complaint[] {

@@ -148,6 +148,11 @@ describe('loadConfig', () => {
       'upstreams.users.targets: expected at least one target with a weight above 0',
     ],
     [
+      'targets chosen by a claim that nobody has',
+      { upstreams: { users: { ...users, loadBalancing: 'hash', hashOn: 'jwt.sub' } } },
+      'upstreams.users.hashOn: jwt.sub needs the policy "auth" on a route with this upstream',
+    ],
+    [
       'a retry on POST',
       { upstreams: { users: { ...users, retry: { methods: ['POST'] } } } },
       /^upstreams\.users\.retry\.methods: POST is not idempotent/,

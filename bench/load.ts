@@ -53,8 +53,8 @@ export async function load({ url, headers, connections, seconds }: LoadOptions):
   return {
     requests: Number(found(/(\d+) requests in/, stdout)),
     perSecond: Number(found(/Requests\/sec:\s+([\d.]+)/, stdout)),
-    p50Us: parseMicroseconds(found(/^ +50% +(\S+)$/m, stdout)),
-    p99Us: parseMicroseconds(found(/^ +99% +(\S+)$/m, stdout)),
+    p50Us: parseMicroseconds(found(/^ +50% +(\S+) *$/m, stdout)),
+    p99Us: parseMicroseconds(found(/^ +99% +(\S+) *$/m, stdout)),
   }
 }
 

@@ -5,12 +5,12 @@ import type { Trace } from './telemetry/trace.ts'
 export interface Client {
   /** Canonical IPv4 or IPv6 text; `''` when the runtime does not tell. */
   readonly ip: string
-  /** What the gateway vouches for in `X-Forwarded-For`: the client, then the trusted proxies it came through. */
+  /** What the gateway vouches for in `X-Forwarded-For`: the client, or `unknown`, then the trusted proxies it came through. */
   readonly forwardedFor: string
   readonly scheme: 'http' | 'https'
   /** The `Host` that the client asked for, with its port. */
   readonly host: string
-  /** ISO 3166-1 alpha-2, where the platform tells. */
+  /** ISO 3166-1 alpha-2, where the platform tells; it tells nothing of who is behind a proxy. */
   readonly country: string | undefined
 }
 

@@ -18,6 +18,7 @@ export const PROBLEMS = {
   // identity
   'credentials-missing': [401, 'None of the credentials that this route takes came with the request'],
   'token-missing': [401, 'A bearer token is required'],
+  'bearer-malformed': [400, 'Authorization holds something else than one bearer token'],
   'token-malformed': [401, 'The token is not a well-formed JWT'],
   'token-algorithm': [401, 'The token is signed with an algorithm that is not allowed'],
   'token-key-unknown': [401, 'The token names a key that its issuer does not publish'],
@@ -38,7 +39,7 @@ export const PROBLEMS = {
   'certificate-subject': [401, 'The client certificate is not of a subject that this route accepts'],
   'certificate-unavailable': [503, 'The platform does not say which certificate the client has'],
   'signature-missing': [401, 'A signed request is required'],
-  'signature-malformed': [401, 'Signature-Input and Signature are not a well-formed pair'],
+  'signature-malformed': [400, 'Signature-Input and Signature are not a well-formed pair'],
   'signature-key-unknown': [401, 'The signature names no key that is known here'],
   'signature-algorithm': [401, 'The signature names another algorithm than its key has'],
   'signature-components': [401, 'The signature does not cover what it must, or covers what the request does not have'],

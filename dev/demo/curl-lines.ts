@@ -53,6 +53,10 @@ export function curlLines({ gateway, issuer, users2, user }: DemoUrls): CurlLine
       command: `curl -s -o /dev/null -w '%{http_code}\\n' '${gateway}/broken?call=[1-200]' | uniq -c`,
     },
     ...(user === undefined ? [] : loginLines(gateway, user)),
+    {
+      expect: 'How the gateway is: 200 and "healthy", or what is degraded, such as that broken upstream.',
+      command: `curl -i ${gateway}/health`,
+    },
   ]
 }
 

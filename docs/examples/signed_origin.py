@@ -27,6 +27,15 @@ CLOCK_SKEW_SECONDS = 5
 ONE_AT_A_TIME = threading.Lock()
 
 
+def joined(fields):
+    """Values by lower-case name, the lines of one name as one (RFC 9421 2.1): a second line that somebody added is seen."""
+    headers = {}
+    for name, value in fields:
+        name = name.lower()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
 def objection_to(method, url, headers, body, secret, seen, now=None):
     """Why a request is not one that the gateway has signed; None when it is.
 
@@ -85,7 +94,7 @@ class SignedOnly:
         query = scope["query_string"]
         # Some servers leave the query in raw_path.
         path = scope["raw_path"].split(b"?")[0] + (b"?" + query if query else b"")
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = joined((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
         url = self.origin + path.decode("latin-1")
         objection = "body too large" if more else objection_to(scope["method"], url, headers, body, self.secret, self.seen)
         if objection:
@@ -111,7 +120,7 @@ def serve(url, secret):
     class Handler(BaseHTTPRequestHandler):
         def answer(self):
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            headers = {name.lower(): value for name, value in self.headers.items()}
+            headers = joined(self.headers.items())
             objection = objection_to(self.command, url + self.path, headers, body, secret.encode(), seen)
             text = json.dumps({"error": objection} if objection else {"ok": True, "bytes": len(body)}).encode()
             self.send_response(401 if objection else 200)

@@ -7,6 +7,8 @@ import { makeTokenCache } from './token-cache.ts'
 /** What is kept of one credential. */
 interface Entry {
   readonly answer: Authenticated
+  /** About what it takes in memory: an issuer may say much of a token. */
+  readonly bytes: number
   until: number
   refreshAt: number
 }
@@ -32,16 +34,18 @@ export interface Answers {
 const REFUSAL_TTL_MS = 10_000
 /** Wrong credentials that this isolate asks about in one second, those that are being asked about included. */
 const MAX_WRONG_PER_SECOND = 100
-/** Hex digits and an object or two: the bound is the number of entries. */
-const MAX_BYTES = 16 * 1024 * 1024
+/** Of a good credential that is so no more. */
+const REFUSED = -Infinity
+/** For the good ones and the refused ones each. */
+const MAX_BYTES = 8 * 1024 * 1024
 
 /**
  * Remembers answers by the credential's SHA-256, so that neither memory nor the time of a lookup says anything of the secret.
  * Refusals are kept apart: a flood of wrong credentials forgets no good one, and of the wrong ones only so many a second are
- * asked about at all.
+ * asked about at all. One that was good last time is asked about whatever comes beside it.
  */
 export function makeAnswers({ ask, unavailable, ttlMs, maxEntries, now }: AnswersSettings): Answers {
-  const good = makeTokenCache<Entry>(maxEntries, MAX_BYTES)
+  const good = makeTokenCache<Entry>(maxEntries, MAX_BYTES, (_, { bytes }) => bytes)
   const refused = makeTokenCache<{ readonly code: ProblemCode; readonly until: number }>(maxEntries, MAX_BYTES)
   let second = { at: 0, wrong: 0 }
 
@@ -49,10 +53,11 @@ export function makeAnswers({ ask, unavailable, ttlMs, maxEntries, now }: Answer
     const answer = await ask(credential)
     const at = now()
     if (typeof answer === 'object') {
-      good.set(hash, { answer, until: Math.min(at + ttlMs, answer.validUntil), refreshAt: at + ttlMs / 2 })
+      const until = Math.min(at + ttlMs, answer.validUntil)
+      good.set(hash, { answer, bytes: bytesOf(answer), until, refreshAt: at + ttlMs / 2 })
     } else if (PROBLEMS[answer][0] !== 503) {
       const known = good.get(hash)
-      if (known) known.until = -Infinity
+      if (known) known.until = REFUSED
       refused.set(hash, { code: answer, until: at + Math.min(ttlMs, REFUSAL_TTL_MS) })
     }
     return answer
@@ -75,6 +80,7 @@ export function makeAnswers({ ask, unavailable, ttlMs, maxEntries, now }: Answer
       const at = now()
       const refusal = refused.get(hash)
       if (refusal !== undefined && at < refusal.until) return refusal.code
+      if ((good.get(hash)?.until ?? REFUSED) !== REFUSED) return learn(hash, credential)
       if (Math.abs(at - second.at) >= 1_000) second = { at, wrong: 0 }
       if (second.wrong >= MAX_WRONG_PER_SECOND) return unavailable
       const mine = second
@@ -85,3 +91,6 @@ export function makeAnswers({ ask, unavailable, ttlMs, maxEntries, now }: Answer
     },
   }
 }
+
+/** The claims as parsed take about twice their text; the rest is the hash and about 1 KiB of objects. */
+const bytesOf = ({ identity }: Authenticated) => 2 * JSON.stringify(identity.claims).length + 1024

@@ -12,17 +12,23 @@ export interface Requirements {
 }
 
 /**
- * A refusal of the policy `auth`. A 401 carries `challenges`, one for each kind of credential that the route takes (RFC 9110 §11.6.1);
+ * A refusal of the policy `auth`. A 401 or 400 carries `challenges`, one for each kind of credential that the route takes (RFC 9110 §11.6.1);
  * that of bearer tokens says `invalid_token` where one came (RFC 6750 §3).
  */
 export function refuse(code: ProblemCode, challenges: readonly string[]): Response {
   const [status, title] = PROBLEMS[code]
   if (status === 503)
     return problem(code, code === 'not-configured' ? {} : { headers: { 'retry-after': RETRY_SECONDS } })
-  const isOfToken = code.startsWith('token-') && code !== 'token-missing'
-  const fault = isOfToken ? `, error="invalid_token", error_description="${title}"` : ''
+  const error = errorOf(code)
+  const fault = error === undefined ? '' : `, error="${error}", error_description="${title}"`
   const said = challenges.map((challenge) => (challenge === BEARER_CHALLENGE ? challenge + fault : challenge))
   return problem(code, { headers: { 'www-authenticate': said.join(', ') } })
+}
+
+/** RFC 6750 §3.1: a token that is not good, be it malformed, is a 401; a request that could be read in two ways a 400. */
+function errorOf(code: ProblemCode): string | undefined {
+  if (code === 'bearer-malformed') return 'invalid_request'
+  return code.startsWith('token-') && code !== 'token-missing' ? 'invalid_token' : undefined
 }
 
 /**

@@ -11,7 +11,9 @@ export type Judge = Pick<Authenticator, 'configured' | 'missing' | 'recall' | 'a
 export function anyOf(judges: readonly Authenticator[], now: () => number): Judge {
   if (judges.length === 1) return judges[0]!
   // Only those that read the same credential: who is calling must not depend on which of two credentials is remembered.
-  const another = judges.findIndex(({ challenge }) => challenge !== judges[0]!.challenge)
+  const another = judges.findIndex(
+    ({ challenge, hides }) => challenge !== judges[0]!.challenge || hides !== judges[0]!.hides,
+  )
   const alike = another === -1 ? judges : judges.slice(0, another)
   return {
     configured: judges.some(({ configured }) => configured),
@@ -27,7 +29,7 @@ export function anyOf(judges: readonly Authenticator[], now: () => number): Judg
       let refusal: ProblemCode | undefined
       for (const judge of judges) {
         const found = judge.recall(x, now()) ?? (await judge.authenticate(x))
-        if (typeof found === 'object') return found
+        if (typeof found === 'object' || (found !== undefined && FINAL.has(found))) return found
         if (found !== undefined && (refusal === undefined || weightOf(found) >= weightOf(refusal))) refusal = found
       }
       return refusal
@@ -84,8 +86,19 @@ function commonMissing(judges: readonly Judge[]): ProblemCode {
   return codes.size === 1 ? judges[0]!.missing : 'credentials-missing'
 }
 
+/**
+ * Of the request, whoever asks: the body was read and is gone, or the request was sent before. Another provider that has the same key would
+ * take it once more, as each counts its own nonces.
+ */
+const FINAL: ReadonlySet<ProblemCode> = new Set(['body-too-large', 'client-gone', 'signature-replayed'])
+
 /** What a provider says of a credential that is none of its own, or that it never gets to see. */
-const NOT_MINE: ReadonlySet<ProblemCode> = new Set(['token-issuer', 'token-malformed', 'certificate-unavailable'])
+const NOT_MINE: ReadonlySet<ProblemCode> = new Set([
+  'token-issuer',
+  'token-malformed',
+  'bearer-malformed',
+  'certificate-unavailable',
+])
 
 /** Where one provider cannot say, another's "no" is not the whole truth; and whose credential it is knows best what is wrong with it. */
 function weightOf(code: ProblemCode): number {

@@ -3,6 +3,7 @@ import { compileClaimPath } from '../lib/claim-path.ts'
 import type { ProblemCode } from '../problem.ts'
 import type { Authenticated } from './authenticator.ts'
 import { claimNames, claimWords } from './claims.ts'
+import { introspectionIssuer } from './issuers.ts'
 
 /** The members of an introspection answer (RFC 7662 §2.2). */
 type Introspected = Readonly<Record<string, unknown>>
@@ -21,7 +22,7 @@ export function compileIntrospected(
 ): (found: Introspected, now: number) => Authenticated | ProblemCode {
   const scopes = compileClaimPath(config.scopesClaim)
   const roles = compileClaimPath(config.rolesClaim)
-  const issuer = config.issuer ?? new URL(url).origin
+  const issuer = config.issuer ?? introspectionIssuer(url)
   return (found, now) => {
     if (found.active !== true) return 'token-inactive'
     const { iss = issuer, sub = '', exp, nbf } = found

@@ -4,14 +4,12 @@ import { readCappedText } from '../lib/capped-text.ts'
 import type { Site } from '../policy.ts'
 import { makeAnswers } from './answers.ts'
 import type { Authenticator } from './authenticator.ts'
-import { BEARER_CHALLENGE, bearerToken } from './bearer.ts'
+import { BEARER_CHALLENGE, bearerToken, isBearerToken } from './bearer.ts'
 import { compileIntrospected, parseIntrospected } from './introspected.ts'
 
 const MAX_ENTRIES = 4096
 const MAX_BYTES = 64 * 1024
 const MAX_TOKEN_CHARS = 8 * 1024
-/** `b64token` (RFC 6750 §2.1): what is none is no bearer token, and nobody is asked about it. */
-const BEARER_TOKEN = /^[\w.~+/-]+=*$/
 
 /** A provider of type `introspection`: bearer tokens that their issuer is asked about (RFC 7662). Its answers are remembered. */
 export function makeIntrospection(name: string, config: IntrospectionProviderConfig, site: Site): Authenticator {
@@ -51,7 +49,8 @@ export function makeIntrospection(name: string, config: IntrospectionProviderCon
       const token = bearerToken(request)
       if (token === undefined) return undefined
       if (!configured) return 'not-configured'
-      return token.length <= MAX_TOKEN_CHARS && BEARER_TOKEN.test(token) ? answers.ask(token) : 'token-malformed'
+      if (!isBearerToken(token)) return 'bearer-malformed'
+      return token.length <= MAX_TOKEN_CHARS ? answers.ask(token) : 'token-malformed'
     },
   }
 }

@@ -4,7 +4,7 @@ import type { Site } from '../policy.ts'
 import type { ProblemCode } from '../problem.ts'
 import { compileClaimPath } from '../lib/claim-path.ts'
 import type { Authenticator } from './authenticator.ts'
-import { BEARER_CHALLENGE, bearerToken } from './bearer.ts'
+import { BEARER_CHALLENGE, bearerToken, isBearerToken } from './bearer.ts'
 import { claimNames, claimWords } from './claims.ts'
 import { type CompactJws, parseCompactJws } from './compact-jws.ts'
 import { makeJwks } from './jwks.ts'
@@ -59,7 +59,7 @@ export function makeJwt(name: string, config: JwtProviderConfig, site: Site): Au
       const token = bearerToken(request)
       if (token === undefined) return undefined
       const jws = parseCompactJws(token)
-      if (jws === undefined) return 'token-malformed'
+      if (jws === undefined) return isBearerToken(token) ? 'token-malformed' : 'bearer-malformed'
       // The token says which provider is to judge it: no other one looks for its key.
       if (typeof jws.issuer !== 'string') return 'token-claims'
       if (jws.issuer !== config.issuer) return 'token-issuer'

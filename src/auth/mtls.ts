@@ -57,8 +57,9 @@ function judge(
   if (found.certVerified !== 'SUCCESS' || found.certRevoked === '1') return 'certificate-invalid'
   const subject = lookUp(subjects, found.certSubjectDNRFC2253 ?? found.certSubjectDN)
   const issuer = found.certIssuerDNRFC2253 ?? found.certIssuerDN
-  if (subject === undefined || (issuers && lookUp(issuers, issuer) === undefined)) return 'certificate-subject'
-  const iss = typeof issuer === 'string' ? issuer : ''
+  // As the provider writes it, so that a revocation by that name finds it, however the platform spells it.
+  const iss = issuers ? lookUp(issuers, issuer) : typeof issuer === 'string' ? issuer : ''
+  if (subject === undefined || iss === undefined) return 'certificate-subject'
   return establishedOnce({
     provider,
     issuer: iss,

@@ -5,9 +5,12 @@ import type { Site } from '../policy.ts'
 /** The keys that this gateway signs with; undefined while the store is out of reach and what is known is too old. Never rejects. */
 export type OwnKeys = () => Promise<SigningKeys | undefined>
 
+/** A key that leaked and was replaced signs no longer than this, in milliseconds: nobody believes it any more, and its tokens would be of no use. */
+const ASK_AFTER_MS = 5_000
+
 const perSite = new WeakMap<Site, OwnKeys>()
 
-/** One for all endpoints of a site: the store is asked when it says that the keys may have changed. */
+/** One for all endpoints of a site: the store is asked every five seconds, and oftener when it says that the keys may have changed. */
 export function ownKeysOf(site: Site): OwnKeys {
   const known = perSite.get(site) ?? makeOwnKeys(site)
   perSite.set(site, known)
@@ -18,13 +21,12 @@ function makeOwnKeys({ identity, now }: Pick<Site, 'identity' | 'now'>): OwnKeys
   const store = makeIdentityClient(identity)
   let known: { readonly keys: SigningKeys; readonly askedAt: number } | undefined
   // The distance, because a clock may step back.
-  const ageIsWithin = (times: number) =>
-    known !== undefined && Math.abs(now() - known.askedAt) < times * known.keys.refreshAfterMs
+  const ageIsWithin = (ms: number) => known !== undefined && Math.abs(now() - known.askedAt) < ms
   return async () => {
-    if (ageIsWithin(1)) return known?.keys
+    if (ageIsWithin(Math.min(ASK_AFTER_MS, known?.keys.refreshAfterMs ?? 0))) return known?.keys
     const askedAt = now()
     const keys = await store.signingKeys()
     if (keys !== 'unavailable') known = { keys, askedAt }
-    return ageIsWithin(2) ? known?.keys : undefined
+    return ageIsWithin(2 * (known?.keys.refreshAfterMs ?? 0)) ? known?.keys : undefined
   }
 }

@@ -40,9 +40,17 @@ interface Rules {
 
 function rulesOf(config: AuthProviderConfig): Rules {
   // The gateway's own clock is the store's; another issuer's may be ahead, and its tokens seem younger than they are.
-  const skewMs = config.type === 'jwt' && config.keys === undefined ? config.clockSkew : 0
+  const skewMs = skewOf(config)
   const unknown = config.onRevocationStoreError === 'deny' ? 'revocation-unavailable' : undefined
   return { skewMs, codes: { good: undefined, revoked: 'token-revoked', unknown } }
+}
+
+/** An introspection provider has no `clockSkew` to set: what is the default elsewhere. */
+const INTROSPECTION_SKEW_MS = 30_000
+
+function skewOf(config: AuthProviderConfig): number {
+  if (config.type === 'introspection') return INTROSPECTION_SKEW_MS
+  return config.type === 'jwt' && config.keys === undefined ? config.clockSkew : 0
 }
 
 function worst(codes: readonly (ProblemCode | undefined)[]): ProblemCode | undefined {

@@ -1,11 +1,12 @@
 import type { Identity } from '../exchange.ts'
+import { MAX_SKEW_MS } from '../identity/bounds.ts'
 import type { Revocation } from '../identity/types.ts'
 
-/** What was revoked, as one isolate knows it. No more of it than the store has: each entry goes at its `until`. */
+/** What was revoked, as one isolate knows it. No more of it than the store has: each entry goes as long after its `until` as a token may live on. */
 export interface Revoked {
   readonly add: (entries: readonly Revocation[]) => void
   readonly clear: () => void
-  /** Forgets what ended before `now` (epoch ms), at most once a minute. */
+  /** Forgets what is over at `now` (epoch ms), at most once a minute. */
   readonly sweep: (now: number) => void
   /** Whether this caller's token, refresh family, key or subject is among it. `skewMs`: how far the issuer's clock may be ahead. */
   readonly has: (identity: Identity, skewMs: number) => boolean
@@ -50,17 +51,17 @@ export function makeRevoked(): Revoked {
     sweep(now) {
       if (empty || Math.abs(now - sweptAt) < SWEEP_MS) return
       sweptAt = now
-      for (const ends of [jtis, sids, keyIds]) for (const [id, until] of ends) if (until <= now) ends.delete(id)
+      const end = now - MAX_SKEW_MS
+      for (const ends of [jtis, sids, keyIds]) for (const [id, until] of ends) if (until <= end) ends.delete(id)
       for (const [issuer, cutoffs] of issuers) {
-        for (const [subject, { until }] of cutoffs) if (until <= now) cutoffs.delete(subject)
+        for (const [subject, { until }] of cutoffs) if (until <= end) cutoffs.delete(subject)
         if (cutoffs.size === 0) issuers.delete(issuer)
       }
       empty = size() === 0
     },
     has({ issuer, subject, keyId, claims: { jti, sid, iat } }, skewMs) {
       if (empty) return false
-      if (typeof jti === 'string' && jtis.has(jti)) return true
-      if (typeof sid === 'string' && sids.has(sid)) return true
+      if (isAmong(jtis, jti) || isAmong(sids, sid)) return true
       if (keyId !== undefined && keyIds.has(keyId)) return true
       const cutoff = issuers.get(issuer)?.get(subject)
       // One that does not say when it was issued may be an old one; `iat` is cut to whole seconds, so the cutoff's own second counts.
@@ -69,6 +70,10 @@ export function makeRevoked(): Revoked {
     size,
   }
 }
+
+/** Some issuers number their tokens, although RFC 7519 §4.1.7 wants text; whoever revokes one writes the number as text. */
+const isAmong = (ends: Ends, id: unknown): boolean =>
+  typeof id === 'string' ? ends.has(id) : typeof id === 'number' && ends.has(String(id))
 
 function keepLongest(ends: Ends, id: string, until: number): void {
   ends.set(id, Math.max(until, ends.get(id) ?? until))

@@ -10,13 +10,17 @@ export interface TokenCache<Value> {
  * A cache in two generations: when the young one is half of what is allowed it becomes the old one, and the old one goes.
  * A true LRU would reorder a Map at every hit, which costs ten times what the lookup does.
  */
-export function makeTokenCache<Value>(maxEntries: number, maxBytes: number): TokenCache<Value> {
+export function makeTokenCache<Value>(
+  maxEntries: number,
+  maxBytes: number,
+  bytesOf: (token: string, value: Value) => number = entryBytes,
+): TokenCache<Value> {
   let young = new Map<string, Value>()
   let old = new Map<string, Value>()
   let youngBytes = 0
 
   const set = (token: string, value: Value) => {
-    const bytes = entryBytes(token)
+    const bytes = bytesOf(token, value)
     if (young.size + 1 > maxEntries / 2 || youngBytes + bytes > maxBytes / 2) {
       old = young
       young = new Map()
@@ -38,4 +42,6 @@ export function makeTokenCache<Value>(maxEntries: number, maxBytes: number): Tok
 }
 
 /** The token itself, its claims as parsed (most of it once more), and about 1 KiB of objects around them. */
-const entryBytes = (token: string) => 2 * token.length + 1024
+function entryBytes(token: string): number {
+  return 2 * token.length + 1024
+}

@@ -25,7 +25,7 @@ export function insecureUrls(config: Config, variable: (name: string) => string 
   if (config.transport.targets === 'any') return []
   return [...targetUrls(config), ...providerUrls(config)].flatMap(([path, url, escape]) => {
     const value = typeof url === 'string' ? url : variable(url.$env)
-    if (value === undefined || !/^http:/i.test(value.trim())) return []
+    if (value === undefined || !isPlain(value)) return []
     const where = typeof url === 'string' ? '' : `the variable ${url.$env} holds http; `
     return [{ path, message: `${where}expected https, because transport.targets is "https"${escape}` }]
   })
@@ -47,6 +47,9 @@ function providerUrls({ authProviders }: Config): Found[] {
     ),
   )
 }
+
+/** As the parser reads it that will be asked when something is fetched: it drops tabs and line ends wherever they stand. */
+const isPlain = (url: string): boolean => URL.canParse(url) && new URL(url).protocol === 'http:'
 
 function isUrl(value: unknown): value is UrlOrEnv {
   return typeof value === 'string' || (typeof value === 'object' && value !== null && '$env' in value)

@@ -1,5 +1,5 @@
 import type { Client } from '../exchange.ts'
-import { makeCidrMatcher, parseIp } from '../lib/ip.ts'
+import { canonicalIp, makeCidrMatcher } from '../lib/ip.ts'
 
 export interface ClientAddressConfig {
   readonly source: 'runtime' | 'cf-connecting-ip' | 'x-forwarded-for'
@@ -12,43 +12,51 @@ export type ClientReader = (request: Request) => Client
 /**
  * `runtime` believes the connection: workerd's `cf.clientIp`, which a client cannot set, or Cloudflare's own `CF-Connecting-IP` where there is none.
  * `x-forwarded-for` walks that header from the right while the addresses are trusted proxies; it is read only when the connection itself is one.
+ * A hop that a proxy names in a way that nobody can read is a client whose address is unknown, and never the proxy itself, which lists may let in.
  */
 export function makeClientReader(config: ClientAddressConfig): ClientReader {
   const isTrusted = makeCidrMatcher(config.trustedProxies)
   return (request) => {
     const { headers } = request
-    const peer = config.source === 'cf-connecting-ip' ? (headers.get('cf-connecting-ip') ?? '') : peerAddress(request)
+    const said = config.source === 'cf-connecting-ip' ? headers.get('cf-connecting-ip') : peerAddress(request)
+    const peer = canonicalIp(said ?? '') ?? ''
     const behindProxy = config.source === 'x-forwarded-for' && isTrusted(peer)
     const chain = behindProxy ? forwardedChain(headers.get('x-forwarded-for'), peer, isTrusted) : [peer]
-    const scheme = (behindProxy && headers.get('x-forwarded-proto')) || request.url.slice(0, request.url.indexOf(':'))
+    const scheme =
+      (behindProxy && headers.get('x-forwarded-proto')?.toLowerCase()) || request.url.slice(0, request.url.indexOf(':'))
     return {
       ip: chain[0]!,
-      forwardedFor: chain.join(', '),
+      forwardedFor: chain.length === 1 ? peer : chain.map((ip) => ip || 'unknown').join(', '),
       scheme: scheme === 'https' ? 'https' : 'http',
       host: headers.get('host') ?? '',
-      country: (request.cf?.country as string | undefined) ?? undefined,
+      // The platform tells it of the connection: a proxy's is not the client's.
+      country: chain.length === 1 ? ((request.cf?.country as string | undefined) ?? undefined) : undefined,
     }
   }
 }
 
-function peerAddress(request: Request): string {
+function peerAddress(request: Request): string | null {
+  const withPort = request.cf?.clientIp as string | undefined
+  if (withPort === undefined) return request.headers.get('cf-connecting-ip')
   // A zone (RFC 4007 §11) names an interface of this machine, and would keep an address out of every list.
-  const withPort = (request.cf?.clientIp as string | undefined)?.replace(/%[^\]]*/, '')
-  if (withPort === undefined) return request.headers.get('cf-connecting-ip') ?? ''
-  const end = withPort.lastIndexOf(':')
-  // `[::1]:8080`, `127.0.0.1:8080`, or a bare address.
-  if (withPort.startsWith('[')) return withPort.slice(1, withPort.indexOf(']'))
-  return withPort.indexOf(':') === end && end !== -1 ? withPort.slice(0, end) : withPort
+  return withoutPort(withPort.replace(/%[^\]]*/, ''))
 }
 
-/** The client, then the trusted proxies in the order they were passed; a hop that is no address ends the walk. */
+/** `[::1]:8080`, `127.0.0.1:8080`, or a bare address. */
+function withoutPort(text: string): string {
+  if (text.startsWith('[')) return /^\[([^\]]*)\](?::\d+)?$/.exec(text)?.[1] ?? text
+  const end = text.lastIndexOf(':')
+  return text.indexOf(':') === end && end !== -1 ? text.slice(0, end) : text
+}
+
+/** The client, then the trusted proxies in the order they were passed; a hop that is no address ends the walk, as `''`. */
 function forwardedChain(header: string | null, peer: string, isTrusted: (ip: string) => boolean): string[] {
-  const hops = (header ?? '').split(',').map((hop) => hop.trim())
+  const hops = (header ?? '').split(',').flatMap((hop) => hop.trim() || [])
   const chain = [peer]
   while (isTrusted(chain[0]!)) {
     const hop = hops.pop()
-    if (hop === undefined || parseIp(hop) === undefined) break
-    chain.unshift(hop)
+    if (hop === undefined) break
+    chain.unshift(canonicalIp(withoutPort(hop)) ?? '')
   }
   return chain
 }

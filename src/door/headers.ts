@@ -1,5 +1,5 @@
 import type { Client, Outgoing } from '../exchange.ts'
-import { isHeaderName } from '../lib/header.ts'
+import { canonicalName, isHeaderName } from '../lib/header.ts'
 import type { ProblemCode } from '../problem.ts'
 
 const MAX_HEADERS = 100
@@ -9,6 +9,8 @@ const MAX_HEADER_BYTES = 32 * 1024
 const NEVER_FORWARDED = [
   'connection keep-alive proxy-connection proxy-authorization proxy-authenticate te trailer transfer-encoding upgrade http2-settings',
   'forwarded x-real-ip true-client-ip x-client-ip client-ip cf-connecting-ip cf-connecting-ipv6 cf-pseudo-ipv4 cf-ipcountry cf-visitor cf-ray cf-worker',
+  // What a proxy that ends TLS says of a client's certificate (RFC 9440 §2.4): an origin would believe it.
+  'client-cert client-cert-chain',
   // The gateway's own words to an origin.
   'x-attempt x-request-timeout-ms',
   // Some frameworks route on these: a request would be another one than was matched and guarded.
@@ -51,7 +53,7 @@ export function makeHeaderFilter(injected: Iterable<string>): HeaderFilter {
     request.headers.forEach((value, name) => {
       count++
       bytes += name.length + value.length
-      const canonical = PLAIN_NAME.test(name) ? name : canonicalName(name)
+      const canonical = canonicalName(name)
       if (CONTROL.test(value) || (canonical !== name && FRAMING.has(canonical))) fault = true
       if (dropped.has(canonical) || canonical.startsWith('x-forwarded')) {
         if (name === 'connection') named = value
@@ -73,11 +75,6 @@ export function makeHeaderFilter(injected: Iterable<string>): HeaderFilter {
     return { headers, hasOpaqueValues }
   }
 }
-
-const PLAIN_NAME = /^[a-z0-9-]+$/
-
-/** What a server that maps header names to variables (CGI, WSGI) cannot tell apart. */
-const canonicalName = (name: string): string => name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-')
 
 function dropNamed(headers: Forwarded['headers'], connection: string): void {
   for (const part of connection.split(',')) {

@@ -20,6 +20,12 @@ export const BOUNDS = {
 /** No access token of the gateway may live longer: its key is gone then. Milliseconds. */
 export const MAX_ACCESS_TOKEN_MS = 24 * 3_600_000
 
+/**
+ * The most that a provider's `clockSkew` adds to a token's life. A revocation is in force for so much longer than it says, or a token that is revoked
+ * until its `exp` would be good again after it. Milliseconds.
+ */
+export const MAX_SKEW_MS = 300_000
+
 /** No isolate may believe what it remembers of an API key for longer: the feed has forgotten then. Milliseconds. */
 export const MAX_KEY_MEMORY_MS = 3_600_000
 

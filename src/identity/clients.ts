@@ -2,7 +2,7 @@ import { BOUNDS } from './bounds.ts'
 import type { Families } from './families.ts'
 import { clientChange, flawOf, newClient } from './schema.ts'
 import { makeClientSecret, sha256Hex } from './secrets.ts'
-import { countOf, pageOf, rowsOf, type Ground } from './store.ts'
+import { countOf, hasKey, pageOf, rowsOf, type Ground } from './store.ts'
 import type { Client, ClientChange, IdentityApi, Invalid } from './types.ts'
 
 /** What a new client is made of. */
@@ -25,6 +25,8 @@ export function makeClients({ sql, now, audit }: Ground, families: Families): Cl
       const flaw = flawOf(newClient, asked)
       if (flaw) return flaw
       if (find(asked.clientId)) return 'exists'
+      // Both would be the `sub` of tokens of one issuer.
+      if (hasKey(sql, 'users', asked.clientId)) return 'invalid: clientId: a user has this name'
       if (countOf(sql, 'clients') >= BOUNDS.clients) return 'full'
       const { clientId, confidential = true } = asked
       const client = changed({ clientId, ...BLANK, confidential, createdAt: now(), updatedAt: now() }, asked, now())

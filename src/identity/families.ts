@@ -9,6 +9,8 @@ import { findUser } from './users.ts'
 /** What a login starts. */
 export interface NewFamily {
   readonly username: string
+  /** The hash of the password that was shown: when it is not the user's any more, nothing starts. */
+  readonly passwordHash: string
   readonly clientId: string
   readonly scopes: readonly string[]
   /** How long a refresh token may lie unused. */
@@ -63,6 +65,8 @@ export function makeFamilies({ sql, now, audit }: Ground, revocations: Revocatio
   }
   const maySign = ({ username, clientId }: Pick<Family, 'username' | 'clientId'>) =>
     findUser(sql, username)?.disabled === false && (clientId === '' || findClient(sql, clientId)?.disabled === false)
+  const hashOf = (username: string) =>
+    sql.exec<{ hash: string }>('SELECT hash FROM users WHERE key = ?', username).toArray()[0]?.hash
   const put = (family: Stored, token: string) => {
     const { id, username, expiresAt } = family
     const row = [id, sha256Hex(token), username, expiresAt, JSON.stringify(family)]
@@ -76,8 +80,8 @@ export function makeFamilies({ sql, now, audit }: Ground, revocations: Revocatio
   const killAll = (families: readonly Stored[]) => families.forEach(kill)
 
   return {
-    startFamily({ username, clientId, scopes, idleMs, lifeMs, accessMs }) {
-      if (!maySign({ username, clientId })) return 'unknown'
+    startFamily({ username, passwordHash, clientId, scopes, idleMs, lifeMs, accessMs }) {
+      if (!maySign({ username, clientId }) || hashOf(username) !== passwordHash) return 'unknown'
       const mine = rowsOf<Stored>(sql, 'SELECT data FROM families WHERE owner = ?', username)
       const oldest = mine.toSorted((a, b) => a.startedAt - b.startedAt)
       killAll(oldest.slice(0, Math.max(0, mine.length + 1 - BOUNDS.familiesPerUser)))

@@ -1,8 +1,7 @@
 import { randomBytes, scryptSync, timingSafeEqual } from 'node:crypto'
 import type { Site } from '../policy.ts'
 
-const N = 2 ** 14
-const COST = { N, r: 8, p: 1 }
+const COST = { N: 2 ** 14, r: 8, p: 1 }
 const HASH_BYTES = 32
 const PREFIX = '$scrypt$ln=14,r=8,p=1$'
 const FORM = /^\$scrypt\$ln=14,r=8,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/
@@ -11,8 +10,11 @@ const MAX_CHARACTERS = 1_024
 /** Stands in for the hash of a user who does not exist, so that he costs the same time; no password has it. */
 const NOBODY = `${PREFIX}${'A'.repeat(22)}$${'A'.repeat(43)}`
 
-/** One derivation takes about 25 ms and blocks the isolate; the rest of its slot belongs to everybody else. Milliseconds. */
-const SLOT_MS = 50
+/**
+ * How far the beginnings of two derivations lie apart, in milliseconds. One blocks the isolate for about 25 ms, in node:crypto's async form too;
+ * the rest of its slot belongs to everybody else.
+ */
+const SLOT_MS = 150
 const SLOTS = 4
 
 /** When the next derivation may begin. A time and no count: a request that is dropped while it waits has nothing to give back. */
@@ -20,22 +22,18 @@ let nextSlot = 0
 
 /** A password as it may be stored: scrypt (RFC 7914) in the PHC form. `busy` when four are waiting or at work in this isolate. */
 export async function hashPassword(password: string, site: Pick<Site, 'now'>): Promise<`$scrypt$${string}` | 'busy'> {
-  if (!(await turn(site.now))) return 'busy'
+  if (!(await takeTurn(site))) return 'busy'
   const salt = randomBytes(16)
   const hash = derive(password, salt, site.now)
   return `${PREFIX}${unpadded(salt)}$${unpadded(hash)}`
 }
 
-/** Whether `password` is the one of `stored`; for a user who does not exist pass undefined, which takes as long and is false. */
-export async function verifyPassword(
-  password: string,
-  stored: string | undefined,
-  site: Pick<Site, 'now'>,
-): Promise<boolean | 'busy'> {
-  if (!(await turn(site.now))) return 'busy'
+/** Whether `password` is the one of `stored`; for a user who does not exist pass undefined, which takes as long and is false. Only after `takeTurn`. */
+export function verifyPassword(password: string, stored: string | undefined, { now }: Pick<Site, 'now'>): boolean {
   const known = stored !== undefined && isPasswordHash(stored)
   const [salt, hash] = (known ? stored : NOBODY).slice(PREFIX.length).split('$')
-  const isSame = timingSafeEqual(derive(password, Buffer.from(salt!, 'base64'), site.now), Buffer.from(hash!, 'base64'))
+  const derived = derive(password, Buffer.from(salt!, 'base64'), now)
+  const isSame = timingSafeEqual(derived, Buffer.from(hash!, 'base64'))
   return isSame && known && password.length <= MAX_CHARACTERS
 }
 
@@ -49,7 +47,8 @@ export function isPassword(text: string): boolean {
   return text.length >= 8 && text.length <= MAX_CHARACTERS
 }
 
-async function turn(now: () => number): Promise<boolean> {
+/** Waits until one more password may be derived; false at once when four are waiting or at work in this isolate. */
+export async function takeTurn({ now }: Pick<Site, 'now'>): Promise<boolean> {
   const at = now()
   // Further ahead than there are slots: the clock has stepped back.
   if (nextSlot - at > SLOTS * SLOT_MS) nextSlot = at

@@ -1,4 +1,4 @@
-import { BOUNDS, MAX_REVOCATION_MS } from './bounds.ts'
+import { BOUNDS, MAX_REVOCATION_MS, MAX_SKEW_MS } from './bounds.ts'
 import { flawOf, revocation } from './schema.ts'
 import { makeId } from './secrets.ts'
 import { countOf, latestOf, rowsOf, type Ground } from './store.ts'
@@ -15,12 +15,13 @@ export interface Revocations extends Pick<IdentityApi, 'revoke' | 'revocationsSi
 }
 
 export function makeRevocations({ sql, now, audit }: Ground): Revocations {
+  const isOver = (until: number) => until + MAX_SKEW_MS <= now()
   const add = (target: RevocationTarget, until: number) => {
     const key = keyOf(target)
     const query = 'SELECT data FROM revocations WHERE key = ?'
     const before = rowsOf<Revocation>(sql, query, key)[0]
     // Of a subject, a later revocation concerns more tokens.
-    if (until <= now() || (before && before.until >= until && !('subject' in target))) return
+    if (isOver(until) || (before && before.until >= until && !('subject' in target))) return
     const entry: Revocation = { target, at: now(), until: Math.max(until, before?.until ?? 0) }
     // A row that is replaced gets a new number: whoever saw the old one has to see this one.
     const row = [key, entry.until, JSON.stringify(entry)]
@@ -52,14 +53,14 @@ export function makeRevocations({ sql, now, audit }: Ground): Revocations {
       const query = 'SELECT seq, until, data FROM revocations WHERE seq > ? ORDER BY seq LIMIT ?'
       const rows = sql.exec<{ seq: number; until: number; data: string }>(query, since, BOUNDS.feed).toArray()
       return {
-        entries: rows.filter(({ until }) => until > now()).map(({ data }) => JSON.parse(data) as Revocation),
+        entries: rows.filter(({ until }) => !isOver(until)).map(({ data }) => JSON.parse(data) as Revocation),
         cursor: `${store}.${rows.at(-1)?.seq ?? since}`,
         more: rows.length === BOUNDS.feed,
         reset: of !== store,
       }
     },
     listRevocations: (ask) => latestOf(sql, 'revocations', ask, ({ data }) => JSON.parse(data) as Revocation),
-    prune: () => void sql.exec('DELETE FROM revocations WHERE until <= ?', now()),
+    prune: () => void sql.exec('DELETE FROM revocations WHERE until <= ?', now() - MAX_SKEW_MS),
   }
 }
 

@@ -46,6 +46,12 @@ export function countOf(sql: SqlStorage, table: string): number {
   return sql.exec<{ n: number }>(`SELECT COUNT(*) AS n FROM ${table}`).one().n
 }
 
+/** Whether a table has that key. */
+export function hasKey(sql: SqlStorage, table: 'users' | 'clients' | 'meta', key: string): boolean {
+  const column = table === 'meta' ? 'name' : 'key'
+  return sql.exec(`SELECT 1 FROM ${table} WHERE ${column} = ?`, key).toArray().length > 0
+}
+
 type Listed = 'users' | 'clients' | 'api_keys' | 'families'
 
 /** One page of a table, by key; `owner` only where a table has owners. */

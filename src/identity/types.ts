@@ -188,7 +188,7 @@ export type Revoker = Actor | 'holder'
 /** All that the identity store does. Each call is one transaction; what an operator changes is in the audit log in the same one. */
 export interface IdentityApi {
   createUser: (user: NewUser, by: Actor) => User | Refusal
-  /** `exists` when there is any user at all. */
+  /** `exists` when there is any user at all, or ever was one. */
   createFirstUser: (user: NewUser, by: Actor) => User | Refusal
   getUser: (username: string) => User | 'unknown'
   /** By username, in code-point order. */
@@ -215,7 +215,7 @@ export interface IdentityApi {
   /** Also tells the revocation feed (`keyId`). */
   revokeApiKey: (id: string, by: Actor) => ApiKey | Refusal
 
-  /** `unknown`: there is no such user or client, or it is disabled. */
+  /** `unknown`: there is no such user or client, it is disabled, or the user has another password by now. */
   startFamily: (family: NewFamily) => Rotated | 'unknown'
   /** `reused`: the token was used before, and its family is dead now. `unknown` too when the token is another client's. */
   rotateRefresh: (token: string, clientId: string, idleMs: number) => Rotated | 'reused' | 'unknown' | 'expired'

@@ -3,7 +3,7 @@ import { BOUNDS } from './bounds.ts'
 import type { Families } from './families.ts'
 import type { Revocations } from './revocations.ts'
 import { flawOf, newUser, userChange } from './schema.ts'
-import { countOf, pageOf, rowsOf, type Ground } from './store.ts'
+import { countOf, hasKey, pageOf, rowsOf, type Ground } from './store.ts'
 import type { Actor, Cutoff, IdentityApi, NewUser, Refusal, User, UserChange } from './types.ts'
 
 type UserApi = Pick<
@@ -27,16 +27,19 @@ export function makeUsers(ground: Ground, belongings: Belongings): UserApi {
     const flaw = flawOf(newUser, user)
     if (flaw) return flaw
     if (find(user.username)) return 'exists'
+    // Both would be the `sub` of tokens of one issuer.
+    if (hasKey(sql, 'clients', user.username)) return 'invalid: username: a client has this id'
     if (countOf(sql, 'users') >= BOUNDS.users) return 'full'
     const made = changed({ username: user.username, ...BLANK, createdAt: now(), updatedAt: now() }, user, now())
     sql.exec('INSERT INTO users VALUES (?, ?, ?)', made.username, user.passwordHash, JSON.stringify(made))
+    sql.exec(`INSERT OR IGNORE INTO meta VALUES ('firstUser', ?)`, made.username)
     audit('user.create', made.username, by, rightsOf(made))
     return made
   }
 
   return {
     createUser: create,
-    createFirstUser: (user, by) => (countOf(sql, 'users') > 0 ? 'exists' : create(user, by)),
+    createFirstUser: (user, by) => (hasBegun(sql) ? 'exists' : create(user, by)),
     getUser: (username) => find(username) ?? 'unknown',
     listUsers: (ask) => pageOf(sql, 'users', ask),
     userCredentials(username) {
@@ -78,6 +81,11 @@ export function makeUsers(ground: Ground, belongings: Belongings): UserApi {
   function cutOff(username: string, { issuers, until }: Cutoff): void {
     for (const issuer of issuers) belongings.revocations.add({ issuer, subject: username }, until)
   }
+}
+
+/** Whether there is a user, or ever was one. */
+function hasBegun(sql: SqlStorage): boolean {
+  return countOf(sql, 'users') > 0 || hasKey(sql, 'meta', 'firstUser')
 }
 
 /** The user of that name. */

@@ -1,6 +1,12 @@
 /** Whether a text can be a header's name: a token (RFC 9110 §5.6.2), in any case. */
 export const isHeaderName = (text: string): boolean => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text)
 
+const PLAIN_NAME = /^[a-z0-9-]+$/
+
+/** The spelling that stands for all that a server which maps header names to variables (CGI, WSGI) cannot tell apart: `X_Debug` is `x-debug`. */
+export const canonicalName = (name: string): string =>
+  PLAIN_NAME.test(name) ? name : name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-')
+
 /** Whether a text can be a header's value that everyone reads alike: printable ASCII, as RFC 9110 §5.5 advises. The runtime throws on line ends. */
 export const isHeaderValue = (text: string): boolean => /^[\x20-\x7e]*$/.test(text)
 

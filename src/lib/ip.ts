@@ -27,6 +27,14 @@ export function parseIp(text: string): Ip | undefined {
   }
 }
 
+/** The one spelling of an address (IPv6 as RFC 5952 has it), by which two of them can be compared as text; undefined for text that is none. */
+export function canonicalIp(text: string): string | undefined {
+  if (IPV4.test(text)) return text
+  const ip = parseIp(text)
+  if (ip?.length !== 2) return ip && new ipaddr.IPv6([...ip]).toString()
+  return ip.flatMap((group) => [group >> 8, group & 255]).join('.')
+}
+
 /** `10.0.0.0/8`, `2001:db8::/32`, or one address; undefined for everything else. */
 export function parseCidr(text: string): Cidr | undefined {
   const slash = text.indexOf('/')

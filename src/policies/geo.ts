@@ -53,6 +53,8 @@ export const geo = definePolicy({
 })
 
 function networkOf(x: Exchange): string | undefined {
+  // The platform knows the connection: behind a proxy that is the proxy's network and not the client's.
+  if (x.client.forwardedFor !== x.client.ip) return undefined
   const asn: unknown = x.request.cf?.asn
   return typeof asn === 'number' ? `AS${asn}` : undefined
 }

@@ -1,9 +1,12 @@
 import * as z from 'zod/mini'
 import type { Complaint } from '../config/complaint.ts'
 import { distinct, doc, headerName, headerValue, method } from '../config/scalars.ts'
+import type { Exchange } from '../exchange.ts'
 import { compileGlob } from '../lib/glob.ts'
+import { canonicalName } from '../lib/header.ts'
 import { definePolicy } from '../policy.ts'
 import { problem } from '../problem.ts'
+import { canonicalPath } from '../routing/canonical-path.ts'
 
 const pattern = headerValue.check(z.minLength(1, 'expected a pattern such as "application/json*", or "*" for anything'))
 const patterns = z.union([pattern, z.array(pattern).check(z.minLength(1), distinct())])
@@ -20,10 +23,13 @@ const config = z.strictObject({
     ofHeaders,
     'Header to a pattern, or a list of which one must fit: `*` is any run of characters, everything else itself, in any case. Default {}.',
   ),
-  forbid: doc(ofHeaders, 'Header to a pattern, or a list of which none may fit; "*" forbids the header. Default {}.'),
+  forbid: doc(
+    ofHeaders,
+    'Header to a pattern, or a list of which none may fit, neither the whole value nor an item of it; "*" forbids the header. Default {}.',
+  ),
   forbidPaths: doc(
     z.prefault(z.array(pattern.check(z.startsWith('/'))).check(distinct()), []),
-    'Patterns of paths that are refused, such as "/*/.git*"; they are held against the path that is matched and forwarded. Default [].',
+    'Patterns of paths that are refused, such as "/*/.git*"; they are held against the path that is matched and forwarded, and against it decoded. Default [].',
   ),
 })
 
@@ -31,8 +37,8 @@ const config = z.strictObject({
 export const rules = definePolicy({
   name: 'rules',
   config,
-  check: ({ require, forbid }) => {
-    const found: Complaint[] = []
+  check: ({ require, forbid, forbidPaths }) => {
+    const found = forbidPaths.flatMap((path, i) => checkPath(path, ['forbidPaths', i]))
     for (const name of Object.keys(require))
       if ([forbid[name]].flat().includes('*'))
         found.push({ path: ['require', name], message: 'is forbidden altogether: no request can pass' })
@@ -47,15 +53,18 @@ export const rules = definePolicy({
       const { method: asked, headers } = x.request
       if (allow !== undefined && !allow.some((name) => name === asked))
         return Promise.resolve(problem('method-not-allowed', { headers: { allow: allow.toSorted().join(', ') } }))
-      if (isForbiddenPath(x.path)) return refused('This path is not allowed')
+      if (isForbiddenPath(x.path) || (x.path.includes('%') && isForbiddenPath(decodeURIComponent(x.path))))
+        return refused('This path is not allowed')
       for (const { name, fits } of required) {
         const value = headers.get(name)
         if (value === null) return refused(`The header ${name} is required`)
-        if (!fits(value)) return refused(`The header ${name} is not one of those that are allowed`)
+        if (!fits(value) || !lookalikes(x, name).every(fits))
+          return refused(`The header ${name} is not one of those that are allowed`)
       }
       for (const { name, fits } of forbidden) {
-        const value = headers.get(name)
-        if (value !== null && fits(value)) return refused(`The header ${name} is not allowed`)
+        const values = [headers.get(name) ?? [], lookalikes(x, name)].flat()
+        if (values.some((value) => fits(value) || members(value).some(fits)))
+          return refused(`The header ${name} is not allowed`)
       }
       return next(x)
     }
@@ -63,6 +72,25 @@ export const rules = definePolicy({
 })
 
 const refused = (detail: string): Promise<Response> => Promise.resolve(problem('rule-refused', { detail }))
+
+/** What stands in headers whose names some servers take for `name`: `X_Debug` for `x-debug`. */
+function lookalikes({ outgoing: { headers } }: Exchange, name: string): string[] {
+  const canonical = canonicalName(name)
+  return Object.keys(headers).flatMap((written) =>
+    written !== name && written !== canonical && canonicalName(written) === canonical ? headers[written]! : [],
+  )
+}
+
+/** A header sent twice arrives as one list (RFC 9110 §5.3), of which an origin may read the first or the last. */
+const members = (value: string): string[] => (value.includes(',') ? value.split(',').map((item) => item.trim()) : [])
+
+/** `*` is a character that may stand in a path, so that a pattern is canonical when it is so as a path. */
+function checkPath(pattern: string, path: Complaint['path']): Complaint[] {
+  const canonical = canonicalPath(pattern)
+  if (canonical === pattern) return []
+  const expected = canonical === undefined ? 'a pattern of valid paths' : `"${canonical}"`
+  return [{ path, message: `no path is spelled like this when it gets here; expected ${expected}` }]
+}
 
 function compileHeaders(headers: z.output<typeof ofHeaders>) {
   return Object.entries(headers).map(([name, wanted]) => ({ name, fits: compileAny([wanted].flat()) }))

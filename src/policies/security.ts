@@ -71,14 +71,18 @@ export const security = definePolicy({
     return [{ path: ['hsts', 'preload'], message: 'needs includeSubDomains and a maxAge of at least 365d' }]
   },
   compile: (policy) => {
-    const plain = compileEdits(policy)
-    const secure = [...compileTransportSecurity(policy), ...plain]
+    const always = compileEdits(policy)
+    const secure = [...compileTransportSecurity(policy), ...always]
+    // Nor may the origin say it by plain HTTP (RFC 6797 §7.2): it knows nothing of the client's way.
+    const plain = policy.hsts === null ? always : [NO_TRANSPORT_SECURITY, ...always]
     return (next) => (x) => {
       x.edits.push(...(x.client.scheme === 'https' ? secure : plain))
       return next(x)
     }
   },
 })
+
+const NO_TRANSPORT_SECURITY: HeaderEdit = { op: 'remove', name: 'strict-transport-security', value: '' }
 
 function compileTransportSecurity({ hsts }: SecurityConfig): HeaderEdit[] {
   if (hsts === null) return []

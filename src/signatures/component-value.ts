@@ -39,7 +39,8 @@ function derivedValue({ name, parameters }: Component, message: Message): string
 /** The one value of a query parameter by its encoded name (RFC 9421 §2.2.8); a name that comes twice has no one value. */
 function queryParameter(search: string, name: string): string | undefined {
   const found = [...new URLSearchParams(search)].filter(([key]) => encodeParameter(key) === name)
-  return found.length === 1 ? encodeParameter(found[0]![1]) : undefined
+  // Bytes that are no UTF-8 all decode to the same character: one value could be put in place of another.
+  return found.length === 1 && !found[0]!.join('').includes('\ufffd') ? encodeParameter(found[0]![1]) : undefined
 }
 
 /** Everything escaped but what the application/x-www-form-urlencoded percent-encode set leaves; a space is `%20`. */
@@ -51,8 +52,8 @@ function encodeParameter(text: string): string {
 }
 
 function fieldValue(name: string, parameters: Component['parameters'], message: Message): string | undefined {
-  // The runtime shows no trailers, so that nothing covers them.
-  const value = parameters.has('tr') ? undefined : message.field(name)?.trim()
+  // The runtime shows no trailers, so that nothing covers them. White space is of two kinds (RFC 9110 §5.6.3), not of the many that `trim` knows.
+  const value = parameters.has('tr') ? undefined : message.field(name)?.replaceAll(/^[ \t]+|[ \t]+$/g, '')
   if (value === undefined) return undefined
   const key = parameters.get('key')
   if (typeof key === 'string') return canonicalMember(value, key)

@@ -9,6 +9,11 @@ export interface Component {
   readonly parameters: ReadonlyMap<string, string | true>
 }
 
+/** The same text for components that are the same one: in which order their parameters stand makes no difference (RFC 9421 §2). */
+export function componentKey({ name, parameters }: Component): string {
+  return JSON.stringify([name, ...[...parameters].toSorted(([a], [b]) => (a < b ? -1 : 1))])
+}
+
 /** The derived components of requests that take no parameter (RFC 9421 §2.2). */
 export const PLAIN_DERIVED = [
   '@method',

@@ -1,4 +1,4 @@
-import type { Component } from './component.ts'
+import { componentKey, type Component } from './component.ts'
 import { componentValue } from './component-value.ts'
 import type { Message } from './message.ts'
 
@@ -11,7 +11,7 @@ export function signatureBase(
   parameters: string,
   message: Message,
 ): string | undefined {
-  if (new Set(components.map(({ id }) => id)).size < components.length) return undefined
+  if (new Set(components.map(componentKey)).size < components.length) return undefined
   const lines: string[] = []
   for (const component of components) {
     const value = componentValue(component, message)

@@ -149,4 +149,22 @@ describe('API keys', () => {
     watch.now += 1_000
     expect((await send((await makeKey()).key)).status).toBe(200)
   })
+
+  it('that were good when they came last are asked about in a flood too, unless they are good no more', async () => {
+    const [{ key }, { key: gone, apiKey }] = [await makeKey(), await makeKey()]
+    const { watch, send } = setup({ cacheTtl: '1s' })
+    for (const one of [key, gone]) expect((await send(one)).status).toBe(200)
+    watch.now += 60_000
+    await store.revokeApiKey(apiKey.id, BY)
+    await Promise.all(Array.from({ length: 150 }, (_, i) => send(wellFormed(`${i}`))))
+    expect((await send(wellFormed('new'))).code).toBe('identity-unavailable')
+    expect((await send(key)).status).toBe(200)
+    expect((await send(gone)).code).toBe('api-key-revoked')
+    watch.now += 500
+    const asked = watch.calls
+    watch.now += 60_000
+    await Promise.all(Array.from({ length: 150 }, (_, i) => send(wellFormed(`${i + 200}`))))
+    expect((await send(gone)).code).toBe('identity-unavailable')
+    expect(watch.calls - asked).toBe(100)
+  })
 })

@@ -53,7 +53,7 @@ const HEADERS: Attack[] = [
   ),
   [
     'a payload that is not encoded (RFC 7797)',
-    'token-malformed',
+    'bearer-malformed',
     async () => `${encode({ ...HEADER, b64: false, crit: ['b64'] })}.{}.${(await raw(HEADER)).split('.')[2]}`,
   ],
   ['zip', 'token-malformed', () => raw({ ...HEADER, zip: 'DEF' })],
@@ -80,11 +80,13 @@ const HEADERS: Attack[] = [
   ),
 ]
 
-const respelled = (name: string, spell: (token: string) => string): Attack => [
+const respelled = (name: string, spell: (token: string) => string, code = 'token-malformed'): Attack => [
   name,
-  'token-malformed',
+  code,
   async () => spell(await raw(HEADER)),
 ]
+/** What is not even the syntax of a bearer token (RFC 6750 §2.1). */
+const garbled = (name: string, spell: (token: string) => string): Attack => respelled(name, spell, 'bearer-malformed')
 const asJson = (token: string) => {
   const [header, payload, signature] = token.split('.')
   return { payload, protected: header, signature }
@@ -94,31 +96,31 @@ const SPELLINGS: Attack[] = [
   respelled('loose trailing bits', loose),
   respelled('loose trailing bits in the header', (token) => token.replace(/^[^.]+/, (part) => loose(part))),
   respelled('padding', (token) => `${token}==`),
-  respelled('padding in the middle', (token) => token.replace('.', '=.')),
-  respelled('a space inside', (token) => token.replace('.', ' .')),
-  respelled('a tab inside', (token) => token.replace('.', '.\t')),
+  garbled('padding in the middle', (token) => token.replace('.', '=.')),
+  garbled('a space inside', (token) => token.replace('.', ' .')),
+  garbled('a tab inside', (token) => token.replace('.', '.\t')),
   respelled('a dot before', (token) => `.${token}`),
   respelled('a dot after', (token) => `${token}.`),
   respelled('two dots', (token) => token.replace('.', '..')),
-  respelled('two tokens', (token) => `${token}, Bearer ${token}`),
-  respelled('two tokens without a scheme', (token) => `${token},${token}`),
-  respelled('two tokens and a space', (token) => `${token} ${token}`),
-  respelled('a parameter', (token) => `${token};x=1`),
-  respelled('quotes', (token) => `"${token}"`),
-  respelled('percent-encoding', (token) => token.replace('.', '%2e')),
-  respelled('an escape', (token) => token.replace('.', '\\u002e')),
+  garbled('two tokens', (token) => `${token}, Bearer ${token}`),
+  garbled('two tokens without a scheme', (token) => `${token},${token}`),
+  garbled('two tokens and a space', (token) => `${token} ${token}`),
+  garbled('a parameter', (token) => `${token};x=1`),
+  garbled('quotes', (token) => `"${token}"`),
+  garbled('percent-encoding', (token) => token.replace('.', '%2e')),
+  garbled('an escape', (token) => token.replace('.', '\\u002e')),
   respelled('encoded once more', encode),
   respelled('standard base64', (token) => token.replaceAll('-', '+').replaceAll('_', '/').padEnd(400, '+')),
   respelled('two parts', (token) => token.split('.').slice(0, 2).join('.')),
   respelled('four parts', (token) => `${token}.e30`),
   respelled('five parts, from a token', (token) => `${token}.e30.e30`),
   ['five parts', 'token-malformed', () => `${encode({ alg: 'dir', enc: 'A256GCM' })}.e30.e30.e30.e30`],
-  respelled('JSON serialisation, flattened', (token) => JSON.stringify(asJson(token))),
-  respelled('JSON serialisation, general', (token) => {
+  garbled('JSON serialisation, flattened', (token) => JSON.stringify(asJson(token))),
+  garbled('JSON serialisation, general', (token) => {
     const { payload, ...signature } = asJson(token)
     return JSON.stringify({ payload, signatures: [signature] })
   }),
-  respelled('a compact token that is JSON as well', (token) => `{"protected":"${token}"}`),
+  garbled('a compact token that is JSON as well', (token) => `{"protected":"${token}"}`),
   ['a token in a token', 'token-malformed', async () => raw({ ...HEADER, cty: 'JWT' }, await raw(HEADER))],
   [
     'a token in a token, as JSON',

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { authProvider } from '../../src/config/auth-provider.ts'
 import { makeIdentityClient } from '../../src/identity/client.ts'
 import { auth } from '../../src/policies/auth.ts'
+import { SECRET, signedRequest } from '../signatures/client.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeTestFacts, makeTestSite } from '../support/site.ts'
 import { makeGate } from './gate.ts'
@@ -120,6 +121,55 @@ describe('any of several kinds', () => {
     expect((await mixed()).code).toBe('certificate-unavailable')
     expect((await mixed(undefined, carrying())).code).toBe('credentials-missing')
     expect((await mixed(`Bearer ${await sign(key)}`)).status).toBe(200)
+  })
+})
+
+it('tells keys in two headers apart, whichever of them is remembered', async () => {
+  const other = await makeIdentityClient(env.IDENTITY).createApiKey({ owner: 'other' }, BY)
+  if (typeof other === 'string') throw new Error(other)
+  const providers = {
+    first: authProvider.parse({ type: 'apiKey', header: 'x-first' }),
+    second: authProvider.parse({ type: 'apiKey', header: 'x-second' }),
+  }
+  const gate = makeGate(makeTestSite({ authProviders: providers }))
+  const both = { headers: { 'x-first': made.key, 'x-second': other.key } }
+  expect((await gate(undefined, { headers: { 'x-second': other.key } })).x.identity?.subject).toBe('other')
+  for (let round = 0; round < 2; round++) expect((await gate(undefined, both)).x.identity?.subject).toBe('acme')
+})
+
+describe('any of two providers that share a key', () => {
+  const shared = (parts: object = {}) =>
+    authProvider.parse({
+      type: 'httpSignature',
+      keys: [{ keyid: 'acme', alg: 'hmac-sha256', secret: { $secret: 'ACME' } }],
+      ...parts,
+    })
+  const partners = { strict: shared({ maxBody: '16b' }), lax: shared({ components: ['@method'] }), main: provider() }
+  const signedSite = makeTestSite({ authProviders: partners, secret: () => SECRET, fetch: jwks.fetch })
+  const handler = auth.compile(
+    auth.config.parse({ providers: ['strict', 'lax', 'main'] }),
+    signedSite,
+    makeTestFacts({ hasAuth: true, authProviders: partners }),
+  )(async (x) => new Response(x.outgoing.body as BodyInit | null))
+  const codeOf = async (request: Request) => {
+    const response = await handler(makeTestExchange(request))
+    return response.ok ? undefined : ((await response.json()) as { code: string }).code
+  }
+
+  it('takes a request once', async () => {
+    const request = await signedRequest()
+    expect(await codeOf(request.clone())).toBeUndefined()
+    expect(await codeOf(request.clone())).toBe('signature-replayed')
+  })
+
+  it('sends no body on that one of them has begun to read', async () => {
+    const request = await signedRequest({ body: 'more than sixteen bytes' })
+    const headers = new Headers(request.headers)
+    headers.set('authorization', `Bearer ${await sign(key)}`)
+    // Without a length: it must be read to know.
+    const { readable, writable } = new TransformStream<Uint8Array>()
+    void request.body!.pipeTo(writable)
+    expect(await codeOf(new Request(request.url, { method: 'POST', headers, body: readable }))).toBe('body-too-large')
   })
 })
 

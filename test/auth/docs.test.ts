@@ -40,7 +40,7 @@ describe('docs/auth.md', () => {
     for (const [, code, status] of rows)
       expect([code, PROBLEMS[code as keyof typeof PROBLEMS][0]]).toEqual([code, Number(status)])
     const codes = Object.keys(PROBLEMS).filter((code) =>
-      /^(?:token|keys|api-key|certificate|introspection|identity|credentials|revocation)-|^(?:scope-missing|role-missing|claim-mismatch|not-configured)$/.test(
+      /^(?:bearer|token|keys|api-key|certificate|introspection|identity|credentials|revocation)-|^(?:scope-missing|role-missing|claim-mismatch|not-configured)$/.test(
         code,
       ),
     )

@@ -152,13 +152,17 @@ describe('introspection', () => {
 
   it('asks nobody about what is no bearer token', async () => {
     const { issuer, gate, send } = setup()
-    for (const text of ['a b', 'a,b', 'tök', '"a"', 'a=b', 'a'.repeat(8193)])
-      expect((await send(text)).code).toBe('token-malformed')
+    for (const text of ['a b', 'a,b', 'tök', '"a"', 'a=b']) {
+      const passage = await send(text)
+      expect(passage).toMatchObject({ code: 'bearer-malformed', status: 400 })
+      expect(passage.response.headers.get('www-authenticate')).toContain('error="invalid_request"')
+    }
+    expect((await send('a'.repeat(8193))).code).toBe('token-malformed')
     const headers: [string, string][] = [
       ['authorization', 'Bearer a'],
       ['authorization', 'Bearer a'],
     ]
-    expect((await gate(undefined, { headers })).code).toBe('token-malformed')
+    expect((await gate(undefined, { headers })).code).toBe('bearer-malformed')
     expect((await gate(undefined)).code).toBe('token-missing')
     expect(issuer.calls).toHaveLength(0)
   })
@@ -169,6 +173,19 @@ describe('introspection', () => {
     const codes = await Promise.all(Array.from({ length: 300 }, async (_, i) => (await send(`t${i}`)).code))
     expect(issuer.calls).toHaveLength(100)
     expect(codes.filter((code) => code === 'introspection-unavailable')).toHaveLength(200)
+  })
+
+  it('remembers less of an issuer that says more', async () => {
+    const { issuer, answering, send } = setup()
+    const known = async (groups: number) => {
+      answering({ active: true, sub: 'ada', groups: 'x'.repeat(groups) })
+      for (let i = 0; i < 400; i++) expect((await send(`${groups}-${i}`)).status).toBe(200)
+      const before = issuer.calls.length
+      for (let i = 399; i >= 0; i--) await send(`${groups}-${i}`)
+      return 400 - (issuer.calls.length - before)
+    }
+    expect(await known(10)).toBe(400)
+    expect(await known(60_000)).toBeLessThan((8 * 1024 * 1024) / 120_000)
   })
 
   it('is closed while its secret is not set', async () => {

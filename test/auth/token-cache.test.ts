@@ -20,4 +20,13 @@ describe('makeTokenCache', () => {
     expect(cache.size() * 8192 * 2).toBeLessThan(8 * 1024 * 1024)
     expect(cache.size()).toBeGreaterThan(100)
   })
+
+  it('counts what a value says of its bytes, also when it is used again', () => {
+    const cache = makeTokenCache<number>(4096, 1_000, (_, bytes) => bytes)
+    for (let i = 0; i < 100; i++) {
+      cache.set(`${i}`, 100)
+      cache.get('0')
+      expect(cache.size()).toBeLessThanOrEqual(10)
+    }
+  })
 })

@@ -253,7 +253,16 @@ describe('sessions', () => {
     const admin = await deploy()
     await admin('POST', 'users', { username: 'ada', password: PASSWORD })
     const store = env.IDENTITY.getByName(`store-${nth - 1}`) as unknown as Store
-    const family = { username: 'ada', clientId: '', scopes: ['a'], idleMs: 60_000, lifeMs: 3_600_000, accessMs: 60_000 }
+    const { passwordHash } = await store.ask('userCredentials', ['ada'])
+    const family = {
+      username: 'ada',
+      passwordHash,
+      clientId: '',
+      scopes: ['a'],
+      idleMs: 60_000,
+      lifeMs: 3_600_000,
+      accessMs: 60_000,
+    }
     const { token } = await store.ask('startFamily', [family])
     const listed = await admin('GET', 'sessions?owner=ada')
     const times = { started_at: time, expires_at: time, ends_at: time }
@@ -270,7 +279,10 @@ describe('sessions', () => {
 
 /** What the store's object says to whoever asks it by name. */
 interface Store {
-  readonly ask: (name: string, args: readonly unknown[]) => Promise<{ readonly token: string }>
+  readonly ask: (
+    name: string,
+    args: readonly unknown[],
+  ) => Promise<{ readonly token: string; readonly passwordHash: string }>
 }
 
 describe('revocations', () => {

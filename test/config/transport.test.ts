@@ -49,6 +49,7 @@ describe('transport.targets', () => {
       `upstreams.users.targets[1].url: ${expected}; "insecure": true on the target lets it be`,
     ],
     ['it in capitals', fileOf([{ url: 'HTTP://a.test' }]), {}, expected],
+    ['it as only the URL parser sees it', fileOf([{ url: 'ht\ttp://a.test' }]), {}, expected],
     [
       'a variable with plain HTTP',
       fileOf([{ url: { $env: 'A' } }]),
@@ -91,7 +92,7 @@ describe('the token endpoint', () => {
       },
     ],
   })
-  const about = (file: object) => complaints(file).filter((line) => line.includes('try passwords'))
+  const about = (file: object) => complaints(file).filter((line) => line.startsWith('routes[0].policies.rateLimit: '))
 
   it('is refused without a limit before auth', () => {
     for (const limiters of [undefined, [limiter]])
@@ -101,5 +102,11 @@ describe('the token endpoint', () => {
         ),
       ])
     expect(about(tokenRoute([{ ...limiter, before: 'auth' }]))).toEqual([])
+  })
+
+  it('is refused with a limit that one caller can use up for all', () => {
+    const shared = { ...limiter, before: 'auth', key: ['route'] }
+    expect(about(tokenRoute([shared]))).toEqual([expect.stringContaining('one caller could use up what all have')])
+    expect(about(tokenRoute([shared, { ...limiter, name: 'own', before: 'auth' }]))).toEqual([])
   })
 })

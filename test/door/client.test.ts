@@ -50,10 +50,63 @@ describe('makeClientReader', () => {
     })
   })
 
-  it('stays at the proxy when it sends nothing that can be read', () => {
-    expect(read(proxied, '10.0.0.3:1')).toMatchObject({ ip: '10.0.0.3' })
+  it('stays at the proxy when it says of nobody that they sent it', () => {
+    expect(read(proxied, '10.0.0.3:1')).toMatchObject({ ip: '10.0.0.3', forwardedFor: '10.0.0.3' })
     expect(read(proxied, '10.0.0.3:1', { 'x-forwarded-for': ', ' })).toMatchObject({ ip: '10.0.0.3' })
-    for (const hop of ['unknown', '010.1.2.3', '0x0a.1.2.3', '192.0.2.7:80', 'fe80::1%eth0', '[2001:db8::1]'])
-      expect(read(proxied, '10.0.0.3:1', { 'x-forwarded-for': hop })).toMatchObject({ ip: '10.0.0.3' })
+  })
+
+  it('knows nobody in what nobody can read, least of all the proxy', () => {
+    for (const hop of [
+      'unknown',
+      '010.1.2.3',
+      '0x0a.1.2.3',
+      '10.1',
+      '167772161',
+      'fe80::1%eth0',
+      '[10.0.0.9',
+      '_hidden',
+    ])
+      expect(read(proxied, '10.0.0.3:1', { 'x-forwarded-for': `10.0.0.4, ${hop}` })).toMatchObject({
+        ip: '',
+        forwardedFor: 'unknown, 10.0.0.3',
+      })
+    expect(read({ source: 'cf-connecting-ip' }, undefined, { 'cf-connecting-ip': 'me' })).toMatchObject({ ip: '' })
+  })
+
+  it.each([
+    ['192.0.2.7:80', '192.0.2.7'],
+    ['[2001:db8:1::1]:443, 10.0.0.2', '2001:db8:1::1'],
+    ['[2001:db9::1]', '2001:db9::1'],
+    ['192.0.2.7,', '192.0.2.7'],
+    ['2001:DB9:0:0::1', '2001:db9::1'],
+    ['::FFFF:192.0.2.7', '192.0.2.7'],
+    ['::ffff:c000:207', '192.0.2.7'],
+  ])('reads X-Forwarded-For: %s as %s', (header, ip) => {
+    const trustedProxies = ['10.0.0.0/8']
+    expect(read({ ...proxied, trustedProxies }, '[::ffff:10.0.0.3]:1', { 'x-forwarded-for': header }).ip).toBe(ip)
+  })
+
+  it('has one spelling for an address', () => {
+    expect(read({}, '[::ffff:127.0.0.1]:80').ip).toBe('127.0.0.1')
+    expect(read({ source: 'cf-connecting-ip' }, undefined, { 'cf-connecting-ip': '2001:DB8::0' }).ip).toBe('2001:db8::')
+  })
+
+  it('takes the scheme of a trusted proxy in any case, and no list of schemes', () => {
+    const scheme = (proto: string) => read(proxied, '10.0.0.3:1', { 'x-forwarded-proto': proto }).scheme
+    expect([scheme('HTTPS'), scheme('https, http'), scheme('http, https'), scheme('https ;')]).toEqual([
+      'https',
+      'http',
+      'http',
+      'http',
+    ])
+  })
+
+  it('does not take the country of a proxy for that of the client', () => {
+    const countryOf = (headers: Record<string, string>) => {
+      const cf = { clientIp: '10.0.0.3:1', country: 'DE' } as RequestInitCfProperties
+      return makeClientReader(proxied)(new Request('http://gw.test/', { headers, cf })).country
+    }
+    expect(countryOf({})).toBe('DE')
+    expect(countryOf({ 'x-forwarded-for': '192.0.2.7' })).toBeUndefined()
   })
 })

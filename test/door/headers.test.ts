@@ -44,6 +44,15 @@ describe('makeHeaderFilter', () => {
     expect(headers['x-forwarded-for']).toBe('192.0.2.1, 10.0.0.1')
   })
 
+  it('drops what would be a proxy’s word on a client certificate', () => {
+    const headers = filtered([
+      ['Client-Cert', ':MIIB:'],
+      ['client_cert', ':MIIB:'],
+      ['client-cert-chain', ':MIIB:'],
+    ])
+    expect(Object.keys(headers)).toEqual(['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host'])
+  })
+
   it('rebuilds what says where a request came from', () => {
     const headers = filtered([
       ['x-forwarded-for', '6.6.6.6'],

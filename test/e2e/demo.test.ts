@@ -91,11 +91,11 @@ describe('npm start', () => {
   let demo: Demo
   let lines: string[]
 
-  test('prints an address and eight lines to try, and nothing else of note', async () => {
+  test('prints an address and nine lines to try, and nothing else of note', async () => {
     demo = await startDemo('npm', 'start', '--silent', '--')
     lines = commands(demo)
     expect(demo.printed()).toContain(`Umbral is at http://127.0.0.1:${demo.port} `)
-    expect(lines).toHaveLength(8)
+    expect(lines).toHaveLength(9)
     const rest = demo.printed().split('\n')
     expect(rest.filter((line) => line !== '' && !isCommand(line) && !line.startsWith('# '))).toHaveLength(1)
   })
@@ -172,6 +172,14 @@ describe('npm start', () => {
     expect(answer).toMatch(/^HTTP\/1.1 200 /)
     const profile = { username: 'johndoe', email: 'johndoe@example.com', full_name: 'John Doe', disabled: false }
     expect(JSON.parse(answer.split('\n\n')[1]!)).toEqual(profile)
+  })
+
+  test('how the gateway is: 200, and which upstream is broken', async () => {
+    const answer = await paste(lines[8]!)
+    expect(answer).toMatch(/^HTTP\/1.1 200 /)
+    const { status, timestamp } = JSON.parse(answer.split('\n\n')[1]!) as Record<string, string>
+    expect(status).toBeOneOf(['healthy', 'degraded'])
+    expect(new Date(timestamp!).toISOString()).toBe(timestamp)
   })
 
   test('that user is no admin, and nobody can be the first any more', async () => {

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { BY, made, makeStore, user, type Inside } from './store.ts'
+import { BY, HASH, made, makeStore, user, type Inside } from './store.ts'
 
-const TERMS = { clientId: '', scopes: ['read'], idleMs: 1_000, lifeMs: 5_000, accessMs: 1_000 }
+const TERMS = { passwordHash: HASH, clientId: '', scopes: ['read'], idleMs: 1_000, lifeMs: 5_000, accessMs: 1_000 }
 const start = (ask: Inside, username = 'jo') => made(ask('startFamily', { username, ...TERMS }))
 
 it('never has two live tokens of a family, and a used one always kills it', async () => {

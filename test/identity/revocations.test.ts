@@ -1,7 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { BOUNDS } from '../../src/identity/bounds.ts'
+import { BOUNDS, MAX_SKEW_MS } from '../../src/identity/bounds.ts'
 import type { Revocation } from '../../src/identity/types.ts'
 import { BY, made, makeStore } from './store.ts'
 
@@ -63,7 +63,7 @@ it('goes on behind its last number after all entries were pruned and the object 
   await ask('revoke', { jti: 'a' }, Date.now() + 60_000, BY)
   const seen = await ask('revocationsSince', '')
   expect(seen).toMatchObject({ reset: true, more: false, entries: [{ target: { jti: 'a' } }] })
-  await runInDurableObject(stub, (instance) => void (instance.now = () => Date.now() + 60_000))
+  await runInDurableObject(stub, (instance) => void (instance.now = () => Date.now() + 60_000 + MAX_SKEW_MS))
   expect(await runDurableObjectAlarm(stub)).toBe(true)
   expect(await rows('revocations')).toEqual([])
   await evictDurableObject(stub)
@@ -78,6 +78,16 @@ it('tells a follower of another store to forget, and shows it everything', async
   await ask('revoke', { jti: 'a' }, Date.now() + 60_000, BY)
   for (const cursor of ['other.7', 'x', '.', `${'x'.repeat(500)}.1`])
     expect(await ask('revocationsSince', cursor)).toMatchObject({ reset: true, entries: [{ target: { jti: 'a' } }] })
+})
+
+it('shows a revocation for as long as a provider may take the token past its `exp`', async () => {
+  await makeStore('skew').inside((ask, clock) => {
+    ask('revoke', { jti: 'a' }, clock.at + 1_000, BY)
+    clock.at += 1_000 + MAX_SKEW_MS - 1
+    expect(ask('revocationsSince', '').entries).toHaveLength(1)
+    clock.at += 1
+    expect(ask('revocationsSince', '').entries).toEqual([])
+  })
 })
 
 it('answers in parts of a size that can be sent', async () => {

@@ -69,6 +69,7 @@ it('revokes what a disabled user has, in the same transaction', async () => {
   const key = await ask('createApiKey', { owner: 'eve' }, BY)
   const started = await ask('startFamily', {
     username: 'eve',
+    passwordHash: HASH,
     clientId: '',
     scopes: [],
     idleMs: 1e6,
@@ -85,7 +86,9 @@ it('revokes what a disabled user has, in the same transaction', async () => {
     { issuer: 'https://gw/', subject: 'eve' },
   ])
   expect(await ask('createApiKey', { owner: 'eve' }, BY)).toBe('invalid: owner: this user is disabled')
-  expect(await ask('startFamily', { ...started.family, idleMs: 1, lifeMs: 1, accessMs: 1 })).toBe('unknown')
+  expect(await ask('startFamily', { ...started.family, passwordHash: HASH, idleMs: 1, lifeMs: 1, accessMs: 1 })).toBe(
+    'unknown',
+  )
   await ask('updateUser', 'eve', { disabled: false }, BY)
   expect(await ask('rotateRefresh', started.token, '', 1e6)).toBe('unknown')
 })
@@ -116,4 +119,11 @@ it('answers unavailable when its storage fails or it takes too long, and undoes 
   const asked = stub as unknown as { ask: (name: string, args: unknown[]) => Promise<unknown> }
   expect(await asked.ask('add', [{ jti: 'x' }, 9e15])).toBeUndefined()
   expect(await asked.ask('constructor', [])).toBeUndefined()
+})
+
+it('has a first user once: the door stays shut when everybody has been removed', async () => {
+  const { ask } = makeStore('begun')
+  expect(await ask('createFirstUser', user('ada'), BY)).toMatchObject({ username: 'ada' })
+  expect(await ask('removeUser', 'ada', BY)).toBe('removed')
+  expect(await ask('createFirstUser', user('eve'), BY)).toBe('exists')
 })

@@ -225,6 +225,31 @@ print(json.dumps([
   )
 })
 
+it.skipIf(!hasPython)('the middleware in Python sees a second line of a field that is covered', () => {
+  const program = `
+import asyncio, base64, hashlib, hmac, json, sys, time
+sys.path.insert(0, sys.argv[1])
+from signed_origin import SignedOnly
+now = int(time.time())
+
+def ask(nonce, *more):
+    parameters = f'("@method" "@target-uri" "x-who");created={now};expires={now + 60};nonce="{nonce}";keyid="gw";alg="hmac-sha256"'
+    base = f'"@method": GET\\n"@target-uri": http://o.test/a\\n"x-who": ada\\n"@signature-params": {parameters}'
+    signature = base64.b64encode(hmac.new(b"secret", base.encode(), hashlib.sha256).digest())
+    headers = [*more, (b"x-who", b"ada"), (b"signature-input", b"sig1=" + parameters.encode()), (b"signature", b"sig1=:" + signature + b":")]
+    scope = {"type": "http", "method": "GET", "query_string": b"", "raw_path": b"/a", "headers": headers}
+    sent = []
+    async def receive(): return {"body": b""}
+    async def send(message): sent.append(message.get("status"))
+    async def app(scope, receive, send): await send({"type": "http.response.start", "status": 200})
+    asyncio.run(SignedOnly(app, "http://o.test", "secret")(scope, receive, send))
+    return sent[0]
+
+print(json.dumps([ask("one"), ask("two", (b"X-Who", b"root"))]))`
+  const { stdout, stderr } = spawnSync('python3', ['-B', '-c', program, EXAMPLES])
+  expect([stderr.toString(), stdout.toString().trim()]).toEqual(['', '[200, 401]'])
+})
+
 it('sends nothing unsigned when the key is missing', async () => {
   const answer = await fetch(`${gateway.url}/keyless`)
   expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([503, 'not-configured'])

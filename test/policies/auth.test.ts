@@ -47,7 +47,10 @@ describe('auth', () => {
     const headers = new Headers()
     headers.append('authorization', `Bearer ${token}`)
     headers.append('authorization', `Bearer ${token}`)
-    expect((await gate(headers.get('authorization')!)).code).toBe('token-malformed')
+    const passage = await gate(headers.get('authorization')!)
+    expect(passage).toMatchObject({ code: 'bearer-malformed', status: 400 })
+    expect(challengeOf(passage)).toMatch(/^Bearer realm="api", error="invalid_request", error_description="[^"\\]+"$/)
+    expect((await gate('Bearer not.a.jwt')).status).toBe(401)
     expect((await gate(`Basic YTpi, Bearer ${token}`)).code).toBe('token-missing')
   })
 

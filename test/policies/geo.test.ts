@@ -46,6 +46,14 @@ describe('geo', () => {
     expect(await from(config, country, asn)).toBe(expected)
   })
 
+  it('does not take the network of a proxy for that of the client', async () => {
+    const request = new Request('https://gw.test/', { cf: { asn: 64500 } })
+    const behind = { ...client, ip: '192.0.2.1', forwardedFor: '192.0.2.1, 10.0.0.1' }
+    const ask = async (config: object) => (await askPolicy(geo, config, { request, client: behind })).code
+    expect(await ask({ allow: ['AS64500'] })).toBe('geo-refused')
+    expect(await ask({ deny: ['AS64501'], onUnknown: 'deny' })).toBe('geo-refused')
+  })
+
   it.each([
     [{ allow: ['de'] }, 'allow.0: expected a country such as "DE"'],
     [{ allow: ['Germany'] }, 'allow.0: expected a country'],

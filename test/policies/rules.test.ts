@@ -23,6 +23,17 @@ describe('rules', () => {
     [{ forbid: { 'x-debug': '*' } }, { 'X-Debug': '' }, 'rule-refused'],
     [{ forbid: { 'user-agent': ['*sqlmap*', 'curl/*'] } }, { 'user-agent': 'SQLMap/1.0' }, 'rule-refused'],
     [{ forbid: { 'user-agent': ['*sqlmap*', 'curl/*'] } }, { 'user-agent': 'not curl/8' }, 'in'],
+    // Sent twice it is one list, of which an origin may read either item.
+    [{ forbid: { 'x-debug': '1' } }, { 'x-debug': '1, 1' }, 'rule-refused'],
+    [{ forbid: { 'x-debug': '1' } }, { 'x-debug': '0,1' }, 'rule-refused'],
+    [{ forbid: { 'x-debug': '1' } }, { 'x-debug': '0, 11' }, 'in'],
+    [{ require: { 'x-version': ['1', '2'] } }, { 'x-version': '1, 3' }, 'rule-refused'],
+    // Servers that map names to variables take one for the other.
+    [{ forbid: { 'x-debug': '*' } }, { X_Debug: '1' }, 'rule-refused'],
+    [{ forbid: { 'x-debug': '1' } }, { 'x-debug': '0', 'x.debug': '1' }, 'rule-refused'],
+    [{ forbid: { x_debug: '*' } }, { 'x-debug': '1' }, 'in'],
+    [{ require: { 'x-tenant': 'acme' } }, { x_tenant: 'acme' }, 'rule-refused'],
+    [{ require: { 'x-tenant': 'acme' } }, { 'x-tenant': 'acme', x_tenant: 'evil' }, 'rule-refused'],
   ])('%j and the headers %j: %s', async (config, headers, expected) => {
     expect((await ask(config, headers)).code).toBe(expected)
   })
@@ -35,6 +46,18 @@ describe('rules', () => {
     ['/a/git', 'in'],
   ])('the path %s: %s', async (path, expected) => {
     expect((await ask({ forbidPaths: ['/*/.git*', '/*.php'] }, {}, path)).code).toBe(expected)
+  })
+
+  it.each([
+    ['/a@b', '/a%40b', 'rule-refused'],
+    ['/v1:*', '/v1%3Apurge', 'rule-refused'],
+    ['/*.php', '/a%3B.php', 'rule-refused'],
+    ['/a%20b', '/a%20b', 'rule-refused'],
+    ['/*(*', '/a%28b', 'rule-refused'],
+    ['/*/b', '/a%2Fb', 'rule-refused'],
+    ['/a@b', '/a%2540b', 'in'],
+  ])('a path that an origin reads as %s is refused as %s too: %s', async (pattern, path, expected) => {
+    expect((await ask({ forbidPaths: [pattern] }, {}, path)).code).toBe(expected)
   })
 
   it('lets in the methods that it names, HEAD with GET, and says which these are', async () => {
@@ -52,6 +75,10 @@ describe('rules', () => {
     expect(text).not.toMatch(/acme|evil/)
   })
 
+  it.each(['/*/.git*', '/.*', '/*.php', '/*..', '/a;*', '/caf%C3%A9/*', '/*'])('takes the pattern %s', (pattern) => {
+    expect(policyComplaints(rules, { forbidPaths: [pattern] })).toEqual([])
+  })
+
   it.each([
     [{ methods: ['GETT'] }, 'methods.0: did you mean "GET"?'],
     [{ methods: [] }, 'methods: '],
@@ -59,6 +86,14 @@ describe('rules', () => {
     [{ require: { a: '' } }, 'require.a: '],
     [{ require: { a: [] } }, 'require.a: '],
     [{ forbidPaths: ['*.php'] }, 'forbidPaths.0: '],
+    [
+      { forbidPaths: ['/%7Eroot/*'] },
+      'forbidPaths.0: no path is spelled like this when it gets here; expected "/~root/*"',
+    ],
+    [{ forbidPaths: ['/*//x'] }, 'expected "/*/x"'],
+    [{ forbidPaths: ['/*/../*'] }, 'forbidPaths.0: '],
+    [{ forbidPaths: ['/a b'] }, 'expected "/a%20b"'],
+    [{ forbidPaths: ['/*\\*'] }, 'expected a pattern of valid paths'],
     [{ require: { a: 'b' }, forbid: { A: ['*'] } }, 'require.a: is forbidden altogether'],
   ])('refuses %j', (config, message) => {
     expect(policyComplaints(rules, config).join('\n')).toContain(message)

@@ -29,6 +29,12 @@ describe('security', () => {
     expect(await headersOf({}, 'http')).toEqual(others)
   })
 
+  it('lets no origin say it by plain HTTP either, unless it is left to the origin', async () => {
+    const origin = () => new Response('in', { headers: { 'strict-transport-security': 'max-age=1' } })
+    expect(await headersOf({}, 'http', origin)).not.toHaveProperty('strict-transport-security')
+    expect(await headersOf({ hsts: null }, 'http', origin)).toMatchObject({ 'strict-transport-security': 'max-age=1' })
+  })
+
   it('stands on refusals too', async () => {
     expect(await headersOf({}, 'https', () => problem('token-missing'))).toEqual(SAFE)
   })

@@ -11,7 +11,7 @@ const claimOf = (covered: string, parameters = ';keyid="k"') =>
 
 const plain = makeMessage(
   'POST',
-  'https://www.example.com/path?param=value&foo=bar&baz=batman&qux=&var=this%20is%20a%20big%0Amultiline%20value&bar=with+plus+whitespace&fa%C3%A7ade%22%3A%20=something&twice=1&twice=2',
+  'https://www.example.com/path?param=value&foo=bar&baz=batman&qux=&var=this%20is%20a%20big%0Amultiline%20value&bar=with+plus+whitespace&fa%C3%A7ade%22%3A%20=something&twice=1&twice=2&bytes=%FF',
   [
     ['Host', 'www.example.com'],
     ['Cache-Control', 'max-age=60'],
@@ -24,7 +24,8 @@ const plain = makeMessage(
 )
 
 /** The runtime shows a header's bytes as text, beyond ASCII too. */
-const message = { ...plain, field: (name: string) => (name === 'latin' ? 'caf\u00e9' : plain.field(name)) }
+const odd: Record<string, string> = { latin: 'caf\u00e9', spaced: ' a\u00a0' }
+const message = { ...plain, field: (name: string) => odd[name] ?? plain.field(name) }
 
 /** [identifier, value]; RFC 9421 §2, most of them its own examples. */
 const VALUES: [string, string | undefined][] = [
@@ -53,6 +54,8 @@ const VALUES: [string, string | undefined][] = [
   ['"x-empty"', ''],
   ['"missing"', undefined],
   ['"cache-control";tr', undefined],
+  ['"spaced"', undefined],
+  ['"@query-param";name="bytes"', undefined],
   ['"latin"', undefined],
 ]
 
@@ -78,8 +81,12 @@ describe('a component', () => {
     expect(normalAuthority('[2001:DB8::1]:80', 'http')).toBe('[2001:db8::1]')
   })
 
-  it('cannot be covered twice', () => {
-    const claim = claimOf('"@method" "@path" "@method"')
+  it.each([
+    ['', '"@method" "@path" "@method"'],
+    // RFC 9421 §2: the order of parameters does not make another component.
+    [', its parameters in another order', '"example-dict";sf;key="a" "example-dict";key="a";sf'],
+  ])('cannot be covered twice%s', (_, covered) => {
+    const claim = claimOf(covered)
     if (typeof claim === 'string') throw new Error(claim)
     expect(signatureBase(claim.components, claim.parameters, message)).toBeUndefined()
   })

@@ -1,10 +1,7 @@
 import { selfProviders } from '../../config/self-provider.ts'
-import { MAX_ACCESS_TOKEN_MS } from '../../identity/bounds.ts'
+import { MAX_ACCESS_TOKEN_MS, MAX_SKEW_MS } from '../../identity/bounds.ts'
 import type { Actor, Cutoff, IdentityClient } from '../../identity/types.ts'
 import type { Site } from '../../policy.ts'
-
-/** The most that a provider's `clockSkew` can add to a token's life, in milliseconds. */
-const MAX_SKEW_MS = 300_000
 
 /** Which tokens end with an account's rights: those that the gateway has issued itself and that may still live. */
 export type MakeCutoff = () => Cutoff

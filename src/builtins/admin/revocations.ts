@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import { issuersOf } from '../../auth/issuers.ts'
 import { expectedOneOf } from '../../config/complaint.ts'
 import type { IdentityClient, Revocation, RevocationTarget } from '../../identity/types.ts'
 import type { Site } from '../../policy.ts'
@@ -13,14 +14,14 @@ import { settled } from './settled.ts'
 const WHICH = 'expected "jti", or "issuer" and "subject", or "sid"'
 
 /** Tokens that are refused although they have not expired: one, all of a subject, or all of one login. */
-export function makeRevocations({ now, authProviders }: Site, identity: IdentityClient): Endpoint[] {
-  const issuers = Object.values(authProviders).flatMap((provider) => (provider.type === 'jwt' ? [provider.issuer] : []))
+export function makeRevocations(site: Site, identity: IdentityClient): Endpoint[] {
+  const issuers = issuersOf(site)
   const newRevocation = z.strictObject({
     jti: z.optional(text),
     issuer: z.optional(text),
     subject: z.optional(text),
     sid: z.optional(text),
-    until: timeAfter(now),
+    until: timeAfter(site.now),
   })
   return [
     {

@@ -39,12 +39,12 @@ export function invalidClient(): Response {
 }
 
 function readClient(authorization: string | null, form: Form): Shown | undefined | Response {
-  const basic = /^basic +([\w+/]+=*)$/i.exec(authorization ?? '')
+  const basic = /^basic(?: +(.*))?$/i.exec(authorization ?? '')
   const [id, secret] = [form.get('client_id'), form.get('client_secret')]
-  const inHeader = basic === null ? undefined : parseBasic(basic[1]!)
+  const inHeader = basic === null ? undefined : parseBasic(basic[1] ?? '')
   if (basic !== null && inHeader === undefined) return invalidClient()
   // An empty name is what form-filling clients send that know no client, such as Swagger UI.
-  if (inHeader && inHeader.id !== '') {
+  if (inHeader && (inHeader.id !== '' || inHeader.secret !== undefined)) {
     const isTwice = secret !== undefined || (id !== undefined && id !== inHeader.id)
     return isTwice ? refuse('form-invalid', 'the client shows who it is in two ways') : inHeader
   }
@@ -54,6 +54,7 @@ function readClient(authorization: string | null, form: Form): Shown | undefined
 
 /** Both parts are form-encoded before they are joined (RFC 6749 §2.3.1). */
 function parseBasic(encoded: string): Shown | undefined {
+  if (!/^[\w+/]+=*$/.test(encoded)) return undefined
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(encoded, 'base64'))
     const colon = text.indexOf(':')

@@ -17,6 +17,8 @@ export interface TokenAsk {
   readonly x: Exchange
   readonly form: Form
   readonly client: Client | undefined
+  /** Epoch milliseconds, before anything of the client or the user was read. */
+  readonly asOf: number
 }
 
 type GrantAnswer = (ask: TokenAsk) => Promise<Response>
@@ -41,20 +43,21 @@ function makePasswordGrant(site: Site, tokens: TokensConfig): GrantAnswer {
     (tokens.refreshTokens === 'always' || asksForRefresh(scope)) &&
     (client === undefined || client.grants.includes('refresh_token'))
 
-  return async ({ x, form, client }) => {
+  return async ({ x, form, client, asOf }) => {
     const [name, password, asked] = [form.get('username'), form.get('password'), form.get('scope')]
     if (name === undefined || password === undefined)
       return refuse('form-invalid', 'username and password are required')
-    const user = await logIn(name, password, x)
-    if (user instanceof Response) return user
+    const found = await logIn(name, password, x)
+    if (found instanceof Response) return found
+    const { user, passwordHash } = found
     const { username, roles } = user
     const clientId = client?.clientId ?? ''
     const scopes = grantScopes(asked, scopesThrough(client, user.scopes))
     if (scopes === undefined) return refuse('scope-invalid')
-    const bearer = { subject: username, username, clientId, scopes, roles }
+    const bearer = { subject: username, username, clientId, scopes, roles, asOf }
     if (!wantsFamily(asked, client)) return issue(bearer)
-    const started = await identity.startFamily({ username, clientId, scopes, ...life })
-    // Whoever was disabled or removed at this moment gets what he will get from now on.
+    const started = await identity.startFamily({ username, passwordHash, clientId, scopes, ...life })
+    // Whoever was disabled, removed or given another password at this moment gets what he will get from now on.
     if (typeof started === 'string') return refuse(started === 'unavailable' ? 'state-unavailable' : 'grant-invalid')
     return issue({ ...bearer, sid: started.family.id }, started.token)
   }
@@ -68,11 +71,11 @@ function familyLife(site: Site, { refreshTtl, sessionTtl, accessTtl }: TokensCon
 /** RFC 6749 §4.4. */
 function makeClientGrant(site: Site): GrantAnswer {
   const issue = makeIssue(site)
-  return async ({ form, client }) => {
+  return async ({ form, client, asOf }) => {
     if (!client?.confidential) return invalidClient()
     const { clientId, roles } = client
     const scopes = grantScopes(form.get('scope'), client.scopes)
-    return scopes === undefined ? refuse('scope-invalid') : issue({ subject: clientId, clientId, scopes, roles })
+    return scopes === undefined ? refuse('scope-invalid') : issue({ subject: clientId, clientId, scopes, roles, asOf })
   }
 }
 
@@ -81,7 +84,7 @@ function makeRefreshGrant(site: Site, { refreshTtl }: TokensConfig): GrantAnswer
   const identity = makeIdentityClient(site.identity)
   const issue = makeIssue(site)
   const ownKeys = ownKeysOf(site)
-  return async ({ form, client }) => {
+  return async ({ form, client, asOf }) => {
     const clientId = client?.clientId ?? ''
     const shown = form.get('refresh_token')
     if (shown === undefined) return refuse('form-invalid', 'refresh_token is required')
@@ -101,6 +104,6 @@ function makeRefreshGrant(site: Site, { refreshTtl }: TokensConfig): GrantAnswer
     const next = await identity.rotateRefresh(shown, clientId, refreshTtl)
     if (typeof next === 'string') return refuse(next === 'unavailable' ? 'state-unavailable' : 'grant-invalid')
     const { username, roles } = user
-    return issue({ subject: username, username, clientId, scopes, roles, sid: family.id }, next.token)
+    return issue({ subject: username, username, clientId, scopes, roles, sid: family.id, asOf }, next.token)
   }
 }

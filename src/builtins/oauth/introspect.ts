@@ -2,6 +2,7 @@ import { selfProvider } from '../../config/self-provider.ts'
 import type { Exchange } from '../../exchange.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
 import { refreshFamily } from '../../identity/secrets.ts'
+import type { Client, User } from '../../identity/types.ts'
 import type { Handler } from '../../pipeline.ts'
 import type { Site } from '../../policy.ts'
 import { authenticateClient, invalidClient } from './client.ts'
@@ -33,7 +34,7 @@ export function makeIntrospect(site: Site): Handler {
   })
 }
 
-/** Stricter than a route: the user is asked for, so that one who was disabled this second has no active token. */
+/** Stricter than a route: user and client are asked for, so that one who was disabled this second has no active token. */
 function makeAccessAnswer(site: Site): (token: string, x: Exchange) => Promise<Said> {
   const identity = makeIdentityClient(site.identity)
   const readOwnToken = makeReadOwnToken(site)
@@ -41,12 +42,17 @@ function makeAccessAnswer(site: Site): (token: string, x: Exchange) => Promise<S
     const found = await readOwnToken(token, x)
     if (typeof found !== 'object') return found
     const said = { token_type: 'Bearer', ...found.claims }
-    if (typeof found.claims.username !== 'string') return said
-    const user = await identity.getUser(found.claims.username)
-    if (user === 'unavailable') return user
-    return user === 'unknown' || user.disabled ? undefined : said
+    const { username, client_id: clientId } = found.claims
+    const holders = await Promise.all([
+      typeof username === 'string' ? identity.getUser(username) : undefined,
+      typeof clientId === 'string' ? identity.getClient(clientId) : undefined,
+    ])
+    if (holders.includes('unavailable')) return 'unavailable'
+    return holders.some((holder) => holder === 'unknown' || isDisabled(holder)) ? undefined : said
   }
 }
+
+const isDisabled = (holder: User | Client | string | undefined) => typeof holder === 'object' && holder.disabled
 
 function makeRefreshAnswer(site: Site): (token: string) => Promise<Said> {
   const identity = makeIdentityClient(site.identity)

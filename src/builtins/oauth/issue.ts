@@ -15,6 +15,8 @@ export interface Bearer {
   readonly roles: readonly string[]
   /** The refresh family. */
   readonly sid?: string | undefined
+  /** Before what is said here was read (epoch ms): whatever is revoked of it since then is revoked in this token too. */
+  readonly asOf: number
 }
 
 /** Answers with a new access token (RFC 6749 §5.1, RFC 9068), beside `refreshToken` where there is one; 503 while there is no key. */
@@ -24,12 +26,14 @@ export function makeIssue(site: Site): Issue {
   const { issuer, audience, tokens } = selfProvider(site.authProviders).config
   const ownKeys = ownKeysOf(site)
   const expiresIn = Math.floor(tokens.accessTtl / 1000)
-  return async ({ subject, username, clientId, scopes, roles, sid }, refreshToken) => {
+  return async ({ subject, username, clientId, scopes, roles, sid, asOf }, refreshToken) => {
     const keys = await ownKeys()
     if (keys === undefined) return refuse('state-unavailable')
     const { active } = keys
     const scope = scopes.join(' ')
-    const issuedAt = Math.floor(site.now() / 1000)
+    const issuedAt = Math.floor(asOf / 1000)
+    // A login may have waited for seconds.
+    const waited = Math.max(0, Math.floor((site.now() - asOf) / 1000))
     const claims = {
       iss: issuer,
       aud: audience,
@@ -49,7 +53,7 @@ export function makeIssue(site: Site): Issue {
     const body = {
       access_token: token,
       token_type: 'bearer',
-      expires_in: expiresIn,
+      expires_in: expiresIn - waited,
       ...(scope !== '' && { scope }),
       ...(refreshToken !== undefined && { refresh_token: refreshToken }),
     }

@@ -1,13 +1,19 @@
 import { makeLoginGuard } from '../../auth/login-guard.ts'
 import type { Exchange } from '../../exchange.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
-import { verifyPassword } from '../../identity/password.ts'
+import { takeTurn, verifyPassword } from '../../identity/password.ts'
 import type { User } from '../../identity/types.ts'
 import type { Site } from '../../policy.ts'
 import { refuse } from './refusal.ts'
 
+/** Whose password it was, and the hash that it was held against: another one by now means that it is over. */
+interface LoggedIn {
+  readonly user: User
+  readonly passwordHash: string
+}
+
 /** The enabled user who has this name and this password, or the refusal. */
-export type LogIn = (username: string, password: string, x: Exchange) => Promise<User | Response>
+export type LogIn = (username: string, password: string, x: Exchange) => Promise<LoggedIn | Response>
 
 /**
  * Every login goes the same way, whether its user exists, its password is right, or its network is locked: nothing but the answer to the right password
@@ -19,16 +25,17 @@ export function makeLogIn(site: Pick<Site, 'identity' | 'logins' | 'now'>): LogI
   return async (username, password, x) => {
     // Two spellings of one character are one name, as they are one password.
     const name = username.normalize('NFC')
+    // First, so that whom there is no room for costs the store nothing.
+    if (!(await takeTurn(site))) return refuse('login-busy')
     const found = await identity.userCredentials(name)
     if (found === 'unavailable') return refuse('state-unavailable')
     const { user, passwordHash } = found === 'unknown' ? { user: undefined, passwordHash: undefined } : found
-    const isRight = await verifyPassword(password, passwordHash, site)
-    if (isRight === 'busy') return refuse('login-busy')
+    const isRight = verifyPassword(password, passwordHash, site)
     const verdict = await judgeLogin(name, x.client.ip, isRight && user !== undefined)
     if (verdict === undefined) return refuse('state-unavailable')
     if (verdict.delayMs > 0) await new Promise((passed) => setTimeout(passed, verdict.delayMs))
-    if (!verdict.passes || !user)
+    if (!verdict.passes || !user || passwordHash === undefined)
       return refuse('login-failed', 'Incorrect username or password', { 'www-authenticate': 'Bearer' })
-    return user.disabled ? refuse('inactive-user', 'Inactive user') : user
+    return user.disabled ? refuse('inactive-user', 'Inactive user') : { user, passwordHash }
   }
 }

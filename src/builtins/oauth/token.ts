@@ -19,9 +19,10 @@ export function makeToken(site: Site): Handler {
     const asked = form.get('grant_type') ?? 'password'
     const grant = tokens.grants.find((name) => name === asked)
     if (grant === undefined) return refuse('grant-unsupported')
+    const asOf = site.now()
     const client = await authenticateClient(x, form, identity)
     if (client instanceof Response) return client
     if (client && !client.grants.includes(grant)) return refuse('grant-not-allowed')
-    return grants[grant]({ x, form, client })
+    return grants[grant]({ x, form, client, asOf })
   })
 }

@@ -99,13 +99,13 @@ it('takes as long for a wrong name as for a wrong password', async () => {
   const meanOf = (times: number[]) =>
     times
       .toSorted((a, b) => a - b)
-      .slice(0, -5)
+      .slice(0, -3)
       .reduce((sum, ms) => sum + ms, 0)
   // A machine that does something else disturbs one round; a gateway that tells names apart shows it in all.
   const ratios: number[] = []
   for (let round = 0; round < 4 && !ratios.some((ratio) => Math.abs(ratio - 1) <= 0.05); round++) {
     const [known, unknown]: [number[], number[]] = [[], []]
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < 12; i++) {
       known.push(await timed('johndoe'))
       unknown.push(await timed(`nobody${i}`))
     }
@@ -114,4 +114,4 @@ it('takes as long for a wrong name as for a wrong password', async () => {
   await settled()
   console.log(`wrong name / wrong password: ${ratios.map((ratio) => ratio.toFixed(3)).join(', ')}`)
   expect(ratios.some((ratio) => Math.abs(ratio - 1) <= 0.05)).toBe(true)
-}, 40_000)
+}, 60_000)

@@ -1,0 +1,72 @@
+import { availableParallelism } from 'node:os'
+import { parseArgs } from 'node:util'
+import { measureAnswers } from './login-answers.ts'
+import { measureFlood } from './login-flood.ts'
+import { startAuthority } from './login-authority.ts'
+import { needWrk, PINNED, pinThisProcess } from './load.ts'
+import { printFigures, type Figure } from './statistics.ts'
+
+/**
+ * `npm run bench:login -- [--part answers] [--rounds 9] [--logins 30] [--seconds 2] [--flood 100]`: what a login costs, whether its time tells a wrong user
+ * from a wrong password, and what a flood of logins does to other routes. `--logins` are those of each kind in a round, `--seconds` is how long a round of
+ * load lasts, `--flood` how many logins are sent a second meanwhile.
+ */
+const PARTS = ['answers', 'flood', 'wide-flood'] as const
+/** So many that their limits refuse nobody in a whole run. */
+const NETWORKS = 20_000
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      part: { type: 'string', multiple: true, default: [...PARTS] },
+      rounds: { type: 'string', default: '9' },
+      logins: { type: 'string', default: '30' },
+      seconds: { type: 'string', default: '2' },
+      flood: { type: 'string', default: '100' },
+    },
+  })
+  const unknown = values.part.find((part) => !PARTS.some((known) => known === part))
+  if (unknown !== undefined) throw new Error(`--part: expected one of ${PARTS.join(', ')}, found ${unknown}`)
+  const rounds = positive('--rounds', values.rounds)
+  const logins = positive('--logins', values.logins)
+  const seconds = positive('--seconds', values.seconds)
+  const flood = positive('--flood', values.flood)
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+  if (values.part.some((part) => part.endsWith('flood'))) needWrk()
+  pinThisProcess()
+  console.log(
+    `Node ${process.version}, ${availableParallelism()} cores, gateway and load ${PINNED ? 'on a core each' : 'not pinned'}`,
+  )
+  const authority = await startAuthority(values.part.includes('answers') ? undefined : 0)
+  const measures: Readonly<Record<(typeof PARTS)[number], readonly [title: string, measure: () => Promise<Figure[]>]>> =
+    {
+      answers: ['POST /token, one at a time', () => measureAnswers(authority, rounds, logins)],
+      flood: [
+        `Another route while ${flood} logins a second are sent from one network`,
+        () => measureFlood(authority, rounds, seconds, flood, 1),
+      ],
+      'wide-flood': [
+        `Another route while ${flood} logins a second are sent from ${NETWORKS} networks`,
+        () => measureFlood(authority, rounds, seconds, flood, NETWORKS),
+      ],
+    }
+  try {
+    for (const part of PARTS.filter((name) => values.part.includes(name))) {
+      const [title, measure] = measures[part]
+      printFigures(title, await measure())
+    }
+  } finally {
+    await authority.stop()
+  }
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1) throw new Error(`${name}: expected a whole number from 1, found ${text}`)
+  return value
+}
+
+await main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+})

@@ -13,9 +13,9 @@ export interface PolicySet {
 }
 
 const AUTH = { auth: { providers: ['main'], scopes: ['users:read'] } }
-const limitBy = (key: string) => ({
+const limitBy = (key: string, consistency = 'local') => ({
   rateLimit: [
-    { name: 'bench', algorithm: 'fixed-window', limit: 1_000_000_000, window: '60s', key: [key], consistency: 'local' },
+    { name: 'bench', algorithm: 'fixed-window', limit: 1_000_000_000, window: '60s', key: [key], consistency },
   ],
 })
 const RETRY = { retry: { attempts: 2, perTryTimeout: '1s' } }
@@ -51,6 +51,12 @@ export const POLICY_SETS: Readonly<Record<string, PolicySet>> = {
     },
     headers: { origin: 'https://app.example.com' },
   },
+}
+
+/** The same limiter, counted in this isolate, and by leases from the store; no limit is reached. */
+export const LIMIT_SETS: Readonly<Record<string, PolicySet>> = {
+  'local limit': { policies: limitBy('client.ip') },
+  'leased limit': { policies: limitBy('client.ip', 'leased') },
 }
 
 /** A breaker and three targets, for each way to balance. */

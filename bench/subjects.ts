@@ -8,7 +8,7 @@ import { buildRoutes, buildWorker, cacheSpec, singleFileSpec } from '../deploy/w
 import { startWorkerd, type Workerd } from '../deploy/workerd.ts'
 import { GATEWAY_LAUNCHER } from './load.ts'
 import { startBenchOrigin, type BenchOrigin } from './origin.ts'
-import { BALANCED_SETS, makeIssuer, POLICY_SETS, routesOf, type PolicySet } from './policy-sets.ts'
+import { BALANCED_SETS, LIMIT_SETS, makeIssuer, POLICY_SETS, routesOf, type PolicySet } from './policy-sets.ts'
 
 /** Where the bench keeps its files, what it measures against, and with which Worker. */
 export interface Bench {
@@ -49,7 +49,7 @@ export async function makeBench(): Promise<Bench> {
 
 /** The gateway with one set of policies, in a process of its own. */
 export async function startPolicySet(bench: Bench, name: string): Promise<Subject> {
-  const set = POLICY_SETS[name] ?? BALANCED_SETS[name]
+  const set = POLICY_SETS[name] ?? BALANCED_SETS[name] ?? LIMIT_SETS[name]
   if (!set) throw new Error(`--set: expected one of ${Object.keys(POLICY_SETS).join(', ')}, found ${name}`)
   const routes = join(bench.folder, `${name}.json`)
   writeFileSync(routes, JSON.stringify(routesOf(set, bench.origin.url)))

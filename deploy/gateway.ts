@@ -8,7 +8,8 @@ import { buildRoutes, buildWorker, cacheSpec, gatewaySpec } from './worker.ts'
 import { startWorkerd, type Workerd, type WorkerdOptions } from './workerd.ts'
 
 /** What the gateway reads of its environment besides the names in routes.json. */
-const STANDARD_VARIABLES = /^(UPSTASH_REDIS_REST_(URL|TOKEN)|OTEL_\w+|SENTRY_DSN|LOG_LEVEL|UMBRAL_BOOTSTRAP_TOKEN)$/
+const STANDARD_VARIABLES =
+  /^(UPSTASH_REDIS_REST_(URL|TOKEN)|OTEL_\w+|SENTRY_DSN|LOG_LEVEL|UMBRAL_LIMIT_LOG|UMBRAL_BOOTSTRAP_TOKEN)$/
 
 export interface GatewayOptions extends Omit<WorkerdOptions, 'config'> {
   /** A routes.json. */

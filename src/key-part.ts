@@ -63,7 +63,8 @@ function compileClaim(path: string): (x: Exchange) => string | undefined {
   return (x) => x.identity && claimText(claim(x.identity.claims))
 }
 
-function claimText(claim: unknown): string | undefined {
+/** A claim that can be told apart as text; undefined for lists and objects. */
+export function claimText(claim: unknown): string | undefined {
   return typeof claim === 'string' || typeof claim === 'number' || typeof claim === 'boolean'
     ? String(claim)
     : undefined

@@ -109,13 +109,13 @@ function duplicateIds(routes: readonly RouteConfig[]): Complaint[] {
   })
 }
 
-/** Limiters of one name share their counts wherever they stand, so they must count the same. */
+/** Limiters of one name share their counts wherever they stand, so they must count the same; what a request costs is its route's own. */
 function contradictoryLimits(routes: readonly RouteConfig[]): Complaint[] {
   const first = new Map<string, { at: number; text: string }>()
   return routes.flatMap((route, i) => {
-    const limiters = (route.policies.rateLimit ?? []) as { name: string }[]
+    const limiters = (route.policies.rateLimit ?? []) as { name: string; cost: unknown }[]
     return limiters.flatMap((limiter, j) => {
-      const text = JSON.stringify(limiter)
+      const text = JSON.stringify({ ...limiter, cost: undefined })
       const earlier = first.get(limiter.name) ?? { at: i, text }
       first.set(limiter.name, earlier)
       if (earlier.text === text) return []

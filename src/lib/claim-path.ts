@@ -18,3 +18,10 @@ export function compileClaimPath(path: string): (claims: Claims) => unknown {
     return value
   }
 }
+
+const CLAIM_PATH = /^(?!\$(?:\.|$))[^\s.[\]{}"'*]+(?:\.[^\s.[\]{}"'*]+)*$/
+
+/** Whether `path` is a name, or names with a dot between: not the `a[0]`, `$.a` or `*` of other notations, which nobody descends by here. */
+export function isClaimPath(path: string): boolean {
+  return CLAIM_PATH.test(path)
+}

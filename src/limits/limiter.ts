@@ -1,6 +1,10 @@
-/** What a limiter is made from; limiters of one name, window and algorithm share their counts. */
+export type Algorithm = 'fixed-window' | 'sliding-window' | 'token-bucket'
+
+/** What a limiter is made from; limiters of one name, window, algorithm and consistency share their counts. */
 export interface LimiterSpec {
   readonly name: string
+  /** Absent: a token bucket where `burst` is set, else fixed windows. */
+  readonly algorithm?: Algorithm | undefined
   /** How much may be taken in one window; into a bucket, how much comes back in one. */
   readonly limit: number
   readonly windowMs: number
@@ -15,6 +19,10 @@ export interface Verdict {
   readonly remaining: number
   /** Milliseconds until there is more than that, at least 1: the window ends, the next token comes; after a refusal, what was asked for. */
   readonly resetMs: number
+  /** When it was decided, epoch milliseconds: on the store's clock as far as this isolate knows it, or on the isolate's own where that counts. */
+  readonly decidedAt: number
+  /** Until when, on that clock, what was taken ahead may be spent; absent where nothing was. */
+  readonly leaseUntil?: number | undefined
 }
 
 /** Counts in this isolate, and answers at once. */
@@ -22,23 +30,74 @@ export interface LocalLimiter {
   readonly take: (key: string, cost: number) => Verdict
 }
 
-/** Counts in a store that all isolates share; undefined when the store did not answer. Never rejects. */
+/**
+ * Counts in a store that all isolates share; undefined when the store did not answer. Never rejects.
+ * A verdict that needs no store, such as one from a lease, is no promise.
+ */
 export interface StoreLimiter {
   readonly take: (
     key: string,
     cost: number,
     waitUntil: (work: Promise<unknown>) => void,
-  ) => Promise<Verdict | undefined>
+  ) => Verdict | undefined | Promise<Verdict | undefined>
+}
+
+/** How many tokens to take: as many of `want` as there are, or none when fewer than `atLeast` (0 to `want`) are left. */
+export interface Ask {
+  readonly want: number
+  readonly atLeast: number
+}
+
+/** What a store has handed out; by then it is counted as used, whatever becomes of it. */
+export interface Grant {
+  /** 0, or `atLeast` to `want`. */
+  readonly granted: number
+  /** What is left after that, whole, never below 0. */
+  readonly remaining: number
+  /** Milliseconds until there is more than that, at least 1; when nothing was granted, until there is `atLeast`. */
+  readonly resetMs: number
+  /** When it was taken, epoch milliseconds on the store's clock. */
+  readonly storeNow: number
+  /**
+   * For how many milliseconds after `storeNow` it may be spent: at most `leaseMs(spec)`, and never past the end of its fixed window.
+   * A sliding window counts what was granted to an ask with `want > atLeast` until its expiry + window: nobody knows when it is spent.
+   */
+  readonly expiresMs: number
+}
+
+/** One limiter's counts in a store. Undefined when the store did not answer in time; never rejects, and no grant without having counted it. */
+export interface StoreCounter {
+  readonly take: (key: string, ask: Ask, waitUntil: (work: Promise<unknown>) => void) => Promise<Grant | undefined>
+}
+
+/** A kind of store: Durable Objects, or Redis behind Upstash's protocol. Each has the timeout and the rest after failures for itself. */
+export interface LimitStore {
+  readonly counter: (spec: LimiterSpec) => StoreCounter
+  readonly failing: () => boolean
+}
+
+/** The longest life of a lease. */
+export const LEASE_MS = 1_000
+
+/**
+ * How long tokens that were taken ahead may be spent at most, milliseconds of the store's clock. A sliding window counts them that much longer,
+ * and would admit that much less: hence at most a twentieth of it there.
+ */
+export function leaseMs(spec: LimiterSpec): number {
+  return algorithmOf(spec) === 'sliding-window' ? Math.min(LEASE_MS, Math.floor(spec.windowMs / 20)) : LEASE_MS
+}
+
+/** What `algorithm` stands for. */
+export function algorithmOf({ algorithm, burst }: LimiterSpec): Algorithm {
+  return algorithm ?? (burst === undefined ? 'fixed-window' : 'token-bucket')
 }
 
 /** Counted in this isolate since its start, for metrics. */
 export interface LimitTally {
-  /** Requests without a value for a part of a limiter's key: they share that limiter's one bucket for such requests. */
-  missingKeys: number
   /** Requests that were counted in a shared overflow bucket because there were too many keys. */
   overflows: number
-  /** Requests that a store did not answer, so that `onStoreError` did. */
-  storeFailures: number
+  /** Hears when a store has failed too often to be asked, and when it answers again. */
+  readonly turned?: (failing: boolean) => void
 }
 
 /**

@@ -1,8 +1,14 @@
-import { type Count, takeFrom } from './count.ts'
-import type { LimiterSpec, LimitTally, LocalLimiter } from './limiter.ts'
+import { algorithmOf, type LimiterSpec, type LimitTally, type LocalLimiter } from './limiter.ts'
+import { type Count, takeFrom } from './windows.ts'
 
 /** About 2 MB at the worst, for each limiter: a flood of keys at one leaves the others alone. A key beyond is counted in the limiter's overflow bucket until rows expire. */
 const MAX_ROWS = 10_000
+
+/** A sliding window's row is up to 2 KB of marks. */
+const MAX_SLIDING_ROWS = 2_500
+
+/** The limit above which a sliding window is counted by sub-windows here, so that no row has more marks than there are sub-windows. */
+const EXACT_UP_TO = 128
 
 /** Looking through all rows for expired ones takes about 0.2 ms, so it happens at most this often. */
 const SWEEP_INTERVAL_MS = 1_000
@@ -15,14 +21,15 @@ export function makeLocalLimits(
 ): (spec: LimiterSpec) => LocalLimiter {
   return (spec) => {
     const rows = new Map<string, Count>()
+    const most = algorithmOf(spec) === 'sliding-window' ? Math.min(maxRows, MAX_SLIDING_ROWS) : maxRows
     const overflow: Count = { endsAt: 0, used: 0 }
     let sweptAt = 0
     const hasRoom = (at: number) => {
-      if (rows.size < maxRows) return true
+      if (rows.size < most) return true
       if (Math.abs(at - sweptAt) < SWEEP_INTERVAL_MS) return false
       sweptAt = at
       for (const [key, row] of rows) if (row.endsAt <= at) rows.delete(key)
-      return rows.size < maxRows
+      return rows.size < most
     }
     const makeRow = (key: string, at: number) => {
       if (!hasRoom(at)) {
@@ -34,9 +41,11 @@ export function makeLocalLimits(
       return row
     }
     return {
-      take(key, cost) {
+      take(key, cost, atLeast = cost) {
         const at = now()
-        return takeFrom(rows.get(key) ?? makeRow(key, at), spec, cost, at)
+        const row = rows.get(key) ?? makeRow(key, at)
+        const { granted, remaining, resetMs } = takeFrom(row, spec, { want: cost, atLeast }, at, EXACT_UP_TO)
+        return { allowed: granted >= atLeast, remaining, resetMs, decidedAt: at }
       },
     }
   }

@@ -3,11 +3,12 @@ import type { StoreLimiter, Verdict } from './limiter.ts'
 interface Refusal {
   readonly verdict: Verdict
   readonly cost: number
-  /** When it was heard, epoch milliseconds. */
+  /** When it was asked for, and when it was heard, epoch milliseconds: the store has decided between the two. */
+  readonly askedAt: number
   readonly heardAt: number
 }
 
-/** About 2 MB at the worst. Forgetting costs a call each, and no promise. */
+/** About 3 MB at the worst. Forgetting costs a call each, and no promise. */
 const MOST_REMEMBERED = 10_000
 
 /**
@@ -19,10 +20,13 @@ export function rememberRefusals(store: StoreLimiter, now: () => number): StoreL
   const recall = (key: string, cost: number): Verdict | undefined => {
     const known = refusals.get(key)
     if (known === undefined) return undefined
-    const passed = now() - known.heardAt
+    const { verdict, askedAt, heardAt } = known
+    const passed = now() - heardAt
+    // What is told is the longest that it may take, what is gone by is the shortest: a call too many, and nobody refused for nothing.
+    const atMost = now() - askedAt
     // Below 0 the clock has stepped back, and nobody knows how long ago it was.
-    if (passed >= 0 && passed < known.verdict.resetMs && cost >= known.cost)
-      return { ...known.verdict, resetMs: known.verdict.resetMs - passed }
+    if (passed >= 0 && atMost < verdict.resetMs && cost >= known.cost)
+      return { ...verdict, resetMs: verdict.resetMs - passed, decidedAt: verdict.decidedAt + atMost }
     refusals.delete(key)
     return undefined
   }
@@ -30,10 +34,11 @@ export function rememberRefusals(store: StoreLimiter, now: () => number): StoreL
     async take(key, cost, waitUntil) {
       const known = recall(key, cost)
       if (known !== undefined) return known
+      const askedAt = now()
       const verdict = await store.take(key, cost, waitUntil)
       if (verdict?.allowed === false) {
         if (refusals.size >= MOST_REMEMBERED) refusals.clear()
-        refusals.set(key, { verdict, cost, heardAt: now() })
+        refusals.set(key, { verdict, cost, askedAt, heardAt: now() })
       }
       return verdict
     },

@@ -1,10 +1,21 @@
 import type { LimitShard } from '../state/limit-shard.ts'
-import { makeDurableLimits } from './durable.ts'
-import { type LimiterSpec, type LimitTally, type LocalLimiter, STORE_TIMEOUT_MS, type StoreLimiter } from './limiter.ts'
+import { makeDurableStore } from './durable.ts'
+import { hashKey } from './key.ts'
+import { makeLeasedLimiter } from './lease.ts'
+import {
+  algorithmOf,
+  type LimiterSpec,
+  type LimitStore,
+  type LimitTally,
+  type LocalLimiter,
+  STORE_TIMEOUT_MS,
+  type StoreCounter,
+  type StoreLimiter,
+} from './limiter.ts'
 import { makeLocalLimits } from './local.ts'
 import { rememberRefusals } from './refusals.ts'
-import { makeStoreHealth } from './store-health.ts'
-import { makeUpstashLimits } from './upstash.ts'
+import { makeStoreLog } from './store-log.ts'
+import { makeUpstashStore } from './upstash.ts'
 
 /** The part of `Site` that limits need. */
 export interface LimitSite {
@@ -19,8 +30,10 @@ export interface LimitStores {
   readonly local: (spec: LimiterSpec) => LocalLimiter
   /** In Upstash Redis when its URL and token are set, else in Durable Objects. */
   readonly strict: (spec: LimiterSpec) => StoreLimiter
+  /** In the same store and the same counts, of which this isolate takes some ahead. */
+  readonly leased: (spec: LimiterSpec) => StoreLimiter
   readonly tally: LimitTally
-  /** The store that strict limiters cannot reach now; undefined when all is well. */
+  /** The store that limiters cannot reach now; undefined when all is well. */
   readonly degraded: () => 'upstash' | 'durable-objects' | undefined
 }
 
@@ -34,25 +47,43 @@ export function limitStores(site: LimitSite, timeoutMs = STORE_TIMEOUT_MS): Limi
 }
 
 function makeStores(site: LimitSite, timeoutMs: number): LimitStores {
-  const tally: LimitTally = { missingKeys: 0, overflows: 0, storeFailures: 0 }
-  const local = oncePerSpec(makeLocalLimits(site.now, tally))
   const url = site.variable('UPSTASH_REDIS_REST_URL')
   const token = site.secret({ $secret: 'UPSTASH_REDIS_REST_TOKEN' })
-  if (url !== undefined && token !== undefined) {
-    const health = makeStoreHealth(site.now)
-    const limiter = makeUpstashLimits(url, token, site.now, health, timeoutMs)
-    const strict = oncePerSpec((spec) => rememberRefusals(limiter(spec), site.now))
-    return { local, strict, tally, degraded: () => (health.failing() ? 'upstash' : undefined) }
+  const upstash = url !== undefined && token !== undefined
+  const kind = upstash ? 'upstash' : 'durable-objects'
+  const tally: LimitTally = { overflows: 0, turned: makeStoreLog(site, kind) }
+  const local = oncePerSpec(makeLocalLimits(site.now, tally))
+  const store = upstash
+    ? makeUpstashStore(url, token, site.now, tally, timeoutMs)
+    : makeDurableStore(site.limits, site.now, tally, timeoutMs)
+  const strict = oncePerSpec((spec) => rememberRefusals(takeWhole(store, spec), site.now))
+  const leased = oncePerSpec((spec) => makeLeasedLimiter(hashing(store.counter(spec)), spec, site.now))
+  const degraded = () => (store.failing() ? kind : undefined)
+  return { local, strict, leased, tally, degraded }
+}
+
+/** Asks the store about each request: its whole cost, or nothing. */
+function takeWhole(store: LimitStore, spec: LimiterSpec): StoreLimiter {
+  const counter = hashing(store.counter(spec))
+  return {
+    async take(key, cost, waitUntil, atLeast = cost) {
+      const grant = await counter.take(key, { want: cost, atLeast }, waitUntil)
+      if (grant === undefined) return undefined
+      const { granted, remaining, resetMs, storeNow } = grant
+      return { allowed: granted >= atLeast, remaining, resetMs, decidedAt: storeNow }
+    },
   }
-  const durable = makeDurableLimits(site.limits, site.now, tally, timeoutMs)
-  const strict = oncePerSpec((spec) => rememberRefusals(durable.limiter(spec), site.now))
-  return { local, strict, tally, degraded: () => (durable.failing() ? 'durable-objects' : undefined) }
+}
+
+/** Hashes keys when the store is asked, and not before: most requests of a leased limiter never ask. */
+function hashing(counter: StoreCounter): StoreCounter {
+  return { take: (key, ask, waitUntil) => counter.take(hashKey(key), ask, waitUntil) }
 }
 
 function oncePerSpec<L>(make: (spec: LimiterSpec) => L): (spec: LimiterSpec) => L {
   const made = new Map<string, L>()
   return (spec) => {
-    const id = JSON.stringify([spec.name, spec.limit, spec.windowMs, spec.burst])
+    const id = JSON.stringify([spec.name, algorithmOf(spec), spec.limit, spec.windowMs, spec.burst])
     const limiter = made.get(id) ?? make(spec)
     made.set(id, limiter)
     return limiter

@@ -1,25 +1,33 @@
 import { DurableObject } from 'cloudflare:workers'
-import { type Count, takeFrom } from '../limits/count.ts'
-import type { LimiterSpec, Verdict } from '../limits/limiter.ts'
+import { algorithmOf, type Ask, type Grant, type LimiterSpec } from '../limits/limiter.ts'
+import { type Count, takeFrom } from '../limits/windows.ts'
 
 /** One request's question to a shard; requests whose key finds no room are counted by the limiter's name. */
-export interface ShardTake extends LimiterSpec {
+export interface ShardTake {
   readonly key: string
-  readonly cost: number
+  readonly spec: LimiterSpec
+  readonly ask: Ask
 }
 
-export interface ShardVerdict extends Verdict {
-  /** Counted in the limiter's overflow bucket, because the shard has too many rows. */
+export interface ShardGrant extends Grant {
+  /** Counted in the limiter's overflow row, because the shard has too many rows. */
   readonly overflowed: boolean
 }
 
-/** About 2 MB on disk, and a scan for expired rows of about 2 ms. */
+/** About 2 MB on disk of windows and buckets, and a scan for expired rows of about 2 ms; a sliding window takes up to 16 KB more a row. */
 const MAX_ROWS = 10_000
 
 /** The least time between two scans for expired rows. */
 const SWEEP_INTERVAL_MS = 60_000
 
-/** A share of the strict limits: one row a key, counted on this object's clock. */
+interface Row extends Record<string, SqlStorageValue> {
+  readonly endsAt: number
+  readonly used: number
+  /** The marks as 64-bit floats. */
+  readonly marks: ArrayBuffer | null
+}
+
+/** A share of the limits: one row a key, counted on this object's clock. */
 export class LimitShard extends DurableObject {
   /** Epoch milliseconds; tests replace these two. */
   now: () => number = Date.now
@@ -31,22 +39,28 @@ export class LimitShard extends DurableObject {
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     super(ctx, env)
     const { sql } = ctx.storage
+    // What was counted before there were sliding windows.
+    sql.exec('DROP TABLE IF EXISTS windows')
     // No index on ends_at: it would double what every take writes, for a scan that runs once a minute.
-    sql.exec('CREATE TABLE IF NOT EXISTS windows (key TEXT PRIMARY KEY, ends_at INTEGER, used INTEGER) WITHOUT ROWID')
+    sql.exec(
+      'CREATE TABLE IF NOT EXISTS counts (key TEXT PRIMARY KEY, ends_at INTEGER, used REAL, marks BLOB) WITHOUT ROWID',
+    )
     this.rows = this.countRows()
     void ctx.blockConcurrencyWhile(async () => {
       this.sweepAt = (await ctx.storage.getAlarm()) ?? Infinity
     })
   }
 
-  /** Takes `cost` when that much is left in the key's window. Undefined when the storage fails: an RPC method here never throws. */
-  take(ask: ShardTake): ShardVerdict | undefined {
+  /** Takes what of `ask` the key has left. Undefined when the storage fails: an RPC method here never throws. */
+  take({ key, spec, ask }: ShardTake): ShardGrant | undefined {
     try {
       const now = this.now()
-      const found = this.find(ask.key)
+      const own = `${algorithmOf(spec)[0]}:${key}`
+      const found = this.find(own)
       const overflowed = !found && !this.hasRoom(now)
-      const key = overflowed ? overflowKey(ask) : ask.key
-      return { ...this.count(key, overflowed ? this.find(key) : found, ask, now), overflowed }
+      if (!overflowed) return { ...this.count(own, found, spec, ask, now), overflowed }
+      const shared = overflowKey(spec)
+      return { ...this.count(shared, this.find(shared), spec, ask, now), overflowed }
     } catch {
       return undefined
     }
@@ -57,29 +71,31 @@ export class LimitShard extends DurableObject {
     this.sweepAt = Infinity
     this.sweep(this.now())
     const { first } = this.ctx.storage.sql
-      .exec<{ first: number | null }>('SELECT MIN(ends_at) AS first FROM windows')
+      .exec<{ first: number | null }>('SELECT MIN(ends_at) AS first FROM counts')
       .one()
     if (first !== null) this.sweepSoon(first)
   }
 
-  private count(key: string, found: Count | undefined, ask: ShardTake, now: number): Verdict {
+  private count(key: string, found: Count | undefined, spec: LimiterSpec, ask: Ask, now: number): Grant {
     const count = found ?? { endsAt: 0, used: 0 }
-    const verdict = takeFrom(count, ask, ask.cost, now)
+    const grant = takeFrom(count, spec, ask, now)
     // A refusal changes nothing, so it writes nothing: hammering on a used-up limit stays cheap.
-    if (verdict.allowed) this.save(key, count, found === undefined)
-    return verdict
+    if (grant.granted > 0) this.save(key, count, found === undefined)
+    return grant
   }
 
   private find(key: string): Count | undefined {
-    const query = 'SELECT ends_at AS endsAt, used FROM windows WHERE key = ?'
-    return this.ctx.storage.sql.exec<{ endsAt: number; used: number }>(query, key).toArray()[0]
+    const query = 'SELECT ends_at AS endsAt, used, marks FROM counts WHERE key = ?'
+    const [row] = this.ctx.storage.sql.exec<Row>(query, key).toArray()
+    return row && { ...row, marks: row.marks ? Array.from(new Float64Array(row.marks)) : undefined }
   }
 
-  private save(key: string, row: Count, isNew: boolean): void {
-    this.ctx.storage.sql.exec('INSERT OR REPLACE INTO windows VALUES (?, ?, ?)', key, row.endsAt, row.used)
+  private save(key: string, { endsAt, used, marks }: Count, isNew: boolean): void {
+    const blob = marks ? new Float64Array(marks).buffer : null
+    this.ctx.storage.sql.exec('INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?)', key, endsAt, used, blob)
     if (!isNew) return
     this.rows++
-    this.sweepSoon(row.endsAt)
+    this.sweepSoon(endsAt)
   }
 
   private sweepSoon(endsAt: number): void {
@@ -96,16 +112,16 @@ export class LimitShard extends DurableObject {
 
   private sweep(now: number): void {
     this.sweptAt = now
-    this.ctx.storage.sql.exec('DELETE FROM windows WHERE ends_at <= ?', now)
+    this.ctx.storage.sql.exec('DELETE FROM counts WHERE ends_at <= ?', now)
     this.rows = this.countRows()
   }
 
   private countRows(): number {
-    return this.ctx.storage.sql.exec<{ n: number }>('SELECT COUNT(*) AS n FROM windows').one().n
+    return this.ctx.storage.sql.exec<{ n: number }>('SELECT COUNT(*) AS n FROM counts').one().n
   }
 }
 
 /** A window's and a bucket's counts are of different kinds. */
-function overflowKey({ name, windowMs, burst }: LimiterSpec): string {
-  return `overflow:${name}:${windowMs}${burst === undefined ? '' : ':bucket'}`
+function overflowKey(spec: LimiterSpec): string {
+  return `overflow:${algorithmOf(spec)}:${spec.name}:${spec.windowMs}`
 }

@@ -122,8 +122,8 @@ describe('loadConfig', () => {
     ],
     [
       'an almost right choice of what is not built',
-      withPolicies({ rateLimit: [{ ...limiter, consistency: 'leesed' }] }),
-      /consistency: "leased" is not supported yet \(expected one of "strict", "local"\), found "leesed"$/,
+      { routes: [{ id: 'a', match: { path: '/a' }, builtin: 'metricks' }] },
+      /builtin: "metrics" is not supported yet \(expected one of (?!.*"metrics",).*\), found "metricks"$/,
     ],
     ['a choice of the wrong type', { clientAddress: { source: 7 } }, /source: expected one of "runtime", .*, found 7$/],
     [
@@ -168,9 +168,39 @@ describe('loadConfig', () => {
       'routes[0].policies.cache: not supported yet',
     ],
     [
-      'a choice that is not built',
-      withPolicies({ rateLimit: [{ ...limiter, consistency: 'leased' }] }),
-      'routes[0].policies.rateLimit[0].consistency: "leased" is not supported yet; expected one of "strict", "local"',
+      'a limiter without a key',
+      withPolicies({ rateLimit: [{ ...limiter, key: undefined }] }),
+      /^routes\[0\]\.policies\.rateLimit\[0\]\.key: required/,
+    ],
+    [
+      'a limit of nothing',
+      withPolicies({ rateLimit: [{ ...limiter, limit: 0 }] }),
+      'routes[0].policies.rateLimit[0].limit: expected at least 1, found 0',
+    ],
+    [
+      'a window that is too short',
+      withPolicies({ rateLimit: [{ ...limiter, window: '500ms' }] }),
+      'routes[0].policies.rateLimit[0].window: expected a duration from 1s to 31d, found "500ms"',
+    ],
+    [
+      'an answer for the failure of a store that is not asked',
+      withPolicies({ rateLimit: [{ ...limiter, consistency: 'local', onStoreError: 'deny' }] }),
+      /^routes\[0\]\.policies\.rateLimit\[0\]\.onStoreError: has no use with the consistency "local"/,
+    ],
+    [
+      'a claim by another notation',
+      withPolicies({ rateLimit: [{ ...limiter, key: ['jwt.groups[0]'] }] }),
+      /^routes\[0\]\.policies\.rateLimit\[0\]\.key\[0\]: expected a claim’s name after "jwt\."/,
+    ],
+    [
+      'a cost header twice',
+      withPolicies({ rateLimit: [{ ...limiter, cost: { requestHeader: 'a', responseHeader: 'b', max: 1 } }] }),
+      'routes[0].policies.rateLimit[0].cost.responseHeader: has no use beside requestHeader',
+    ],
+    [
+      'an override by what is no claim',
+      withPolicies({ rateLimit: [{ ...limiter, overrides: [{ when: { plan: 'gold' }, limit: 1 }] }] }),
+      /^routes\[0\]\.policies\.rateLimit\[0\]\.overrides\[0\]\.when\.plan: expected "jwt\.<claim>", "apiKey\.tier" or "apiKey\.id"/,
     ],
     [
       'a provider type that there is not',
@@ -329,6 +359,15 @@ describe('loadConfig', () => {
     expect(complaints({ routes })).toEqual([
       'routes[1].policies.rateLimit[0].name: a limiter "l" with other settings stands in routes[0]; one name is one count everywhere',
     ])
+  })
+
+  it('takes limiters of one name that differ in what a request costs', () => {
+    const routes = [
+      { ...route, policies: { rateLimit: [limiter] } },
+      { ...route, id: 'b', match: { path: '/b' }, policies: { rateLimit: [{ ...limiter, cost: 3 }] } },
+      { ...route, id: 'c', match: { path: '/c' }, policies: { rateLimit: [{ ...limiter, cost: 0 }] } },
+    ]
+    expect(complaints({ routes })).toEqual([])
   })
 
   it.each([null, 7, [], 'x'])('refuses %j as a whole', (json) => {

@@ -12,7 +12,7 @@ function makeStore(room: number) {
       asked.push(key)
       const allowed = cost <= room
       if (allowed) room -= cost
-      return { allowed, remaining: room, resetMs: 500 }
+      return { allowed, remaining: room, resetMs: 500, decidedAt: 70_000 }
     },
   }
   return { store, asked, refill: (tokens: number) => void (room = tokens) }
@@ -25,13 +25,35 @@ it('asks no more about a key that was refused, until there can be more of it', a
   expect(await limiter.take('a', 1, nothing)).toMatchObject({ allowed: true })
   expect(await limiter.take('a', 1, nothing)).toMatchObject({ allowed: false, resetMs: 500 })
   now += 499
-  expect(await limiter.take('a', 1, nothing)).toEqual({ allowed: false, remaining: 0, resetMs: 1 })
+  expect(await limiter.take('a', 1, nothing)).toEqual({ allowed: false, remaining: 0, resetMs: 1, decidedAt: 70_499 })
   expect(asked).toEqual(['a', 'a'])
   expect(await limiter.take('b', 1, nothing)).toMatchObject({ allowed: false })
   expect(asked).toEqual(['a', 'a', 'b'])
   now += 1
   refill(1)
   expect(await limiter.take('a', 1, nothing)).toMatchObject({ allowed: true })
+})
+
+it('asks again as soon as there can be more by the store’s clock, however long its answer was under way', async () => {
+  let now = 10_000
+  let asked = 0
+  const slow: StoreLimiter = {
+    take: async () => {
+      asked++
+      // Decided at once; the answer takes a while.
+      const verdict = { allowed: false, remaining: 0, resetMs: 500, decidedAt: now }
+      now += 40
+      return verdict
+    },
+  }
+  const limiter = rememberRefusals(slow, () => now)
+  await limiter.take('a', 1, nothing)
+  now = 10_499
+  expect(await limiter.take('a', 1, nothing)).toMatchObject({ allowed: false, decidedAt: 10_499 })
+  expect(asked).toBe(1)
+  now = 10_500
+  await limiter.take('a', 1, nothing)
+  expect(asked).toBe(2)
 })
 
 it('takes a refusal of much for no answer about less, and forgets when the clock steps back', async () => {
@@ -50,7 +72,12 @@ it('remembers no failure, and no more keys than it has room for', async () => {
   let answers = false
   let asked = 0
   const limiter = rememberRefusals(
-    { take: async () => (asked++, answers ? { allowed: false, remaining: 0, resetMs: 9_000 } : undefined) },
+    {
+      take: async () => {
+        asked++
+        return answers ? { allowed: false, remaining: 0, resetMs: 9_000, decidedAt: 0 } : undefined
+      },
+    },
     () => 0,
   )
   expect(await limiter.take('a', 1, nothing)).toBeUndefined()

@@ -6,6 +6,7 @@ import type * as z from 'zod/mini'
 import { applyEdits } from '../../src/door/edits.ts'
 import { SHARDS } from '../../src/limits/durable.ts'
 import { limitStores } from '../../src/limits/stores.ts'
+import { limiterTally } from '../../src/limits/tally.ts'
 import { compose, pass, type Handler } from '../../src/pipeline.ts'
 import { rateLimit, rateLimitBeforeAuth } from '../../src/policies/rate-limit.ts'
 import type { RouteFacts, Site } from '../../src/policy.ts'
@@ -69,10 +70,17 @@ describe('configuration', () => {
     [{ key: ['jwt.sub'] }, '0.key.0: jwt.sub needs the policy "auth"'],
     [{ key: ['param:ident'] }, '0.key.0: no parameter "ident" in match.path; did you mean "id"?'],
     [{ key: ['header:x-tenant', 'route'] }, '0.key: the client chooses its headers'],
-    [{ algorithm: 'sliding-window' }, '0.algorithm: "sliding-window" is not supported yet'],
-    [{ consistency: 'leased' }, '0.consistency: "leased" is not supported yet'],
+    [{ key: undefined }, '0.key: '],
+    [{ key: ['jwt.a..b'] }, '0.key.0: expected a claim’s name after "jwt."'],
+    [{ key: ['jwt.roles[0]'] }, '0.key.0: expected a claim’s name after "jwt."'],
+    [{ key: ['jwt.$.sub'] }, '0.key.0: expected a claim’s name after "jwt."'],
+    [{ algorithm: 'sliding' }, '0.algorithm: did you mean "sliding-window"?'],
+    [{ consistency: 'lease' }, '0.consistency: did you mean "leased"?'],
+    [{ consistency: 'local', onStoreError: 'deny' }, '0.onStoreError: has no use with the consistency "local"'],
+    [{ consistency: ['strict', 'local'] }, '0.consistency: expected one of "strict", "leased", "local"'],
     [{ onStoreError: 'open' }, '0.onStoreError: expected one of "allow", "deny", "local"'],
     [{ limit: 0 }, '0.limit: '],
+    [{ limit: -1 }, '0.limit: '],
     [{ limit: 1.5 }, '0.limit: '],
     [{ window: '999ms' }, '0.window: expected a duration'],
     [{ window: '32d' }, '0.window: expected a duration'],
@@ -82,8 +90,8 @@ describe('configuration', () => {
     [{ burst: 5 }, '0.burst: has no use with the algorithm "fixed-window"; expected "token-bucket"'],
     [{ algorithm: 'token-bucket', burst: 0 }, '0.burst: '],
     [{ algorithm: 'token-bucket', limit: 1, window: '31d', burst: 13 }, '0.burst: expected a bucket that is full'],
-    [{ cost: 2 }, '0.cost: not supported yet'],
-    [{ mode: 'shadow' }, '0.mode: not supported yet'],
+    [{ cost: 3 }, '0.cost: expected at most 2: no more than that can be taken at once'],
+    [{ mode: 'dry-run' }, '0.mode: expected one of "enforce", "shadow"'],
   ])('refuses %o', (parts, message) => {
     expect(messages([{ ...perIp, ...parts }])).toEqual([expect.stringContaining(message)])
   })
@@ -245,7 +253,7 @@ describe('local limits', () => {
     const site = makeTestSite({ now: () => NOW })
     const ask = makeGateway([local], site)
     expect([(await ask('')).status, (await ask('')).status, (await ask('')).status]).toEqual([200, 200, 429])
-    expect(limitStores(site).tally.missingKeys).toBe(3)
+    expect(limiterTally(site, 'per-ip')).toMatchObject({ missingKeys: 3, admitted: 2, refused: 1 })
     expect((await ask()).status).toBe(200)
   })
 
@@ -292,13 +300,21 @@ describe('strict limits in Durable Objects', () => {
     expect(statuses).toEqual([...Array<number>(10).fill(200), 429, 429])
   })
 
-  it('take nothing from the limiters after the one that refuses', async () => {
-    const strict: Raw = { ...perIp, name: crypto.randomUUID(), window: '1d', limit: 1, onStoreError: 'deny' }
-    const wide: Raw = { ...local, name: 'wide', limit: 5, key: ['const:all'] }
-    const ask = makeGateway([strict, wide], makePatientSite({ now: () => NOW }))
-    expect((await ask()).headers.get('ratelimit')).toMatch(/"wide";r=4;t=50$/)
-    expect((await ask()).headers.get('ratelimit')).not.toContain('wide')
-    expect((await ask('192.0.2.2')).headers.get('ratelimit')).toMatch(/"wide";r=3;t=50$/)
+  it('are asked after the local ones, and lose nothing to what those refuse', async () => {
+    const name = crypto.randomUUID()
+    const strict: Raw = { ...perIp, name, window: '1d', limit: 2, onStoreError: 'deny' }
+    const narrow: Raw = { ...local, name: 'narrow', limit: 1 }
+    const site = makePatientSite({ now: () => NOW })
+    const ask = makeGateway([strict, narrow], site)
+    const first = await ask()
+    expect(first.headers.get('ratelimit')).toMatch(new RegExp(`^"narrow";r=0;t=50, "${name}";r=1;t=\\d+$`))
+    expect(first.headers.get('ratelimit-policy')).toBe(`"narrow";q=1;w=60, "${name}";q=2;w=86400`)
+    for (let i = 0; i < 3; i++) {
+      const refused = await ask()
+      expect([refused.status, refused.headers.get('ratelimit')]).toEqual([429, '"narrow";r=0;t=50'])
+      expect(refused.headers.get('ratelimit-policy')).toBe(first.headers.get('ratelimit-policy'))
+    }
+    expect((await makeGateway([strict], site)()).headers.get('ratelimit')).toMatch(/;r=0;/)
   })
 
   it.each([
@@ -327,7 +343,8 @@ describe('strict limits in Durable Objects', () => {
     expect(answers[2]!.headers.get('ratelimit')).toBe(left && `"${name}";${left}`)
     expect(answers[2]!.headers.get('ratelimit-policy')).toBe(`"${name}";q=2;w=60;fallback=${onStoreError}`)
     if (onStoreError === 'deny') expect(JSON.parse(answers[0]!.body)).toMatchObject({ code: 'limit-store-unavailable' })
-    expect(limitStores(site).tally.storeFailures).toBe(3)
+    const blind = expected.filter((status) => status === 200).length
+    expect(limiterTally(site, name)).toMatchObject({ storeFailures: 3, blind, admitted: blind })
     expect(limitStores(site).degraded()).toBe('durable-objects')
   })
 })
@@ -365,6 +382,6 @@ describe('strict limits in Upstash Redis', () => {
     await signalRedis(redisPid, signal)
     for (let i = 0; i < 2; i++) statuses.push((await ask()).status)
     expect(statuses).toEqual(expected)
-    expect(limitStores(site).tally.storeFailures).toBe(2)
+    expect(limiterTally(site, 'per-ip').storeFailures).toBe(2)
   })
 })

@@ -1,0 +1,83 @@
+import * as z from 'zod/mini'
+import { doc, headerName } from '../config/scalars.ts'
+import type { Exchange } from '../exchange.ts'
+
+/** The most that a limit, a burst or a cost may be: more than 15 digits are no integer of RFC 9651, nor an exact one of Lua. */
+export const MAX_LIMIT = 1_000_000_000
+
+const units = (least: number) => z.int().check(z.gte(least), z.lte(MAX_LIMIT))
+
+const costHeader = z
+  .strictObject({
+    requestHeader: z.optional(
+      doc(headerName, 'The request header that says the cost. The client chooses it, unless something in front does.'),
+    ),
+    responseHeader: z.optional(
+      doc(
+        headerName,
+        'The header of the answer that says the cost: 1 is taken before, the rest when it answers. It is not passed on to the client.',
+      ),
+    ),
+    max: doc(units(1), 'The most that one request is charged, whatever the header says.'),
+    default: z.optional(doc(units(1), 'The cost without a request header that is a number of at least 1. Default 1.')),
+  })
+  .check(({ value, issues }) => {
+    const complain = (key: keyof typeof value, message: string) =>
+      issues.push({ code: 'custom', input: value, path: [key], message })
+    const { requestHeader, responseHeader, max, default: otherwise } = value
+    if (requestHeader === undefined && responseHeader === undefined)
+      complain('requestHeader', 'expected this or responseHeader')
+    if (requestHeader !== undefined && responseHeader !== undefined)
+      complain('responseHeader', 'has no use beside requestHeader')
+    if (responseHeader !== undefined && otherwise !== undefined)
+      complain('default', 'has no use with responseHeader: an answer that says nothing costs the 1 taken before')
+    if (otherwise !== undefined && otherwise > max) complain('default', `expected at most max, ${max}`)
+  })
+
+/** `cost` of a limiter. */
+export const cost = z.union([units(0), costHeader])
+
+export type CostConfig = z.output<typeof cost>
+
+/** What a request takes from a limiter. */
+export interface Cost {
+  /** What is taken before it goes on, a whole number of at least 0. */
+  readonly before: (x: Exchange) => number
+  /** Set where only the answer says it. */
+  readonly after: CostOfAnswer | undefined
+}
+
+export interface CostOfAnswer {
+  readonly header: string
+  /** What the answer costs in all; `TAKEN_BEFORE` where it does not say, or says less. */
+  readonly of: (response: Response) => number
+}
+
+/** So that an empty count refuses: what the rest will be nobody knows yet. */
+export const TAKEN_BEFORE = 1
+
+/** Compiles `cost`: a constant, or how it is read from a header. */
+export function compileCost(config: CostConfig): Cost {
+  if (typeof config === 'number') return { before: () => config, after: undefined }
+  const { requestHeader, responseHeader, max, default: otherwise = TAKEN_BEFORE } = config
+  if (requestHeader !== undefined)
+    return {
+      before: ({ request }) => parseCost(request.headers.get(requestHeader), max) ?? otherwise,
+      after: undefined,
+    }
+  const header = responseHeader!
+  const of = (response: Response) => parseCost(response.headers.get(header), max) ?? TAKEN_BEFORE
+  return { before: () => TAKEN_BEFORE, after: { header, of } }
+}
+
+/** The most that one request can be charged. */
+export function mostOf(config: CostConfig): number {
+  return typeof config === 'number' ? config : config.max
+}
+
+/** Digits that are at least 1, as far as `max`; undefined for anything else. */
+function parseCost(text: string | null, max: number): number | undefined {
+  if (text === null || !/^\d+$/.test(text)) return undefined
+  const value = Number(text)
+  return value < 1 ? undefined : Math.min(value, max)
+}

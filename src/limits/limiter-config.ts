@@ -1,0 +1,93 @@
+import * as z from 'zod/mini'
+import { expectedOneOf } from '../config/complaint.ts'
+import { choice, doc, duration } from '../config/scalars.ts'
+import { KEY_PARTS, parseKeyPart } from '../key-part.ts'
+import { isClaimPath } from '../lib/claim-path.ts'
+import { cost, MAX_LIMIT } from './cost.ts'
+import { override } from './overrides.ts'
+
+const keyPart = z.pipe(
+  z.string().check(
+    z.refine((text) => parseKeyPart(text) !== undefined, {
+      error: ({ input }) => expectedOneOf(String(input), KEY_PARTS),
+      abort: true,
+    }),
+    z.refine((text) => !text.startsWith('jwt.') || isClaimPath(text.slice('jwt.'.length)), {
+      error: 'expected a claim’s name after "jwt.", or names with a dot between, such as "jwt.org.id"',
+    }),
+  ),
+  z.transform((text: string) => parseKeyPart(text)!),
+)
+
+const written = z
+  .strictObject({
+    name: doc(
+      z.string().check(z.regex(/^[\w.-]{1,64}$/, 'expected a name of letters, digits, "-", "_" and "."')),
+      'Appears in the RateLimit fields and in refusals. A name is one count, in whatever routes it stands.',
+    ),
+    algorithm: doc(
+      choice(['fixed-window', 'sliding-window', 'token-bucket']),
+      'fixed-window: windows start at multiples of their length, and each admits `limit`. sliding-window: each stretch as long as `window` admits `limit`, wherever it begins. token-bucket: a bucket of `burst`, into which `limit` come back in each window, evenly.',
+    ),
+    limit: doc(
+      z.int().check(z.gte(1), z.lte(MAX_LIMIT)),
+      'How many requests a window admits, or come back into a bucket in one.',
+    ),
+    window: doc(duration(1_000), 'How long a window is: whole seconds, from 1s to 31d.'),
+    key: doc(
+      z.array(keyPart).check(z.minLength(1, `expected at least one of ${KEY_PARTS.join(', ')}`)),
+      'Whom a count belongs to: client.ip, jwt.<claim> (jwt.sub is issuer and subject), apiKey.id, header:<name>, param:<name>, route, const:<text>; several together. IPv6 counts by /64. Requests that lack a part share one count.',
+    ),
+    consistency: doc(
+      z.prefault(choice(['strict', 'leased', 'local']), 'strict'),
+      'strict: one count for all isolates, for one awaited call to the store. leased: one count too, of which an isolate takes some ahead and then waits for nothing. local: each isolate counts for itself and waits for nothing. Default strict.',
+    ),
+    onStoreError: z.optional(
+      doc(
+        choice(['allow', 'deny', 'local']),
+        'While the store of a strict or leased limiter does not answer: allow lets everything through, deny answers 503, local counts in each isolate. Default local.',
+      ),
+    ),
+    before: z.optional(
+      doc(
+        choice(['auth']),
+        'auth: counts before anybody is authenticated, and so shields that too; the key has no identity then. Default: counts those whom `auth` has let in.',
+      ),
+    ),
+    burst: z.optional(
+      doc(
+        z.int().check(z.gte(1), z.lte(MAX_LIMIT)),
+        'How many a token bucket holds, and so admits at once. Default: as many as `limit`.',
+      ),
+    ),
+    cost: doc(
+      z.prefault(cost, 1),
+      'How much a request takes: a number, 0 to take nothing and only say what is left; or what a header says, up to `max`. Routes that share a count may differ in it. Default 1.',
+    ),
+    mode: doc(
+      z.prefault(choice(['enforce', 'shadow']), 'enforce'),
+      'shadow: counts, and counts what it would refuse, but refuses nothing, delays nothing and is not in the RateLimit fields. Default enforce.',
+    ),
+    overrides: doc(
+      z.prefault(z.array(override), []),
+      'Other limits for some callers: the first entry whose `when` holds. Each has a count of its own. Default none.',
+    ),
+  })
+  .check(({ value, issues }) => {
+    if (value.consistency === 'local' && value.onStoreError !== undefined)
+      issues.push({
+        code: 'custom',
+        input: value,
+        path: ['onStoreError'],
+        message: 'has no use with the consistency "local", which asks no store; expected "strict" or "leased"',
+      })
+  })
+
+/** One entry of `rateLimit`. */
+export const limiter = z.pipe(
+  written,
+  z.transform(({ onStoreError = 'local' as const, ...rest }: z.output<typeof written>) => ({ ...rest, onStoreError })),
+)
+
+/** A checked limiter: durations in milliseconds, defaults filled in. */
+export type LimiterConfig = z.output<typeof limiter>

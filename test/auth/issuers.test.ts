@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers'
-import { expect, it } from 'vitest'
+import { beforeAll, expect, it } from 'vitest'
 import { issuersOf } from '../../src/auth/issuers.ts'
 import { authProvider } from '../../src/config/auth-provider.ts'
 import { makeIdentityClient } from '../../src/identity/client.ts'
@@ -41,6 +41,11 @@ const certificate = {
   certSubjectDN: 'cn=partner',
   certIssuerDN: 'cn = Acme CA',
 }
+
+// Its first start may take longer than a caller waits for revocations.
+beforeAll(async () => {
+  await makeIdentityClient(env.IDENTITY).signingKeys()
+})
 
 type Gate = ReturnType<typeof makeGate>
 const ISSUERS = [ISSUER, 'https://id.test', 'opaque', 'https://other.test', 'CN=Acme CA', 'partners']

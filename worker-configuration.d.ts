@@ -10,6 +10,7 @@ declare namespace Cloudflare {
     IDENTITY: DurableObjectNamespace<import('./src/state/identity-store.ts').IdentityStore>
     LOGINS: DurableObjectNamespace<import('./src/state/login-guard.ts').LoginGuard>
     NONCES: DurableObjectNamespace<import('./src/state/nonce-store.ts').NonceStore>
+    CACHE_STATE: DurableObjectNamespace<import('./src/state/cache-coordinator.ts').CacheCoordinator>
     /** Only in tests: where the real origin listens. */
     ORIGIN_PORT: string
     /** Only in tests: a real Redis behind Upstash's REST protocol, shared by the test files; tests choose keys of their own. */

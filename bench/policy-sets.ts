@@ -39,6 +39,7 @@ export const POLICY_SETS: Readonly<Record<string, PolicySet>> = {
   timeout: { upstream: TIMEOUT },
   trace: { traced: true },
   log: { logged: true },
+  cache: { policies: { cache: { ttl: '1h' } } },
   full: FULL,
   'full+cors+ip+headers+rewrite': {
     ...FULL,

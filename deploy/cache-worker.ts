@@ -5,11 +5,15 @@
 
 const MAX_TOTAL_BYTES = 64 * 1024 ** 2
 const MAX_ENTRY_BYTES = 8 * 1024 ** 2
+/** What an entry takes beside its text, about: many answers have no body at all. */
+const ENTRY_OVERHEAD_BYTES = 1024
 
 interface Entry {
   readonly status: number
   readonly headers: Headers
   readonly body: Uint8Array<ArrayBuffer>
+  /** All that it takes, its head and key too. */
+  readonly bytes: number
   readonly storedAt: number
   /** Epoch milliseconds. */
   readonly expiresAt: number
@@ -42,7 +46,7 @@ function get(key: string): Response {
 
 function put(key: string, message: Uint8Array<ArrayBuffer>): Response {
   if (message.byteLength > MAX_ENTRY_BYTES) return new Response(null, { status: 413 })
-  const entry = parseMessage(message)
+  const entry = parseMessage(message, key.length)
   if (!entry) return new Response(null, { status: 400 })
   take(key)
   keep(key, entry)
@@ -55,19 +59,19 @@ function put(key: string, message: Uint8Array<ArrayBuffer>): Response {
 
 function take(key: string): Entry | undefined {
   const entry = entries.get(key)
-  if (entry && entries.delete(key)) totalBytes -= entry.body.byteLength
+  if (entry && entries.delete(key)) totalBytes -= entry.bytes
   return entry
 }
 
 function keep(key: string, entry: Entry): void {
   entries.set(key, entry)
-  totalBytes += entry.body.byteLength
+  totalBytes += entry.bytes
 }
 
 /** workerd sends the body unframed whatever the message's own `Transfer-Encoding` says. */
 const FRAMING = new Set(['content-length', 'transfer-encoding', 'connection'])
 
-function parseMessage(message: Uint8Array<ArrayBuffer>): Entry | undefined {
+function parseMessage(message: Uint8Array<ArrayBuffer>, keyLength: number): Entry | undefined {
   const end = endOfHead(message)
   // One byte is one character: header values are not necessarily UTF-8.
   const [statusLine = '', ...lines] = String.fromCharCode(...message.subarray(0, end)).split('\r\n')
@@ -80,7 +84,8 @@ function parseMessage(message: Uint8Array<ArrayBuffer>): Entry | undefined {
     if (!FRAMING.has(name.toLowerCase())) headers.append(name, line.slice(colon + 1).trim())
   }
   const now = Date.now()
-  return { status, headers, body: message.slice(end + 4), storedAt: now, expiresAt: now + lifetimeMs(headers) }
+  const bytes = message.byteLength + keyLength + ENTRY_OVERHEAD_BYTES
+  return { status, headers, body: message.slice(end + 4), bytes, storedAt: now, expiresAt: now + lifetimeMs(headers) }
 }
 
 /** Where the blank line before the body begins. */

@@ -42,6 +42,8 @@ export interface Outgoing {
   readonly hasOpaqueValues: boolean
   /** A stream can be sent once; bytes can be sent again by a retry. */
   body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> | null
+  /** Whether the answer's body comes in the very bytes that the origin sends, also when it is compressed and read here. */
+  wantsRawAnswer?: boolean
 }
 
 /** One change to the answer's headers on its way out. */

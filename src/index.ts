@@ -4,6 +4,7 @@ import type { Config } from './config/routes-file.ts'
 import { makeGateway } from './gateway.ts'
 import { makeSite } from './site.ts'
 
+export { CacheCoordinator } from './state/cache-coordinator.ts'
 export { CircuitBreaker } from './state/circuit-breaker.ts'
 export { IdentityStore } from './state/identity-store.ts'
 export { LimitShard } from './state/limit-shard.ts'

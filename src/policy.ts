@@ -1,10 +1,12 @@
 import type * as z from 'zod/mini'
+import type { EdgeCache } from './cache/edge-tier.ts'
 import type { Complaint } from './config/complaint.ts'
 import type { AuthProviderConfig } from './config/auth-provider.ts'
 import type { OAuthPaths } from './config/oauth-builtins.ts'
 import type { SecretRef } from './config/scalars.ts'
 import type { Handler, Middleware } from './pipeline.ts'
 import type { Region } from './region.ts'
+import type { CacheCoordinator } from './state/cache-coordinator.ts'
 import type { CircuitBreaker } from './state/circuit-breaker.ts'
 import type { IdentityStore } from './state/identity-store.ts'
 import type { LimitShard } from './state/limit-shard.ts'
@@ -38,6 +40,10 @@ export interface Site {
   readonly nonces: DurableObjectNamespace<NonceStore>
   /** Who has failed to log in lately. */
   readonly logins: DurableObjectNamespace<LoginGuard>
+  /** Where this data centre, or this process, keeps answers: ask through `makeTiers`. */
+  readonly edgeCache: EdgeCache
+  /** Who fetches what for all, and what was purged. */
+  readonly cacheState: DurableObjectNamespace<CacheCoordinator>
   /** Where clients find the OAuth endpoints, for metadata. */
   readonly oauthPaths: OAuthPaths
 }
@@ -52,10 +58,16 @@ export interface RouteFacts {
   readonly upstream: string | undefined
   /** The names of all upstreams. */
   readonly upstreams: readonly string[]
+  /** The query fields that the gateway sets itself on the way to the upstream. */
+  readonly querySet: readonly string[]
+  /** The request headers, in lower case, whose whole value the gateway sets itself on the way to the upstream. */
+  readonly headersSet: readonly string[]
 }
 
 /** What a policy is compiled for: its route, and the ways to upstreams. */
 export interface RouteParts extends RouteFacts {
+  /** How long the route's upstream may take, in milliseconds; undefined where the route answers without one. */
+  readonly timeout: number | undefined
   /** All stages of an upstream, by its own settings; `once`: but for its retries and hedges. */
   readonly sendTo: (upstream: string, tries?: 'once') => Handler
 }

@@ -72,6 +72,8 @@ export const PROBLEMS = {
   // limits
   'quota-exceeded': [429, 'The request rate limit is reached'],
   'limit-store-unavailable': [503, 'The store of the rate limits cannot be reached'],
+  // the cache
+  'not-stored': [504, 'Only a stored answer was asked for, and there is none'],
   // upstreams
   'circuit-open': [503, 'The upstream is failing and is being left alone for a while'],
   overloaded: [503, 'The upstream has as many requests as it may have at once'],

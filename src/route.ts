@@ -30,6 +30,7 @@ export function compileRoute(
 ): CompiledRoute {
   const parts: RouteParts = {
     ...routeFacts(route, { authProviders: site.authProviders, upstreams }),
+    timeout: timeoutOf(route, upstreams),
     sendTo: (name, tries) => compileUpstream(upstreams[name]!, tries === 'once' ? ONCE : undefined, site),
   }
   const layers = policies
@@ -52,6 +53,11 @@ export function compileRoute(
 function upstreamOf(route: RouteConfig, upstreams: Readonly<Record<string, Upstream>>): Upstream | undefined {
   const name = typeof route.upstream === 'string' ? route.upstream : route.upstream?.name
   return name === undefined ? undefined : upstreams[name]
+}
+
+function timeoutOf(route: RouteConfig, upstreams: Readonly<Record<string, Upstream>>): number | undefined {
+  const own = typeof route.upstream === 'object' ? route.upstream.timeout : undefined
+  return own ?? upstreamOf(route, upstreams)?.config.timeout
 }
 
 function compileTerminal(route: RouteConfig, upstreams: Readonly<Record<string, Upstream>>, site: Site): Handler {

@@ -1,3 +1,4 @@
+import { rememberBriefly } from './cache/edge-memory.ts'
 import { oauthPaths } from './config/oauth-builtins.ts'
 import type { Config } from './config/routes-file.ts'
 import type { Site } from './policy.ts'
@@ -24,6 +25,8 @@ export function makeSite(env: Cloudflare.Env, config: Pick<Config, 'authProvider
     identity: env.IDENTITY,
     nonces: env.NONCES,
     logins: env.LOGINS,
+    cacheState: env.CACHE_STATE,
+    edgeCache: rememberBriefly(caches.default, Date.now),
     oauthPaths: oauthPaths(config.routes),
   }
 }

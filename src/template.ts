@@ -59,6 +59,11 @@ export function checkTemplate(text: string, route: RouteFacts): string | undefin
   return undefined
 }
 
+/** What a template refers to; none where it is not one. */
+export function templateReferences(text: string): readonly string[] {
+  return parse(text)?.references ?? []
+}
+
 function checkReference(reference: string, route: RouteFacts): string | undefined {
   const params = route.params.map((name) => `params.${name}`)
   if (params.includes(reference)) return undefined

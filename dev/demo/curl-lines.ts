@@ -54,6 +54,15 @@ export function curlLines({ gateway, issuer, users2, user }: DemoUrls): CurlLine
     },
     ...(user === undefined ? [] : loginLines(gateway, user)),
     {
+      expect:
+        'What is cached under a tag is purged; then the same product twice: the first answer is the origin’s and is stored, the second ' +
+        'comes from the store, with its age.',
+      command:
+        `curl -s -o /dev/null -H "Authorization: Bearer $(curl -s '${issuer}/token?sub=1&role=admin')" ` +
+        `-H 'Content-Type: application/json' -d '{"tags":["product:3"]}' ${gateway}/admin/cache/purge --next ` +
+        `${heads} '${gateway}/products/3?call=[1-2]' ${showing('age:|cache-status:')}`,
+    },
+    {
       expect: 'How the gateway is: 200 and "healthy", or what is degraded, such as that broken upstream.',
       command: `curl -i ${gateway}/health`,
     },

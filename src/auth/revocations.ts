@@ -1,17 +1,11 @@
 import type { Identity } from '../exchange.ts'
-import { within } from '../lib/within.ts'
+import type { RevocationNews } from '../identity/types.ts'
+import { makeFollower } from '../lib/follower.ts'
 import type { WaitUntil } from './keys.ts'
-import { followRevocations, since, type RevocationFeed } from './revocation-feed.ts'
 import { makeRevoked } from './revoked.ts'
 
-/** From this age on what is known is asked for again, in the background. */
-const REFRESH_MS = 2_000
-/** Nothing older is believed, so that a revocation is in force everywhere after it. */
-const MAX_AGE_MS = 5_000
-/** How long a request waits for news; none does for so long after a failure. */
-const ANSWER_MS = 250
-const FAILED_MS = 2_000
-const POLL_MS = 5
+/** What the identity store says of the time after `cursor`; `''` begins. */
+export type RevocationFeed = (cursor: string) => Promise<RevocationNews | 'unavailable'>
 
 /** `unknown`: what this isolate knows is too old, and the store does not answer. */
 export type Standing = 'good' | 'revoked' | 'unknown'
@@ -33,32 +27,39 @@ export interface Revocations {
 
 /** One isolate's copy of all revocations, never more than five seconds behind when it says "good". */
 export function makeRevocations(feed: RevocationFeed, clock: () => number): Revocations {
-  const revoked = makeRevoked()
-  const follower = followRevocations(feed, revoked, clock)
-  const isFresh = (now: number) => since(follower.askedAt(), now) < MAX_AGE_MS
-  const judge = (identity: Identity, skewMs: number) => (revoked.has(identity, skewMs) ? 'revoked' : 'good')
+  let revoked = makeRevoked()
+  /** Another one after a reset, until all its pages are there: before, it knows less. */
+  let growing = revoked
+  let cursor = ''
+  let latest: object | undefined
 
-  const news = async (own: Promise<void> | undefined): Promise<boolean> => {
-    if (own) await within(ANSWER_MS, () => own)
-    // Another request's promise must not be awaited, so its result is watched for; counted, as the clock may stand still.
-    else for (let polls = ANSWER_MS / POLL_MS; polls > 0 && follower.isAsking(); polls--) await pause()
-    if (isFresh(clock())) return true
-    follower.giveUp()
-    return false
+  const read = async () => {
+    const mine = (latest = {})
+    for (;;) {
+      const news = await feed(cursor)
+      // Only one reading may move the cursor.
+      if (news === 'unavailable' || mine !== latest) return false
+      if (news.reset) growing = makeRevoked()
+      growing.add(news.entries)
+      cursor = news.cursor
+      if (!news.more) break
+    }
+    revoked = growing
+    revoked.sweep(clock())
+    return true
   }
+  const follower = makeFollower(read, clock)
+  const judge = (identity: Identity, skewMs: number) => (revoked.has(identity, skewMs) ? 'revoked' : 'good')
 
   return {
     standing(identity, skewMs, now, waitUntil) {
-      const own = since(follower.askedAt(), now) < REFRESH_MS ? undefined : follower.ask()
-      if (own) waitUntil(own)
+      const fresh = follower.isFresh(now, waitUntil)
       const standing = judge(identity, skewMs)
       // What is known stays known: no outage makes a revoked token good.
-      if (standing === 'revoked' || isFresh(now)) return standing
-      if (since(follower.failedAt(), now) < FAILED_MS) return 'unknown'
-      return news(own).then((fresh) => (fresh ? judge(identity, skewMs) : 'unknown'))
+      if (standing === 'revoked') return standing
+      if (typeof fresh === 'boolean') return fresh ? standing : 'unknown'
+      return fresh.then((isFresh) => (isFresh ? judge(identity, skewMs) : 'unknown'))
     },
-    size: revoked.size,
+    size: () => revoked.size(),
   }
 }
-
-const pause = () => new Promise<void>((passed) => setTimeout(passed, POLL_MS))

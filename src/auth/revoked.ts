@@ -5,7 +5,6 @@ import type { Revocation } from '../identity/types.ts'
 /** What was revoked, as one isolate knows it. No more of it than the store has: each entry goes as long after its `until` as a token may live on. */
 export interface Revoked {
   readonly add: (entries: readonly Revocation[]) => void
-  readonly clear: () => void
   /** Forgets what is over at `now` (epoch ms), at most once a minute. */
   readonly sweep: (now: number) => void
   /** Whether this caller's token, refresh family, key or subject is among it. `skewMs`: how far the issuer's clock may be ahead. */
@@ -43,10 +42,6 @@ export function makeRevoked(): Revoked {
     add(entries) {
       for (const entry of entries) add(entry)
       empty &&= entries.length === 0
-    },
-    clear() {
-      for (const entries of [jtis, sids, keyIds, issuers]) entries.clear()
-      empty = true
     },
     sweep(now) {
       if (empty || Math.abs(now - sweptAt) < SWEEP_MS) return

@@ -8,6 +8,7 @@ import { problem } from '../problem.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { makeAuditLog } from './admin/audit-log.ts'
 import { makeBreakers } from './admin/breakers.ts'
+import { makeCache } from './admin/cache.ts'
 import { makeClients } from './admin/clients.ts'
 import { answerJson, type Endpoint } from './admin/endpoint.ts'
 import { makeKeys } from './admin/keys.ts'
@@ -34,6 +35,7 @@ export function makeAdmin(upstreams: readonly Upstream[], site: Site): Handler {
     ...makeSessions(identity),
     ...makeRevocations(site, identity),
     ...makeSigningKeys(identity),
+    ...makeCache(site, identity),
     ...makeAuditLog(identity),
   ]
   const app: Admin = new Hono({ strict: false })

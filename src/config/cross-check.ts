@@ -44,6 +44,8 @@ export function checkDefaults(config: Config, written: WrittenConfig): Complaint
     authProviders: config.authProviders,
     upstream: undefined,
     upstreams: Object.keys(config.upstreams),
+    querySet: [],
+    headersSet: [],
   }
   return policies.flatMap((policy) => {
     const parsed = z.safeParse(policy.config, inherited[policy.name])

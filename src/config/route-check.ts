@@ -4,6 +4,7 @@ import type { Policy, RouteFacts } from '../policy.ts'
 import { parsePathPattern } from '../routing/path-pattern.ts'
 import { checkPath } from '../template.ts'
 import { checkAdmin, checkBootstrap } from './admin-check.ts'
+import { checkCached } from './cached-request-check.ts'
 import { expectedOneOf, shown, type Complaint } from './complaint.ts'
 import { checkOAuth } from './oauth-check.ts'
 import { routeFacts } from './route-facts.ts'
@@ -36,6 +37,7 @@ export function checkRoute(
     ...checkUpstreamReference(route, at, config),
     ...checkUnsent(route, written, at),
     ...checkCopies(route, at),
+    ...checkCached(route, at),
     ...checkRedirect(route, at, facts),
     ...checkRespond(route, at),
     ...checkAdmin(route, at),
@@ -87,7 +89,7 @@ function checkUnsent(route: RouteConfig, written: WrittenConfig['routes'][number
   const terminal = TERMINALS.find((name) => route[name] !== undefined)
   if (terminal === undefined || terminal === 'upstream') return []
   const own = (written.policies ?? {}) as Readonly<Record<string, { request?: object } | null>>
-  const unused = ['rewrite', 'split', 'mirror'].filter((name) => own[name] != null).map((name) => [name])
+  const unused = ['rewrite', 'cache', 'split', 'mirror'].filter((name) => own[name] != null).map((name) => [name])
   if (own.headers?.request !== undefined) unused.push(['headers', 'request'])
   const message = `has no use beside "${terminal}": no request is sent on`
   return unused.map((path) => ({ path: [...at, 'policies', ...path], message }))

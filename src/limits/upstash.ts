@@ -1,4 +1,5 @@
-import { Redis } from '@upstash/redis/cloudflare'
+import type { Redis } from '@upstash/redis/cloudflare'
+import { connectRedis } from '../lib/redis.ts'
 import {
   type Ask,
   algorithmOf,
@@ -30,7 +31,7 @@ export function makeUpstashStore(
   timeoutMs: number,
   maxRows = MAX_ROWS,
 ): LimitStore {
-  const redis = connect(url, token, timeoutMs)
+  const redis = connectRedis(url, token, 2 * timeoutMs)
   const health = makeStoreHealth(now, timeoutMs, tally.turned)
   const compile = (spec: LimiterSpec) => {
     const question = compileQuestion(spec, maxRows)
@@ -72,26 +73,3 @@ function parseGrant(reply: unknown, spec: LimiterSpec, { want, atLeast }: Ask): 
 }
 
 const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0
-
-/** Undefined for a URL that the client does not take: such a store never answers. */
-function connect(url: string, token: string, timeoutMs: number): Redis | undefined {
-  try {
-    return new Redis({
-      url,
-      token,
-      // Not `false`, which is one more try: whoever waits for this one will not wait for the next.
-      retry: { retries: 0 },
-      enableTelemetry: false,
-      readYourWrites: false,
-      // Only numbers come back.
-      responseEncoding: false,
-      automaticDeserialization: false,
-      // It would send several requests' commands as one and let them all wait for one request's promise.
-      enableAutoPipelining: false,
-      // `StoreHealth` has answered by then; this one only gives the connection back.
-      signal: () => AbortSignal.timeout(2 * timeoutMs),
-    })
-  } catch {
-    return undefined
-  }
-}

@@ -2,6 +2,7 @@ import type { Policy } from '../policy.ts'
 import { auth } from './auth.ts'
 import { bodyLimit } from './body-limit.ts'
 import { bot } from './bot.ts'
+import { cache } from './cache.ts'
 import { cors } from './cors.ts'
 import { geo } from './geo.ts'
 import { headers } from './headers.ts'
@@ -27,9 +28,10 @@ export const policies = [
   rateLimit,
   rewrite,
   headers,
+  cache,
   split,
   mirror,
 ] as readonly Policy[]
 
 /** Policies of the contract that are not built yet: refused, never ignored. */
-export const laterPolicies = ['validate', 'idempotency', 'cache', 'transform'] as const
+export const laterPolicies = ['validate', 'idempotency', 'transform'] as const

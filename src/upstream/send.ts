@@ -47,6 +47,7 @@ export function send(target: Target, options: SendOptions, load: Load, site: Sit
         headers: x.outgoing.hasOpaqueValues ? withOpaqueValues(x) : headers,
         body,
         redirect: 'manual',
+        encodeResponseBody: x.outgoing.wantsRawAnswer === true ? 'manual' : 'automatic',
         signal,
       })
       closeAttempt(attempt)

@@ -26,6 +26,7 @@ const ENDPOINTS = [
   'sessions/{id}',
   'revocations',
   'signing-keys',
+  'cache/purge',
   'audit',
 ]
 

@@ -117,8 +117,8 @@ describe('loadConfig', () => {
     ],
     [
       'an almost right name of what is not built',
-      withPolicies({ chache: { ttl: '1s' } }),
-      /^routes\[0\]\.policies\.chache: unknown key; "cache" is not supported yet \(expected one of "security", "cors", (?!.*"cache")/,
+      withPolicies({ transfrom: { ttl: '1s' } }),
+      /^routes\[0\]\.policies\.transfrom: unknown key; "transform" is not supported yet \(expected one of "security", "cors", (?!.*"transform")/,
     ],
     [
       'an almost right choice of what is not built',
@@ -162,11 +162,7 @@ describe('loadConfig', () => {
       { upstreams: { users: { ...users, sign: { keyid: 'gw' } } } },
       /^upstreams\.users\.sign\.alg: required: expected one of "hmac-sha256", /,
     ],
-    [
-      'a policy that is not built',
-      withPolicies({ cache: { ttl: '1s' } }),
-      'routes[0].policies.cache: not supported yet',
-    ],
+    ['a policy that is not built', withPolicies({ transform: {} }), 'routes[0].policies.transform: not supported yet'],
     [
       'a limiter without a key',
       withPolicies({ rateLimit: [{ ...limiter, key: undefined }] }),

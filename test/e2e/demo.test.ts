@@ -91,11 +91,11 @@ describe('npm start', () => {
   let demo: Demo
   let lines: string[]
 
-  test('prints an address and nine lines to try, and nothing else of note', async () => {
+  test('prints an address and ten lines to try, and nothing else of note', async () => {
     demo = await startDemo('npm', 'start', '--silent', '--')
     lines = commands(demo)
     expect(demo.printed()).toContain(`Umbral is at http://127.0.0.1:${demo.port} `)
-    expect(lines).toHaveLength(9)
+    expect(lines).toHaveLength(10)
     const rest = demo.printed().split('\n')
     expect(rest.filter((line) => line !== '' && !isCommand(line) && !line.startsWith('# '))).toHaveLength(1)
   })
@@ -174,8 +174,17 @@ describe('npm start', () => {
     expect(JSON.parse(answer.split('\n\n')[1]!)).toEqual(profile)
   })
 
+  test('a purge, then a product from its origin and from the store', async () => {
+    for (let again = 0; again < 2; again++) {
+      const [first, second] = headsOf(await paste(lines[8]!))
+      expect(first).toMatch(/^HTTP\/1.1 200 OK cache-status: umbral; fwd=miss; fwd-status=200; stored$/i)
+      expect(second).toMatch(/^HTTP\/1.1 200 OK .*cache-status: umbral; hit; ttl=\d+; detail=edge/i)
+      expect(second).toMatch(/ age: \d+/i)
+    }
+  })
+
   test('how the gateway is: 200, and which upstream is broken', async () => {
-    const answer = await paste(lines[8]!)
+    const answer = await paste(lines[9]!)
     expect(answer).toMatch(/^HTTP\/1.1 200 /)
     const { status, timestamp } = JSON.parse(answer.split('\n\n')[1]!) as Record<string, string>
     expect(status).toBeOneOf(['healthy', 'degraded'])

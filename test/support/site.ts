@@ -18,6 +18,8 @@ export function makeTestSite(parts: Partial<Site> = {}): Site {
     identity: env.IDENTITY,
     nonces: env.NONCES,
     logins: env.LOGINS,
+    cacheState: env.CACHE_STATE,
+    edgeCache: caches.default,
     oauthPaths: {},
     ...parts,
   }
@@ -33,6 +35,9 @@ export function makeTestFacts(parts: Partial<RouteParts> = {}): RouteParts {
     authProviders: {},
     upstream: undefined,
     upstreams: [],
+    querySet: [],
+    headersSet: [],
+    timeout: undefined,
     sendTo,
     ...parts,
   }

@@ -43,6 +43,8 @@ function compile(env: Env) {
     identity: env.IDENTITY,
     nonces: env.NONCES,
     logins: env.LOGINS,
+    cacheState: env.CACHE_STATE,
+    edgeCache: caches.default,
     oauthPaths: {},
   }
   const upstream = makeUpstream('faults', z.parse(upstreamSchema, JSON.parse(env.UPSTREAM)), site)

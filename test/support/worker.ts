@@ -1,3 +1,4 @@
+export { CacheCoordinator } from '../../src/state/cache-coordinator.ts'
 export { CircuitBreaker } from '../../src/state/circuit-breaker.ts'
 export { IdentityStore } from '../../src/state/identity-store.ts'
 export { LimitShard } from '../../src/state/limit-shard.ts'

@@ -1,0 +1,85 @@
+import * as z from 'zod/mini'
+import { choice, distinct, doc, duration, expected, headerName } from '../config/scalars.ts'
+
+const queryField = z.string().check(z.minLength(1, 'expected the name of a query field'))
+
+/** What a key cannot be made of: framing, conditions, ranges, and what the gateway itself says of a request. */
+const NOT_FOR_KEYS =
+  /^(?:host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|content-.*|range|if-.*|cache-control|pragma|forwarded|x-forwarded.*|proxy-.*|traceparent|tracestate)$/
+
+const key = z.strictObject({
+  query: z.optional(
+    doc(
+      z.array(queryField).check(distinct()),
+      'The only query fields that tell answers apart; in any order, and the origin gets no others of the client’s. Default: the whole query as it stands.',
+    ),
+  ),
+  headers: doc(
+    z.prefault(
+      z
+        .array(
+          headerName.check(
+            z.refine(
+              (name) => !NOT_FOR_KEYS.test(name),
+              expected('expected a header that describes what is asked for'),
+            ),
+          ),
+        )
+        .check(distinct()),
+      ['accept', 'accept-language'],
+    ),
+    'The request headers that tell answers apart, besides Accept-Encoding. Default accept, accept-language.',
+  ),
+  identity: z.optional(
+    doc(
+      choice(['sub', 'tenant', 'none']),
+      'Who shares an answer, on a route with `auth`, where it must be said. sub: one caller alone (issuer and subject). tenant: all with the same `tenantClaim`. In both, scopes and roles tell answers apart too. none: everybody who is let in; stored only if the origin says `public` or `s-maxage`. No default.',
+    ),
+  ),
+  tenantClaim: z.optional(
+    doc(
+      z.string().check(z.minLength(1)),
+      'Goes with `tenant`: the claim that names the tenant; dots descend. Who lacks it gets nothing from the store. Default tenant.',
+    ),
+  ),
+})
+
+/** The schema of the policy `cache`. */
+export const cacheConfig = z.strictObject({
+  ttl: z.optional(
+    doc(
+      duration(),
+      'How long an answer is fresh whose origin does not say. Default: a tenth of its age by Last-Modified, a day at most; else it is not stored.',
+    ),
+  ),
+  override: doc(
+    z.prefault(z.boolean(), false),
+    'Whether `ttl` and the two stale times go before what the origin says of them. What must not be stored still is not. Default false.',
+  ),
+  staleWhileRevalidate: z.optional(
+    doc(
+      duration(0),
+      'How long past its end an answer is still given at once, while it is asked for again behind it (RFC 5861). Default: what the origin says; else never.',
+    ),
+  ),
+  staleIfError: z.optional(
+    doc(
+      duration(0),
+      'How long past its end an answer is given in place of a 5xx, a timeout or an open breaker (RFC 5861). Default: what the origin says; else never.',
+    ),
+  ),
+  key: doc(z.prefault(key, {}), 'What tells answers apart, besides route, host, path and Accept-Encoding.'),
+  tags: doc(
+    z.prefault(z.array(z.string().check(z.minLength(1))).check(distinct(), z.maxLength(16)), []),
+    'Names to purge answers by, with `{params.…}` and other references; one whose value is absent is left out. At most 16. Default none.',
+  ),
+  collapse: doc(
+    z.prefault(z.boolean(), true),
+    'Whether requests that miss the same answer at the same time wait for one request to the origin. Default true.',
+  ),
+})
+
+/** A checked `cache`; durations in milliseconds. */
+export type CacheConfig = z.output<typeof cacheConfig>
+/** A checked `cache.key`. */
+export type CacheKeyConfig = CacheConfig['key']

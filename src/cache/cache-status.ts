@@ -1,0 +1,31 @@
+/** Why a request went on to the origin, in the words of RFC 9211 §2.2. */
+export type Forwarded = 'bypass' | 'method' | 'uri-miss' | 'vary-miss' | 'miss' | 'request' | 'stale' | 'partial'
+
+/** How the cache handled a request (RFC 9211 §2). */
+export type Handling = (
+  { readonly hit: true } | { readonly fwd: Forwarded; readonly fwdStatus?: number | undefined }
+) & {
+  /** Whether the origin's answer is stored, and whether it was another request's. */
+  readonly stored?: boolean | undefined
+  readonly collapsed?: boolean | undefined
+  /** Whole seconds of life left; negative when stale. */
+  readonly ttl?: number | undefined
+  /** A token (RFC 9651 §3.3.4): where it came from, or the rule that kept it from being stored. */
+  readonly detail?: string | undefined
+}
+
+/** The value of Cache-Status: what caches nearer to the origin have said in `before`, then this one's word. */
+export function cacheStatus(handling: Handling, before?: string | null): string {
+  const parts = ['umbral']
+  if ('hit' in handling) parts.push('hit')
+  else {
+    parts.push(`fwd=${handling.fwd}`)
+    if (handling.fwdStatus !== undefined) parts.push(`fwd-status=${handling.fwdStatus}`)
+  }
+  if (handling.ttl !== undefined) parts.push(`ttl=${handling.ttl}`)
+  if (handling.stored === true) parts.push('stored')
+  if (handling.collapsed === true) parts.push('collapsed')
+  if (handling.detail !== undefined) parts.push(`detail=${handling.detail}`)
+  const own = parts.join('; ')
+  return before === undefined || before === null || before.trim() === '' ? own : `${before}, ${own}`
+}

@@ -1,0 +1,128 @@
+import { createHash } from 'node:crypto'
+import type { Exchange } from '../exchange.ts'
+import { within } from '../lib/within.ts'
+import type { Site } from '../policy.ts'
+import { makeFlightObjects } from './flight-objects.ts'
+import { LEASE_MS, type Outcome } from './flights.ts'
+import { makeRedisLock } from './redis-lock.ts'
+import { cacheRedis, type CacheRedis } from './redis.ts'
+import { makeTiers, type Keeping, type Tiers } from './tiers.ts'
+import { rememberUncacheable } from './uncacheable.ts'
+
+export type { Outcome } from './flights.ts'
+
+/** Whoever asks the origin for all. */
+export interface Lead {
+  readonly role: 'lead'
+  /** Never rejects; the first call counts. Keep it alive in `waitUntil`. */
+  readonly finish: (ending: Ending) => Promise<void>
+}
+
+/** How a leader's work ends: with what is being stored, of which others hear once they can read it, or with nothing. */
+export type Ending = Keeping | Exclude<Outcome, 'stored'>
+
+/**
+ * What to do about a miss. `read`: another one has stored it, read it; when it is not there either, go on as `alone`.
+ * `alone`: ask the origin and tell nobody.
+ */
+export type Turn = Lead | { readonly role: 'read' } | { readonly role: 'alone' }
+
+/** The part of an exchange that collapsing needs. */
+export type CollapseExchange = Pick<Exchange, 'request' | 'deadline' | 'waitUntil'>
+
+/** Makes one origin request of many misses of one key. */
+export interface Collapse {
+  /** Waits for whoever leads, `waitMs` milliseconds at most and never past `x.deadline`. Never rejects. */
+  readonly join: (key: string, x: CollapseExchange, waitMs: number) => Promise<Turn>
+  /** For work that nobody waits for, such as a refresh: undefined while another one does it, or has just done it. Never rejects. */
+  readonly lead: (key: string, x: CollapseExchange) => Promise<Lead | undefined>
+}
+
+/** The part of `Site` that this needs. */
+export type CollapseSite = Pick<Site, 'now' | 'random' | 'variable' | 'secret' | 'cacheState' | 'edgeCache'>
+
+const known = new WeakMap<CollapseSite, Collapse>()
+
+/**
+ * A site's collapse: made once for all routes. Among the isolates of one data centre or process, for followers read what their own edge
+ * has; with Redis, whose entries all can read, those who lead there agree in it on one for the world.
+ */
+export function makeCollapse(site: CollapseSite, redis = cacheRedis(site)): Collapse {
+  const collapse = known.get(site) ?? compileCollapse(site, redis, makeTiers(site, redis))
+  known.set(site, collapse)
+  return collapse
+}
+
+const ALONE = { role: 'alone' } as const
+const READ = { role: 'read' } as const
+
+function compileCollapse(site: CollapseSite, redis: CacheRedis | undefined, tiers: Tiers): Collapse {
+  const { now } = site
+  const here = makeFlightObjects(site)
+  const world = redis && makeRedisLock(redis, site)
+  const uncacheable = rememberUncacheable(now)
+
+  const leadOf = (key: string, id: string, x: CollapseExchange, isWorld: boolean): Lead => {
+    let finished = false
+    const finish = async (ending: Ending) => {
+      if (finished) return
+      finished = true
+      if (ending === 'uncacheable') uncacheable.add(key)
+      const { near, far } = outcomesOf(ending)
+      const tell = isWorld && world ? far.then((outcome) => world.finish(id, outcome)) : undefined
+      await Promise.all([near.then((outcome) => here.finish(id, outcome, x)), tell])
+    }
+    return { role: 'lead', finish }
+  }
+  const turnOf = (key: string, outcome: Outcome | 'over'): Turn => {
+    if (outcome === 'uncacheable') uncacheable.add(key)
+    return outcome === 'stored' ? READ : ALONE
+  }
+  const run = async (key: string, x: CollapseExchange, until: number): Promise<Turn> => {
+    const id = idOf(key)
+    const place = await here.join(id, x)
+    if (place === undefined || place === 'full') return ALONE
+    if (place === 'follow') return turnOf(key, await here.wait(id, until - now(), x))
+    if (place !== 'lead') return turnOf(key, place)
+    const far = await world?.join(id, x.waitUntil)
+    if (far === undefined || far === 'full' || far === 'lead') return leadOf(key, id, x, far === 'lead')
+    const outcome = far === 'follow' ? await world!.wait(id, until - now(), x.waitUntil) : far
+    // Those who wait here read what this one has brought, and do not all turn to Redis at once. Without that, this one leads them.
+    const isDone = outcome === 'uncacheable' || (outcome === 'stored' && (await tiers.bring(key)))
+    if (!isDone) return leadOf(key, id, x, false)
+    await here.finish(id, outcome, x)
+    return turnOf(key, outcome)
+  }
+
+  return {
+    async join(key, x, waitMs) {
+      if (uncacheable.has(key)) return ALONE
+      const until = Math.min(now() + Math.min(waitMs, LEASE_MS), x.deadline)
+      const running = run(key, x, until)
+      const turn = await within(until - now(), () => running)
+      if (turn) return turn
+      x.waitUntil(running.then((late) => (late.role === 'lead' ? late.finish('failed') : undefined)))
+      return ALONE
+    },
+    async lead(key, x) {
+      const id = idOf(key)
+      const place = await here.join(id, x)
+      if (place === undefined || place === 'full') return { role: 'lead', finish: async () => {} }
+      if (place !== 'lead') return undefined
+      const far = await world?.join(id, x.waitUntil)
+      const lead = leadOf(key, id, x, far === 'lead')
+      if (far === undefined || far === 'lead') return lead
+      await lead.finish('failed')
+      return undefined
+    },
+  }
+}
+
+/** What those hear who read the same edge, and those who share only Redis. */
+function outcomesOf(ending: Ending): { readonly near: Promise<Outcome>; readonly far: Promise<Outcome> } {
+  if (typeof ending === 'string') return { near: Promise.resolve(ending), far: Promise.resolve(ending) }
+  const storedIf = (isStored: boolean): Outcome => (isStored ? 'stored' : 'failed')
+  return { near: ending.kept.then(storedIf), far: ending.shared.then(storedIf) }
+}
+
+const idOf = (key: string) => createHash('sha256').update(key).digest('hex')

@@ -1,0 +1,112 @@
+import { parseDirectives, parseTargeted, type Argument, type Directives } from './cache-control.ts'
+import { parseNames, type Fields } from './fields.ts'
+
+/** What a request's Cache-Control asks for (RFC 9111 §5.2.1, RFC 5861 §4), in seconds. */
+export interface RequestDirectives {
+  readonly noCache: boolean
+  readonly noStore: boolean
+  readonly onlyIfCached: boolean
+  readonly maxAge?: number
+  /** `Infinity` for stale answers of any age. */
+  readonly maxStale?: number
+  readonly minFresh?: number
+  readonly staleIfError?: number
+}
+
+/** What an answer's cache directives say to a shared cache (RFC 9111 §5.2.2, RFC 5861), in seconds. */
+export interface ResponseDirectives {
+  readonly noStore: boolean
+  /** Without a list of fields, or with one that cannot be read; so is `private`. */
+  readonly noCache: boolean
+  readonly private: boolean
+  /** Names of fields that `no-cache="…"` and `private="…"` keep out of a shared store. */
+  readonly unsharedFields: readonly string[]
+  readonly public: boolean
+  readonly mustRevalidate: boolean
+  readonly proxyRevalidate: boolean
+  readonly mustUnderstand: boolean
+  readonly maxAge?: number
+  readonly sMaxage?: number
+  /** An s-maxage that could be read: only that says that an answer may be shared (RFC 9111 §3.5). */
+  readonly hasSoundSMaxage: boolean
+  readonly staleWhileRevalidate?: number
+  readonly staleIfError?: number
+  /** Whether they come from CDN-Cache-Control: then neither Cache-Control nor Expires counts (RFC 9213 §2.2). */
+  readonly isTargeted: boolean
+}
+
+const NO_DIRECTIVES: Directives = new Map()
+
+/** More seconds than this are this many (RFC 9111 §1.2.2). */
+const MOST_SECONDS = 2 ** 31
+
+/** For requests whose own directives are not heeded, which a cache may do (RFC 9111 §5.2.1). */
+export const NO_REQUEST_DIRECTIVES: RequestDirectives = { noCache: false, noStore: false, onlyIfCached: false }
+
+/** What a request asks of caches; `Pragma: no-cache` counts where there is no Cache-Control (RFC 9111 §5.4). */
+export function requestDirectives(request: Fields): RequestDirectives {
+  const text = request.get('cache-control')
+  if (text === null) {
+    const pragma = request.get('pragma')
+    return pragma !== null && parseDirectives(pragma).has('no-cache')
+      ? { ...NO_REQUEST_DIRECTIVES, noCache: true }
+      : NO_REQUEST_DIRECTIVES
+  }
+  const all = parseDirectives(text)
+  return {
+    noCache: all.has('no-cache'),
+    noStore: all.has('no-store'),
+    onlyIfCached: all.has('only-if-cached'),
+    ...(all.has('max-age') && { maxAge: seconds(all, 'max-age') }),
+    ...(all.has('max-stale') && {
+      maxStale: all.get('max-stale')!.form === 'none' ? Infinity : seconds(all, 'max-stale'),
+    }),
+    ...(all.has('min-fresh') && { minFresh: seconds(all, 'min-fresh') }),
+    ...(all.has('stale-if-error') && { staleIfError: seconds(all, 'stale-if-error') }),
+  }
+}
+
+/** An answer's directives: those of CDN-Cache-Control when it is a non-empty dictionary, else those of Cache-Control (RFC 9213 §2.2). */
+export function responseDirectives(answer: Fields): ResponseDirectives {
+  const targeted = parseTargeted(answer.get('cdn-cache-control'))
+  const text = answer.get('cache-control')
+  const all = targeted ?? (text === null ? NO_DIRECTIVES : parseDirectives(text))
+  const [isPrivate, privateFields] = fieldList(all, 'private')
+  const [noCache, noCacheFields] = fieldList(all, 'no-cache')
+  return {
+    noStore: all.has('no-store'),
+    noCache,
+    private: isPrivate,
+    unsharedFields: [...privateFields, ...noCacheFields],
+    public: all.get('public')?.form === 'none',
+    mustRevalidate: all.has('must-revalidate'),
+    proxyRevalidate: all.has('proxy-revalidate'),
+    mustUnderstand: all.get('must-understand')?.form === 'none',
+    hasSoundSMaxage: isSeconds(all.get('s-maxage')),
+    ...(all.has('max-age') && { maxAge: seconds(all, 'max-age') }),
+    ...(all.has('s-maxage') && { sMaxage: seconds(all, 's-maxage') }),
+    ...(all.has('stale-while-revalidate') && { staleWhileRevalidate: seconds(all, 'stale-while-revalidate') }),
+    ...(all.has('stale-if-error') && { staleIfError: seconds(all, 'stale-if-error') }),
+    isTargeted: targeted !== undefined,
+  }
+}
+
+const isSeconds = (argument: Argument | undefined) =>
+  argument !== undefined && argument.form !== 'broken' && /^\d+$/.test(argument.text)
+
+/** None at all for an argument that is no number: invalid freshness is stale (RFC 9111 §4.2.1). */
+function seconds(all: Directives, name: string): number {
+  const argument = all.get(name)
+  return isSeconds(argument) ? Math.min(Number(argument!.text), MOST_SECONDS) : 0
+}
+
+/**
+ * Whether a directive holds for the whole answer, and else for which fields. Only a quoted list is believed: `private=true` is
+ * more likely somebody's way to say `private` than to speak of a field named true.
+ */
+function fieldList(all: Directives, name: string): [whole: boolean, fields: readonly string[]] {
+  const argument = all.get(name)
+  if (argument === undefined) return [false, []]
+  const fields = argument.form === 'quoted' ? parseNames(argument.text) : undefined
+  return fields === undefined || fields.length === 0 ? [true, []] : [false, fields]
+}

@@ -1,0 +1,31 @@
+import type { Exchange } from '../exchange.ts'
+import { within } from '../lib/within.ts'
+import { makeStoreHealth } from '../limits/store-health.ts'
+import type { Site } from '../policy.ts'
+import type { Outcome, Place } from './flights.ts'
+
+type Asking = Pick<Exchange, 'request' | 'waitUntil'>
+
+/** Objects in one data centre; each takes about 1,000 calls a second. */
+const SHARDS = 16
+/** An object's time to answer; a new one takes longest. */
+const TIMEOUT_MS = 500
+
+/** Who is fetching what in the data centre, or process, in which a request came in. After three failures in a row its objects are only probed. */
+export function makeFlightObjects({ cacheState, now }: Pick<Site, 'cacheState' | 'now'>) {
+  const health = makeStoreHealth(now, TIMEOUT_MS)
+  const stub = (id: string, { request }: Asking) => {
+    const colo = request.cf?.colo
+    const shard = parseInt(id.slice(0, 2), 16) % SHARDS
+    return cacheState.getByName(`flights-${typeof colo === 'string' ? colo : 'local'}-${shard}`)
+  }
+  const probe = (id: string, x: Asking) => async () => await stub(id, x).wait('probe', 0)
+  return {
+    join: (id: string, x: Asking) =>
+      health.ask<Place>(async () => await stub(id, x).join(id), probe(id, x), x.waitUntil),
+    wait: async (id: string, waitMs: number, x: Asking): Promise<Outcome | 'over'> =>
+      (await within<Outcome | 'over'>(waitMs, async () => await stub(id, x).wait(id, waitMs))) ?? 'over',
+    finish: (id: string, outcome: Outcome, x: Asking) =>
+      health.ask<true>(async () => await stub(id, x).finish(id, outcome), probe(id, x), x.waitUntil),
+  }
+}

@@ -1,0 +1,48 @@
+import { FIRST_ROW, forgottenMode, purgeOf, rowOf, type Purge, type PurgeOrder } from './purges.ts'
+
+/** What a follower has not seen, the oldest first. */
+export interface PurgeNews {
+  readonly purges: readonly Purge[]
+  /** The `at` of the store's latest purge: below the follower's own cursor, it is another store, and its news begin at the first. */
+  readonly last: number
+  /** Whether to ask again at once. */
+  readonly more: boolean
+}
+
+/** Rows of at most 2 KB that the store keeps, and that one answer brings. */
+export const MAX_PURGES = 20_000
+export const PURGE_BATCH = 1_000
+
+/** Keeps purges in a Durable Object's SQLite: a row each, however often it is made, numbered by its time. */
+export function makePurgeLog(sql: SqlStorage, now: () => number, maxRows: () => number) {
+  sql.exec('CREATE TABLE IF NOT EXISTS purges (row TEXT PRIMARY KEY, at INTEGER NOT NULL)')
+  sql.exec('CREATE INDEX IF NOT EXISTS purges_at ON purges (at)')
+  const lastAt = () => sql.exec<{ at: number | null }>('SELECT MAX(at) AS at FROM purges').one().at
+  const put = (row: string, at: number) => sql.exec('INSERT OR REPLACE INTO purges VALUES (?, ?)', row, at)
+
+  const trim = () => {
+    const over = sql.exec<{ n: number }>('SELECT COUNT(*) AS n FROM purges').one().n - maxRows()
+    if (over <= 0) return
+    for (const { row, at } of rows('SELECT row, at FROM purges ORDER BY at LIMIT ?', over)) {
+      sql.exec('DELETE FROM purges WHERE row = ?', row)
+      const floor = rowOf({ kind: 'all', value: '', mode: forgottenMode(purgeOf(row, at).mode) })
+      sql.exec('INSERT INTO purges VALUES (?, ?) ON CONFLICT DO UPDATE SET at = MAX(at, excluded.at)', floor, at)
+    }
+  }
+  const rows = (query: string, ...values: readonly number[]) =>
+    sql.exec<{ row: string; at: number }>(query, ...values).toArray()
+
+  /** Takes orders, and answers with what came after `cursor`, those among it. */
+  return (cursor: number, orders: readonly PurgeOrder[]): PurgeNews => {
+    let last = lastAt()
+    if (last === null) put(FIRST_ROW, (last = now() - 1))
+    // A clock that steps back must not hide a purge from whoever has seen later ones.
+    for (const order of orders) put(rowOf(order), (last = Math.max(now(), last + 1)))
+    if (orders.length > 0) trim()
+    const query = 'SELECT row, at FROM purges WHERE at > ? ORDER BY at LIMIT ?'
+    const found = rows(query, cursor > last ? 0 : cursor, PURGE_BATCH)
+    return { purges: found.map(({ row, at }) => purgeOf(row, at)), last, more: found.length === PURGE_BATCH }
+  }
+}
+
+export type PurgeLog = ReturnType<typeof makePurgeLog>

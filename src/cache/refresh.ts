@@ -1,0 +1,56 @@
+import type { Exchange } from '../exchange.ts'
+import type { Handler } from '../pipeline.ts'
+import type { Ending } from './collapse.ts'
+import { detach } from './detached.ts'
+import type { StoredHead } from './entry.ts'
+import type { CacheKey } from './key.ts'
+import type { Lookup } from './lookup.ts'
+import { askOrigin, discard } from './origin.ts'
+import type { RouteCache } from './route-cache.ts'
+import { planKeeping, planStoring } from './storing.ts'
+
+/** Fetches anew, behind a client's back, what it has been given stale (RFC 5861 §3); one request at a time does. Never rejects. */
+export async function refresh(
+  cache: RouteCache,
+  of: Exchange,
+  next: Handler,
+  key: CacheKey,
+  place: Lookup,
+  stored: StoredHead,
+): Promise<void> {
+  const x = detach(of, cache.now())
+  const lead = await cache.collapse.lead(place.slot, x)
+  if (lead === undefined) return
+  await lead.finish(await fetchBehind(cache, x, next, key, place, stored).catch(() => 'failed' as const))
+}
+
+async function fetchBehind(
+  cache: RouteCache,
+  x: Exchange,
+  next: Handler,
+  key: CacheKey,
+  place: Lookup,
+  stored: StoredHead,
+): Promise<Ending> {
+  const { tiers } = cache
+  x.outgoing.method = 'GET'
+  const narrowed = cache.narrow(x, place.varies)
+  // Nobody waits for what these might change.
+  for (const name of narrowed.unkeyed) delete x.outgoing.headers[name]
+  const asked = await askOrigin(x, next, narrowed, cache.now, stored)
+  if (asked.kind === 'confirmed') {
+    const head = planKeeping(cache, x, asked.head)
+    const body = (await tiers.read(place.slot, x))?.body
+    if (head !== undefined && body !== undefined) return tiers.keep(place.slot, { head, body }, x)
+    body?.cancel().catch(() => {})
+    await tiers.drop(place.slot, x)
+    return 'uncacheable'
+  }
+  const { answer } = asked
+  const plan = planStoring(cache, x, key, place, { ...narrowed, unkeyed: [] }, asked)
+  if ('head' in plan) return tiers.keep(plan.slot, { head: plan.head, body: answer.body }, x)
+  discard(answer)
+  if (answer.status >= 500) return 'failed'
+  await tiers.drop(place.slot, x)
+  return 'uncacheable'
+}

@@ -1,0 +1,53 @@
+import type { RequestDirectives } from './directives.ts'
+import { fieldsOf } from './fields.ts'
+import { exactAge, lifeOf, type Datable, type Life, type RouteLife } from './freshness.ts'
+
+/** What may be done with a stored answer that matches a request (RFC 9111 §4). */
+export interface Verdict {
+  /** To answer with it at once, to do so and fetch it anew behind the client's back, or to ask the origin first. */
+  readonly use: 'serve' | 'serve-and-refresh' | 'validate'
+  /** Why the origin is asked, in the words of RFC 9211 §2.2; undefined with `serve`. */
+  readonly fwd: 'stale' | 'request' | undefined
+  /** Seconds, whole: what `Age` says. */
+  readonly age: number
+  /** Seconds of life left, rounded down; negative when it is stale. */
+  readonly ttl: number
+  /** Whether it may still be the answer when the origin fails or cannot be asked (RFC 5861 §4). */
+  readonly onError: boolean
+}
+
+/**
+ * What `request` may have of a stored answer at `now`. `staleSince`, epoch milliseconds, is when a soft purge made it stale; its
+ * stale times run from then. The caller has matched the method, the key and what Vary names.
+ */
+export function judge(
+  head: Datable,
+  request: RequestDirectives,
+  now: number,
+  route: RouteLife,
+  staleSince = Infinity,
+): Verdict {
+  const fields = fieldsOf(head.headers)
+  const life = lifeOf(head, route, fields)
+  const age = exactAge(head, now, fields)
+  const lifetime = staleSince > now ? life.lifetime : Math.min(life.lifetime, exactAge(head, staleSince, fields))
+  const left = lifetime - age
+  const use = useOf(life, request, age, left)
+  const staleIfError = life.forbidsStale ? life.staleIfError : Math.max(life.staleIfError, request.staleIfError ?? 0)
+  return {
+    use,
+    fwd: use === 'serve' ? undefined : left > 0 && !life.noCache ? 'request' : 'stale',
+    age: Math.floor(age),
+    ttl: Math.floor(left),
+    onError: !life.noCache && left > -staleIfError,
+  }
+}
+
+function useOf(life: Life, request: RequestDirectives, age: number, left: number): Verdict['use'] {
+  if (life.noCache || request.noCache) return 'validate'
+  if (request.maxAge !== undefined && age > request.maxAge) return 'validate'
+  if (request.minFresh !== undefined && left < request.minFresh) return 'validate'
+  if (left > 0) return 'serve'
+  if (!life.forbidsStale && left > -(request.maxStale ?? 0)) return 'serve'
+  return left > -life.staleWhileRevalidate ? 'serve-and-refresh' : 'validate'
+}

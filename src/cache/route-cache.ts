@@ -1,0 +1,65 @@
+import type { Exchange } from '../exchange.ts'
+import type { RouteParts, Site } from '../policy.ts'
+import { compileTemplate } from '../template.ts'
+import type { CacheConfig } from './cache-config.ts'
+import { makeCollapse, type Collapse } from './collapse.ts'
+import type { RouteLife } from './freshness.ts'
+import { compileCacheKey, type CacheKey } from './key.ts'
+import { compileNarrowing, type Narrowed } from './narrow.ts'
+import { sitePurges, type Purges } from './purge-feed.ts'
+import { cacheTally, type CacheTally } from './tally.ts'
+import { makeTiers, type Tiers } from './tiers.ts'
+
+/** The longest that a request waits for another one's answer, in milliseconds. */
+const LONGEST_WAIT_MS = 5_000
+
+/** All that serving one route from the store needs, compiled. */
+export interface RouteCache {
+  readonly keyOf: (x: Exchange) => CacheKey | undefined
+  readonly narrow: (x: Exchange, varies: readonly string[]) => Narrowed
+  readonly tagsOf: (x: Exchange) => readonly string[]
+  readonly life: RouteLife
+  /** Whether the gateway establishes who calls, and whether that is in the key. */
+  readonly authenticated: boolean
+  readonly identityInKey: boolean
+  readonly tiers: Tiers
+  readonly purges: Purges
+  readonly collapse: Collapse
+  readonly collapses: boolean
+  /** How long a request may wait for another one's answer, in milliseconds: enough time is left to ask the origin itself. */
+  readonly waitMs: number
+  readonly tally: CacheTally
+  readonly now: () => number
+}
+
+/** Compiles a route's `cache`. */
+export function compileRouteCache(config: CacheConfig, site: Site, route: RouteParts): RouteCache {
+  const { identity } = config.key
+  return {
+    keyOf: compileCacheKey(config.key, route.id),
+    narrow: compileNarrowing(config, route),
+    tagsOf: compileTags(config.tags),
+    life: {
+      override: config.override,
+      ttl: seconds(config.ttl),
+      staleWhileRevalidate: seconds(config.staleWhileRevalidate),
+      staleIfError: seconds(config.staleIfError),
+    },
+    authenticated: route.hasAuth,
+    identityInKey: identity === 'sub' || identity === 'tenant',
+    tiers: makeTiers(site),
+    purges: sitePurges(site),
+    collapse: makeCollapse(site),
+    collapses: config.collapse,
+    waitMs: Math.min(LONGEST_WAIT_MS, (route.timeout ?? Infinity) / 2),
+    tally: cacheTally(site, route.id),
+    now: site.now,
+  }
+}
+
+const seconds = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1_000)
+
+function compileTags(tags: readonly string[]): (x: Exchange) => readonly string[] {
+  const templates = tags.map((tag) => compileTemplate(tag))
+  return (x) => templates.map(({ render }) => render(x)).filter((tag) => tag !== undefined)
+}

@@ -1,0 +1,97 @@
+import { requestDirectives, responseDirectives } from './directives.ts'
+import type { StoredHead } from './entry.ts'
+import { parseNames, type Fields } from './fields.ts'
+import { HEURISTIC_STATUSES } from './freshness.ts'
+import { varyNames } from './vary.ts'
+
+/** Why an answer is not stored: whose rule forbids it, or what it lacks. */
+export type NotStored =
+  | 'method'
+  | 'request-no-store'
+  | 'status'
+  | 'no-store'
+  | 'private'
+  | 'set-cookie'
+  | 'vary'
+  | 'authorization'
+  | 'no-life'
+
+/** What of a request decides whether its answer may be stored. */
+export interface StoringRequest {
+  readonly method: string
+  readonly headers: Fields
+  /** Whether the gateway has established who the caller is, by whatever means. */
+  readonly authenticated: boolean
+  /** Whether the caller is part of the key, so that nobody else can get the answer. */
+  readonly identityInKey: boolean
+}
+
+/**
+ * Answers that depend on fields which are no part of any key, Range and preconditions, beside 304, which is no whole answer. A
+ * 206 could be stored (RFC 9111 §3.3); this cache keeps whole answers alone.
+ */
+const NEVER_STORED = new Set([206, 304, 412, 416])
+
+/** The other final statuses of RFC 9110 §15, none of which asks more of a cache: `must-understand` asks whether it knows (§5.2.2.3). */
+const ALSO_UNDERSTOOD = new Set([
+  201, 202, 205, 302, 303, 307, 400, 401, 402, 403, 405, 406, 407, 408, 409, 411, 413, 414, 415, 417, 421, 422, 426,
+  500, 501, 502, 503, 504, 505,
+])
+
+/** The rule that keeps an answer out of a shared store (RFC 9111 §3); undefined: it may be stored. */
+export function whyNotStored(
+  request: StoringRequest,
+  answer: { readonly status: number; readonly headers: Fields },
+): NotStored | undefined {
+  const { status, headers } = answer
+  if (request.method !== 'GET') return 'method'
+  if (requestDirectives(request.headers).noStore) return 'request-no-store'
+  if (status < 200 || status > 599 || NEVER_STORED.has(status)) return 'status'
+  const said = responseDirectives(headers)
+  const isUnderstood = HEURISTIC_STATUSES.has(status) || ALSO_UNDERSTOOD.has(status)
+  if (said.mustUnderstand && !isUnderstood) return 'status'
+  if (said.noStore && !said.mustUnderstand) return 'no-store'
+  if (said.private) return 'private'
+  if (headers.get('set-cookie') !== null) return 'set-cookie'
+  if (varyNames(headers) === '*') return 'vary'
+  const isShared = said.public || said.hasSoundSMaxage
+  if (!request.identityInKey && !isShared) {
+    if (request.authenticated) return 'authorization'
+    if (request.headers.get('authorization') !== null && !said.mustRevalidate) return 'authorization'
+  }
+  const hasExpires = !said.isTargeted && headers.get('expires') !== null
+  const hasLife = said.public || said.sMaxage !== undefined || said.maxAge !== undefined || hasExpires
+  return hasLife || HEURISTIC_STATUSES.has(status) ? undefined : 'no-life'
+}
+
+/** Fields of one connection (RFC 9111 §3.1, RFC 9110 §7.6.1), and Set-Cookie, which is never anybody else's. */
+const UNSTORED = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authentication-info',
+  'proxy-authorization',
+  'proxy-connection',
+  'set-cookie',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
+/** What tells how long and for whom an answer may be used: no list of names takes it away. */
+const RELIED_ON = new Set(['age', 'cache-control', 'cdn-cache-control', 'date', 'expires', 'vary'])
+
+/**
+ * The fields of an answer that may be stored: without those of its connection (RFC 9111 §3.1) and those that the origin keeps
+ * from being shared by name (§5.2.2.4, §5.2.2.7), with a Date of `responseTime` if it has none (RFC 9110 §6.6.1).
+ */
+export function storedHeaders(headers: Headers, responseTime: number): StoredHead['headers'] {
+  const left = new Set([
+    ...(parseNames(headers.get('connection') ?? '') ?? []),
+    ...responseDirectives(headers).unsharedFields,
+  ])
+  const stored = [...headers].filter(([name]) => RELIED_ON.has(name) || !(UNSTORED.has(name) || left.has(name)))
+  if (!stored.some(([name]) => name === 'date')) stored.push(['date', new Date(responseTime).toUTCString()])
+  return stored
+}

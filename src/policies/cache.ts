@@ -1,0 +1,23 @@
+import { cacheConfig } from '../cache/cache-config.ts'
+import { checkCache } from '../cache/cache-check.ts'
+import { compileRouteCache } from '../cache/route-cache.ts'
+import { compileServing } from '../cache/serve.ts'
+import { doc } from '../config/scalars.ts'
+import { pass } from '../pipeline.ts'
+import { definePolicy } from '../policy.ts'
+
+/** Keeps answers and gives them again, as a shared cache may (RFC 9111). */
+export const cache = definePolicy({
+  name: 'cache',
+  config: doc(
+    cacheConfig,
+    'Keeps answers and gives them again as a shared cache may (RFC 9111). What unsafe methods change on this route is not given any more.',
+  ),
+  check: checkCache,
+  compile(config, site, route) {
+    // Inherited by a route that answers by itself.
+    if (route.upstream === undefined) return pass
+    const routeCache = compileRouteCache(config, site, route)
+    return (next) => compileServing(routeCache, next)
+  },
+})

@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest'
+import type { Site } from '../../src/policy.ts'
+import { makeTestGateway } from '../support/gateway-in-workerd.ts'
+import { makeTestSite, originUrl } from '../support/site.ts'
+
+type Namespaces = 'breakers' | 'worlds' | 'limits' | 'identity' | 'nonces' | 'logins' | 'cacheState'
+
+/** The real site, with a list of everything beyond this isolate that it was asked for. */
+function watchedSite() {
+  const asked: string[] = []
+  const real = makeTestSite()
+  const watch = <T extends object>(name: string, target: T): T =>
+    new Proxy(target, {
+      get(of, property) {
+        const value: unknown = Reflect.get(of, property)
+        if (typeof value !== 'function') return value
+        return (...args: unknown[]) => {
+          asked.push(`${name}.${String(property)}`)
+          return Reflect.apply(value, of, args) as unknown
+        }
+      },
+    })
+  let skew = 0
+  let isHanging = false
+  const silent = { purges: () => new Promise<never>(() => {}) }
+  const cacheState = {
+    getByName: (name: string) => (isHanging ? silent : real.cacheState.getByName(name)),
+  } as unknown as Site['cacheState']
+  const names: readonly Namespaces[] = ['breakers', 'worlds', 'limits', 'identity', 'nonces', 'logins', 'cacheState']
+  const namespaces = Object.fromEntries(names.map((name) => [name, watch(name, real[name])])) as Pick<Site, Namespaces>
+  const site: Partial<Site> = {
+    ...namespaces,
+    variable: (name) => (name === 'LOG_LEVEL' ? 'silent' : undefined),
+    cacheState: watch('cacheState', cacheState),
+    now: () => Date.now() + skew,
+    edgeCache: watch('edge', real.edgeCache),
+    fetch: (url, init) => {
+      asked.push('fetch')
+      return real.fetch(url, init)
+    },
+  }
+  /** Three seconds later: purges are old enough to be asked for again, and their store says nothing. */
+  const hang = () => {
+    skew = 3_000
+    isHanging = true
+  }
+  return { site, hang, take: () => asked.splice(0) }
+}
+
+describe('a hit of the edge', () => {
+  it('asks the edge cache once, and nothing else', async () => {
+    const { site, hang, take } = watchedSite()
+    const gateway = makeTestGateway(
+      {
+        upstreams: { origin: { targets: [{ url: originUrl }] } },
+        routes: [{ id: 'a', match: { path: '/*' }, upstream: 'origin', policies: { cache: { ttl: '1h' } } }],
+      },
+      site,
+    )
+    const ask = async () => {
+      const answer = await gateway.fetch(`/hit-${run}`)
+      return { body: await answer.text(), status: answer.headers.get('cache-status') }
+    }
+    const run = crypto.randomUUID()
+    const first = await ask()
+    await gateway.settled()
+    expect(take()).toContain('fetch')
+    for (let times = 0; times < 3; times++) {
+      const again = await ask()
+      await gateway.settled()
+      expect(again).toEqual({ body: first.body, status: expect.stringMatching(/; ?hit/) })
+      expect(take()).toEqual(['edge.match'])
+    }
+    // Purges are asked for behind its back: a store that never answers holds nobody up.
+    hang()
+    expect(await ask()).toEqual({ body: first.body, status: expect.stringMatching(/; ?hit/) })
+    expect(take().toSorted()).toEqual(['cacheState.getByName', 'edge.match'])
+  })
+})

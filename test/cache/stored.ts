@@ -1,0 +1,63 @@
+import { NO_REQUEST_DIRECTIVES, requestDirectives, responseDirectives } from '../../src/cache/directives.ts'
+import type { StoredHead } from '../../src/cache/entry.ts'
+import { lifeOf, type RouteLife } from '../../src/cache/freshness.ts'
+import { judge, type Verdict } from '../../src/cache/reuse.ts'
+import { storedHeaders, whyNotStored, type NotStored } from '../../src/cache/storable.ts'
+
+/** When stored answers came, and when their Date says they were made. */
+export const CAME = Date.UTC(2026, 0, 15, 12)
+export const httpDate = (time: number): string => new Date(time).toUTCString()
+
+export const SILENT: RouteLife = { override: false }
+
+/** A stored answer that came at `CAME` in no time; `delay` milliseconds otherwise. */
+export function stored(headers: Record<string, string>, status = 200, delay = 0): StoredHead {
+  return {
+    v: 1,
+    status,
+    headers: storedHeaders(new Headers(headers), CAME),
+    requestTime: CAME - delay,
+    responseTime: CAME,
+    url: 'https://gw.test/a',
+    tags: [],
+    keepUntil: CAME,
+  }
+}
+
+/** The lifetime in seconds that an answer with these fields has. */
+export const lifetime = (headers: Record<string, string>, route = SILENT, status = 200): number =>
+  lifeOf(stored(headers, status), route).lifetime
+
+/** What a request may have of an answer that came `after` seconds ago. */
+export function verdict(
+  headers: Record<string, string>,
+  after: number,
+  request: Record<string, string> = {},
+  route = SILENT,
+): Verdict {
+  const said = Object.keys(request).length === 0 ? NO_REQUEST_DIRECTIVES : requestDirectives(new Headers(request))
+  return judge(stored(headers), said, CAME + after * 1000, route)
+}
+
+/** Why an answer to an anonymous GET is not stored. */
+export function refusal(
+  headers: Record<string, string>,
+  {
+    status = 200,
+    method = 'GET',
+    request = {},
+    authenticated = false,
+    identityInKey = false,
+  }: {
+    status?: number
+    method?: string
+    request?: Record<string, string>
+    authenticated?: boolean
+    identityInKey?: boolean
+  } = {},
+): NotStored | undefined {
+  const asked = { method, headers: new Headers(request), authenticated, identityInKey }
+  return whyNotStored(asked, { status, headers: new Headers(headers) })
+}
+
+export const said = (cacheControl: string) => responseDirectives(new Headers({ 'cache-control': cacheControl }))

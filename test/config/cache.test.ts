@@ -1,0 +1,102 @@
+import { expect, it } from 'vitest'
+import { complaintText } from '../../src/config/complaint.ts'
+import { loadConfig } from '../../src/config/load.ts'
+
+const AUTH = { main: { type: 'jwt', issuer: 'i', audience: 'a', algorithms: ['HS256'], secret: { $secret: 'S' } } }
+const auth = { providers: ['main'] }
+
+/** What is wrong with a route that has these policies, a line each. */
+function complaints(policies: object, route: object = { upstream: 'shop' }): string[] {
+  const loaded = loadConfig({
+    version: 1,
+    authProviders: AUTH,
+    upstreams: {
+      shop: { targets: [{ url: 'http://127.0.0.1:1' }] },
+      next: { targets: [{ url: 'http://127.0.0.1:2' }] },
+    },
+    routes: [{ id: 'a', match: { path: '/a/:id' }, policies, ...route }],
+  })
+  return 'complaints' in loaded ? loaded.complaints.map(complaintText) : []
+}
+
+it.each<[what: string, policies: object]>([
+  ['nothing said', { cache: {} }],
+  [
+    'everything said',
+    {
+      cache: {
+        ttl: '1m',
+        override: true,
+        key: { query: ['a'], headers: ['X-B'] },
+        tags: ['u:{params.id}'],
+        collapse: false,
+      },
+    },
+  ],
+  [
+    'a caller’s own',
+    { auth, cache: { key: { identity: 'sub' } }, headers: { request: { set: { 'x-user': '{jwt.sub}' } } } },
+  ],
+  [
+    'a tenant’s',
+    {
+      auth,
+      cache: { key: { identity: 'tenant', tenantClaim: 'org.id' } },
+      rewrite: { query: { set: { org: '{jwt.org.id}' } } },
+    },
+  ],
+  ['everybody’s', { auth, cache: { key: { identity: 'none' } } }],
+  [
+    'sides that the key tells apart',
+    {
+      auth,
+      cache: { key: { headers: ['x-canary'], identity: 'sub' } },
+      split: [{ upstream: 'next', percent: 10, stickyOn: 'jwt.sub', overrideHeader: 'X-Canary' }],
+    },
+  ],
+  ['a split by lot', { cache: {}, split: [{ upstream: 'next', percent: 10 }] }],
+])('takes %s', (_, policies) => {
+  expect(complaints(policies)).toEqual([])
+})
+
+it.each<[policies: object, message: string]>([
+  [{ auth, cache: {} }, 'routes[0].policies.cache.key.identity: this route has "auth": say who shares an answer'],
+  [{ cache: { key: { identity: 'sub' } } }, 'identity: "sub" needs the policy "auth"'],
+  [{ auth, cache: { key: { identity: 'sub', tenantClaim: 'x' } } }, 'tenantClaim: has no use without'],
+  [{ cache: { override: true } }, 'override: expected a "ttl"'],
+  [{ cache: { tags: ['{params.nam}'] } }, 'tags[0]: no parameter "{params.nam}"'],
+  [{ cache: { key: { headers: ['Range'] } } }, 'headers[0]: expected a header that describes what is asked for'],
+  [{ cache: { key: { query: ['a', 'a'] } } }, 'query[1]: "a" stands twice'],
+  [{ cache: { ttl: '40d' } }, 'ttl: expected a duration'],
+  [{ cache: { tll: '4d' } }, 'tll'],
+  [
+    { auth, cache: { key: { identity: 'none' } }, headers: { request: { set: { 'x-user': '{jwt.sub}' } } } },
+    'headers.request.set["x-user"]: "{jwt.sub}" is not part of the cache’s key',
+  ],
+  [
+    { auth, cache: { key: { identity: 'tenant' } }, rewrite: { path: '/x/{jwt.sub}' } },
+    'rewrite.path: "{jwt.sub}" is not part of the cache’s key',
+  ],
+  [{ cache: {}, rewrite: { query: { set: { ip: '{client.ip}' } } } }, 'query.set.ip: "{client.ip}" is not part'],
+  [{ cache: {}, headers: { request: { add: { 'x-c': '{client.country}' } } } }, '"{client.country}" is not part'],
+  [
+    { cache: {}, split: [{ upstream: 'next', percent: 10, overrideHeader: 'X-Canary' }] },
+    'split[0].overrideHeader: "header:x-canary" is not part of the cache’s key',
+  ],
+  [
+    { cache: {}, split: [{ upstream: 'next', percent: 10, stickyOn: 'client.ip' }] },
+    'split[0].stickyOn: "client.ip" is not part of the cache’s key',
+  ],
+  [
+    { auth, cache: { key: { identity: 'none' } }, split: [{ upstream: 'next', percent: 10, stickyOn: 'jwt.sub' }] },
+    'stickyOn: "jwt.sub" is not part of the cache’s key, so that one caller’s side would be everybody’s; expected "cache": { "key": { "identity": "sub" } }',
+  ],
+])('refuses %j', (policies, message) => {
+  expect(complaints(policies).join('\n')).toContain(message)
+})
+
+it('has no use beside what answers without an upstream', () => {
+  expect(complaints({ cache: {} }, { respond: { body: 'x' } }).join('\n')).toContain(
+    'cache: has no use beside "respond"',
+  )
+})

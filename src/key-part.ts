@@ -70,9 +70,9 @@ export function claimText(claim: unknown): string | undefined {
     : undefined
 }
 
-/** An IPv4 address as it is; of a canonical IPv6 address the first 64 bits, for a client may use all addresses below them. */
+/** Of canonical addresses: IPv4 as it is; of IPv6 the first 64 bits, for a client may use all addresses below them. */
 function network(ip: string): string {
-  if (!ip.includes(':') || ip.startsWith('::ffff:')) return ip
+  if (!ip.includes(':')) return ip
   const [head = '', tail] = ip.split('::')
   const groups = head.split(':')
   if (tail !== undefined && groups.length < 4) {

@@ -1,5 +1,5 @@
 import { type CostOfAnswer, TAKEN_BEFORE } from './cost.ts'
-import type { LocalLimiter, StoreLimiter, Verdict } from './limiter.ts'
+import type { Drawn, LocalLimiter, StoreLimiter } from './limiter.ts'
 import type { LimiterTally } from './tally.ts'
 
 type WaitUntil = (work: Promise<unknown>) => void
@@ -13,26 +13,21 @@ export interface Debit {
   readonly local: LocalLimiter
   readonly tally: LimiterTally
   /** Tells the decision log what was taken. */
-  readonly note: ((cost: number, verdict: Verdict) => void) | undefined
+  readonly note: ((part: Drawn) => void) | undefined
 }
 
 /** Takes the rest of what `response` cost, in `waitUntil`: as much as is left, for a count goes down to 0 and no further. */
 export function charge(debit: Debit, response: Response, waitUntil: WaitUntil): void {
   const rest = debit.after.of(response) - TAKEN_BEFORE
-  if (rest > 0) waitUntil(take(debit, rest, waitUntil).then((taken) => void (debit.tally.uncharged += rest - taken)))
+  if (rest > 0) waitUntil(drain(debit, rest, waitUntil))
 }
 
-/** A limiter takes all or nothing, so what it says is left is asked for next; others may take of it meanwhile, hence again. */
-async function take({ store, local, key, note }: Debit, amount: number, waitUntil: WaitUntil): Promise<number> {
-  let wanted = amount
-  while (wanted > 0) {
-    const answer = store === undefined ? local.take(key, wanted) : store.take(key, wanted, waitUntil)
-    const verdict = answer instanceof Promise ? await answer : answer
-    if (verdict?.allowed) {
-      note?.(wanted, verdict)
-      return wanted
-    }
-    wanted = verdict === undefined ? 0 : Math.min(verdict.remaining, wanted - 1)
+async function drain({ store, local, key, note, tally }: Debit, rest: number, waitUntil: WaitUntil): Promise<void> {
+  const parts = store === undefined ? local.drain(key, rest) : await store.drain(key, rest, waitUntil)
+  let taken = 0
+  for (const part of parts) {
+    note?.(part)
+    taken += part.taken
   }
-  return 0
+  tally.uncharged += rest - taken
 }

@@ -31,7 +31,7 @@ export type Decider = Pick<Decision, 'limiter' | 'consistency' | 'shadow'>
 
 /** The part that is not; `verdict` is absent where nobody has counted. */
 export interface Decided extends Pick<Decision, 'id' | 'policy' | 'key' | 'cost' | 'outcome' | 'blind'> {
-  readonly verdict?: Verdict | undefined
+  readonly verdict?: Pick<Verdict, 'decidedAt' | 'leaseUntil'> | undefined
 }
 
 /**

@@ -5,7 +5,7 @@ import { charge, type Debit } from './charge.ts'
 import type { Cost } from './cost.ts'
 import type { Decided, Decision } from './decision-log.ts'
 import { fieldEdits, type FieldOp, limitItem, listed, wholeSeconds } from './fields.ts'
-import type { LocalLimiter, StoreLimiter, Verdict } from './limiter.ts'
+import type { Drawn, LocalLimiter, StoreLimiter, Verdict } from './limiter.ts'
 import type { LimiterTally } from './tally.ts'
 
 /** One count of a limiter: its own, or that of an override. */
@@ -57,17 +57,18 @@ const ASKED: readonly Gate['consistency'][] = ['local', 'leased', 'strict']
 
 /**
  * The layer of these limiters: all must pass. Local ones are asked first, then leased, then strict, each kind in the order written; what one has
- * taken is not given back when a later one refuses. No promise is made unless a store has to be awaited.
+ * taken is not given back when a later one refuses. No promise is made unless a store has to be awaited. `decided` hears when all have been asked.
  */
-export function compileGates(gates: readonly Gate[], op: FieldOp): Middleware {
+export function compileGates(gates: readonly Gate[], op: FieldOp, decided: () => void): Middleware {
   const shadows = gates.filter(({ shadow }) => shadow)
   const enforced = ASKED.flatMap((kind) => gates.filter((gate) => !gate.shadow && gate.consistency === kind))
   return (next) => {
     const finish = (x: Exchange, round: Round): Promise<Response> => {
       x.edits.push(...fieldEdits(op, round.policies, round.limits))
       const refusal = refusalOf(round)
+      if (refusal === undefined) for (const gate of shadows) watch(gate, x, round)
+      decided()
       if (refusal !== undefined) return Promise.resolve(refusal)
-      for (const gate of shadows) watch(gate, x, round)
       return round.debits === undefined ? next(x) : answerAndCharge(next, x, round.debits)
     }
     return (x) => {
@@ -194,12 +195,12 @@ function owe(asked: Asked, store: StoreLimiter | undefined, round: Round): void 
   const { gate, quota, key } = asked
   const { cost, tally, log } = gate
   if (cost.after === undefined) return
-  const charged = log && ((taken: number, verdict: Verdict) => note({ ...asked, cost: taken }, 'charged', verdict))
+  const charged = log && ((part: Drawn) => note({ ...asked, cost: part.taken }, 'charged', part))
   const debit = { after: cost.after, tally, key, store, local: quota.local, note: charged }
   round.debits = [...(round.debits ?? []), debit]
 }
 
-function note(asked: Asked, outcome: Decision['outcome'], verdict: Verdict | undefined, blind?: true): void {
+function note(asked: Asked, outcome: Decision['outcome'], verdict: Decided['verdict'], blind?: true): void {
   const { gate, quota, key, cost, id } = asked
   gate.log?.({ id, policy: quota.policy, key, cost, outcome, blind, verdict })
 }

@@ -1,5 +1,5 @@
 import type { Demand } from './lease-size.ts'
-import { type Grant, LEASE_MS } from './limiter.ts'
+import { type Drawn, type Grant, LEASE_MS } from './limiter.ts'
 
 /** Tokens that the store has counted already and this isolate has not spent yet. */
 export interface Lease {
@@ -116,6 +116,20 @@ export function keepGrant(
 export function leaseFor({ leases }: Holding, cost: number, now: number): Lease | undefined {
   for (const lease of leases) if (lease.tokens >= cost && now < lease.until) return lease
   return undefined
+}
+
+/** Spends as much of `amount` as there is, from one lease after the other, and says from which. */
+export function spend({ leases }: Holding, amount: number, now: number): Drawn[] {
+  const parts: Drawn[] = []
+  let due = amount
+  for (const lease of leases) {
+    const taken = now < lease.until ? Math.min(lease.tokens, due) : 0
+    if (taken === 0) continue
+    lease.tokens -= taken
+    due -= taken
+    parts.push({ taken, decidedAt: now + lease.toStore, leaseUntil: lease.until + lease.toStore })
+  }
+  return parts
 }
 
 /** How many tokens can be spent without asking. */

@@ -1,4 +1,5 @@
-import { heldOf, type Holding, keepGrant, type Lease, leaseFor, makeHoldings } from './holdings.ts'
+import { drawFrom, takeUpTo } from './drain.ts'
+import { heldOf, type Holding, keepGrant, type Lease, leaseFor, makeHoldings, spend } from './holdings.ts'
 import { addDemand, leaseSize } from './lease-size.ts'
 import {
   algorithmOf,
@@ -66,6 +67,18 @@ export function makeLeasedLimiter(
       // A client that goes away meanwhile would take the lease with it.
       waitUntil(asking)
       return asking
+    },
+    async drain(key, amount, waitUntil) {
+      const at = now()
+      const holding = holdingOf(key, at)
+      if (holding === undefined) return drawFrom(await takeUpTo(counter, key, amount, waitUntil))
+      addDemand(holding.demand, amount, at)
+      const held = spend(holding, amount, at)
+      const due = amount - held.reduce((sum, { taken }) => sum + taken, 0)
+      if (due === 0 || isRefused(holding, 1, at)) return held
+      const grant = await takeUpTo(counter, key, due, waitUntil)
+      if (grant !== undefined) keepGrant(holding, grant, grant.granted, 1, at, now())
+      return [...held, ...drawFrom(grant)]
     },
   }
 }

@@ -25,9 +25,17 @@ export interface Verdict {
   readonly leaseUntil?: number | undefined
 }
 
+/** A part of what was taken after an answer: how much, when, and from which lease, as a `Verdict` says it. */
+export interface Drawn extends Pick<Verdict, 'decidedAt' | 'leaseUntil'> {
+  readonly taken: number
+}
+
 /** Counts in this isolate, and answers at once. */
 export interface LocalLimiter {
+  /** Takes all of `cost`, or nothing. */
   readonly take: (key: string, cost: number) => Verdict
+  /** Takes as much of `amount` as is left. */
+  readonly drain: (key: string, amount: number) => readonly Drawn[]
 }
 
 /**
@@ -40,6 +48,12 @@ export interface StoreLimiter {
     cost: number,
     waitUntil: (work: Promise<unknown>) => void,
   ) => Verdict | undefined | Promise<Verdict | undefined>
+  /** Takes as much of `amount` as is left, also of what this isolate has taken ahead; nothing from a store that does not answer. */
+  readonly drain: (
+    key: string,
+    amount: number,
+    waitUntil: (work: Promise<unknown>) => void,
+  ) => Promise<readonly Drawn[]>
 }
 
 /** How many tokens to take: as many of `want` as there are, or none when fewer than `atLeast` (0 to `want`) are left. */

@@ -40,12 +40,21 @@ export function makeLocalLimits(
       rows.set(key, row)
       return row
     }
+    const rowOf = (key: string, at: number) => rows.get(key) ?? makeRow(key, at)
+    const takeAll = (row: Count, cost: number, at: number) =>
+      takeFrom(row, spec, { want: cost, atLeast: cost }, at, EXACT_UP_TO)
     return {
-      take(key, cost, atLeast = cost) {
+      take(key, cost) {
         const at = now()
-        const row = rows.get(key) ?? makeRow(key, at)
-        const { granted, remaining, resetMs } = takeFrom(row, spec, { want: cost, atLeast }, at, EXACT_UP_TO)
-        return { allowed: granted >= atLeast, remaining, resetMs, decidedAt: at }
+        const { granted, remaining, resetMs } = takeAll(rowOf(key, at), cost, at)
+        return { allowed: granted >= cost, remaining, resetMs, decidedAt: at }
+      },
+      drain(key, amount) {
+        const at = now()
+        const row = rowOf(key, at)
+        const taken = Math.min(amount, takeAll(row, 0, at).remaining)
+        takeAll(row, taken, at)
+        return taken > 0 ? [{ taken, decidedAt: at }] : []
       },
     }
   }

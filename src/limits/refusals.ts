@@ -31,6 +31,7 @@ export function rememberRefusals(store: StoreLimiter, now: () => number): StoreL
     return undefined
   }
   return {
+    drain: store.drain,
     async take(key, cost, waitUntil) {
       const known = recall(key, cost)
       if (known !== undefined) return known

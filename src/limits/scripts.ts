@@ -148,12 +148,11 @@ export function compileQuestion(spec: LimiterSpec, maxRows: number): Question {
     'sliding-window': () => [markMs(spec, grainMs(spec)), grainMs(spec)],
     'token-bucket': () => [fillMs(spec), burst],
   }[algorithm]() as [number, number]
-  // A row of one algorithm means nothing to another.
-  const prefix = `umbral:${algorithm[0]}:`
-  const shared = `${prefix}${name}:${windowMs}:`
+  // A row of one algorithm means nothing to another. The braces keep what one script asks for in one slot of a cluster.
+  const prefix = `umbral:{${algorithm[0]}:${name}:${windowMs}}:`
   return {
     script: SCRIPTS[algorithm],
-    keys: (key) => [prefix + key, `${shared}rows`, `${shared}overflow`],
+    keys: (key) => [prefix + key, `${prefix}rows`, `${prefix}overflow`],
     args: ({ want, atLeast }, now) => {
       const args = [limit, windowMs, want, atLeast, life, maxRows, detail]
       return now === undefined ? args : [...args, now]

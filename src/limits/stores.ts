@@ -1,7 +1,9 @@
 import type { LimitShard } from '../state/limit-shard.ts'
+import { drawFrom, takeUpTo } from './drain.ts'
 import { makeDurableStore } from './durable.ts'
 import { hashKey } from './key.ts'
 import { makeLeasedLimiter } from './lease.ts'
+import { makeLimitLog } from './limit-log.ts'
 import {
   algorithmOf,
   type LimiterSpec,
@@ -14,7 +16,6 @@ import {
 } from './limiter.ts'
 import { makeLocalLimits } from './local.ts'
 import { rememberRefusals } from './refusals.ts'
-import { makeStoreLog } from './store-log.ts'
 import { makeUpstashStore } from './upstash.ts'
 
 /** The part of `Site` that limits need. */
@@ -35,6 +36,8 @@ export interface LimitStores {
   readonly tally: LimitTally
   /** The store that limiters cannot reach now; undefined when all is well. */
   readonly degraded: () => 'upstash' | 'durable-objects' | undefined
+  /** To be called with each request: now and then it tells an operator what is amiss. */
+  readonly look: () => void
 }
 
 const known = new WeakMap<LimitSite, LimitStores>()
@@ -51,7 +54,8 @@ function makeStores(site: LimitSite, timeoutMs: number): LimitStores {
   const token = site.secret({ $secret: 'UPSTASH_REDIS_REST_TOKEN' })
   const upstash = url !== undefined && token !== undefined
   const kind = upstash ? 'upstash' : 'durable-objects'
-  const tally: LimitTally = { overflows: 0, turned: makeStoreLog(site, kind) }
+  const { turned, look } = makeLimitLog(site, kind, () => tally.overflows)
+  const tally: LimitTally = { overflows: 0, turned }
   const local = oncePerSpec(makeLocalLimits(site.now, tally))
   const store = upstash
     ? makeUpstashStore(url, token, site.now, tally, timeoutMs)
@@ -59,18 +63,21 @@ function makeStores(site: LimitSite, timeoutMs: number): LimitStores {
   const strict = oncePerSpec((spec) => rememberRefusals(takeWhole(store, spec), site.now))
   const leased = oncePerSpec((spec) => makeLeasedLimiter(hashing(store.counter(spec)), spec, site.now))
   const degraded = () => (store.failing() ? kind : undefined)
-  return { local, strict, leased, tally, degraded }
+  return { local, strict, leased, tally, degraded, look }
 }
 
 /** Asks the store about each request: its whole cost, or nothing. */
 function takeWhole(store: LimitStore, spec: LimiterSpec): StoreLimiter {
   const counter = hashing(store.counter(spec))
   return {
-    async take(key, cost, waitUntil, atLeast = cost) {
-      const grant = await counter.take(key, { want: cost, atLeast }, waitUntil)
+    async take(key, cost, waitUntil) {
+      const grant = await counter.take(key, { want: cost, atLeast: cost }, waitUntil)
       if (grant === undefined) return undefined
       const { granted, remaining, resetMs, storeNow } = grant
-      return { allowed: granted >= atLeast, remaining, resetMs, decidedAt: storeNow }
+      return { allowed: granted >= cost, remaining, resetMs, decidedAt: storeNow }
+    },
+    async drain(key, amount, waitUntil) {
+      return drawFrom(await takeUpTo(counter, key, amount, waitUntil))
     },
   }
 }

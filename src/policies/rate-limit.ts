@@ -55,6 +55,7 @@ function compileLayer(limiters: readonly LimiterConfig[], op: FieldOp, site: Sit
   return compileGates(
     limiters.map((entry) => compileGate(entry, stores, site)),
     op,
+    stores.look,
   )
 }
 

@@ -14,7 +14,7 @@ export interface ShardGrant extends Grant {
   readonly overflowed: boolean
 }
 
-/** About 2 MB on disk of windows and buckets, and a scan for expired rows of about 2 ms; a sliding window takes up to 16 KB more a row. */
+/** Of one limiter, so that a flood of keys at one leaves the others alone: about 3 MB on disk of windows and buckets, and a scan for expired rows of about 2 ms; a sliding window takes up to 16 KB more a row. */
 const MAX_ROWS = 10_000
 
 /** The least time between two scans for expired rows. */
@@ -32,18 +32,20 @@ export class LimitShard extends DurableObject {
   /** Epoch milliseconds; tests replace these two. */
   now: () => number = Date.now
   maxRows = MAX_ROWS
-  private rows = 0
+  /** By limiter. */
+  private rows = new Map<string, number>()
   private sweepAt = Infinity
   private sweptAt = 0
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     super(ctx, env)
     const { sql } = ctx.storage
-    // What was counted before there were sliding windows.
+    // What was counted before there were sliding windows, and before rows were capped by limiter.
     sql.exec('DROP TABLE IF EXISTS windows')
+    sql.exec('DROP TABLE IF EXISTS counts')
     // No index on ends_at: it would double what every take writes, for a scan that runs once a minute.
     sql.exec(
-      'CREATE TABLE IF NOT EXISTS counts (key TEXT PRIMARY KEY, ends_at INTEGER, used REAL, marks BLOB) WITHOUT ROWID',
+      'CREATE TABLE IF NOT EXISTS takes (key TEXT PRIMARY KEY, limiter TEXT, ends_at INTEGER, used REAL, marks BLOB) WITHOUT ROWID',
     )
     this.rows = this.countRows()
     void ctx.blockConcurrencyWhile(async () => {
@@ -56,10 +58,11 @@ export class LimitShard extends DurableObject {
     try {
       const now = this.now()
       const own = `${algorithmOf(spec)[0]}:${key}`
+      const limiter = limiterOf(spec)
       const found = this.find(own)
-      const overflowed = !found && !this.hasRoom(now)
+      const overflowed = !found && !this.hasRoom(limiter, now)
       if (!overflowed) return { ...this.count(own, found, spec, ask, now), overflowed }
-      const shared = overflowKey(spec)
+      const shared = `overflow:${limiter}`
       return { ...this.count(shared, this.find(shared), spec, ask, now), overflowed }
     } catch {
       return undefined
@@ -71,7 +74,7 @@ export class LimitShard extends DurableObject {
     this.sweepAt = Infinity
     this.sweep(this.now())
     const { first } = this.ctx.storage.sql
-      .exec<{ first: number | null }>('SELECT MIN(ends_at) AS first FROM counts')
+      .exec<{ first: number | null }>('SELECT MIN(ends_at) AS first FROM takes')
       .one()
     if (first !== null) this.sweepSoon(first)
   }
@@ -80,21 +83,21 @@ export class LimitShard extends DurableObject {
     const count = found ?? { endsAt: 0, used: 0 }
     const grant = takeFrom(count, spec, ask, now)
     // A refusal changes nothing, so it writes nothing: hammering on a used-up limit stays cheap.
-    if (grant.granted > 0) this.save(key, count, found === undefined)
+    if (grant.granted > 0) this.save(key, limiterOf(spec), count, found === undefined)
     return grant
   }
 
   private find(key: string): Count | undefined {
-    const query = 'SELECT ends_at AS endsAt, used, marks FROM counts WHERE key = ?'
+    const query = 'SELECT ends_at AS endsAt, used, marks FROM takes WHERE key = ?'
     const [row] = this.ctx.storage.sql.exec<Row>(query, key).toArray()
     return row && { ...row, marks: row.marks ? Array.from(new Float64Array(row.marks)) : undefined }
   }
 
-  private save(key: string, { endsAt, used, marks }: Count, isNew: boolean): void {
+  private save(key: string, limiter: string, { endsAt, used, marks }: Count, isNew: boolean): void {
     const blob = marks ? new Float64Array(marks).buffer : null
-    this.ctx.storage.sql.exec('INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?)', key, endsAt, used, blob)
+    this.ctx.storage.sql.exec('INSERT OR REPLACE INTO takes VALUES (?, ?, ?, ?, ?)', key, limiter, endsAt, used, blob)
     if (!isNew) return
-    this.rows++
+    this.rows.set(limiter, this.rowsOf(limiter) + 1)
     this.sweepSoon(endsAt)
   }
 
@@ -105,23 +108,29 @@ export class LimitShard extends DurableObject {
     void this.ctx.storage.setAlarm(due)
   }
 
-  private hasRoom(now: number): boolean {
-    if (this.rows >= this.maxRows && Math.abs(now - this.sweptAt) >= 1_000) this.sweep(now)
-    return this.rows < this.maxRows
+  private hasRoom(limiter: string, now: number): boolean {
+    if (this.rowsOf(limiter) >= this.maxRows && Math.abs(now - this.sweptAt) >= 1_000) this.sweep(now)
+    return this.rowsOf(limiter) < this.maxRows
+  }
+
+  private rowsOf(limiter: string): number {
+    return this.rows.get(limiter) ?? 0
   }
 
   private sweep(now: number): void {
     this.sweptAt = now
-    this.ctx.storage.sql.exec('DELETE FROM counts WHERE ends_at <= ?', now)
+    this.ctx.storage.sql.exec('DELETE FROM takes WHERE ends_at <= ?', now)
     this.rows = this.countRows()
   }
 
-  private countRows(): number {
-    return this.ctx.storage.sql.exec<{ n: number }>('SELECT COUNT(*) AS n FROM counts').one().n
+  private countRows(): Map<string, number> {
+    const query = 'SELECT limiter, COUNT(*) AS n FROM takes GROUP BY limiter'
+    const counted = this.ctx.storage.sql.exec<{ limiter: string; n: number }>(query).toArray()
+    return new Map(counted.map(({ limiter, n }) => [limiter, n]))
   }
 }
 
 /** A window's and a bucket's counts are of different kinds. */
-function overflowKey(spec: LimiterSpec): string {
-  return `overflow:${algorithmOf(spec)}:${spec.name}:${spec.windowMs}`
+function limiterOf(spec: LimiterSpec): string {
+  return `${algorithmOf(spec)}:${spec.name}:${spec.windowMs}`
 }

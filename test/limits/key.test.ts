@@ -131,7 +131,8 @@ describe('compileKey', () => {
     ['::1', '::2', true],
     ['::1', '::1:2:3:4:5', false],
     ['1::', '1::5', true],
-    ['::ffff:192.0.2.1', '::ffff:192.0.2.2', false],
+    // Translated IPv4 (RFC 2765), not a mapped one, whose canonical form is IPv4.
+    ['::ffff:0:c000:201', '::ffff:0:c000:202', true],
   ])('%s and %s count together: %s', (one, other, together) => {
     const key = compileKey(['n', '1000'], parts('client.ip'), nobody)
     expect(key(withIp(one)) === key(withIp(other))).toBe(together)

@@ -21,6 +21,7 @@ function makeScene(spec = fixed, mostKeys?: number) {
     for (let turn = 0; turn < 6; turn++) await Promise.resolve()
   }
   const request = (key = 'a', cost = 1) => limiter.take(key, cost, nothing)
+  const drain = (amount: number) => limiter.drain('a', amount, nothing)
   /** Makes the key hot, and leaves a lease in hand. */
   const warm = async () => {
     for (let i = 0; i < 60; i++) {
@@ -29,7 +30,7 @@ function makeScene(spec = fixed, mostKeys?: number) {
     }
     scene.asks.length = 0
   }
-  return Object.assign(scene, { answer, request, warm })
+  return Object.assign(scene, { answer, request, drain, warm })
 }
 
 /** How many requests pass without waiting. */
@@ -169,5 +170,25 @@ it('asks again as soon as there can be more by the store’s clock, however long
   scene.now += 459
   expect(scene.request()).toMatchObject({ allowed: false, decidedAt: scene.now })
   scene.now += 1
+  expect(scene.request()).toBeInstanceOf(Promise)
+})
+
+it('charges what it holds, from each lease, and only the rest to the store', async () => {
+  const scene = makeScene()
+  await scene.warm()
+  const { remaining } = scene.request() as Verdict
+  const held = remaining - 5_000
+  expect(held).toBeGreaterThan(1)
+  const charged = scene.drain(held + 7)
+  expect(scene.asks).toEqual([{ want: 7, atLeast: 7 }])
+  await scene.answer({ granted: 0, remaining: 3 })
+  expect(scene.asks[1]).toEqual({ want: 7, atLeast: 1 })
+  await scene.answer({ granted: 3, remaining: 0 })
+  const parts = await charged
+  expect(parts.reduce((sum, { taken }) => sum + taken, 0)).toBe(held + 3)
+  for (const { taken, leaseUntil } of parts.slice(0, -1))
+    expect([taken > 0, leaseUntil! > scene.now]).toEqual([true, true])
+  expect(parts.at(-1)).toEqual({ taken: 3, decidedAt: scene.now })
+  // Nothing is held, so that whoever comes next asks.
   expect(scene.request()).toBeInstanceOf(Promise)
 })

@@ -8,6 +8,7 @@ const nothing = () => {}
 function makeStore(room: number) {
   const asked: string[] = []
   const store: StoreLimiter = {
+    drain: async () => [],
     take: async (key, cost) => {
       asked.push(key)
       const allowed = cost <= room
@@ -38,6 +39,7 @@ it('asks again as soon as there can be more by the store’s clock, however long
   let now = 10_000
   let asked = 0
   const slow: StoreLimiter = {
+    drain: async () => [],
     take: async () => {
       asked++
       // Decided at once; the answer takes a while.
@@ -73,6 +75,7 @@ it('remembers no failure, and no more keys than it has room for', async () => {
   let asked = 0
   const limiter = rememberRefusals(
     {
+      drain: async () => [],
       take: async () => {
         asked++
         return answers ? { allowed: false, remaining: 0, resetMs: 9_000, decidedAt: 0 } : undefined

@@ -84,6 +84,14 @@ it.each(algorithms)(
   },
 )
 
+it('asks in one call for keys of one slot, as a cluster wants it', () => {
+  const spec: LimiterSpec = { name: 'n?jwt.plan=gold', limit: 5, windowMs: 60_000 }
+  const keys = compileQuestion(spec, 1).keys('a')
+  expect(new Set(keys).size).toBe(3)
+  // What counts is what stands between the first braces: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
+  expect(new Set(keys.map((key) => /\{([^}]+)\}/.exec(key)?.[1]))).toEqual(new Set(['f:n?jwt.plan=gold:60000']))
+})
+
 it('gives every key a time to live, and keeps none for much longer than it says something', async () => {
   const headers = { authorization: `Bearer ${env.TEST_UPSTASH_TOKEN}`, 'content-type': 'application/json' }
   const lives = { 'fixed-window': 60_000, 'sliding-window': 61_001, 'token-bucket': 120_000 }

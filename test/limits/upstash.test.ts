@@ -87,7 +87,7 @@ it('keys beyond the cap share one row, and those that were there keep theirs', a
   expect(tally.overflows).toBe(161)
   expect(await take(victim, { want: 2, atLeast: 2 })).toMatchObject({ granted: 0, remaining: 1 })
   expect(await take(victim)).toMatchObject({ granted: 1 })
-  const rows = String(await command(shared, 'GET', `umbral:f:${of.name}:${of.windowMs}:rows`))
+  const rows = String(await command(shared, 'GET', `umbral:{f:${of.name}:${of.windowMs}}:rows`))
   expect(rows.split(' ')[1]).toBe('40')
 })
 

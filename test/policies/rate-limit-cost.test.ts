@@ -129,6 +129,22 @@ describe('a cost that the answer says', () => {
     },
   )
 
+  it('is charged to what an isolate has taken ahead too, once the store has nothing left', async () => {
+    let now = NOW
+    const site = makePatientSite({ now: () => now })
+    const entry = { ...fresh(fromAnswer, 'leased'), limit: 3_000, cost: { responseHeader: 'x-cost', max: 50 } }
+    const ask = makeLimited([entry], site, costing('50'))
+    let admitted = 0
+    for (let i = 0; i < 200; i++) {
+      now += 2
+      if ((await ask()).status === 200) admitted++
+    }
+    // 60 × 50, and one in flight when the last unit went.
+    expect(admitted).toBeGreaterThan(50)
+    expect(admitted).toBeLessThanOrEqual(61)
+    expect(limiterTally(site, entry.name).uncharged).toBeLessThan(50)
+  })
+
   it('is 1 when the answer says nothing of use, and at most the most', async () => {
     const taken = async (value: string) => {
       const site = makeTestSite({ now: () => NOW })

@@ -13,7 +13,7 @@ const ask = (key: string, { cost = 1, ...spec }: Partial<LimiterSpec & { cost: n
   ask: { want: cost, atLeast: cost },
 })
 const countRows = (shard: DurableObjectStub<LimitShard>) =>
-  runInDurableObject(shard, (_, state) => state.storage.sql.exec('SELECT * FROM counts').toArray().length)
+  runInDurableObject(shard, (_, state) => state.storage.sql.exec('SELECT * FROM takes').toArray().length)
 
 it('never admits more than the limit in a window of its own clock, and everything while there is room', async () => {
   const steps = fc.array(
@@ -89,7 +89,7 @@ it('counts keys beyond its cap in one bucket of their limiter, and makes room wh
 
 it('answers undefined, and does not throw, when its storage fails', async () => {
   const shard = makeShard()
-  await runInDurableObject(shard, (_, state) => void state.storage.sql.exec('DROP TABLE counts'))
+  await runInDurableObject(shard, (_, state) => void state.storage.sql.exec('DROP TABLE takes'))
   expect(await shard.take(ask('a'))).toBeUndefined()
 })
 
@@ -121,7 +121,7 @@ it('keeps a sliding window in one row, over an eviction too, in at most 16 KB', 
       expect(object.take(ask('a', sliding))).toMatchObject({ granted: 1, remaining: 999 - i })
       now++
     }
-    const { bytes } = storage.sql.exec<{ bytes: number }>('SELECT LENGTH(marks) AS bytes FROM counts').one()
+    const { bytes } = storage.sql.exec<{ bytes: number }>('SELECT LENGTH(marks) AS bytes FROM takes').one()
     expect(bytes).toBe(16_000)
   })
   await evictDurableObject(shard)
@@ -148,7 +148,10 @@ it('counts the keys of one who invents them in one row from its cap on, and hold
     expect(admitted).toBe(1_999 + 3)
     expect(object.take(ask('victim', { cost: 2 }))).toMatchObject({ granted: 0, remaining: 1, overflowed: false })
     expect(object.take(ask('victim'))).toMatchObject({ granted: 1, remaining: 0 })
+    // Nor does it take the room of other limiters, whose keys come later.
+    for (let i = 0; i < 10; i++)
+      expect(object.take(ask(`later ${i}`, { name: 'other' }))).toMatchObject({ granted: 1, overflowed: false })
     expect(storage.sql.databaseSize).toBeLessThan(1_000_000)
   })
-  expect(await countRows(shard)).toBe(2_001)
+  expect(await countRows(shard)).toBe(2_011)
 })

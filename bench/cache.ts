@@ -7,7 +7,7 @@ import { atMost, printFigures, single, spread, type Figure } from './statistics.
 import { makeBench, startPolicySet, type Bench, type Subject } from './subjects.ts'
 
 /**
- * `node bench/cache.ts [--rounds 9] [--seconds 1]`: what a hit of the edge cache costs, against a proxied request without cache (to an
+ * `npm run bench:cache -- [--rounds 9] [--seconds 1]`: what a hit of the edge cache costs, against a proxied request without cache (to an
  * origin that answers at once) and against asking an origin that takes 5 ms.
  */
 const ORIGIN_MS = 5

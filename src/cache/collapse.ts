@@ -3,7 +3,7 @@ import type { Exchange } from '../exchange.ts'
 import { within } from '../lib/within.ts'
 import type { Site } from '../policy.ts'
 import { makeFlightObjects } from './flight-objects.ts'
-import { LEASE_MS, type Outcome } from './flights.ts'
+import { LEASE_MS, type Outcome, type Told } from './flights.ts'
 import { makeRedisLock } from './redis-lock.ts'
 import { cacheRedis, type CacheRedis } from './redis.ts'
 import { makeTiers, type Keeping, type Tiers } from './tiers.ts'
@@ -22,7 +22,7 @@ export interface Lead {
 export type Ending = Keeping | Exclude<Outcome, 'stored'>
 
 /**
- * What to do about a miss. `read`: another one has stored it, read it; when it is not there either, go on as `alone`.
+ * What to do about a miss. `read`: another one has stored it, read it; when it is of no use, join once more, and go on as `alone` after that.
  * `alone`: ask the origin and tell nobody.
  */
 export type Turn = Lead | { readonly role: 'read' } | { readonly role: 'alone' }
@@ -32,8 +32,11 @@ export type CollapseExchange = Pick<Exchange, 'request' | 'deadline' | 'waitUnti
 
 /** Makes one origin request of many misses of one key. */
 export interface Collapse {
-  /** Waits for whoever leads, `waitMs` milliseconds at most and never past `x.deadline`. Never rejects. */
-  readonly join: (key: string, x: CollapseExchange, waitMs: number) => Promise<Turn>
+  /**
+   * Waits for whoever leads, `waitMs` milliseconds at most and never past `x.deadline`. `hasRead` once what an earlier turn has said to read
+   * was of no use: purged, expired, or another variant. Never rejects.
+   */
+  readonly join: (key: string, x: CollapseExchange, waitMs: number, hasRead?: boolean) => Promise<Turn>
   /** For work that nobody waits for, such as a refresh: undefined while another one does it, or has just done it. Never rejects. */
   readonly lead: (key: string, x: CollapseExchange) => Promise<Lead | undefined>
 }
@@ -67,25 +70,29 @@ function compileCollapse(site: CollapseSite, redis: CacheRedis | undefined, tier
     const finish = async (ending: Ending) => {
       if (finished) return
       finished = true
-      if (ending === 'uncacheable') uncacheable.add(key)
       const { near, far } = outcomesOf(ending)
-      const tell = isWorld && world ? far.then((outcome) => world.finish(id, outcome)) : undefined
-      await Promise.all([near.then((outcome) => here.finish(id, outcome, x)), tell])
+      const tellHere = async (outcome: Outcome) => {
+        if (outcome === 'uncacheable') uncacheable.add(key)
+        await here.finish(id, outcome, x)
+      }
+      await Promise.all([near.then(tellHere), isWorld && world && far.then((outcome) => world.finish(id, outcome))])
     }
     return { role: 'lead', finish }
   }
-  const turnOf = (key: string, outcome: Outcome | 'over'): Turn => {
+  const turnOf = (key: string, outcome: Exclude<Told, 'lead'>): Turn => {
     if (outcome === 'uncacheable') uncacheable.add(key)
     return outcome === 'stored' ? READ : ALONE
   }
-  const run = async (key: string, x: CollapseExchange, until: number): Promise<Turn> => {
+  const run = async (key: string, x: CollapseExchange, until: number, hasRead: boolean): Promise<Turn> => {
     const id = idOf(key)
-    const place = await here.join(id, x)
-    if (place === undefined || place === 'full') return ALONE
-    if (place === 'follow') return turnOf(key, await here.wait(id, until - now(), x))
-    if (place !== 'lead') return turnOf(key, place)
+    const place = await here.join(id, hasRead, x)
+    const told = place === 'follow' ? await here.wait(id, until - now(), x) : place
+    if (told === undefined || told === 'full') return ALONE
+    if (told !== 'lead') return turnOf(key, told)
     const far = await world?.join(id, x.waitUntil)
     if (far === undefined || far === 'full' || far === 'lead') return leadOf(key, id, x, far === 'lead')
+    // What Redis has is what has been read; who fetches it anew leads here alone.
+    if (far === 'stored' && hasRead) return leadOf(key, id, x, false)
     const outcome = far === 'follow' ? await world!.wait(id, until - now(), x.waitUntil) : far
     // Those who wait here read what this one has brought, and do not all turn to Redis at once. Without that, this one leads them.
     const isDone = outcome === 'uncacheable' || (outcome === 'stored' && (await tiers.bring(key)))
@@ -95,10 +102,10 @@ function compileCollapse(site: CollapseSite, redis: CacheRedis | undefined, tier
   }
 
   return {
-    async join(key, x, waitMs) {
+    async join(key, x, waitMs, hasRead = false) {
       if (uncacheable.has(key)) return ALONE
       const until = Math.min(now() + Math.min(waitMs, LEASE_MS), x.deadline)
-      const running = run(key, x, until)
+      const running = run(key, x, until, hasRead)
       const turn = await within(until - now(), () => running)
       if (turn) return turn
       x.waitUntil(running.then((late) => (late.role === 'lead' ? late.finish('failed') : undefined)))
@@ -106,7 +113,7 @@ function compileCollapse(site: CollapseSite, redis: CacheRedis | undefined, tier
     },
     async lead(key, x) {
       const id = idOf(key)
-      const place = await here.join(id, x)
+      const place = await here.join(id, false, x)
       if (place === undefined || place === 'full') return { role: 'lead', finish: async () => {} }
       if (place !== 'lead') return undefined
       const far = await world?.join(id, x.waitUntil)
@@ -121,7 +128,9 @@ function compileCollapse(site: CollapseSite, redis: CacheRedis | undefined, tier
 /** What those hear who read the same edge, and those who share only Redis. */
 function outcomesOf(ending: Ending): { readonly near: Promise<Outcome>; readonly far: Promise<Outcome> } {
   if (typeof ending === 'string') return { near: Promise.resolve(ending), far: Promise.resolve(ending) }
-  const storedIf = (isStored: boolean): Outcome => (isStored ? 'stored' : 'failed')
+  // The next one would be too large as well.
+  const lost = (): Outcome => (ending.isTooLarge() ? 'uncacheable' : 'failed')
+  const storedIf = (isStored: boolean): Outcome => (isStored ? 'stored' : lost())
   return { near: ending.kept.then(storedIf), far: ending.shared.then(storedIf) }
 }
 

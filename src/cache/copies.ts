@@ -7,6 +7,8 @@ export interface Copied {
    * another length than it said, or grew too large. Never rejects.
    */
   readonly whole: Promise<Uint8Array<ArrayBuffer> | undefined>
+  /** Whether it has turned out to be; known before `whole` is. */
+  readonly isTooLarge: () => boolean
 }
 
 /** Copies bodies, of which it holds only so much at once. */
@@ -81,7 +83,8 @@ export function makeCopies(bounds: CopyBounds): Copies {
         { highWaterMark: 0 },
       )
       // A stream made in JavaScript has no length, and the client would get chunks instead of the Content-Length that was promised.
-      return { body: length ? body.pipeThrough(new FixedLengthStream(length)) : body, whole }
+      const paced = length ? body.pipeThrough(new FixedLengthStream(length)) : body
+      return { body: paced, whole, isTooLarge: () => copy.bytes > bounds.body }
     },
   }
 }

@@ -2,7 +2,7 @@ import type { Exchange } from '../exchange.ts'
 import { within } from '../lib/within.ts'
 import { makeStoreHealth } from '../limits/store-health.ts'
 import type { Site } from '../policy.ts'
-import type { Outcome, Place } from './flights.ts'
+import type { Outcome, Place, Told } from './flights.ts'
 
 type Asking = Pick<Exchange, 'request' | 'waitUntil'>
 
@@ -21,10 +21,11 @@ export function makeFlightObjects({ cacheState, now }: Pick<Site, 'cacheState' |
   }
   const probe = (id: string, x: Asking) => async () => await stub(id, x).wait('probe', 0)
   return {
-    join: (id: string, x: Asking) =>
-      health.ask<Place>(async () => await stub(id, x).join(id), probe(id, x), x.waitUntil),
-    wait: async (id: string, waitMs: number, x: Asking): Promise<Outcome | 'over'> =>
-      (await within<Outcome | 'over'>(waitMs, async () => await stub(id, x).wait(id, waitMs))) ?? 'over',
+    join: (id: string, hasRead: boolean, x: Asking) =>
+      health.ask<Place>(async () => await stub(id, x).join(id, hasRead), probe(id, x), x.waitUntil),
+    // Later than it should: whoever hears too late that he leads has to say that he does not.
+    wait: async (id: string, waitMs: number, x: Asking): Promise<Told> =>
+      (await within<Told>(waitMs + TIMEOUT_MS, async () => await stub(id, x).wait(id, waitMs))) ?? 'over',
     finish: (id: string, outcome: Outcome, x: Asking) =>
       health.ask<true>(async () => await stub(id, x).finish(id, outcome), probe(id, x), x.waitUntil),
   }

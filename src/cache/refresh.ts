@@ -1,5 +1,6 @@
 import type { Exchange } from '../exchange.ts'
 import type { Handler } from '../pipeline.ts'
+import { problemCode } from '../problem.ts'
 import type { Ending } from './collapse.ts'
 import { detach } from './detached.ts'
 import type { StoredHead } from './entry.ts'
@@ -50,7 +51,8 @@ async function fetchBehind(
   const plan = planStoring(cache, x, key, place, { ...narrowed, unkeyed: [] }, asked)
   if ('head' in plan) return tiers.keep(plan.slot, { head: plan.head, body: answer.body }, x)
   discard(answer)
-  if (answer.status >= 500) return 'failed'
+  // The gateway's own word says nothing about what is stored.
+  if (answer.status >= 500 || problemCode(answer) !== undefined) return 'failed'
   await tiers.drop(place.slot, x)
   return 'uncacheable'
 }

@@ -30,7 +30,10 @@ interface Errand {
   readonly finish: (ending: Ending) => void
 }
 
-/** Asks the origin, or waits for whoever is asking it for the same already. */
+/** How often whoever is sent to read what others have stored, and finds it to be of no use, waits for others again. */
+const MAX_READS = 2
+
+/** Asks the origin, or waits for whoever is asking it for the same already: until then, having read in vain so often. */
 export async function fetchAnew(
   cache: RouteCache,
   x: Exchange,
@@ -39,22 +42,26 @@ export async function fetchAnew(
   place: Lookup,
   usable: Usable | undefined,
   asked: RequestDirectives,
+  { until, reads } = { until: cache.now() + cache.waitMs, reads: 0 },
 ): Promise<Response> {
-  const { tally } = cache
-  tally.misses++
+  const received = { ...x.outgoing.headers }
   const narrowed = cache.narrow(x, place.varies)
   const fwd = usable?.verdict.fwd ?? missOf(place)
   let lead: Lead | undefined
-  if (isShared(cache, x, narrowed, usable, asked)) {
-    const turn = await cache.collapse.join(place.slot, x, cache.waitMs)
+  if (reads < MAX_READS && isShared(cache, x, narrowed, usable, asked)) {
+    const turn = await cache.collapse.join(place.slot, x, until - cache.now(), reads > 0)
     if (turn.role === 'lead') lead = turn
     if (turn.role === 'read') {
-      const theirs = await readTheirs(cache, x, key, narrowed, asked)
-      if (theirs !== undefined) {
-        if (usable !== undefined) dropBody(usable.found)
-        tally.collapsed++
+      if (usable !== undefined) dropBody(usable.found)
+      const there = await lookUp(cache.tiers, key, x, narrowed.seen)
+      const theirs = await assess(cache, there.found, x, asked)
+      if (theirs !== undefined && theirs.verdict.use !== 'validate') {
+        cache.tally.collapsed++
         return hit(cache, x, theirs, { fwd, collapsed: true, ttl: theirs.verdict.ttl })
       }
+      // Purged, expired, or for others: all who have found that out can still wait for one of them.
+      Object.assign(x.outgoing.headers, received)
+      return fetchAnew(cache, x, next, key, there, theirs, asked, { until, reads: reads + 1 })
     }
   }
   const finish = (ending: Ending) => {
@@ -68,21 +75,6 @@ export async function fetchAnew(
     finish('failed')
     throw error
   }
-}
-
-/** What another request has just stored. */
-async function readTheirs(
-  cache: RouteCache,
-  x: Exchange,
-  key: CacheKey,
-  { seen }: Narrowed,
-  asked: RequestDirectives,
-): Promise<Usable | undefined> {
-  const { found } = await lookUp(cache.tiers, key, x, seen)
-  const theirs = await assess(cache, found, x, asked)
-  if (theirs === undefined || theirs.verdict.use !== 'validate') return theirs
-  dropBody(theirs.found)
-  return undefined
 }
 
 /** Whether others may get the same answer: then one request asks for all. */

@@ -55,6 +55,7 @@ async function read(cache: RouteCache, x: Exchange, next: Handler, key: CacheKey
   const { method, headers } = x.request
   // There is nothing to take a part from, and a HEAD brings no body: the origin's answer is theirs alone.
   if (usable === undefined && (method === 'HEAD' || headers.has('range'))) return forward(cache, x, next, missOf(place))
+  cache.tally.misses++
   return fetchAnew(cache, x, next, key, place, usable, asked)
 }
 

@@ -1,4 +1,5 @@
 import type { Exchange } from '../exchange.ts'
+import { encodeHead } from './codec.ts'
 import type { StoredHead } from './entry.ts'
 import { fieldsOf } from './fields.ts'
 import { keepUntil } from './freshness.ts'
@@ -13,7 +14,7 @@ import { selectionOf, varyNames } from './vary.ts'
 /** Where an answer is put and what is written down of it, or why it is not stored. */
 export type Plan =
   | { readonly slot: string; readonly head: StoredHead }
-  | { readonly why: NotStored | 'unkeyed-header' | 'vary-changed' | 'opaque-header' | 'no-life' }
+  | { readonly why: NotStored | 'unkeyed-header' | 'vary-changed' | 'opaque-header' | 'no-life' | 'too-large' }
 
 /** Decides about an answer of the origin's. */
 export function planStoring(
@@ -51,7 +52,8 @@ export function planStoring(
   }
   // Under the key itself, unless the answer there is told apart from this one by the same fields.
   const beside = names.length > 0 && names.join() === place.varies.join()
-  return { slot: beside ? place.slot : key.hash, head }
+  const slot = beside ? place.slot : key.hash
+  return cache.tiers.takes(slot, { head, body: answer.body }) ? { slot, head } : { why: 'too-large' }
 }
 
 /** Decides about a stored answer that a 304 has updated: it can have forbidden to keep it. */
@@ -63,7 +65,7 @@ export function planKeeping(cache: RouteCache, x: Exchange, updated: StoredHead)
   const names = (updated.selecting ?? []).map(([name]) => name)
   if (names.join() !== [varyNames(answer.headers)].flat().join()) return undefined
   const head = { ...updated, keepUntil: keepUntil(updated, cache.life) }
-  return head.keepUntil > head.responseTime ? head : undefined
+  return head.keepUntil > head.responseTime && encodeHead(head) !== undefined ? head : undefined
 }
 
 function refusal(

@@ -27,6 +27,8 @@ export interface Keeping {
   readonly kept: Promise<boolean>
   /** True once Redis has it, where others can read it too; a second after it is whole at most. */
   readonly shared: Promise<boolean>
+  /** Whether no tier takes what is so large: the head, or the body, of which it can be known only later. Known before `kept` is. */
+  readonly isTooLarge: () => boolean
 }
 
 /** An answer that goes to its client while it is being stored. */
@@ -39,6 +41,8 @@ export interface Filling extends Keeping {
 export interface Tiers {
   /** From the edge, else from Redis, which brings it to the edge. Undefined when neither has it, or its `keepUntil` is past. */
   readonly read: (key: string, x: TierExchange) => Promise<Found | undefined>
+  /** Whether it would be stored, as far as its head tells: how large that is, and what it says of the body's length. */
+  readonly takes: (key: string, stored: Stored) => boolean
   /** Gives `body` to the client, and stores it once the client has taken all of it and it is whole. */
   readonly write: (key: string, stored: Stored, x: TierExchange) => Filling
   /** Stores what no client waits for. */
@@ -83,15 +87,13 @@ function connect(site: CacheSite, connection: CacheRedis | undefined): Tiers {
     return { head: far.head, body: far.body, tier: 'redis' }
   }
 
-  const write: Tiers['write'] = (key, { head, body }, x) => {
-    const url = edgeUrl(key)
-    const text = encodeHead(head)
-    const length = statedLength(head)
-    const most = body === null ? 0 : BOUNDS.body
-    if (url === undefined || text === undefined || !(length === undefined || length <= most)) {
-      return { body, kept: Promise.resolve(false), shared: Promise.resolve(false) }
-    }
-    const { keepUntil } = head
+  const write: Tiers['write'] = (key, stored, x) => {
+    const { body } = stored
+    const fit = fitted(key, stored)
+    if (fit === undefined)
+      return { body, kept: Promise.resolve(false), shared: Promise.resolve(false), isTooLarge: () => true }
+    const { url, text, length } = fit
+    const { keepUntil } = stored.head
     const copied = body && copies.copy(body, length)
     const whole = copied ? copied.whole : Promise.resolve(NOTHING)
     const shared = whole.then(async (bytes) => {
@@ -103,16 +105,17 @@ function connect(site: CacheSite, connection: CacheRedis | undefined): Tiers {
       return (await edge.write(url, text, bytes, keepUntil)) || (await within(REDIS_TIMEOUT_MS, () => shared)) === true
     })
     x.waitUntil(Promise.all([kept, shared]))
-    return { body: copied ? copied.body : null, kept, shared }
+    return { body: copied ? copied.body : null, kept, shared, isTooLarge: copied ? copied.isTooLarge : () => false }
   }
 
   return {
     read,
+    takes: (key, stored) => fitted(key, stored) !== undefined,
     write,
     keep(key, stored, x) {
-      const { body, kept, shared } = write(key, stored, x)
+      const { body, kept, shared, isTooLarge } = write(key, stored, x)
       if (body !== null) x.waitUntil(readOut(body.getReader(), kept))
-      return { kept, shared }
+      return { kept, shared, isTooLarge }
     },
     async bring(key) {
       const url = edgeUrl(key)
@@ -127,6 +130,16 @@ function connect(site: CacheSite, connection: CacheRedis | undefined): Tiers {
     },
     degraded: () => (connection?.failing() ? 'upstash' : undefined),
   }
+}
+
+/** How it is stored; undefined for what is known beforehand to be too large, or to have another length than it says. */
+function fitted(key: string, { head, body }: Stored) {
+  const url = edgeUrl(key)
+  const text = encodeHead(head)
+  const length = statedLength(head)
+  const most = body === null ? 0 : BOUNDS.body
+  const isFit = length === undefined || length <= most
+  return url !== undefined && text !== undefined && isFit ? { url, text, length } : undefined
 }
 
 /** What will not be stored is not read any further. */

@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-import { makeFlights, type Outcome, type Place } from '../cache/flights.ts'
+import { makeFlights, type Outcome, type Place, type Told } from '../cache/flights.ts'
 import { makePurgeLog, MAX_PURGES, type PurgeLog, type PurgeNews } from '../cache/purge-log.ts'
 import type { PurgeOrder } from '../cache/purges.ts'
 
@@ -11,11 +11,11 @@ export class CacheCoordinator extends DurableObject {
   #flights = makeFlights(() => this.now())
   #log: PurgeLog | undefined
 
-  join(key: string): Place {
-    return this.#flights.join(key)
+  join(key: string, hasRead = false): Place {
+    return this.#flights.join(key, hasRead)
   }
 
-  wait(key: string, waitMs: number): Promise<Outcome | 'over'> {
+  wait(key: string, waitMs: number): Promise<Told> {
     return this.#flights.wait(key, waitMs)
   }
 

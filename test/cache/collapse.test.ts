@@ -1,7 +1,7 @@
 import { Redis } from '@upstash/redis/cloudflare'
 import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { makeCollapse, type Collapse, type Ending, type Turn } from '../../src/cache/collapse.ts'
+import { makeCollapse, type Collapse, type Ending, type Outcome, type Turn } from '../../src/cache/collapse.ts'
 import { encodeHead } from '../../src/cache/codec.ts'
 import { makeRedisTier } from '../../src/cache/redis-tier.ts'
 import type { CacheRedis } from '../../src/cache/redis.ts'
@@ -12,6 +12,7 @@ import { signalRedis, startRedis, type TestRedis } from '../support/redis.ts'
 import { head } from '../support/tiers.ts'
 
 const KEY = 'https://gw.test/users/7'
+const NEVER = Date.now() + 60_000
 const pause = (ms: number) => new Promise((passed) => setTimeout(passed, ms))
 
 // The first object loads the module, which takes its time here.
@@ -27,7 +28,11 @@ function patient({ url, token }: TestRedis): CacheRedis {
   return { ask: (send) => send(redis), tell: (send) => send(redis), failing: () => false }
 }
 
-const stored = (isShared: boolean): Ending => ({ kept: Promise.resolve(true), shared: Promise.resolve(isShared) })
+const stored = (isShared: boolean): Ending => ({
+  kept: Promise.resolve(true),
+  shared: Promise.resolve(isShared),
+  isTooLarge: () => false,
+})
 
 /** The edge of one process, which others do not see. */
 function ownEdge() {
@@ -134,10 +139,57 @@ it('sends those who looked just before it was stored to the store', async () => 
   expect(await one.join(KEY, makeTestExchange(), 1_000)).toEqual({ role: 'read' })
 })
 
+describe('who has read in vain', () => {
+  it.each([false, true])('leads, and others follow; with Redis: %s', async (withRedis) => {
+    const redis = withRedis ? patient(await startRedis()) : undefined
+    const one = makeCollapse(cacheSite(ownCacheState()), redis)
+    if (redis) await makeRedisTier(redis, Date.now).write(KEY, encodeHead(head())!, new Uint8Array([1]), NEVER)
+    expect(await misses([one], 1, 0, 'stored')).toMatchObject({ lead: 1 })
+    expect(await one.join(KEY, makeTestExchange(), 1_000)).toEqual({ role: 'read' })
+    const again = await one.join(KEY, makeTestExchange(), 1_000, true)
+    expect(again).toMatchObject({ role: 'lead' })
+    const following = one.join(KEY, makeTestExchange(), 3_000, true)
+    await pause(30)
+    if (again.role === 'lead') await again.finish(stored(true))
+    expect(await following).toEqual({ role: 'read' })
+  })
+})
+
 describe('a leader', () => {
-  it('who fails lets everybody go on by himself, and the next one leads', async () => {
+  it('is not one who has heard too late that he is', async () => {
+    const state = ownCacheState()
+    const late = {
+      getByName: (name: string) => {
+        const object = state.getByName(name)
+        const wait = (id: string, ms: number) => object.wait(id, ms).then(async (told) => (await pause(300), told))
+        const join = (id: string) => object.join(id)
+        const finish = (id: string, outcome: Outcome) => object.finish(id, outcome)
+        return { join, finish, wait }
+      },
+    } as unknown as typeof state
+    const first = await isolate(state).join(KEY, makeTestExchange(), 1_000)
+    const tooLate = isolate(late).join(KEY, makeTestExchange(), 200)
+    await pause(50)
+    const other = isolate(state).join(KEY, makeTestExchange(), 3_000)
+    await pause(50)
+    if (first.role === 'lead') await first.finish('failed')
+    expect(await tooLate).toEqual({ role: 'alone' })
+    expect(await other).toMatchObject({ role: 'lead' })
+  })
+
+  it('who fails is followed by another one, whom the others wait for', async () => {
     const one = isolate()
-    expect(await misses([one], 20, 20, 'failed')).toEqual({ lead: 1, read: 0, alone: 19 })
+    const first = await one.join(KEY, makeTestExchange(), 1_000)
+    const others = misses([one], 30, 50, 'stored')
+    await pause(50)
+    if (first.role === 'lead') await first.finish('failed')
+    expect(await others).toEqual({ lead: 1, read: 29, alone: 0 })
+  })
+
+  it('who fails as all do holds up nobody for long, and the next one leads', async () => {
+    const one = isolate()
+    // Of 19: one, two, four, eight, and the rest.
+    expect(await misses([one], 20, 20, 'failed')).toEqual({ lead: 6, read: 0, alone: 14 })
     expect(await one.join(KEY, makeTestExchange(), 1_000)).toMatchObject({ role: 'lead' })
   })
 

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { setTimeout as passed } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
@@ -103,6 +104,38 @@ test.for([
   expect(asked).toEqual(['/hot'])
   expect(new Set(got.map(({ text }) => text.length))).toEqual(new Set([50_000]))
   expect(got.filter(({ status }) => status.includes('collapsed')).length).toBe(199)
+})
+
+test.for([
+  [1, 2],
+  // Those who led in vain ask too, and one, then four more go on.
+  [3, 8],
+] as const)('when the first %i of those who wait reset their connections, others ask for all', async ([left, most]) => {
+  const everybodyIsThere = Promise.withResolvers<void>()
+  const { gateways, asked } = await start(async (request, response) => {
+    if (request.url === '/hot') await everybodyIsThere.promise
+    response.end('x')
+  })
+  const { url, port } = gateways[0]!
+  await metItsStores(url)
+  asked.length = 0
+  const leaving = []
+  for (let i = 0; i < left; i++) {
+    const one = connect(port, '127.0.0.1')
+    one.write(`GET /hot HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`)
+    leaving.push(one)
+    await passed(100)
+  }
+  await expect.poll(() => asked).toHaveLength(1)
+  const answers = Array.from({ length: 30 }, () => getAs(port, `127.0.0.1:${port}`, '/hot'))
+  await passed(300)
+  for (const one of leaving.toReversed()) one.resetAndDestroy()
+  await expect.poll(() => asked.length, { timeout: 3_000 }).toBeGreaterThan(1)
+  await passed(300)
+  everybodyIsThere.resolve()
+  const got = await Promise.all(answers)
+  expect(asked.length).toBeLessThanOrEqual(most)
+  expect(got.filter(({ status }) => status.includes('collapsed')).length).toBeGreaterThanOrEqual(31 - most)
 })
 
 /** A gateway that has just started, on a machine that is busy, may find its stores too slow at first. */

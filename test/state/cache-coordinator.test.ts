@@ -86,15 +86,55 @@ it('has one lead, and tells the others how it ended', async () => {
   expect([await object.join('k'), await object.wait('k', 5_000)]).toEqual(['stored', 'stored'])
 })
 
+it('hands a lead that failed to one of those who wait, and lets twice as many go on with each further failure', async () => {
+  const flights = makeFlights(() => 0)
+  flights.join('k')
+  const waited = Array.from({ length: 10 }, () => flights.wait('k', 60_000))
+  const heard: string[] = []
+  for (const one of waited) void one.then((told) => heard.push(told))
+  const fail = async () => {
+    flights.finish('k', 'failed')
+    await new Promise((passed) => setTimeout(passed, 1))
+    return heard.splice(0)
+  }
+  expect(await fail()).toEqual(['lead'])
+  // Who comes meanwhile waits for the new leader.
+  expect(flights.join('k')).toBe('follow')
+  expect(await fail()).toEqual(['lead', 'failed'])
+  expect(await fail()).toEqual(['lead', 'failed', 'failed', 'failed'])
+  flights.finish('k', 'stored')
+  expect(await Promise.all(waited.slice(7))).toEqual(['stored', 'stored', 'stored'])
+})
+
+it('hands the lead of one who never comes back to one of those who wait, once his lease is over', async () => {
+  let ahead = 0
+  const flights = makeFlights(() => Date.now() + ahead)
+  flights.join('k')
+  ahead = LEASE_MS - 100
+  const [first, second] = [flights.wait('k', 1_000), flights.wait('k', 1_000)]
+  expect(await Promise.race([first, second])).toBe('lead')
+  flights.finish('k', 'uncacheable')
+  expect((await Promise.all([first, second])).toSorted()).toEqual(['lead', 'uncacheable'])
+})
+
+it('lets one who has read in vain what was stored lead, and others follow him', () => {
+  const flights = makeFlights(Date.now)
+  flights.join('k')
+  flights.finish('k', 'stored')
+  expect([flights.join('k'), flights.join('k', true), flights.join('k', true)]).toEqual(['stored', 'lead', 'follow'])
+})
+
 it('lets the next one lead after a failure, a lease, and the time of an outcome', async () => {
   let now = 0
   const flights = makeFlights(() => now, 2)
   expect([flights.join('k'), flights.join('k')]).toEqual(['lead', 'follow'])
   const told = flights.wait('k', 1_000)
   flights.finish('k', 'failed')
-  expect([await told, flights.join('k'), flights.join('k')]).toEqual(['failed', 'lead', 'follow'])
+  expect([await told, flights.join('k')]).toEqual(['lead', 'follow'])
+  flights.finish('k', 'failed')
+  expect([flights.join('k'), flights.join('k')]).toEqual(['lead', 'follow'])
   now += LEASE_MS
-  expect([await flights.wait('k', 1_000), flights.join('k')]).toEqual(['over', 'lead'])
+  expect([await flights.wait('k', 1_000), flights.join('k')]).toEqual(['lead', 'follow'])
   flights.finish('k', 'uncacheable')
   now += LINGER_MS - 1
   expect(flights.join('k')).toBe('uncacheable')

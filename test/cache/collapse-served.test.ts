@@ -1,0 +1,103 @@
+import { env } from 'cloudflare:workers'
+import { beforeAll, expect, it } from 'vitest'
+import * as z from 'zod/mini'
+import { cache } from '../../src/policies/cache.ts'
+import { problem } from '../../src/problem.ts'
+import { makeCachedGateway } from '../support/cached.ts'
+import { makeTestExchange } from '../support/exchange.ts'
+import { makeTestFacts, makeTestSite } from '../support/site.ts'
+
+// The first object loads the module, which takes its time here.
+beforeAll(async () => void (await env.CACHE_STATE.getByName('first').join('key')))
+
+const TOO_LARGE = 9 * 1024 ** 2
+
+const together = <T>(count: number, one: (nth: number) => Promise<T>) =>
+  Promise.all(Array.from({ length: count }, (_, nth) => one(nth)))
+const collapsed = (answers: readonly { status: string }[]) =>
+  answers.filter(({ status }) => status.includes('collapsed')).length
+
+const slowly = async (body: BodyInit | null, headers: Record<string, string> = {}) => {
+  await new Promise((passed) => setTimeout(passed, 50))
+  return new Response(body, { headers })
+}
+
+it('what expires as soon as it was stored is fetched anew once for all who come together', async () => {
+  const { ask, get, asked, pass } = makeCachedGateway({ ttl: '1m' }, ({ nth }) => slowly(String(nth)))
+  await get('/a')
+  pass(61_000)
+  const answers = await together(30, () => ask('/a'))
+  expect([asked.length, collapsed(answers)]).toEqual([2, 29])
+  expect(new Set(answers.map(({ text }) => text))).toEqual(new Set(['2']))
+})
+
+it('what is of no use twice is not waited for again', async () => {
+  const { ask, get, asked, pass } = makeCachedGateway({ ttl: '1m' }, ({ nth }) =>
+    slowly(String(nth), { 'cache-control': nth === 1 ? 'max-age=60' : 'max-age=0', etag: `"${nth}"` }),
+  )
+  await get('/a')
+  pass(61_000)
+  await together(5, () => ask('/a'))
+  expect(asked).toHaveLength(6)
+})
+
+it('each variant is fetched once for all who come together', async () => {
+  const { ask, asked } = makeCachedGateway({ ttl: '1m', key: { headers: [] } }, ({ headers }) =>
+    slowly(headers.get('accept-language'), { vary: 'accept-language' }),
+  )
+  const language = (nth: number) => (nth % 2 ? 'de' : 'en')
+  const answers = await together(30, (nth) => ask('/a', { headers: { 'accept-language': language(nth) } }))
+  expect(answers.map(({ text }) => text)).toEqual(answers.map((_, nth) => language(nth)))
+  // The first does not know yet that the origin wants to hear the language.
+  expect([asked.length, collapsed(answers)]).toEqual([3, 28])
+})
+
+it.each([
+  ['a head', 'a', { 'x-long': 'x'.repeat(17_000) }],
+  ['a body that says so', new Uint8Array(TOO_LARGE), { 'content-length': String(TOO_LARGE) }],
+])('%s that is too large is not said to be stored, and nobody waits for it again', async (_, body, headers) => {
+  const { ask, get, asked } = makeCachedGateway({ ttl: '1m' }, () => slowly(body, headers))
+  expect((await get('/a')).status).toBe('fwd=miss; fwd-status=200; detail=too-large')
+  const answers = await together(5, () => ask('/a'))
+  expect([asked.length, collapsed(answers)]).toEqual([6, 0])
+})
+
+it('nobody waits again for a body that has turned out to be too large', async () => {
+  let waiting = 0
+  let most = 0
+  const { ask, get } = makeCachedGateway({ ttl: '1m' }, async () => {
+    most = Math.max(most, ++waiting)
+    const answer = await slowly(new Blob([new Uint8Array(TOO_LARGE)]).stream())
+    waiting--
+    return answer
+  })
+  await get('/a')
+  most = 0
+  await together(4, () => ask('/a'))
+  expect(most).toBe(4)
+})
+
+it("a refresh that brings the gateway's own word leaves what is stored", async () => {
+  let ahead = 0
+  const site = makeTestSite({
+    variable: (name) => ({ LOG_LEVEL: 'silent' })[name],
+    now: () => Date.now() + ahead,
+  })
+  const config = z.parse(cache.config, { ttl: '10s', staleWhileRevalidate: '1m', collapse: false })
+  let asked = 0
+  const serve = cache.compile(
+    config,
+    site,
+    makeTestFacts({ upstream: 'shop' }),
+  )(() => Promise.resolve(asked++ === 0 ? new Response('good') : problem('client-gone')))
+  const get = async () => {
+    const x = makeTestExchange(new Request('https://gw.test/refreshed'))
+    const text = await (await serve(x)).text()
+    await x.settled()
+    return text
+  }
+  await get()
+  ahead = 20_000
+  await expect.poll(async () => [await get(), asked > 1]).toEqual(['good', true])
+  expect(await get()).toBe('good')
+})

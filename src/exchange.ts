@@ -59,6 +59,8 @@ export interface Exchange {
   readonly id: string
   /** As received; policies decide on this. */
   readonly request: Request
+  /** Its headers by lower-case name: plain text, which costs no call into the runtime to look at. */
+  readonly headers: Readonly<Record<string, string>>
   /** The id of the matched route. */
   readonly route: string
   /** Canonical; what was matched is what is forwarded. */

@@ -2,38 +2,28 @@ import { Hono } from 'hono'
 import { complaintText } from './config/complaint.ts'
 import type { Config } from './config/routes-file.ts'
 import { insecureUrls } from './config/transport.ts'
-import { makeAdmission, type Admitted } from './door/admit.ts'
+import { injectedHeaders, makeAdmission } from './door/admit.ts'
+import { Arrived, type Arrival } from './door/arrived.ts'
 import { makeClientReader } from './door/client.ts'
 import { applyEdits } from './door/edits.ts'
-import type { Client, Exchange } from './exchange.ts'
+import { makeHeaderReader } from './door/headers.ts'
+import { receive } from './door/received.ts'
 import type { Site } from './policy.ts'
 import { problem, problemCode } from './problem.ts'
 import { compileRoute, type CompiledRoute } from './route.ts'
-import { rawPath, rawSearch } from './routing/canonical-path.ts'
+import { rawPath } from './routing/canonical-path.ts'
 import { makeAccessLog } from './telemetry/access-log.ts'
 import { makeErrorReporter } from './telemetry/errors.ts'
 import { makeTraceId } from './telemetry/ids.ts'
 import { parseTraceparent } from './telemetry/trace-context.ts'
-import { makeTracing, type ActiveTrace, type Tracing } from './telemetry/tracing.ts'
+import { makeTracing, type Tracing } from './telemetry/tracing.ts'
 import { makeUpstream, type Upstream } from './upstream/upstream.ts'
-
-type WaitUntil = (work: Promise<unknown>) => void
-
-/** What is known of every request, also of one that finds no route. */
-interface Arrival {
-  /** The trace id. */
-  readonly id: string
-  readonly request: Request
-  readonly client: Client
-  readonly startedAt: number
-  readonly trace: ActiveTrace | undefined
-  readonly waitUntil: WaitUntil
-}
 
 /** The app at the door: its `fetch` answers every request as `config` says. Throws when a `$env` holds no URL, or one that `transport` does not allow. */
 export function makeGateway(config: Config, site: Site): Hono {
   const insecure = insecureUrls(config, site.variable)
   if (insecure.length > 0) throw new Error(insecure.map(complaintText).join('\n'))
+  const readHeaders = makeHeaderReader(injectedHeaders(config))
   const readClient = makeClientReader(config.clientAddress)
   const admit = makeAdmission(config)
   const routeOf = makeRouteTable(config, site)
@@ -42,13 +32,15 @@ export function makeGateway(config: Config, site: Site): Hono {
   const reportError = makeErrorReporter(site)
   let inFlight = 0
 
-  const answer = (request: Request, waitUntil: WaitUntil): Response | Promise<Response> => {
+  const answer = (request: Request, waitUntil: Arrival['waitUntil']): Response | Promise<Response> => {
     inFlight++
     const startedAt = site.now()
-    const trace = tracing?.begin(request, startedAt)
-    const id = trace?.id ?? callerTraceId(request) ?? makeTraceId()
-    const arrival: Arrival = { id, request, client: readClient(request), startedAt, trace, waitUntil }
-    let x: Exchange | undefined
+    const received = receive(request, readHeaders)
+    const { all } = received.headers
+    const trace = tracing?.begin(all, startedAt)
+    const id = trace?.id ?? callerTraceId(all['traceparent']) ?? makeTraceId()
+    const arrival: Arrival = { id, received, client: readClient(received), startedAt, trace, waitUntil }
+    let x: Arrived | undefined
     const end = (response: Response) => finish(arrival, response, inFlight--, x)
     // The one guard at the outside: whatever throws below becomes a problem that still gets its CORS headers, log line and span.
     const crash = (error: unknown) => {
@@ -56,10 +48,10 @@ export function makeGateway(config: Config, site: Site): Hono {
       return end(problem('internal-error'))
     }
     try {
-      const admitted = admit(request, arrival.client)
+      const admitted = admit(received, arrival.client)
       if (admitted instanceof Response) return end(admitted)
       const route = routeOf(admitted.index)
-      x = makeExchange(arrival, admitted, config.routes[admitted.index]!.id)
+      x = new Arrived(arrival, admitted, config.routes[admitted.index]!.id)
       const done = (trace?.sampled ? route.traced : route.handler)(x).then(end, crash)
       // A client that resets drops this handler: whatever it has taken is given back, and logged, because the work itself is kept alive.
       waitUntil(done)
@@ -72,9 +64,8 @@ export function makeGateway(config: Config, site: Site): Hono {
 }
 
 /** So that the log line of a gateway without tracing of its own can be found from the caller's trace. */
-function callerTraceId(request: Request): string | undefined {
-  const inbound = request.headers.get('traceparent')
-  return inbound === null ? undefined : parseTraceparent(inbound)?.traceId
+function callerTraceId(inbound: string | undefined): string | undefined {
+  return inbound === undefined ? undefined : parseTraceparent(inbound)?.traceId
 }
 
 /** Routes by index, each compiled at its first match and kept. */
@@ -85,46 +76,19 @@ function makeRouteTable(config: Config, site: Site): (index: number) => Compiled
   return (index) => (compiled[index] ??= compileRoute(config.routes[index]!, upstreams, site))
 }
 
-function makeExchange(arrival: Arrival, admitted: Admitted, route: string): Exchange {
-  const { id, request, client, startedAt, trace, waitUntil } = arrival
-  const { path, params, forwarded } = admitted
-  return {
-    id,
-    request,
-    route,
-    path,
-    params,
-    client,
-    outgoing: { method: request.method, path, search: rawSearch(request.url), ...forwarded, body: request.body },
-    // At the first look, which most requests never take: what is looked at is watched, and that costs.
-    get signal() {
-      return request.signal
-    },
-    startedAt,
-    deadline: Infinity,
-    waitUntil,
-    identity: undefined,
-    edits: [],
-    attempts: 0,
-    target: undefined,
-    clientFault: undefined,
-    trace,
-  }
-}
-
 /** The last step of every answer: header edits, the log line, the end of the SERVER span. */
 function makeFinish(site: Site, tracing: Tracing | undefined) {
   const log = makeAccessLog(site.variable)
-  return (arrival: Arrival, response: Response, inFlight: number, x?: Exchange): Response => {
+  return (arrival: Arrival, response: Response, inFlight: number, x?: Arrived): Response => {
     const code = problemCode(response)
     if (code !== undefined) response.headers.set('x-request-id', arrival.id)
     const answer = x === undefined ? response : applyEdits(response, x.edits)
-    const { id, request, client, startedAt, trace, waitUntil } = arrival
+    const { id, received, client, startedAt, trace, waitUntil } = arrival
     const { status } = answer
-    const { method } = request
+    const { method, url, headers } = received
     const endedAt = site.now()
     const route = x?.route
-    const path = x?.path ?? rawPath(request.url)
+    const path = x?.path ?? rawPath(url)
     const ms = Math.max(0, endedAt - startedAt)
     log?.({
       time: startedAt,
@@ -141,7 +105,7 @@ function makeFinish(site: Site, tracing: Tracing | undefined) {
       inFlight,
     })
     if (trace?.sampled) {
-      const userAgent = request.headers.get('user-agent')
+      const userAgent = headers.all['user-agent']
       const { scheme, host, ip: clientIp } = client
       tracing?.finish(
         trace,

@@ -45,7 +45,7 @@ export function compileKeyPart(part: KeyPart): (x: Exchange) => string | undefin
     case 'jwt':
       return part.name === 'sub' ? (x) => caller(x.identity) : compileClaim(part.name)
     case 'header':
-      return (x) => x.request.headers.get(part.name) ?? undefined
+      return (x) => x.headers[part.name]
     case 'param':
       return (x) => x.params[part.name]
     case 'const':

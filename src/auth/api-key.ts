@@ -30,13 +30,13 @@ export function makeApiKeys(name: string, config: ApiKeyProviderConfig, site: Si
     missing: 'api-key-missing',
     discloses: config.discloseRequirements,
     hides: config.header,
-    recall({ request, waitUntil }, now) {
-      const key = request.headers.get(config.header)
-      return key !== null && API_KEY.test(key) ? answers.recall(key, now, waitUntil) : undefined
+    recall({ headers, waitUntil }, now) {
+      const key = headers[config.header]
+      return key !== undefined && API_KEY.test(key) ? answers.recall(key, now, waitUntil) : undefined
     },
-    async authenticate({ request }) {
-      const key = request.headers.get(config.header)
-      if (key === null || key === '') return undefined
+    async authenticate({ headers }) {
+      const key = headers[config.header]
+      if (key === undefined || key === '') return undefined
       return API_KEY.test(key) ? answers.ask(key) : 'api-key-invalid'
     },
   }

@@ -1,3 +1,5 @@
+import type { Exchange } from '../exchange.ts'
+
 /** The challenge of providers that read a bearer token (RFC 6750 §3). */
 export const BEARER_CHALLENGE = 'Bearer realm="api"'
 
@@ -5,7 +7,7 @@ export const BEARER_CHALLENGE = 'Bearer realm="api"'
 export const isBearerToken = (text: string): boolean => /^[\w.~+/-]+=*$/.test(text)
 
 /** What follows `Bearer ` (in any case, RFC 9110 §11.1) in `Authorization`; undefined when there is no such credential. */
-export function bearerToken({ headers }: Request): string | undefined {
-  const header = headers.get('authorization')
-  return header === null ? undefined : /^bearer +([^]+)$/i.exec(header)?.[1]
+export function bearerToken({ headers }: Pick<Exchange, 'headers'>): string | undefined {
+  const header = headers['authorization']
+  return header === undefined ? undefined : /^bearer +([^]+)$/i.exec(header)?.[1]
 }

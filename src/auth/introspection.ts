@@ -41,12 +41,12 @@ export function makeIntrospection(name: string, config: IntrospectionProviderCon
     missing: 'token-missing',
     discloses: config.discloseRequirements,
     hides: undefined,
-    recall({ request, waitUntil }, now) {
-      const token = bearerToken(request)
-      return token === undefined ? undefined : answers.recall(token, now, waitUntil)
+    recall(x, now) {
+      const token = bearerToken(x)
+      return token === undefined ? undefined : answers.recall(token, now, x.waitUntil)
     },
-    async authenticate({ request }) {
-      const token = bearerToken(request)
+    async authenticate(x) {
+      const token = bearerToken(x)
       if (token === undefined) return undefined
       if (!configured) return 'not-configured'
       if (!isBearerToken(token)) return 'bearer-malformed'

@@ -50,20 +50,20 @@ export function makeJwt(name: string, config: JwtProviderConfig, site: Site): Au
     discloses: config.discloseRequirements,
     hides: undefined,
     recall(x, now) {
-      const token = bearerToken(x.request)
+      const token = bearerToken(x)
       const found = token === undefined ? undefined : cache.get(token)
       if (found === undefined || now < found.validFrom || now >= found.validUntil) return undefined
       return keys.trusted(now, x.waitUntil) && !found.key.retired ? found : undefined
     },
-    async authenticate({ request, waitUntil }) {
-      const token = bearerToken(request)
+    async authenticate(x) {
+      const token = bearerToken(x)
       if (token === undefined) return undefined
       const jws = parseCompactJws(token)
       if (jws === undefined) return isBearerToken(token) ? 'token-malformed' : 'bearer-malformed'
       // The token says which provider is to judge it: no other one looks for its key.
       if (typeof jws.issuer !== 'string') return 'token-claims'
       if (jws.issuer !== config.issuer) return 'token-issuer'
-      return config.algorithms.some((alg) => alg === jws.alg) ? verifyToken(jws, waitUntil) : 'token-algorithm'
+      return config.algorithms.some((alg) => alg === jws.alg) ? verifyToken(jws, x.waitUntil) : 'token-algorithm'
     },
   }
 }

@@ -5,10 +5,11 @@ const LONGEST_MS = 20_000
 
 /** An exchange that asks what `x` asks, for nobody: its client may leave without ending it, and nothing in `x` changes. */
 export function detach(x: Exchange, now: number): Exchange {
-  const { id, request, route, path, params, client, outgoing, identity, waitUntil } = x
+  const { id, request, headers, route, path, params, client, outgoing, identity, waitUntil } = x
   return {
     id,
     request: plain(request),
+    headers: ownOf(headers),
     route,
     path,
     params,

@@ -5,7 +5,8 @@ import { policies } from '../policies/index.ts'
 import { problem } from '../problem.ts'
 import { canonicalPath, rawPath } from '../routing/canonical-path.ts'
 import { compileRouter, type Found } from '../routing/router.ts'
-import { makeHeaderFilter, type Forwarded } from './headers.ts'
+import { introduce } from './headers.ts'
+import type { Received } from './received.ts'
 import { compileTransportGate } from './transport.ts'
 
 const MAX_URL_BYTES = 8 * 1024
@@ -21,16 +22,14 @@ export interface Admitted {
   readonly index: number
   readonly params: Readonly<Record<string, string>>
   readonly path: string
-  readonly forwarded: Forwarded
 }
 
 /** Finds the route of a request, or says why there is none: 400, 404, 405, 414, 431, 501; or why not by plain HTTP: 308, 403. */
-export type Admission = (request: Request, client: Client) => Admitted | Response
+export type Admission = (received: Received, client: Client) => Admitted | Response
 
 /** Compiles what every request passes before its route is known. */
 export function makeAdmission(config: Config): Admission {
   const router = compileRouter(config.routes.map((route) => route.match))
-  const filterHeaders = makeHeaderFilter(injectedHeaders(config))
   const hasCors = config.routes.map((route) => route.policies.cors != null)
   const transport = compileTransportGate(
     config.transport.clients,
@@ -38,8 +37,7 @@ export function makeAdmission(config: Config): Admission {
   )
   const keepsSlash = config.routes.map((route) => route.match.encodedSlash === 'keep')
 
-  return (request, client) => {
-    const { method, url } = request
+  return ({ request, method, url, headers }, client) => {
     // The runtime builds the URL from whatever Host it was sent: with `gw/secret?` in it, `/secret` would be the path.
     if (!HOST.test(client.host))
       return problem('header-invalid', { detail: 'Host is not a name with an optional port.' })
@@ -54,9 +52,9 @@ export function makeAdmission(config: Config): Admission {
     if (found.kind === 'method') return problem('method-not-allowed', { headers: { allow: allowed(found.allow) } })
     const elsewhere = transport(request, client, path, found.index)
     if (elsewhere !== undefined) return elsewhere
-    const forwarded = filterHeaders(request, client)
-    if (typeof forwarded === 'string') return problem(forwarded)
-    return { index: found.index, params: found.params, path, forwarded }
+    if (headers.fault !== undefined) return problem(headers.fault)
+    introduce(headers.forwarded, client)
+    return { index: found.index, params: found.params, path }
   }
 }
 
@@ -78,7 +76,8 @@ function findRoute(
 
 const allowed = (methods: readonly string[]): string => methods.toSorted().join(', ')
 
-function injectedHeaders(config: Config): Set<string> {
+/** The headers that policies of this configuration set for origins. */
+export function injectedHeaders(config: Config): Set<string> {
   const names = config.routes.flatMap((route) =>
     policies.flatMap((policy) =>
       route.policies[policy.name] == null ? [] : (policy.injects?.(route.policies[policy.name]) ?? []),

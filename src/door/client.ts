@@ -1,5 +1,6 @@
 import type { Client } from '../exchange.ts'
 import { canonicalIp, makeCidrMatcher } from '../lib/ip.ts'
+import type { Received } from './received.ts'
 
 export interface ClientAddressConfig {
   readonly source: 'runtime' | 'cf-connecting-ip' | 'x-forwarded-for'
@@ -7,7 +8,7 @@ export interface ClientAddressConfig {
 }
 
 /** How to tell who is calling; compiled once from `clientAddress`. */
-export type ClientReader = (request: Request) => Client
+export type ClientReader = (received: Received) => Client
 
 /**
  * `runtime` believes the connection: workerd's `cf.clientIp`, which a client cannot set, or Cloudflare's own `CF-Connecting-IP` where there is none.
@@ -16,28 +17,27 @@ export type ClientReader = (request: Request) => Client
  */
 export function makeClientReader(config: ClientAddressConfig): ClientReader {
   const isTrusted = makeCidrMatcher(config.trustedProxies)
-  return (request) => {
-    const { headers } = request
-    const said = config.source === 'cf-connecting-ip' ? headers.get('cf-connecting-ip') : peerAddress(request)
+  return ({ request, url, headers: { all: headers } }) => {
+    const { cf } = request
+    const said = config.source === 'cf-connecting-ip' ? headers['cf-connecting-ip'] : peerAddress(cf, headers)
     const peer = canonicalIp(said ?? '') ?? ''
     const behindProxy = config.source === 'x-forwarded-for' && isTrusted(peer)
-    const chain = behindProxy ? forwardedChain(headers.get('x-forwarded-for'), peer, isTrusted) : [peer]
-    const scheme =
-      (behindProxy && headers.get('x-forwarded-proto')?.toLowerCase()) || request.url.slice(0, request.url.indexOf(':'))
+    const chain = behindProxy ? forwardedChain(headers['x-forwarded-for'], peer, isTrusted) : [peer]
+    const scheme = (behindProxy && headers['x-forwarded-proto']?.toLowerCase()) || url.slice(0, url.indexOf(':'))
     return {
       ip: chain[0]!,
       forwardedFor: chain.length === 1 ? peer : chain.map((ip) => ip || 'unknown').join(', '),
       scheme: scheme === 'https' ? 'https' : 'http',
-      host: headers.get('host') ?? '',
+      host: headers['host'] ?? '',
       // The platform tells it of the connection: a proxy's is not the client's.
-      country: chain.length === 1 ? ((request.cf?.country as string | undefined) ?? undefined) : undefined,
+      country: chain.length === 1 ? ((cf?.country as string | undefined) ?? undefined) : undefined,
     }
   }
 }
 
-function peerAddress(request: Request): string | null {
-  const withPort = request.cf?.clientIp as string | undefined
-  if (withPort === undefined) return request.headers.get('cf-connecting-ip')
+function peerAddress(cf: Request['cf'], headers: Readonly<Record<string, string>>): string | undefined {
+  const withPort = cf?.clientIp as string | undefined
+  if (withPort === undefined) return headers['cf-connecting-ip']
   // A zone (RFC 4007 §11) names an interface of this machine, and would keep an address out of every list.
   return withoutPort(withPort.replace(/%[^\]]*/, ''))
 }
@@ -50,7 +50,7 @@ function withoutPort(text: string): string {
 }
 
 /** The client, then the trusted proxies in the order they were passed; a hop that is no address ends the walk, as `''`. */
-function forwardedChain(header: string | null, peer: string, isTrusted: (ip: string) => boolean): string[] {
+function forwardedChain(header: string | undefined, peer: string, isTrusted: (ip: string) => boolean): string[] {
   const hops = (header ?? '').split(',').flatMap((hop) => hop.trim() || [])
   const chain = [peer]
   while (isTrusted(chain[0]!)) {

@@ -5,9 +5,8 @@ import { applyHeaderChange } from '../lib/header.ts'
 export function applyEdits(response: Response, edits: readonly HeaderEdit[]): Response {
   if (edits.length === 0) return response
   const edited = withOwnHeaders(response)
-  for (let i = edits.length - 1; i >= 0; i--) {
-    applyHeaderChange(edited.headers, edits[i]!)
-  }
+  const { headers } = edited
+  for (let i = edits.length - 1; i >= 0; i--) applyHeaderChange(headers, edits[i]!)
   return edited
 }
 

@@ -5,9 +5,11 @@ import type { ProblemCode } from '../problem.ts'
 const MAX_HEADERS = 100
 const MAX_HEADER_BYTES = 32 * 1024
 
-/** Hop-by-hop (RFC 9110 §7.6.1), and what only the gateway may say about where a request came from. */
+/** Hop-by-hop (RFC 9110 §7.6.1), what the runtime writes itself, and what only the gateway may say about where a request came from. */
 const NEVER_FORWARDED = [
   'connection keep-alive proxy-connection proxy-authorization proxy-authenticate te trailer transfer-encoding upgrade http2-settings',
+  // fetch writes the target's.
+  'host',
   'forwarded x-real-ip true-client-ip x-client-ip client-ip cf-connecting-ip cf-connecting-ipv6 cf-pseudo-ipv4 cf-ipcountry cf-visitor cf-ray cf-worker',
   // What a proxy that ends TLS says of a client's certificate (RFC 9440 §2.4): an origin would believe it.
   'client-cert client-cert-chain',
@@ -32,55 +34,94 @@ const MAX_LENGTH_DIGITS = 15
 /** The client's headers as an upstream may see them. */
 export type Forwarded = Pick<Outgoing, 'headers' | 'hasOpaqueValues'>
 
-/** What may go on of a request's headers, or why it is refused. */
-export type HeaderFilter = (request: Request, client: Client) => Forwarded | ProblemCode
+/** A request's headers, by lower-case name: plain text, which costs no call into the runtime to look at. */
+export interface ReceivedHeaders {
+  /** All of them, as they came. */
+  readonly all: Readonly<Record<string, string>>
+  /** Those that may go on. */
+  readonly forwarded: Forwarded
+  /** Why the request is to be refused. */
+  readonly fault: ProblemCode | undefined
+}
+
+export type HeaderReader = (request: Request) => ReceivedHeaders
 
 /**
- * Compiles the filter for every request: hop-by-hop headers and what `Connection` names go no further, the client's copies of `injected` headers are
- * dropped in every spelling, and `X-Forwarded-*` says what the gateway knows. At most 100 headers and 32 KiB.
+ * Compiles how each request's headers are read: hop-by-hop headers and what `Connection` names go no further, and the client's copies of `injected`
+ * headers and of `X-Forwarded-*` are dropped in every spelling. At most 100 headers and 32 KiB.
  */
-export function makeHeaderFilter(injected: Iterable<string>): HeaderFilter {
-  const dropped = new Set([...NEVER_FORWARDED, ...[...injected].map(canonicalName)])
-  return (request, client) => {
+export function makeHeaderReader(injected: Iterable<string>): HeaderReader {
+  const judge = makeJudge(new Set([...NEVER_FORWARDED, ...[...injected].map(canonicalName)]))
+  return (request) => {
+    const all = Object.create(null) as Record<string, string>
     const headers: Record<string, string> = {}
     let hasOpaqueValues = false
     let count = 0
     let bytes = 0
-    let fault = false
-    let named: string | undefined
-    let upgrade = false
+    let isSound = true
     // One walk for everything: each look at a header crosses into the runtime.
-    request.headers.forEach((value, name) => {
+    request.headers.forEach((value, received) => {
+      const { name, isDropped, isLookAlike } = judge(received)
       count++
       bytes += name.length + value.length
-      const canonical = canonicalName(name)
-      if (CONTROL.test(value) || (canonical !== name && FRAMING.has(canonical))) fault = true
-      if (dropped.has(canonical) || canonical.startsWith('x-forwarded')) {
-        if (name === 'connection') named = value
-        else if (name === 'upgrade') upgrade = isWebSocketUpgrade(request.method, value)
-        return
-      }
-      if (name === 'content-length' && value.length > MAX_LENGTH_DIGITS) fault = true
+      all[name] = value
+      if (isLookAlike || CONTROL.test(value)) isSound = false
+      if (isDropped) return
+      if (name === 'content-length' && value.length > MAX_LENGTH_DIGITS) isSound = false
       if (value.includes(REPLACEMENT)) hasOpaqueValues = true
       // Lines of one name arrive as one value and are sent on as one: there are as many as were counted (RFC 9110 §5.3).
       headers[name] = value
     })
-    if (fault) return 'header-invalid'
-    if (count > MAX_HEADERS || bytes > MAX_HEADER_BYTES) return 'headers-too-large'
-    if (named !== undefined) dropNamed(headers, named)
-    if (upgrade) headers['upgrade'] = 'websocket'
-    headers['x-forwarded-for'] = client.forwardedFor
-    headers['x-forwarded-proto'] = client.scheme
-    headers['x-forwarded-host'] = client.host
-    return { headers, hasOpaqueValues }
+    const { connection, upgrade } = all
+    if (connection !== undefined) dropNamed(headers, connection)
+    if (upgrade !== undefined && isWebSocketUpgrade(request.method, upgrade)) headers['upgrade'] = 'websocket'
+    const isLarge = count > MAX_HEADERS || bytes > MAX_HEADER_BYTES
+    return {
+      all,
+      forwarded: { headers, hasOpaqueValues },
+      fault: isSound ? (isLarge ? 'headers-too-large' : undefined) : 'header-invalid',
+    }
   }
+}
+
+/** What there is to know of a header's name alone. */
+interface Judgement {
+  readonly name: string
+  readonly isDropped: boolean
+  /** Whether it is message framing in another spelling. */
+  readonly isLookAlike: boolean
+}
+
+/** Clients send the same few names over and over; beyond this many nothing is remembered. */
+const MAX_REMEMBERED = 1_000
+
+function makeJudge(dropped: ReadonlySet<string>): (name: string) => Judgement {
+  const remembered = new Map<string, Judgement>()
+  const judge = (name: string): Judgement => {
+    const canonical = canonicalName(name)
+    const judgement = {
+      name,
+      isDropped: dropped.has(canonical) || canonical.startsWith('x-forwarded'),
+      isLookAlike: canonical !== name && FRAMING.has(canonical),
+    }
+    if (remembered.size < MAX_REMEMBERED) remembered.set(name, judgement)
+    return judgement
+  }
+  return (name) => remembered.get(name) ?? judge(name)
+}
+
+/** Says in `X-Forwarded-*` what the gateway knows of the client. */
+export function introduce({ headers }: Forwarded, client: Client): void {
+  headers['x-forwarded-for'] = client.forwardedFor
+  headers['x-forwarded-proto'] = client.scheme
+  headers['x-forwarded-host'] = client.host
 }
 
 function dropNamed(headers: Forwarded['headers'], connection: string): void {
   for (const part of connection.split(',')) {
     const name = part.trim().toLowerCase()
     // What the gateway relies on to know the caller cannot be talked away by the caller.
-    if (isHeaderName(name) && !/^(?:host|authorization|cookie|content-.*)$/.test(name)) delete headers[name]
+    if (isHeaderName(name) && !/^(?:authorization|cookie|content-.*)$/.test(name)) delete headers[name]
   }
 }
 

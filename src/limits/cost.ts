@@ -62,11 +62,11 @@ export function compileCost(config: CostConfig): Cost {
   const { requestHeader, responseHeader, max, default: otherwise = TAKEN_BEFORE } = config
   if (requestHeader !== undefined)
     return {
-      before: ({ request }) => parseCost(request.headers.get(requestHeader), max) ?? otherwise,
+      before: ({ headers }) => parseCost(headers[requestHeader], max) ?? otherwise,
       after: undefined,
     }
   const header = responseHeader!
-  const of = (response: Response) => parseCost(response.headers.get(header), max) ?? TAKEN_BEFORE
+  const of = (response: Response) => parseCost(response.headers.get(header) ?? undefined, max) ?? TAKEN_BEFORE
   return { before: () => TAKEN_BEFORE, after: { header, of } }
 }
 
@@ -76,8 +76,8 @@ export function mostOf(config: CostConfig): number {
 }
 
 /** Digits that are at least 1, as far as `max`; undefined for anything else. */
-function parseCost(text: string | null, max: number): number | undefined {
-  if (text === null || !/^\d+$/.test(text)) return undefined
+function parseCost(text: string | undefined, max: number): number | undefined {
+  if (text === undefined || !/^\d+$/.test(text)) return undefined
   const value = Number(text)
   return value < 1 ? undefined : Math.min(value, max)
 }

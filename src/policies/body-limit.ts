@@ -25,8 +25,8 @@ export const bodyLimit = definePolicy({
 
 /** What the runtime holds the client's body to: it reads `Content-Length` bytes and not one more, and shows none for a chunked body. */
 function declaredLength(x: Exchange, body: ReadableStream<Uint8Array>): number | undefined {
-  const declared = body === x.request.body ? x.request.headers.get('content-length') : null
-  return declared !== null && /^\d+$/.test(declared) ? Number(declared) : undefined
+  const declared = body === x.request.body ? x.headers['content-length'] : undefined
+  return declared !== undefined && /^\d+$/.test(declared) ? Number(declared) : undefined
 }
 
 async function countBody(x: Exchange, body: ReadableStream<Uint8Array>, max: number, next: Handler): Promise<Response> {

@@ -130,10 +130,11 @@ function copyOutgoing({ body, headers, ...line }: Outgoing): Outgoing | undefine
 
 /** An exchange of its own: what happens to the copy is not seen in the real one, and the client may leave without ending it. */
 function copyExchange(x: Exchange, outgoing: Outgoing, now: number): Exchange {
-  const { id, request, route, path, params, client, identity, waitUntil } = x
+  const { id, request, headers, route, path, params, client, identity, waitUntil } = x
   return {
     id,
     request,
+    headers,
     route,
     path,
     params,

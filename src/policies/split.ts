@@ -44,8 +44,8 @@ export const split = definePolicy({
       const overrides = compileOverrides(shares, route.upstream!, next)
       return (x) => {
         for (const [header, handlers] of overrides) {
-          const said = x.request.headers.get(header)
-          const chosen = said === null ? undefined : handlers.get(said)
+          const said = x.headers[header]
+          const chosen = said === undefined ? undefined : handlers.get(said)
           if (chosen !== undefined) return chosen(x)
         }
         const point = draw(x)
@@ -110,7 +110,7 @@ function compileOverrides(shares: readonly Share[], own: string, next: Handler):
 }
 
 function isDeclined(x: Exchange, { header }: Share): boolean {
-  return header !== undefined && x.request.headers.get(header) === 'never'
+  return header !== undefined && x.headers[header] === 'never'
 }
 
 function checkEntry(one: Entry, i: number, all: readonly Entry[], route: RouteFacts): Complaint[] {

@@ -1,4 +1,5 @@
 import type { ProblemCode } from '../problem.ts'
+import { isoTime } from '../lib/iso-time.ts'
 import { isLogged } from './log-level.ts'
 
 /** A refused URL can be as long as the runtime lets it be; a log line cannot. */
@@ -40,7 +41,24 @@ export function makeAccessLog(
   return (entry) => {
     const level = entry.status >= 500 ? 'warn' : 'info'
     if (!all && level === 'info') return
-    const time = new Date(entry.time).toISOString()
-    console.log(JSON.stringify({ ...entry, time, level, event: 'request', path: entry.path.slice(0, MAX_PATH) }))
+    const { time, route, method, path, status, ms, code, id, client, target, attempts, inFlight } = entry
+    console.log(
+      JSON.stringify({
+        time: isoTime(time),
+        level,
+        event: 'request',
+        route,
+        method,
+        path: path.slice(0, MAX_PATH),
+        status,
+        ms,
+        code,
+        id,
+        client,
+        target,
+        attempts,
+        inFlight,
+      }),
+    )
   }
 }

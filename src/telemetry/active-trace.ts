@@ -11,19 +11,19 @@ export interface ActiveTrace extends Trace {
 
 /** Continues the caller's trace, or starts one where the caller sent none or an invalid one. */
 export function beginTrace(
-  headers: Headers,
+  headers: Readonly<Record<string, string>>,
   startedAt: number,
   isSampled: (traceId: string) => boolean,
   now: () => number,
 ): ActiveTrace {
-  const inbound = headers.get('traceparent')
-  const parent = inbound === null ? undefined : parseTraceparent(inbound)
+  const inbound = headers['traceparent']
+  const parent = inbound === undefined ? undefined : parseTraceparent(inbound)
   const id = parent?.traceId ?? makeTraceId()
   const sampled = parent === undefined ? isSampled(id) : (parent.flags & SAMPLED) !== 0
   const flags = (parent === undefined ? RANDOM : parent.flags & RANDOM) | (sampled ? SAMPLED : 0)
   const spanId = makeSpanId()
   const traceparent = formatTraceparent(id, spanId, flags)
-  const tracestate = parent && parseTracestate(headers.get('tracestate'))
+  const tracestate = parent && parseTracestate(headers['tracestate'])
   if (!sampled) return { id, sampled, traceparent, tracestate, spans: undefined, start: startNothing }
 
   const spans: ActiveTrace['spans'] = [openSpan(id, spanId, parent?.spanId, tracestate, 'server', '', startedAt)]

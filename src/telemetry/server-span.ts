@@ -12,7 +12,7 @@ export interface RequestFacts {
   /** The `Host` that the client asked for, with its port. */
   readonly host: string
   readonly clientIp: string
-  readonly userAgent?: string | null | undefined
+  readonly userAgent?: string | undefined
   readonly status: number
   /** Set when the gateway itself refused. */
   readonly code: ProblemCode | undefined

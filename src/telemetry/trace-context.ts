@@ -41,7 +41,7 @@ const MAX_LENGTH = 4_096
  * A `tracestate` to pass on, in its order and without its empty members; undefined when there is none, when any part
  * breaks the grammar (level 2 §3.3), or when it is longer than 4,096 characters.
  */
-export function parseTracestate(text: string | null): string | undefined {
+export function parseTracestate(text: string | undefined): string | undefined {
   if (!text || text.length > MAX_LENGTH) return undefined
   const members = text.split(',').flatMap((member) => member.trim() || [])
   const keys = new Set(members.map((member) => member.slice(0, member.indexOf('='))))

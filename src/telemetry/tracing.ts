@@ -15,8 +15,8 @@ export type { ActiveTrace, RequestFacts }
 
 /** The tracing of one isolate. */
 export interface Tracing {
-  /** Continues the caller's trace, or starts one where the caller sent none or an invalid one. */
-  readonly begin: (request: Request, startedAt: number) => ActiveTrace
+  /** Continues the caller's trace, of which `headers` (by lower-case name) tell, or starts one where the caller sent none or an invalid one. */
+  readonly begin: (headers: Readonly<Record<string, string>>, startedAt: number) => ActiveTrace
   /** Ends the SERVER span, and whatever below it still runs, and queues them all. A second call does nothing. */
   readonly finish: (trace: ActiveTrace, facts: RequestFacts, waitUntil: Exchange['waitUntil']) => void
   readonly counts: () => ExportCounts
@@ -29,7 +29,7 @@ export function makeTracing(site: Pick<Site, 'variable' | 'now' | 'fetch'>): Tra
   const isSampled = compileRatio(site.variable('OTEL_TRACES_SAMPLER_ARG'))
   const queue = makeExportQueue(makeOtlpSender(endpoint, site), site.now, makeComplaint(site))
   return {
-    begin: (request, startedAt) => beginTrace(request.headers, startedAt, isSampled, site.now),
+    begin: (headers, startedAt) => beginTrace(headers, startedAt, isSampled, site.now),
     finish(trace, facts, waitUntil) {
       const server = trace.spans?.[0]
       if (trace.spans === undefined || server?.endMs !== undefined) return

@@ -38,6 +38,7 @@ function viewOf(x: Exchange, signal: () => AbortSignal): Exchange {
   return {
     id: x.id,
     request: x.request,
+    headers: x.headers,
     route: x.route,
     path: x.path,
     params: x.params,

@@ -18,14 +18,12 @@ const MS_PER_GRPC_UNIT: Readonly<Record<string, number>> = {
  */
 export function deadline(timeout: number, site: Site): Middleware {
   return (next) => (x) => {
-    const headers = x.request.headers
-    const asked = headers.get('x-request-timeout-ms')
-    const grpc = headers.get('grpc-timeout')
-    const client = Math.min(asked === null ? Infinity : parseTimeoutMs(asked), parseGrpcTimeout(grpc))
+    const { 'x-request-timeout-ms': asked, 'grpc-timeout': grpc } = x.headers
+    const client = Math.min(asked === undefined ? Infinity : parseTimeoutMs(asked), parseGrpcTimeout(grpc))
     x.deadline = Math.min(x.deadline, x.startedAt + Math.min(timeout, client))
     const left = x.deadline - site.now()
     if (left <= 0) return Promise.resolve(problem('upstream-timeout'))
-    if (grpc !== null) x.outgoing.headers['grpc-timeout'] = `${Math.ceil(left)}m`
+    if (grpc !== undefined) x.outgoing.headers['grpc-timeout'] = `${Math.ceil(left)}m`
     return next(x)
   }
 }
@@ -36,8 +34,8 @@ export function parseTimeoutMs(text: string): number {
 }
 
 /** Milliseconds from `250m`, `5S` and the like (gRPC over HTTP/2, "Timeout"); `Infinity` for anything else. */
-export function parseGrpcTimeout(text: string | null): number {
-  if (text === null) return Infinity
+export function parseGrpcTimeout(text: string | undefined): number {
+  if (text === undefined) return Infinity
   const found = /^(\d{1,8})([HMSmun])$/.exec(text)
   return found === null ? Infinity : Number(found[1]) * MS_PER_GRPC_UNIT[found[2]!]!
 }

@@ -1,11 +1,10 @@
 const PROXY_FIELDS = ['proxy-authenticate', 'proxy-connection']
 
 /**
- * `response` without what was meant for this hop alone (RFC 9110 §7.6.1); copied only when there is such a thing. workerd itself
+ * `response`, whose headers are `headers`, without what was meant for this hop alone (RFC 9110 §7.6.1); copied only when there is such a thing. workerd itself
  * drops Connection, Keep-Alive, Trailer, TE, Upgrade and Transfer-Encoding; what Connection names and the Proxy- fields it passes on.
  */
-export function stripHopByHop(response: Response): Response {
-  const { headers } = response
+export function stripHopByHop(response: Response, headers: Headers): Response {
   const connection = headers.get('connection')
   const isPlain = connection === null || connection === 'keep-alive' || connection === 'close'
   const names = isPlain ? PROXY_FIELDS : [...PROXY_FIELDS, ...parseNames(connection)]

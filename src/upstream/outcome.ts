@@ -52,24 +52,24 @@ export function classifyRejection(x: Exchange, ending: Ending | undefined, hurri
   }
 }
 
-/** The refusal that stands in for an answer which must not be passed on; undefined when it may be. */
-export function classifyAnswer(x: Exchange, response: Response): Response | undefined {
+/** The refusal that stands in for an answer which must not be passed on; undefined when it may be. `headers` are the answer's. */
+export function classifyAnswer(x: Exchange, response: Response, headers: Headers): Response | undefined {
   if (x.clientFault !== undefined) return clientRefusal(x, x.clientFault)
   const { status } = response
   // workerd hands over an interim response as if it were final, with the rest of the connection as its body.
   const final = (status >= 200 && status <= 599) || (status === 101 && response.webSocket != null)
-  const sound = final && isReadable(response) && !isFailedHandshake(x, response)
+  const sound = final && isReadable(headers) && !isFailedHandshake(x, status, headers)
   return sound ? undefined : refusal('protocol', 'upstream-protocol')
 }
 
 /** workerd hands a body in a transfer coding that it does not know over as it is, without saying so to the client (RFC 9112 §6.1). */
-function isReadable({ headers }: Response): boolean {
+function isReadable(headers: Headers): boolean {
   const coding = headers.get('transfer-encoding')
   return coding === null || coding.toLowerCase() === 'chunked'
 }
 
 /** What workerd makes of a 101 that is no WebSocket's: a 502 with words of its own. */
-function isFailedHandshake(x: Exchange, { status, headers }: Response): boolean {
+function isFailedHandshake(x: Exchange, status: number, headers: Headers): boolean {
   return status === 502 && 'upgrade' in x.outgoing.headers && !headers.has('content-type')
 }
 

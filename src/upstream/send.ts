@@ -23,6 +23,8 @@ export interface SendOptions {
   readonly sign?: Signer | undefined
 }
 
+const RAW_ANSWER = { encodeResponseBody: 'manual' } as const
+
 /** Sends one try to `target` and answers with its response, or with the problem that stands for its failure. */
 export function send(target: Target, options: SendOptions, load: Load, site: Site): Handler {
   return async (x) => {
@@ -47,8 +49,8 @@ export function send(target: Target, options: SendOptions, load: Load, site: Sit
         headers: x.outgoing.hasOpaqueValues ? withOpaqueValues(x) : headers,
         body,
         redirect: 'manual',
-        encodeResponseBody: x.outgoing.wantsRawAnswer === true ? 'manual' : 'automatic',
         signal,
+        ...(x.outgoing.wantsRawAnswer === true && RAW_ANSWER),
       })
       closeAttempt(attempt)
       response = pass(x, answer, options.idleTimeout)
@@ -92,12 +94,13 @@ function outgoingBody(x: Exchange, attempt: Attempt, site: Site): BodyInit | nul
 }
 
 function pass(x: Exchange, response: Response, idleTimeout: number | undefined): Response {
-  const refusal = classifyAnswer(x, response)
+  const { headers } = response
+  const refusal = classifyAnswer(x, response, headers)
   if (refusal) {
     discard(response)
     return refusal
   }
   if (response.status === 101) return response
-  const answer = stripHopByHop(response)
+  const answer = stripHopByHop(response, headers)
   return idleTimeout === undefined ? answer : watchIdle(answer, idleTimeout)
 }

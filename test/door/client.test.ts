@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { makeHeaderReader } from '../../src/door/headers.ts'
+import { receive } from '../../src/door/received.ts'
 import { makeClientReader, type ClientAddressConfig } from '../../src/door/client.ts'
+
+const readHeaders = makeHeaderReader([])
 
 function read(
   config: Partial<ClientAddressConfig>,
@@ -10,7 +14,7 @@ function read(
     headers: { host: 'gw.test', ...headers },
     ...(clientIp && { cf: { clientIp } as RequestInitCfProperties }),
   })
-  return makeClientReader({ source: 'runtime', trustedProxies: [], ...config })(request)
+  return makeClientReader({ source: 'runtime', trustedProxies: [], ...config })(receive(request, readHeaders))
 }
 
 const proxied = { source: 'x-forwarded-for', trustedProxies: ['10.0.0.0/8', '2001:db8::/32'] } as const
@@ -104,7 +108,7 @@ describe('makeClientReader', () => {
   it('does not take the country of a proxy for that of the client', () => {
     const countryOf = (headers: Record<string, string>) => {
       const cf = { clientIp: '10.0.0.3:1', country: 'DE' } as RequestInitCfProperties
-      return makeClientReader(proxied)(new Request('http://gw.test/', { headers, cf })).country
+      return makeClientReader(proxied)(receive(new Request('http://gw.test/', { headers, cf }), readHeaders)).country
     }
     expect(countryOf({})).toBe('DE')
     expect(countryOf({ 'x-forwarded-for': '192.0.2.7' })).toBeUndefined()

@@ -10,6 +10,7 @@ export function makeTestExchange(
   return {
     id: '0af7651916cd43dd8448eb211c80319c',
     request,
+    headers: headersOf(request),
     route: 'test',
     path: url.pathname,
     params: {},
@@ -18,7 +19,7 @@ export function makeTestExchange(
       method: request.method,
       path: url.pathname,
       search: url.search,
-      headers: Object.fromEntries(request.headers),
+      headers: headersOf(request),
       hasOpaqueValues: false,
       body: request.body,
     },
@@ -37,4 +38,9 @@ export function makeTestExchange(
       while (work.length > 0) await work.shift()
     },
   }
+}
+
+/** Without what every object inherits, as the gateway reads them: a header may be called `constructor`. */
+export function headersOf({ headers }: Request): Record<string, string> {
+  return Object.assign(Object.create(null) as Record<string, string>, Object.fromEntries(headers))
 }

@@ -4,7 +4,7 @@ import { compose, type Handler, type Middleware } from '../../src/pipeline.ts'
 import { problem, problemCode } from '../../src/problem.ts'
 import { makeErrorReporter } from '../../src/telemetry/errors.ts'
 import { makeTracing, spanned, type ActiveTrace } from '../../src/telemetry/tracing.ts'
-import { makeTestExchange } from '../support/exchange.ts'
+import { headersOf, makeTestExchange } from '../support/exchange.ts'
 
 const env = bindings as unknown as Readonly<Record<string, string | undefined>>
 const site = {
@@ -39,7 +39,7 @@ const traced = compose([spanned('auth', auth), spanned('rateLimit', limit)], sen
 
 async function serve(request: Request, waitUntil: Exchange['waitUntil']): Promise<Response> {
   const path = new URL(request.url).pathname
-  const trace = tracing!.begin(request, Date.now())
+  const trace = tracing!.begin(headersOf(request), Date.now())
   const x = makeTestExchange(request, { id: trace.id, path, trace, waitUntil })
   const response = await (trace.sampled ? traced : plain)(x).catch((error: unknown) => {
     reportError(error, x, waitUntil)
@@ -78,7 +78,7 @@ async function loop(count: number, sampled: string | null): Promise<Response> {
   const before = settled()
   let spans = 0
   for (let done = 0; done < count; done++) {
-    const trace = tracing!.begin(request, Date.now())
+    const trace = tracing!.begin(headersOf(request), Date.now())
     const response = trace.sampled ? await traced({ ...x, trace }) : empty
     finish(trace, request, x.path, response, (promise) => void work.push(promise))
     spans += trace.spans?.length ?? 0

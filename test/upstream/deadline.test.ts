@@ -44,7 +44,7 @@ describe('deadline', () => {
 
 it('parses timeouts', () => {
   expect(['0', '15', '1234567890', '1.5', ''].map(parseTimeoutMs)).toEqual([0, 15, Infinity, Infinity, Infinity])
-  expect(['1H', '1M', '1S', '1m', '1000u', '123456789S', '5', null].map(parseGrpcTimeout)).toEqual([
+  expect(['1H', '1M', '1S', '1m', '1000u', '123456789S', '5', undefined].map(parseGrpcTimeout)).toEqual([
     3_600_000,
     60_000,
     1_000,

@@ -15,8 +15,11 @@ export function makeReadOwnToken(site: Site): ReadOwnToken {
   return async (token, x) => {
     // What cannot stand in a header is no token.
     if (!/^[\w.-]+$/.test(token)) return undefined
-    const request = new Request(x.request.url, { headers: { authorization: `Bearer ${token}` } })
-    const found = await authenticator.authenticate({ ...x, request })
+    const found = await authenticator.authenticate({
+      ...x,
+      signal: x.signal,
+      headers: { authorization: `Bearer ${token}` },
+    })
     if (typeof found !== 'object') return refusalOf(found)
     const refusal = await revocationOf?.(found, x)
     return refusal === undefined ? found.identity : refusalOf(refusal)

@@ -1,0 +1,63 @@
+import type { Client, Exchange, HeaderEdit, Identity, Outgoing } from '../exchange.ts'
+import type { ProblemCode } from '../problem.ts'
+import { rawSearch } from '../routing/canonical-path.ts'
+import type { ActiveTrace } from '../telemetry/tracing.ts'
+import type { Admitted } from './admit.ts'
+import type { Received } from './received.ts'
+
+/** What is known of every request, also of one that finds no route. */
+export interface Arrival {
+  /** The trace id. */
+  readonly id: string
+  readonly received: Received
+  readonly client: Client
+  /** Epoch milliseconds. */
+  readonly startedAt: number
+  readonly trace: ActiveTrace | undefined
+  readonly waitUntil: Exchange['waitUntil']
+}
+
+/** The exchange of a request that found its route. A class for its getter: in an object literal each request would define it anew. */
+export class Arrived implements Exchange {
+  readonly id: string
+  readonly request: Request
+  readonly headers: Readonly<Record<string, string>>
+  readonly route: string
+  readonly path: string
+  readonly params: Readonly<Record<string, string>>
+  readonly client: Client
+  readonly outgoing: Outgoing
+  readonly startedAt: number
+  deadline = Infinity
+  readonly waitUntil: Exchange['waitUntil']
+  identity: Identity | undefined = undefined
+  readonly edits: HeaderEdit[] = []
+  attempts = 0
+  target: string | undefined = undefined
+  clientFault: ProblemCode | undefined = undefined
+  readonly trace: ActiveTrace | undefined
+
+  constructor(
+    { id, received, client, startedAt, trace, waitUntil }: Arrival,
+    { path, params }: Admitted,
+    route: string,
+  ) {
+    const { request, method, url, headers } = received
+    this.id = id
+    this.request = request
+    this.headers = headers.all
+    this.route = route
+    this.path = path
+    this.params = params
+    this.client = client
+    this.outgoing = { method, path, search: rawSearch(url), ...headers.forwarded, body: request.body }
+    this.startedAt = startedAt
+    this.waitUntil = waitUntil
+    this.trace = trace
+  }
+
+  /** At the first look, which most requests never take: what is looked at is watched, and that costs. */
+  get signal(): AbortSignal {
+    return this.request.signal
+  }
+}

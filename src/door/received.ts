@@ -1,0 +1,14 @@
+import type { HeaderReader, ReceivedHeaders } from './headers.ts'
+
+/** A request as it came in, read once: each look at the runtime's own object costs a call into the runtime. */
+export interface Received {
+  readonly request: Request
+  readonly method: string
+  readonly url: string
+  readonly headers: ReceivedHeaders
+}
+
+/** Reads what every request is asked for. */
+export function receive(request: Request, readHeaders: HeaderReader): Received {
+  return { request, method: request.method, url: request.url, headers: readHeaders(request) }
+}

@@ -9,7 +9,7 @@ import { startWorkerd } from '../deploy/workerd.ts'
 import { GATEWAY_LAUNCHER, rssMb } from './load.ts'
 import { manyRoutes, pathOf } from './many-routes.ts'
 import { atMost, printFigures, spread, type Figure } from './statistics.ts'
-import type { Bench } from './subjects.ts'
+import { passThroughConfig, type Bench } from './subjects.ts'
 
 const run = promisify(execFile)
 const COUNTS = [10, 100, 1_000, 10_000]
@@ -41,14 +41,20 @@ interface Start {
   readonly rssMb: number
 }
 
-/** From the spawn of workerd to the first 200, and the memory then, with 10 and with 10,000 routes. */
+/**
+ * From the spawn of workerd to the first 200, and the memory then, with 10 and with 10,000 routes, on all cores as users start it; beside it what the
+ * same machine needs for the five-line Worker.
+ */
 export async function measureStart(bench: Bench, rounds: number) {
-  const few = await startOf(bench, 10)
-  const many = await startOf(bench, 10_000)
-  const starts: { few: Start; many: Start }[] = []
-  for (let round = 0; round < rounds; round++) starts.push({ few: await few(), many: await many() })
+  const least = startOf(await passThroughConfig(bench), join(bench.folder, 'least.state'), '/', bench.origin.url)
+  const few = await startOfRoutes(bench, 10)
+  const many = await startOfRoutes(bench, 10_000)
+  const starts: { least: Start; few: Start; many: Start }[] = []
+  for (let round = 0; round < rounds; round++)
+    starts.push({ least: await least(), few: await few(), many: await many() })
   const of = (read: (start: (typeof starts)[number]) => number) => spread(starts.map(read))
   printFigures('Start-up: spawn of workerd to the first 200', [
+    { name: 'the five-line Worker', value: of((s) => s.least.ms), unit: 'ms' },
     { name: 'cold start, 10 routes', value: of((s) => s.few.ms), unit: 'ms', target: atMost(100, ' ms') },
     { name: '10,000 routes', value: of((s) => s.many.ms), unit: 'ms' },
     { name: 'more with 10,000', value: of((s) => s.many.ms - s.few.ms), unit: 'ms', target: atMost(200, ' ms') },
@@ -58,7 +64,7 @@ export async function measureStart(bench: Bench, rounds: number) {
   return starts
 }
 
-async function startOf(bench: Bench, count: number): Promise<() => Promise<Start>> {
+async function startOfRoutes(bench: Bench, count: number): Promise<() => Promise<Start>> {
   const file = join(bench.folder, `${count}.json`)
   writeFileSync(file, JSON.stringify({ version: 1, routes: manyRoutes(count) }))
   const text = join(bench.folder, `${count}.txt`)
@@ -66,16 +72,18 @@ async function startOf(bench: Bench, count: number): Promise<() => Promise<Start
   // Once through the file cache, as on a machine that has started it before.
   readFileSync(text)
   const config = workerdConfig(gatewaySpec(bench.worker, text, ['LOG_LEVEL']), cacheSpec(bench.worker))
-  const stateDir = join(bench.folder, `${count}.state`)
-  const path = pathOf(count - 1, 1)
-  const common = { config, ip: '127.0.0.1', port: 0, stateDir, launcher: GATEWAY_LAUNCHER, stdout: 'inherit' } as const
+  return startOf(config, join(bench.folder, `${count}.state`), pathOf(count - 1, 1), bench.origin.url)
+}
+
+function startOf(config: string, stateDir: string, path: string, origin: string): () => Promise<Start> {
+  const env = { LOG_LEVEL: 'silent', BENCH_ORIGIN: origin }
   return async () => {
     const startedAt = performance.now()
-    const workerd = await startWorkerd({ ...common, env: { LOG_LEVEL: 'silent' } })
+    const workerd = await startWorkerd({ config, ip: '127.0.0.1', port: 0, stateDir, stdout: 'inherit', env })
     try {
       const status = await statusOf(workerd.url + path)
       const ms = performance.now() - startedAt
-      if (status !== 200) throw new Error(`The first answer with ${count} routes was ${status}`)
+      if (status !== 200) throw new Error(`The first answer of ${path} was ${status}`)
       return { ms, rssMb: rssMb(workerd.pid) }
     } finally {
       await workerd.stop()

@@ -68,12 +68,16 @@ function environmentOf(set: PolicySet, { origin }: Bench): NodeJS.ProcessEnv {
   }
 }
 
-/** The five-line Worker that every figure is held against: same workerd, same flags. */
-export async function startPassThrough(bench: Bench): Promise<Subject> {
+/** The configuration of the five-line Worker that every figure is held against: same workerd, same flags. */
+export async function passThroughConfig(bench: Bench): Promise<string> {
   const file = join(bench.folder, 'pass-through.js')
   await compileFile(join(import.meta.dirname, 'pass-through.ts'), file)
   const spec = { ...singleFileSpec(bench.worker, file), variables: ['BENCH_ORIGIN'] }
-  const config = workerdConfig(spec, cacheSpec(bench.worker))
+  return workerdConfig(spec, cacheSpec(bench.worker))
+}
+
+export async function startPassThrough(bench: Bench): Promise<Subject> {
+  const config = await passThroughConfig(bench)
   const env = { BENCH_ORIGIN: bench.origin.url }
   const stateDir = join(bench.folder, 'pass-through.state')
   return subject(

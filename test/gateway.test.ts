@@ -31,6 +31,18 @@ describe('makeGateway', () => {
     await gateway.settled()
   })
 
+  it('sends lines of one name on as one, also where they say what the gateway itself says', async () => {
+    const headers = { request: { set: { 'x-team': 'a, b' } } }
+    const gateway = gatewayOf({ id: 'all', match: { path: '/*' }, upstream: 'origin', policies: { headers } })
+    const lines = ['x-team', 'x-own'].flatMap((name) => [
+      [name, 'a'],
+      [name, 'b'],
+    ])
+    const echo = await (await gateway.fetch('/', { headers: lines })).json<Echo>()
+    const valuesOf = (name: string) => echo.headers.filter((_, i) => echo.headers[i - 1]?.toLowerCase() === name)
+    expect([valuesOf('x-team'), valuesOf('x-own')]).toEqual([['a, b'], ['a, b']])
+  })
+
   it('puts the target’s own path in front', async () => {
     const gateway = gatewayOf({ id: 'all', match: { path: '/*' }, upstream: 'based' })
     expect(await (await gateway.fetch('/x?y')).json()).toMatchObject({ target: '/base/x?y' })

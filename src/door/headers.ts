@@ -1,15 +1,13 @@
 import type { Client, Outgoing } from '../exchange.ts'
-import { canonicalName, isHeaderName } from '../lib/header.ts'
+import { canonicalName, isHeaderName, isOpaque } from '../lib/header.ts'
 import type { ProblemCode } from '../problem.ts'
 
 const MAX_HEADERS = 100
 const MAX_HEADER_BYTES = 32 * 1024
 
-/** Hop-by-hop (RFC 9110 §7.6.1), what the runtime writes itself, and what only the gateway may say about where a request came from. */
+/** Hop-by-hop (RFC 9110 §7.6.1), and what only the gateway may say about where a request came from. */
 const NEVER_FORWARDED = [
   'connection keep-alive proxy-connection proxy-authorization proxy-authenticate te trailer transfer-encoding upgrade http2-settings',
-  // fetch writes the target's.
-  'host',
   'forwarded x-real-ip true-client-ip x-client-ip client-ip cf-connecting-ip cf-connecting-ipv6 cf-pseudo-ipv4 cf-ipcountry cf-visitor cf-ray cf-worker',
   // What a proxy that ends TLS says of a client's certificate (RFC 9440 §2.4): an origin would believe it.
   'client-cert client-cert-chain',
@@ -24,9 +22,6 @@ const FRAMING = new Set(['transfer-encoding', 'content-length', 'connection', 'h
 
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/
-
-/** What the runtime reads in place of bytes that are no UTF-8. */
-const REPLACEMENT = '\ufffd'
 
 /** Beyond this a length is no exact number (RFC 9110 §8.6 asks for no more than to be ready for large ones). */
 const MAX_LENGTH_DIGITS = 15
@@ -68,7 +63,7 @@ export function makeHeaderReader(injected: Iterable<string>): HeaderReader {
       if (isLookAlike || CONTROL.test(value)) isSound = false
       if (isDropped) return
       if (name === 'content-length' && value.length > MAX_LENGTH_DIGITS) isSound = false
-      if (value.includes(REPLACEMENT)) hasOpaqueValues = true
+      if (isOpaque(value)) hasOpaqueValues = true
       // Lines of one name arrive as one value and are sent on as one: there are as many as were counted (RFC 9110 §5.3).
       headers[name] = value
     })
@@ -121,7 +116,7 @@ function dropNamed(headers: Forwarded['headers'], connection: string): void {
   for (const part of connection.split(',')) {
     const name = part.trim().toLowerCase()
     // What the gateway relies on to know the caller cannot be talked away by the caller.
-    if (isHeaderName(name) && !/^(?:authorization|cookie|content-.*)$/.test(name)) delete headers[name]
+    if (isHeaderName(name) && !/^(?:host|authorization|cookie|content-.*)$/.test(name)) delete headers[name]
   }
 }
 

@@ -14,6 +14,9 @@ export const isHeaderValue = (text: string): boolean => /^[\x20-\x7e]*$/.test(te
 export const isConnectionHeader = (name: string): boolean =>
   /^(?:connection|keep-alive|te|trailer|transfer-encoding|content-length|upgrade|proxy-.*)$/.test(name)
 
+/** Whether a value that was received held bytes that are no UTF-8: the runtime reads each as U+FFFD. */
+export const isOpaque = (value: string): boolean => value.includes('\ufffd')
+
 /** One change to a message's headers; a removal has no use for its `value`. */
 interface HeaderChange {
   readonly op: 'set' | 'append' | 'remove'

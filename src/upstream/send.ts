@@ -1,5 +1,6 @@
 import type { Exchange } from '../exchange.ts'
 import type { Handler } from '../pipeline.ts'
+import { isOpaque } from '../lib/header.ts'
 import type { Site } from '../policy.ts'
 import { closeAttempt, openAttempt, type Attempt, type Load } from './attempt.ts'
 import { endSpan, traceTry } from './client-span.ts'
@@ -46,7 +47,7 @@ export function send(target: Target, options: SendOptions, load: Load, site: Sit
       const body = outgoingBody(x, attempt, site)
       const answer = await site.fetch(target.base + path + search, {
         method,
-        headers: x.outgoing.hasOpaqueValues ? withOpaqueValues(x) : headers,
+        headers: outgoingHeaders(x),
         body,
         redirect: 'manual',
         signal,
@@ -75,12 +76,17 @@ function isHurried(x: Exchange, cutByDeadline: boolean, { timeout, perTryTimeout
   return (cutByDeadline && x.deadline < x.startedAt + timeout) || now - uploadEnd(x) < perTryTimeout / 2
 }
 
-/** The outgoing headers with the bytes that text has lost: those fields that nobody changed, as they came. */
-function withOpaqueValues({ request, outgoing }: Exchange): Headers {
+/**
+ * The client's own headers with what was changed on the way: the runtime copies a field for a fraction of what it costs to take it over from text, and
+ * a copy keeps bytes that are no UTF-8.
+ */
+function outgoingHeaders({ request, headers: received, outgoing }: Exchange): Headers {
   const headers = new Headers(request.headers)
-  for (const name of request.headers.keys()) if (!(name in outgoing.headers)) headers.delete(name)
-  for (const [name, value] of Object.entries(outgoing.headers)) {
-    if (request.headers.get(name) !== value) headers.set(name, value)
+  for (const name in received) if (!(name in outgoing.headers)) headers.delete(name)
+  for (const name in outgoing.headers) {
+    const value = outgoing.headers[name]!
+    // Several lines of one name go on as one, as everybody here has read them.
+    if (value !== received[name] || (value.includes(',') && !isOpaque(value))) headers.set(name, value)
   }
   return headers
 }

@@ -69,7 +69,7 @@ export interface Exchange {
   readonly params: Readonly<Record<string, string>>
   readonly client: Client
   readonly outgoing: Outgoing
-  /** Aborts when the client has gone. */
+  /** Aborts when the client has gone. A copy of an exchange by spread lacks it: the first look costs, and so it is found out only then. */
   readonly signal: AbortSignal
   /** Arrival, epoch milliseconds. */
   readonly startedAt: number

@@ -3,7 +3,7 @@ import { complaintText } from './config/complaint.ts'
 import type { Config } from './config/routes-file.ts'
 import { insecureUrls } from './config/transport.ts'
 import { injectedHeaders, makeAdmission } from './door/admit.ts'
-import { Arrived, type Arrival } from './door/arrived.ts'
+import { AdmittedExchange, type Arrival } from './door/admitted-exchange.ts'
 import { makeClientReader } from './door/client.ts'
 import { applyEdits } from './door/edits.ts'
 import { makeHeaderReader } from './door/headers.ts'
@@ -40,7 +40,7 @@ export function makeGateway(config: Config, site: Site): Hono {
     const trace = tracing?.begin(all, startedAt)
     const id = trace?.id ?? callerTraceId(all['traceparent']) ?? makeTraceId()
     const arrival: Arrival = { id, received, client: readClient(received), startedAt, trace, waitUntil }
-    let x: Arrived | undefined
+    let x: AdmittedExchange | undefined
     const end = (response: Response) => finish(arrival, response, inFlight--, x)
     // The one guard at the outside: whatever throws below becomes a problem that still gets its CORS headers, log line and span.
     const crash = (error: unknown) => {
@@ -51,7 +51,7 @@ export function makeGateway(config: Config, site: Site): Hono {
       const admitted = admit(received, arrival.client)
       if (admitted instanceof Response) return end(admitted)
       const route = routeOf(admitted.index)
-      x = new Arrived(arrival, admitted, config.routes[admitted.index]!.id)
+      x = new AdmittedExchange(arrival, admitted, config.routes[admitted.index]!.id)
       const done = (trace?.sampled ? route.traced : route.handler)(x).then(end, crash)
       // A client that resets drops this handler: whatever it has taken is given back, and logged, because the work itself is kept alive.
       waitUntil(done)
@@ -79,7 +79,7 @@ function makeRouteTable(config: Config, site: Site): (index: number) => Compiled
 /** The last step of every answer: header edits, the log line, the end of the SERVER span. */
 function makeFinish(site: Site, tracing: Tracing | undefined) {
   const log = makeAccessLog(site.variable)
-  return (arrival: Arrival, response: Response, inFlight: number, x?: Arrived): Response => {
+  return (arrival: Arrival, response: Response, inFlight: number, x?: AdmittedExchange): Response => {
     const code = problemCode(response)
     if (code !== undefined) response.headers.set('x-request-id', arrival.id)
     const answer = x === undefined ? response : applyEdits(response, x.edits)

@@ -43,6 +43,21 @@ describe('makeGateway', () => {
     expect([valuesOf('x-team'), valuesOf('x-own')]).toEqual([['a, b'], ['a, b']])
   })
 
+  it('lets no name pass that every object has', async () => {
+    const gateway = gatewayOf({ id: 'all', match: { path: '/*' }, upstream: 'origin' })
+    const headers = { connection: 'constructor', constructor: 'evil', ['__proto__']: 'evil', 'x-own': '1' }
+    const echo = await (await gateway.fetch('/', { headers: Object.entries(headers) })).json<Echo>()
+    expect(echo.headers).toContain('1')
+    expect(echo.headers).not.toContain('evil')
+  })
+
+  it('sends what came on several lines of Set-Cookie as it was read', async () => {
+    const gateway = gatewayOf({ id: 'all', match: { path: '/*' }, upstream: 'origin' })
+    const lines = ['a=1', 'b=2'].map((value) => ['set-cookie', value])
+    const echo = await (await gateway.fetch('/', { headers: lines })).json<Echo>()
+    expect(echo.headers.filter((_, i) => echo.headers[i - 1]?.toLowerCase() === 'set-cookie')).toEqual(['a=1, b=2'])
+  })
+
   it('puts the target’s own path in front', async () => {
     const gateway = gatewayOf({ id: 'all', match: { path: '/*' }, upstream: 'based' })
     expect(await (await gateway.fetch('/x?y')).json()).toMatchObject({ target: '/base/x?y' })

@@ -38,5 +38,8 @@ function plain(request: Request): Request {
 
 const WISH = /^(?:cache-control|pragma|range|if-.*)$/
 
-const ownOf = (headers: Readonly<Record<string, string>>): Record<string, string> =>
-  Object.fromEntries(Object.entries(headers).filter(([name]) => !WISH.test(name)))
+function ownOf(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const own = Object.create(null) as Record<string, string>
+  for (const [name, value] of Object.entries(headers)) if (!WISH.test(name)) own[name] = value
+  return own
+}

@@ -39,6 +39,7 @@ export interface ReceivedHeaders {
   readonly fault: ProblemCode | undefined
 }
 
+/** Reads a request's headers, all in one walk. */
 export type HeaderReader = (request: Request) => ReceivedHeaders
 
 /**
@@ -59,13 +60,14 @@ export function makeHeaderReader(injected: Iterable<string>): HeaderReader {
       const { name, isDropped, isLookAlike } = judge(received)
       count++
       bytes += name.length + value.length
-      all[name] = value
+      const joined = name in all ? `${all[name]}, ${value}` : value
+      all[name] = joined
       if (isLookAlike || CONTROL.test(value)) isSound = false
       if (isDropped) return
       if (name === 'content-length' && value.length > MAX_LENGTH_DIGITS) isSound = false
       if (isOpaque(value)) hasOpaqueValues = true
-      // Lines of one name arrive as one value and are sent on as one: there are as many as were counted (RFC 9110 §5.3).
-      headers[name] = value
+      // Lines of one name arrive as one value, but those of Set-Cookie, and are sent on as one (RFC 9110 §5.3).
+      headers[name] = joined
     })
     const { connection, upgrade } = all
     if (connection !== undefined) dropNamed(headers, connection)
@@ -87,8 +89,9 @@ interface Judgement {
   readonly isLookAlike: boolean
 }
 
-/** Clients send the same few names over and over; beyond this many nothing is remembered. */
+/** Clients send the same few names over and over: beyond so many what is remembered is forgotten, and no longer ones are remembered. */
 const MAX_REMEMBERED = 1_000
+const MAX_REMEMBERED_LENGTH = 64
 
 function makeJudge(dropped: ReadonlySet<string>): (name: string) => Judgement {
   const remembered = new Map<string, Judgement>()
@@ -99,7 +102,9 @@ function makeJudge(dropped: ReadonlySet<string>): (name: string) => Judgement {
       isDropped: dropped.has(canonical) || canonical.startsWith('x-forwarded'),
       isLookAlike: canonical !== name && FRAMING.has(canonical),
     }
-    if (remembered.size < MAX_REMEMBERED) remembered.set(name, judgement)
+    if (name.length > MAX_REMEMBERED_LENGTH) return judgement
+    if (remembered.size >= MAX_REMEMBERED) remembered.clear()
+    remembered.set(name, judgement)
     return judgement
   }
   return (name) => remembered.get(name) ?? judge(name)

@@ -33,7 +33,7 @@ export function makeArm(x: Exchange, earlier: readonly Arm[]): Arm {
   return { x: view, end }
 }
 
-/** Field by field: a copy by spread would look at `x.signal`, which costs, and with `x` as its prototype it costs three times as much. */
+/** Field by field: a spread would not copy `signal`, and with `x` as its prototype a copy costs three times as much. */
 function viewOf(x: Exchange, signal: () => AbortSignal): Exchange {
   return {
     id: x.id,

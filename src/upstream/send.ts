@@ -82,10 +82,10 @@ function isHurried(x: Exchange, cutByDeadline: boolean, { timeout, perTryTimeout
  */
 function outgoingHeaders({ request, headers: received, outgoing }: Exchange): Headers {
   const headers = new Headers(request.headers)
-  for (const name in received) if (!(name in outgoing.headers)) headers.delete(name)
+  for (const name in received) if (!Object.hasOwn(outgoing.headers, name)) headers.delete(name)
   for (const name in outgoing.headers) {
     const value = outgoing.headers[name]!
-    // Several lines of one name go on as one, as everybody here has read them.
+    // Several lines of one name go on as one, as everybody here has read them; but not as text where that has lost bytes.
     if (value !== received[name] || (value.includes(',') && !isOpaque(value))) headers.set(name, value)
   }
   return headers

@@ -18,5 +18,6 @@ it('a refresh asks where its request came in, and leaves out what the client wan
   const detached = detach(x, 1_000)
   expect(detached.request.cf?.colo).toBe('FRA')
   expect([...detached.request.headers]).toEqual([['x-a', 'b']])
-  expect(Object.keys(detached.outgoing.headers)).toEqual(['x-a'])
+  expect([Object.keys(detached.headers), Object.keys(detached.outgoing.headers)]).toEqual([['x-a'], ['x-a']])
+  expect(detached.headers['constructor']).toBeUndefined()
 })

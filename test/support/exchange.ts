@@ -19,7 +19,7 @@ export function makeTestExchange(
       method: request.method,
       path: url.pathname,
       search: url.search,
-      headers: headersOf(request),
+      headers: Object.fromEntries(request.headers),
       hasOpaqueValues: false,
       body: request.body,
     },

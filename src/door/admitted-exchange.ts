@@ -18,7 +18,7 @@ export interface Arrival {
 }
 
 /** The exchange of a request that found its route. A class for its getter: in an object literal each request would define it anew. */
-export class Arrived implements Exchange {
+export class AdmittedExchange implements Exchange {
   readonly id: string
   readonly request: Request
   readonly headers: Readonly<Record<string, string>>

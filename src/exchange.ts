@@ -38,7 +38,7 @@ export interface Outgoing {
   search: string
   /** By lower-case name: plain text, which costs no call into the runtime to read or to change. */
   readonly headers: Record<string, string>
-  /** Whether a value holds bytes that are no UTF-8: text has lost them, only `Exchange.request` still knows them, and what nobody changed goes on from there. */
+  /** Whether a value holds bytes that are no UTF-8: text has lost them, only `Exchange.request` still knows them. */
   readonly hasOpaqueValues: boolean
   /** A stream can be sent once; bytes can be sent again by a retry. */
   body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> | null

@@ -47,7 +47,7 @@ export function send(target: Target, options: SendOptions, load: Load, site: Sit
       const body = outgoingBody(x, attempt, site)
       const answer = await site.fetch(target.base + path + search, {
         method,
-        headers: outgoingHeaders(x),
+        headers: x.outgoing.hasOpaqueValues ? withOpaqueValues(x) : headers,
         body,
         redirect: 'manual',
         signal,
@@ -76,11 +76,8 @@ function isHurried(x: Exchange, cutByDeadline: boolean, { timeout, perTryTimeout
   return (cutByDeadline && x.deadline < x.startedAt + timeout) || now - uploadEnd(x) < perTryTimeout / 2
 }
 
-/**
- * The client's own headers with what was changed on the way: the runtime copies a field for a fraction of what it costs to take it over from text, and
- * a copy keeps bytes that are no UTF-8.
- */
-function outgoingHeaders({ request, headers: received, outgoing }: Exchange): Headers {
+/** The client's own headers with what was changed on the way: a copy keeps the bytes that text has lost. */
+function withOpaqueValues({ request, headers: received, outgoing }: Exchange): Headers {
   const headers = new Headers(request.headers)
   for (const name in received) if (!Object.hasOwn(outgoing.headers, name)) headers.delete(name)
   for (const name in outgoing.headers) {

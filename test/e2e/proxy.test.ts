@@ -46,10 +46,11 @@ describe('the gateway under workerd serve', () => {
   })
 
   it('passes on bytes that are no UTF-8, beside what it changes', async () => {
-    const { body } = await getRaw(gateway.port, '/x', 'X-Latin: caf\xe9\r\nX-Real-Ip: 6.6.6.6\r\n')
+    const { body } = await getRaw(gateway.port, '/x', 'X-Latin: caf\xe9\r\nX-Real-Ip: 6.6.6.6\r\n__proto__: evil\r\n')
     const { headers } = JSON.parse(Buffer.from(body, 'latin1').toString()) as { headers: Record<string, string> }
     expect(headers).toMatchObject({ 'x-latin': 'caf\xe9', 'x-forwarded-for': '127.0.0.1' })
     expect(headers).not.toHaveProperty('x-real-ip')
+    expect(body).not.toContain('evil')
   })
 
   it('lets no client speak for the gateway', async () => {

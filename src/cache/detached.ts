@@ -1,31 +1,11 @@
+import { detachExchange } from '../detached-exchange.ts'
 import type { Exchange } from '../exchange.ts'
 
-/** The longest a refresh may take, in milliseconds: the platform ends work that outlives its request after 30 s. */
-const LONGEST_MS = 20_000
-
-/** An exchange that asks what `x` asks, for nobody: its client may leave without ending it, and nothing in `x` changes. */
+/** An exchange that asks what `x` asks, for nobody. */
 export function detach(x: Exchange, now: number): Exchange {
-  const { id, request, headers, route, path, params, client, outgoing, identity, waitUntil } = x
-  return {
-    id,
-    request: plain(request),
-    headers: ownOf(headers),
-    route,
-    path,
-    params,
-    client,
-    outgoing: { ...outgoing, headers: ownOf(outgoing.headers), body: null },
-    signal: new AbortController().signal,
-    startedAt: now,
-    deadline: now + LONGEST_MS,
-    waitUntil,
-    identity,
-    edits: [],
-    attempts: 0,
-    target: undefined,
-    clientFault: undefined,
-    trace: undefined,
-  }
+  const { request, headers, outgoing } = x
+  const asked = { ...outgoing, headers: ownOf(outgoing.headers), body: null }
+  return { ...detachExchange(x, asked, now), request: plain(request), headers: ownOf(headers) }
 }
 
 /** What the client wants of its own answer says nothing about the one that is kept. */

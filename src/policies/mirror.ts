@@ -2,6 +2,7 @@ import * as z from 'zod/mini'
 import { expectedOneOf } from '../config/complaint.ts'
 import { doc } from '../config/scalars.ts'
 import { percent } from '../config/upstream.ts'
+import { detachExchange } from '../detached-exchange.ts'
 import type { Exchange, Outgoing } from '../exchange.ts'
 import type { Handler } from '../pipeline.ts'
 import { definePolicy, type Site } from '../policy.ts'
@@ -12,8 +13,6 @@ const MARK = 'x-umbral-mirror'
 const MAX_BODY_BYTES = 64 * 1024
 /** Copies under way to one upstream, per isolate: more than this and the shadow hangs. */
 const MAX_RUNNING = 100
-/** The longest a copy may take, in milliseconds: the platform ends work that outlives its request after 30 s. */
-const LONGEST_MS = 20_000
 
 /** Sends copies of a share of a route's requests to another upstream, whose answers nobody sees. */
 export const mirror = definePolicy({
@@ -52,7 +51,7 @@ export const mirror = definePolicy({
       if (x.attempts === 0) return answer
       if (outgoing === undefined) shadow.tally.skipped++
       else if (!hasRoom(shadow, site.now())) shadow.tally.dropped++
-      else x.waitUntil(run(copyExchange(x, outgoing, site.now()), send, shadow))
+      else x.waitUntil(run(detachExchange(x, outgoing, site.now()), send, shadow))
       return answer
     }
   },
@@ -126,29 +125,4 @@ function copyOutgoing({ body, headers, ...line }: Outgoing): Outgoing | undefine
   // The shadow's spans are no part of the caller's trace.
   const { traceparent: _parent, tracestate: _state, ...others } = headers
   return { ...line, headers: { ...others, [MARK]: '1' }, body: content }
-}
-
-/** An exchange of its own: what happens to the copy is not seen in the real one, and the client may leave without ending it. */
-function copyExchange(x: Exchange, outgoing: Outgoing, now: number): Exchange {
-  const { id, request, headers, route, path, params, client, identity, waitUntil } = x
-  return {
-    id,
-    request,
-    headers,
-    route,
-    path,
-    params,
-    client,
-    outgoing,
-    signal: new AbortController().signal,
-    startedAt: now,
-    deadline: now + LONGEST_MS,
-    waitUntil,
-    identity,
-    edits: [],
-    attempts: 0,
-    target: undefined,
-    clientFault: undefined,
-    trace: undefined,
-  }
 }

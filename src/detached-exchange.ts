@@ -1,0 +1,32 @@
+import type { Exchange, Outgoing } from './exchange.ts'
+
+/** The longest that one may take, in milliseconds: the platform ends work that outlives its request after 30 s. */
+const LONGEST_MS = 20_000
+
+/**
+ * An exchange beside `x` that sends `outgoing`, for nobody: the client of `x` may leave without ending it, and nothing that happens to it is seen in `x`.
+ * `now` in epoch milliseconds.
+ */
+export function detachExchange(x: Exchange, outgoing: Outgoing, now: number): Exchange {
+  const { id, request, headers, route, path, params, client, identity, waitUntil } = x
+  return {
+    id,
+    request,
+    headers,
+    route,
+    path,
+    params,
+    client,
+    outgoing,
+    signal: new AbortController().signal,
+    startedAt: now,
+    deadline: now + LONGEST_MS,
+    waitUntil,
+    identity,
+    edits: [],
+    attempts: 0,
+    target: undefined,
+    clientFault: undefined,
+    trace: undefined,
+  }
+}

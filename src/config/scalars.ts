@@ -103,6 +103,9 @@ export function distinct<Item extends string | number>() {
 
 const NAME = /^[A-Z_][A-Z0-9_]*$/i
 
+/** A share of a whole, from 0 to 100. */
+export const percent = z.number().check(z.gte(0), z.lte(100))
+
 /** A secret's name; its value is a Worker secret or variable and never stands in the file. */
 export const secretRef = z.strictObject(
   {

@@ -1,25 +1,11 @@
 import * as z from 'zod/mini'
-import { parseKeyPart } from '../key-part.ts'
-import { choice, distinct, doc, duration, expected, METHODS, urlOrEnv } from './scalars.ts'
-import { sign } from './upstream-sign.ts'
+import { retryBudget } from './retry-budget.ts'
+import { choice, distinct, doc, duration, METHODS, percent, urlOrEnv } from './scalars.ts'
+import { stickyKey } from './sticky-key.ts'
 import { healthCheck, hedge, outlierDetection } from './target-health.ts'
+import { sign } from './upstream-sign.ts'
 
-/** A share of a whole, from 0 to 100. */
-export const percent = z.number().check(z.gte(0), z.lte(100))
 const count = z.int().check(z.gte(1))
-
-/** What keeps tries beyond the first from multiplying the load; hedges without `retry` have its defaults. */
-export const retryBudget = z.strictObject({
-  percent: doc(
-    z.prefault(percent, 20),
-    'How many retries the requests of the window allow, in per cent of them. Default 20.',
-  ),
-  window: doc(z.prefault(duration(1_000), '10s'), 'How long a request counts. Default 10s.'),
-  minPerSecond: doc(
-    z.prefault(z.number().check(z.gte(0)), 3),
-    'Retries a second that are allowed however few the requests are. Default 3.',
-  ),
-})
 
 const retry = z.strictObject({
   attempts: doc(
@@ -97,14 +83,6 @@ const circuitBreaker = z.strictObject({
     'While the breaker’s Durable Object cannot be reached: local, each isolate decides alone. Default local.',
   ),
 })
-
-/** Whether a text names something of a request that stays the same for one caller. */
-const isSticky = (text: string) => /^(?:ip|jwt|header)$/.test(parseKeyPart(text)?.kind ?? '')
-
-/** What keeps one caller with one choice: `client.ip`, `jwt.<claim>` or `header:<name>`. */
-export const stickyKey = z
-  .string()
-  .check(z.refine(isSticky, expected('expected "client.ip", "jwt.<claim>" (such as "jwt.sub") or "header:<name>"')))
 
 /** The schema of one entry of `upstreams`. */
 export const upstream = z.strictObject({

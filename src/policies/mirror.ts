@@ -1,7 +1,6 @@
 import * as z from 'zod/mini'
 import { expectedOneOf } from '../config/complaint.ts'
-import { doc } from '../config/scalars.ts'
-import { percent } from '../config/upstream.ts'
+import { doc, percent } from '../config/scalars.ts'
 import { detachExchange } from '../detached-exchange.ts'
 import type { Exchange, Outgoing } from '../exchange.ts'
 import type { Handler } from '../pipeline.ts'

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
-import { retryBudget, type RetryConfig, type UpstreamConfig, type upstreamOverride } from '../config/upstream.ts'
+import { retryBudget } from '../config/retry-budget.ts'
+import type { RetryConfig, UpstreamConfig, upstreamOverride } from '../config/upstream.ts'
 import { compose, type Handler, type Middleware } from '../pipeline.ts'
 import type { Site } from '../policy.ts'
 import type { Load } from './attempt.ts'

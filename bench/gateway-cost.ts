@@ -1,15 +1,19 @@
 import { compare, measure, over, type Comparison, type Round } from './compare.ts'
 import { atLeast, atMost, digits, printFigures, spread, type Figure } from './statistics.ts'
-import { direct, startPassThrough, startPolicySet, type Bench, type Subject } from './subjects.ts'
+import { direct, startPolicySet, startWorker, type Bench, type Subject } from './subjects.ts'
+
+/** Another Worker to hold `full` against: one that makes the same calls into the runtime, and does nothing else. */
+const REQUIRED = 'required-calls'
 
 /** What the gateway costs a request: each set of policies against the pass-through Worker. */
 export async function measureGateway(bench: Bench, sets: readonly string[], rounds: number, seconds: number) {
   const running: Subject[] = []
   try {
-    const base = await startPassThrough(bench)
+    const base = await startWorker(bench, 'pass-through')
     running.push(base)
     for (const name of sets) running.push(await startPolicySet(bench, name))
     await proveThatPoliciesWork(running)
+    running.push(await startWorker(bench, REQUIRED))
     const found = await compare(base, running.slice(1), rounds, seconds)
     const alone = await measure(direct(bench), {}, 32, seconds)
     print(found, alone.perSecond)
@@ -59,7 +63,7 @@ function print(found: readonly Comparison[], directPerSecond: number): void {
   const full = found.find(({ name }) => name === 'full')
   if (full) printFigures('Targets of the set "full"', targetsOf(full))
   const bare = found.find(({ name }) => name === 'bare')
-  if (bare && found.length > 1) printFigures('Each set’s cost above the bare route', ownCosts(found, bare))
+  if (bare && found.length > 2) printFigures('Each set’s cost above the bare route', ownCosts(found, bare))
 }
 
 function targetsOf(full: Comparison): Figure[] {
@@ -74,7 +78,7 @@ function targetsOf(full: Comparison): Figure[] {
 function ownCosts(found: readonly Comparison[], bare: Comparison): Figure[] {
   const baseUs = spread(found.flatMap(({ rounds }) => rounds.map((round) => round.baseCpuUs))).median
   return found
-    .filter((comparison) => comparison !== bare)
+    .filter((comparison) => comparison !== bare && comparison.name !== REQUIRED)
     .map(({ name, rounds }) => ({
       name,
       value: spread(rounds.map((round, i) => (round.cpuRatio - bare.rounds[i]!.cpuRatio) * baseUs)),

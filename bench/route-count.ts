@@ -9,7 +9,7 @@ import { startWorkerd } from '../deploy/workerd.ts'
 import { GATEWAY_LAUNCHER, rssMb } from './load.ts'
 import { manyRoutes, pathOf } from './many-routes.ts'
 import { atMost, printFigures, spread, type Figure } from './statistics.ts'
-import { passThroughConfig, type Bench } from './subjects.ts'
+import { workerConfig, type Bench } from './subjects.ts'
 
 const run = promisify(execFile)
 const COUNTS = [10, 100, 1_000, 10_000]
@@ -46,7 +46,12 @@ interface Start {
  * same machine needs for the five-line Worker.
  */
 export async function measureStart(bench: Bench, rounds: number) {
-  const least = startOf(await passThroughConfig(bench), join(bench.folder, 'least.state'), '/', bench.origin.url)
+  const least = startOf(
+    await workerConfig(bench, 'pass-through'),
+    join(bench.folder, 'least.state'),
+    '/',
+    bench.origin.url,
+  )
   const few = await startOfRoutes(bench, 10)
   const many = await startOfRoutes(bench, 10_000)
   const starts: { least: Start; few: Start; many: Start }[] = []

@@ -68,24 +68,23 @@ function environmentOf(set: PolicySet, { origin }: Bench): NodeJS.ProcessEnv {
   }
 }
 
-/** The configuration of the five-line Worker that every figure is held against: same workerd, same flags. */
-export async function passThroughConfig(bench: Bench): Promise<string> {
-  const file = join(bench.folder, 'pass-through.js')
-  await compileFile(join(import.meta.dirname, 'pass-through.ts'), file)
+/** The configuration of a Worker that figures are held against: same workerd, same flags. */
+export async function workerConfig(bench: Bench, name: 'pass-through' | 'required-calls'): Promise<string> {
+  const file = join(bench.folder, `${name}.js`)
+  await compileFile(join(import.meta.dirname, `${name}.ts`), file)
   const spec = { ...singleFileSpec(bench.worker, file), variables: ['BENCH_ORIGIN'] }
   return workerdConfig(spec, cacheSpec(bench.worker))
 }
 
-export async function startPassThrough(bench: Bench): Promise<Subject> {
-  const config = await passThroughConfig(bench)
+export async function startWorker(bench: Bench, name: 'pass-through' | 'required-calls'): Promise<Subject> {
+  const config = await workerConfig(bench, name)
   const env = { BENCH_ORIGIN: bench.origin.url }
-  const stateDir = join(bench.folder, 'pass-through.state')
-  return subject(
-    'pass-through',
-    await startWorkerd({ ...common, config, stateDir, env, stdout: 'inherit' }),
-    {},
-    () => 0,
-  )
+  const stateDir = join(bench.folder, `${name}.state`)
+  const log = join(bench.folder, `${name}.log`)
+  const fd = openSync(log, 'a')
+  const process = await startWorkerd({ ...common, config, stateDir, env, stdout: fd })
+  closeSync(fd)
+  return subject(name, process, { authorization: `Bearer ${bench.token}` }, () => statSync(log).size)
 }
 
 /** No gateway at all. */

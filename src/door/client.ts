@@ -39,7 +39,7 @@ function peerAddress(cf: Request['cf'], headers: Readonly<Record<string, string>
   const withPort = cf?.clientIp as string | undefined
   if (withPort === undefined) return headers['cf-connecting-ip']
   // A zone (RFC 4007 §11) names an interface of this machine, and would keep an address out of every list.
-  return withoutPort(withPort.replace(/%[^\]]*/, ''))
+  return withoutPort(withPort.includes('%') ? withPort.replace(/%[^\]]*/, '') : withPort)
 }
 
 /** `[::1]:8080`, `127.0.0.1:8080`, or a bare address. */

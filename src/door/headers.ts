@@ -57,15 +57,21 @@ export function makeHeaderReader(injected: Iterable<string>): HeaderReader {
     let isSound = true
     // One walk for everything: each look at a header crosses into the runtime.
     request.headers.forEach((value, received) => {
-      const { name, isDropped, isLookAlike } = judge(received)
+      const judgement = judge(received)
+      const { name, isDropped } = judgement
       count++
       bytes += name.length + value.length
       const joined = name in all ? `${all[name]}, ${value}` : value
       all[name] = joined
-      if (isLookAlike || CONTROL.test(value)) isSound = false
+      // Clients say the same over and over: that two texts are equal is sooner seen than what is in one.
+      if (value !== judgement.plain) {
+        if (CONTROL.test(value)) isSound = false
+        else if (isOpaque(value)) hasOpaqueValues ||= !isDropped
+        else if (value.length <= MAX_REMEMBERED_LENGTH.value) judgement.plain = value
+      }
+      if (judgement.isLookAlike) isSound = false
       if (isDropped) return
       if (name === 'content-length' && value.length > MAX_LENGTH_DIGITS) isSound = false
-      if (isOpaque(value)) hasOpaqueValues = true
       // Lines of one name arrive as one value, but those of Set-Cookie, and are sent on as one (RFC 9110 §5.3).
       headers[name] = joined
     })
@@ -81,34 +87,40 @@ export function makeHeaderReader(injected: Iterable<string>): HeaderReader {
   }
 }
 
-/** What there is to know of a header's name alone. */
+/** What there is to know of a header's name, and what came with it last. */
 interface Judgement {
   readonly name: string
   readonly isDropped: boolean
   /** Whether it is message framing in another spelling. */
   readonly isLookAlike: boolean
+  /** The last value of it that held neither control nor opaque characters. */
+  plain: string | undefined
 }
 
-/** Clients send the same few names over and over: beyond so many what is remembered is forgotten, and no longer ones are remembered. */
+/** Clients send the same few names over and over: beyond so many what is remembered is forgotten, and nothing longer is remembered. */
 const MAX_REMEMBERED = 1_000
-const MAX_REMEMBERED_LENGTH = 64
+const MAX_REMEMBERED_LENGTH = { name: 64, value: 1_024 } as const
 
 function makeJudge(dropped: ReadonlySet<string>): (name: string) => Judgement {
   const remembered = new Map<string, Judgement>()
   const judge = (name: string): Judgement => {
     const canonical = canonicalName(name)
     const judgement = {
-      name,
+      name: keyOf(name),
       isDropped: dropped.has(canonical) || canonical.startsWith('x-forwarded'),
       isLookAlike: canonical !== name && FRAMING.has(canonical),
+      plain: undefined,
     }
-    if (name.length > MAX_REMEMBERED_LENGTH) return judgement
+    if (name.length > MAX_REMEMBERED_LENGTH.name) return judgement
     if (remembered.size >= MAX_REMEMBERED) remembered.clear()
     remembered.set(name, judgement)
     return judgement
   }
   return (name) => remembered.get(name) ?? judge(name)
 }
+
+/** The same text as the engine keeps names of properties: a text of any other make is looked up in its table at every use as one. */
+const keyOf = (text: string): string => Object.keys({ [text]: 0 })[0]!
 
 /** Says in `X-Forwarded-*` what the gateway knows of the client. */
 export function introduce({ headers }: Forwarded, client: Client): void {

@@ -36,6 +36,20 @@ describe('makeHeaderReader', () => {
     expect(Object.keys(headers)).toEqual(['accept', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host'])
   })
 
+  it('judges each value as if it were the first, whatever the same header held before', () => {
+    const value = fc.constantFrom('a', 'b', 'a\u0001', '\u007f', 'é', 'x'.repeat(2_000))
+    fc.assert(
+      fc.property(fc.array(value, { maxLength: 6 }), (values) => {
+        const remembering = makeHeaderReader([])
+        for (const one of values) {
+          const request = new Request('https://gw.test/', { headers: { 'x-note': one } })
+          expect(remembering(request)).toEqual(makeHeaderReader([])(request))
+          expect(remembering(request).fault).toBe(/^a.$|\u007f/su.test(one) ? 'header-invalid' : undefined)
+        }
+      }),
+    )
+  })
+
   it('does not let Connection name what identifies the caller', () => {
     const headers = filtered([
       ['connection', 'Authorization, x-forwarded-for'],

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import * as prettier from 'prettier'
 import type { Consistency } from '../test/limits/checker/bounds.ts'
 import { boundsTable, type Placed } from '../test/limits/checker/table.ts'
+import { positive } from './arguments.ts'
 import { boundFigures, measureBounds, measureSteadyLeases, shortfallFigure } from './limit-bounds.ts'
 import { measureLimits } from './limit-cost.ts'
 import { measureFaults } from './limit-faults.ts'
@@ -75,12 +76,6 @@ async function writeTable(placed: readonly Placed[]): Promise<void> {
     () => `<!-- measured -->\n\n${boundsTable(placed)}\n\n<!-- /measured -->`,
   )
   writeFileSync(DOCS, await prettier.format(text, { ...(await prettier.resolveConfig(DOCS)), filepath: DOCS }))
-}
-
-function positive(name: string, text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 1) throw new Error(`${name}: expected a whole number from 1, found ${text}`)
-  return value
 }
 
 await main().catch((error: unknown) => {

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
+import { positive } from './arguments.ts'
 import { measureAnswers } from './login-answers.ts'
 import { measureFlood } from './login-flood.ts'
 import { startAuthority } from './login-authority.ts'
@@ -58,12 +59,6 @@ async function main(): Promise<void> {
   } finally {
     await authority.stop()
   }
-}
-
-function positive(name: string, text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 1) throw new Error(`${name}: expected a whole number from 1, found ${text}`)
-  return value
 }
 
 await main().catch((error: unknown) => {

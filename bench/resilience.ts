@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
+import { positive } from './arguments.ts'
 import { measureDeadOrigin } from './dead-origin.ts'
 import { measureLeavingClients } from './leaving-clients.ts'
 import { measureResetPosts } from './reset-posts.ts'
@@ -46,12 +47,6 @@ async function main(): Promise<void> {
     const [title, measure] = figures[part]
     printFigures(title, await measure())
   }
-}
-
-function positive(name: string, text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 1) throw new Error(`${name}: expected a whole number from 1, found ${text}`)
-  return value
 }
 
 await main().catch((error: unknown) => {

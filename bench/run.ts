@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
+import { positive } from './arguments.ts'
 import { measureBundle } from './bundle.ts'
 import { measureGateway } from './gateway-cost.ts'
 import { needWrk, PINNED, pinThisProcess } from './load.ts'
@@ -52,12 +53,6 @@ async function main(): Promise<void> {
   } finally {
     bench.origin.stop()
   }
-}
-
-function positive(name: string, text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 1) throw new Error(`${name}: expected a whole number from 1, found ${text}`)
-  return value
 }
 
 await main().catch((error: unknown) => {

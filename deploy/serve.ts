@@ -9,7 +9,7 @@ const USAGE = `Usage: npm run serve -- [--port 8787] [--routes routes.json] [--s
 The gateway on this machine, without wrangler. Secrets and variables come from the environment.
   --port N       the port; 0 takes a free one and prints it
   --routes FILE  the routes file
-  --state DIR    where limits and circuit breakers are kept; one gateway each
+  --state DIR    where accounts, keys, limits and circuit breakers are kept; one gateway each
   --ip ADDRESS   the address to listen on; 0.0.0.0 for all`
 
 /**

@@ -62,11 +62,12 @@ export interface Workerd {
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const { ip, port: wantedPort } = options
   const stateDir = resolve(options.stateDir)
-  claim(stateDir)
   const folder = fs.mkdtempSync(join(tmpdir(), 'umbral-'))
   const configFile = join(folder, 'config.capnp')
-  fs.writeFileSync(configFile, options.config)
+  let starting: string | undefined
   try {
+    starting = claim(stateDir)
+    fs.writeFileSync(configFile, options.config)
     const child = spawnWorkerd(configFile, stateDir, options)
     let complaint = ''
     child.stderr.on('data', (chunk: Buffer) => (complaint = (complaint + chunk).slice(-COMPLAINT_CHARS)))
@@ -96,6 +97,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
       kill: () => end('SIGKILL'),
     }
   } finally {
+    if (starting !== undefined) fs.rmSync(starting)
     fs.rmSync(folder, { recursive: true, force: true })
   }
 }
@@ -126,16 +128,54 @@ function whyNot(complaint: string, port: number): Error {
   return new Error(`The gateway did not start: ${refusal ?? complaint.trim()}`)
 }
 
+/** The process id of the workerd that has the folder. */
 const OWNER = 'owner.pid'
+/** Whoever is about to start one there: its process id, and when it began. */
+const STARTING = 'starting.pid'
 
-/** Two processes on one folder would each run their own copy of every Durable Object, silently: limits would count apart. */
-function claim(stateDir: string): void {
+/**
+ * Two processes on one folder would each run their own copy of every Durable Object, silently: limits would count apart. Returns a file to remove once
+ * the owner is known; until then nobody else can claim the folder. Where there is no /proc, an owner is not found.
+ */
+function claim(stateDir: string): string {
   fs.mkdirSync(stateDir, { recursive: true })
-  const owner = readText(join(stateDir, OWNER))
-  // The command line tells an owner that lives from a process that merely got its number. Where there is no /proc nothing is refused.
-  if (owner !== undefined && readText(`/proc/${owner}/cmdline`)?.includes(`${STATE_DISK}=${stateDir}\0`)) {
-    throw new Error(`The state folder ${stateDir} is in use by process ${owner}; name another with --state`)
+  const starting = join(stateDir, STARTING)
+  const starter = readText(starting)
+  if (starter !== undefined && !isRunning(starter)) fs.rmSync(starting, { force: true })
+  try {
+    fs.writeFileSync(starting, identityOf(String(process.pid)), { flag: 'wx' })
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === 'EEXIST'
+      ? inUse(stateDir, readText(starting)?.split(' ')[0])
+      : error
   }
+  const owner = readText(join(stateDir, OWNER))
+  // The command line tells an owner that lives from a process that merely got its number.
+  if (owner !== undefined && readText(`/proc/${owner}/cmdline`)?.includes(`${STATE_DISK}=${stateDir}\0`)) {
+    fs.rmSync(starting)
+    throw inUse(stateDir, owner)
+  }
+  return starting
+}
+
+function inUse(stateDir: string, pid: string | undefined): Error {
+  return new Error(`The state folder ${stateDir} is in use by process ${pid}; name another with --state`)
+}
+
+function isRunning(identity: string): boolean {
+  const [pid] = identity.split(' ')
+  try {
+    process.kill(Number(pid), 0)
+  } catch {
+    return false
+  }
+  return identity === identityOf(pid!)
+}
+
+/** A process and when it began (proc(5), `stat`, field 22), which tells it from a later one with its number. */
+function identityOf(pid: string): string {
+  const stat = readText(`/proc/${pid}/stat`)
+  return `${pid} ${stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? 'ended'}`
 }
 
 function readText(file: string): string | undefined {

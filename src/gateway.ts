@@ -2,11 +2,11 @@ import { Hono } from 'hono'
 import { complaintText } from './config/complaint.ts'
 import type { Config } from './config/routes-file.ts'
 import { insecureUrls } from './config/transport.ts'
-import { injectedHeaders, makeAdmission } from './door/admit.ts'
+import { injectedHeaders, compileAdmission } from './door/admit.ts'
 import { AdmittedExchange, type Arrival } from './door/admitted-exchange.ts'
-import { makeClientReader } from './door/client.ts'
+import { compileClientReader } from './door/client.ts'
 import { applyEdits } from './door/edits.ts'
-import { makeHeaderReader } from './door/headers.ts'
+import { compileHeaderReader } from './door/headers.ts'
 import { receive } from './door/received.ts'
 import type { Site } from './policy.ts'
 import { problem, problemCode } from './problem.ts'
@@ -23,9 +23,9 @@ import { makeUpstream, type Upstream } from './upstream/upstream.ts'
 export function makeGateway(config: Config, site: Site): Hono {
   const insecure = insecureUrls(config, site.variable)
   if (insecure.length > 0) throw new Error(insecure.map(complaintText).join('\n'))
-  const readHeaders = makeHeaderReader(injectedHeaders(config))
-  const readClient = makeClientReader(config.clientAddress)
-  const admit = makeAdmission(config)
+  const readHeaders = compileHeaderReader(injectedHeaders(config))
+  const readClient = compileClientReader(config.clientAddress)
+  const admit = compileAdmission(config)
   const routeOf = makeRouteTable(config, site)
   const tracing = makeTracing(site)
   const finish = makeFinish(site, tracing)

@@ -108,24 +108,15 @@ function reader(reference: string): Read {
   if (reference.startsWith('params.')) return (x) => x.params[name]
   if (!reference.startsWith('jwt.')) throw new TypeError(`not a reference: ${reference}`)
   const claim = compileClaimPath(name)
-  return (x) => x.identity && claimText(claim(x.identity.claims))
+  return (x) => x.identity && claimListText(claim(x.identity.claims))
 }
 
 /** Text, numbers and booleans as they are; a list of texts with commas, unless a comma inside one would make it look like two. */
-function claimText(value: unknown): string | undefined {
+function claimListText(value: unknown): string | undefined {
   if (typeof value === 'string') return value
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   const isList = Array.isArray(value) && value.every((part) => typeof part === 'string' && !part.includes(','))
   return isList ? value.join(',') : undefined
-}
-
-/**
- * A value for a header field: printable ASCII as it is, everything else percent-encoded UTF-8, so that nothing can end the line.
- * `%` and outer spaces are encoded too: no two values look the same to the origin, and `decodeURIComponent` gives the value back.
- */
-export function encodeHeaderValue(value: string): string {
-  if (!/[^!-$&-~]/.test(value)) return value
-  return value.toWellFormed().replace(/^ | $|%|[^\x20-\x7e]+/gu, (text) => encodeURIComponent(text))
 }
 
 /** Empty, `.` or `..`, between slashes: an origin that decodes `%2F` would lose a segment there, or climb. */

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Exchange, Identity } from '../src/exchange.ts'
+import { encodeHeaderValue } from '../src/lib/header.ts'
 import { canonicalPath } from '../src/routing/canonical-path.ts'
-import { checkPath, checkTemplate, compilePath, compileTemplate, encodeHeaderValue } from '../src/template.ts'
+import { checkPath, checkTemplate, compilePath, compileTemplate } from '../src/template.ts'
 import { makeTestExchange } from './support/exchange.ts'
 import { makeTestFacts } from './support/site.ts'
 

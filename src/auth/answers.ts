@@ -9,10 +9,13 @@ interface Entry {
   readonly answer: Authenticated
   /** About what it takes in memory: an issuer may say much of a token. */
   readonly bytes: number
-  until: number
-  refreshAt: number
+  /** Epoch milliseconds; `REFUSED` once it was found to be good no more. */
+  learnedAt: number
+  /** When it was asked about last, or learned, and for how long it is not asked about again. */
+  asked: { readonly at: number; readonly calmMs: number }
 }
 
+/** What one provider's memory is made with; of good answers and of refusals it keeps `maxEntries` each. */
 export interface AnswersSettings {
   /** Who is asked about a credential that is not remembered. Never rejects; a 503 means that nobody could say. */
   readonly ask: (credential: string) => Promise<Authenticated | ProblemCode>
@@ -39,6 +42,9 @@ const REFUSED = -Infinity
 /** For the good ones and the refused ones each. */
 const MAX_BYTES = 8 * 1024 * 1024
 
+/** By the distance: after a clock was set back, what is from the future is as old as it seems new. */
+const isWithin = (ms: number, since: number, at: number): boolean => Math.abs(at - since) < ms
+
 /**
  * Remembers answers by the credential's SHA-256, so that neither memory nor the time of a lookup says anything of the secret.
  * Refusals are kept apart: a flood of wrong credentials forgets no good one, and of the wrong ones only so many a second are
@@ -46,19 +52,18 @@ const MAX_BYTES = 8 * 1024 * 1024
  */
 export function makeAnswers({ ask, unavailable, ttlMs, maxEntries, now }: AnswersSettings): Answers {
   const good = makeTokenCache<Entry>(maxEntries, MAX_BYTES, (_, { bytes }) => bytes)
-  const refused = makeTokenCache<{ readonly code: ProblemCode; readonly until: number }>(maxEntries, MAX_BYTES)
+  const refused = makeTokenCache<{ readonly code: ProblemCode; readonly learnedAt: number }>(maxEntries, MAX_BYTES)
   let second = { at: 0, wrong: 0 }
 
   const learn = async (hash: string, credential: string) => {
     const answer = await ask(credential)
     const at = now()
     if (typeof answer === 'object') {
-      const until = Math.min(at + ttlMs, answer.validUntil)
-      good.set(hash, { answer, bytes: bytesOf(answer), until, refreshAt: at + ttlMs / 2 })
+      good.set(hash, { answer, bytes: bytesOf(answer), learnedAt: at, asked: { at, calmMs: ttlMs / 2 } })
     } else if (PROBLEMS[answer][0] !== 503) {
       const known = good.get(hash)
-      if (known) known.until = REFUSED
-      refused.set(hash, { code: answer, until: at + Math.min(ttlMs, REFUSAL_TTL_MS) })
+      if (known) known.learnedAt = REFUSED
+      refused.set(hash, { code: answer, learnedAt: at })
     }
     return answer
   }
@@ -67,10 +72,11 @@ export function makeAnswers({ ask, unavailable, ttlMs, maxEntries, now }: Answer
     recall(credential, at, waitUntil) {
       const hash = sha256Hex(credential)
       const known = good.get(hash)
-      if (known === undefined || at >= known.until || at < known.answer.validFrom) return undefined
-      if (at >= known.refreshAt) {
+      if (known === undefined || !isWithin(ttlMs, known.learnedAt, at)) return undefined
+      if (at >= known.answer.validUntil || at < known.answer.validFrom) return undefined
+      if (!isWithin(known.asked.calmMs, known.asked.at, at)) {
         // One question at a time, and another chance for it before the time is up.
-        known.refreshAt = at + ttlMs / 4
+        known.asked = { at, calmMs: ttlMs / 4 }
         waitUntil(learn(hash, credential))
       }
       return known.answer
@@ -79,9 +85,9 @@ export function makeAnswers({ ask, unavailable, ttlMs, maxEntries, now }: Answer
       const hash = sha256Hex(credential)
       const at = now()
       const refusal = refused.get(hash)
-      if (refusal !== undefined && at < refusal.until) return refusal.code
-      if ((good.get(hash)?.until ?? REFUSED) !== REFUSED) return learn(hash, credential)
-      if (Math.abs(at - second.at) >= 1_000) second = { at, wrong: 0 }
+      if (refusal !== undefined && isWithin(Math.min(ttlMs, REFUSAL_TTL_MS), refusal.learnedAt, at)) return refusal.code
+      if ((good.get(hash)?.learnedAt ?? REFUSED) !== REFUSED) return learn(hash, credential)
+      if (!isWithin(1_000, second.at, at)) second = { at, wrong: 0 }
       if (second.wrong >= MAX_WRONG_PER_SECOND) return unavailable
       const mine = second
       mine.wrong++

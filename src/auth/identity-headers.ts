@@ -1,5 +1,6 @@
 import type { Identity } from '../exchange.ts'
 import { compileClaimPath } from '../lib/claim-path.ts'
+import { encodeHeaderValue } from '../lib/header.ts'
 import type { Authenticated, HeaderPairs } from './authenticator.ts'
 
 /** What origins are told of the caller unless a route says otherwise: header → where its value comes from. */
@@ -36,17 +37,14 @@ function compileSource(source: string): (identity: Identity) => string {
   const read = compileClaimPath(source)
   return ({ claims }) => {
     const value = read(claims)
-    return Array.isArray(value) ? value.map((item) => encodeItem(asText(item))).join(',') : encodeValue(asText(value))
+    return Array.isArray(value)
+      ? value.map((item) => encodeItem(asText(item))).join(',')
+      : encodeHeaderValue(asText(value))
   }
 }
 
 const asText = (value: unknown) =>
   typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : ''
-
-/** Printable ASCII as it is; everything else, `%` and outer spaces percent-encoded as UTF-8, so that decoding gives it back. */
-function encodeValue(text: string): string {
-  return text.toWellFormed().replace(/[^ -$&-~]|^ | $/gu, encodeURIComponent)
-}
 
 /** The separators too: no role may look like two. */
 function encodeItem(text: string): string {

@@ -1,4 +1,5 @@
 import type { Exchange } from '../exchange.ts'
+import { discard } from '../lib/discard.ts'
 import type { Handler } from '../pipeline.ts'
 import type { StoredHead } from './entry.ts'
 import { restore, type Narrowed } from './narrow.ts'
@@ -53,9 +54,4 @@ async function send(
   const requestTime = now()
   const answer = await next(x)
   return { kind: 'answered', answer, requestTime, responseTime: now() }
-}
-
-/** Frees the connection of an answer that nobody will read. */
-export function discard({ body }: Response): void {
-  body?.cancel().catch(() => {})
 }

@@ -15,9 +15,6 @@ export const transport = z.strictObject({
   ),
 })
 
-/** A checked `transport`. */
-export type TransportConfig = z.output<typeof transport>
-
 type Found = readonly [path: Complaint['path'], url: UrlOrEnv, escape: string]
 
 /** Where secrets and requests would travel in the clear although `transport.targets` is https; variables that are not known yet are not judged. */

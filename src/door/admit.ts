@@ -28,7 +28,7 @@ export interface Admitted {
 export type Admission = (received: Received, client: Client) => Admitted | Response
 
 /** Compiles what every request passes before its route is known. */
-export function makeAdmission(config: Config): Admission {
+export function compileAdmission(config: Config): Admission {
   const router = compileRouter(config.routes.map((route) => route.match))
   const hasCors = config.routes.map((route) => route.policies.cors != null)
   const transport = compileTransportGate(

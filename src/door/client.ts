@@ -2,6 +2,7 @@ import type { Client } from '../exchange.ts'
 import { canonicalIp, makeCidrMatcher } from '../lib/ip.ts'
 import type { Received } from './received.ts'
 
+/** `clientAddress` as checked; `trustedProxies` are networks or single addresses, and there are none but with `x-forwarded-for`. */
 export interface ClientAddressConfig {
   readonly source: 'runtime' | 'cf-connecting-ip' | 'x-forwarded-for'
   readonly trustedProxies: readonly string[]
@@ -15,7 +16,7 @@ export type ClientReader = (received: Received) => Client
  * `x-forwarded-for` walks that header from the right while the addresses are trusted proxies; it is read only when the connection itself is one.
  * A hop that a proxy names in a way that nobody can read is a client whose address is unknown, and never the proxy itself, which lists may let in.
  */
-export function makeClientReader(config: ClientAddressConfig): ClientReader {
+export function compileClientReader(config: ClientAddressConfig): ClientReader {
   const isTrusted = makeCidrMatcher(config.trustedProxies)
   return ({ request, url, headers: { all: headers } }) => {
     const { cf } = request
@@ -37,7 +38,8 @@ export function makeClientReader(config: ClientAddressConfig): ClientReader {
 
 function peerAddress(cf: Request['cf'], headers: Readonly<Record<string, string>>): string | undefined {
   const withPort = cf?.clientIp as string | undefined
-  if (withPort === undefined) return headers['cf-connecting-ip']
+  // Only Cloudflare writes that header over; workerd on a socket without addresses tells of a process instead.
+  if (withPort === undefined) return cf?.colo === undefined ? undefined : headers['cf-connecting-ip']
   // A zone (RFC 4007 §11) names an interface of this machine, and would keep an address out of every list.
   return withoutPort(withPort.includes('%') ? withPort.replace(/%[^\]]*/, '') : withPort)
 }

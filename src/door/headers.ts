@@ -46,7 +46,7 @@ export type HeaderReader = (request: Request) => ReceivedHeaders
  * Compiles how each request's headers are read: hop-by-hop headers and what `Connection` names go no further, and the client's copies of `injected`
  * headers and of `X-Forwarded-*` are dropped in every spelling. At most 100 headers and 32 KiB.
  */
-export function makeHeaderReader(injected: Iterable<string>): HeaderReader {
+export function compileHeaderReader(injected: Iterable<string>): HeaderReader {
   const judge = makeJudge(new Set([...NEVER_FORWARDED, ...[...injected].map(canonicalName)]))
   return (request) => {
     const all = Object.create(null) as Record<string, string>

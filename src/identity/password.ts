@@ -42,11 +42,6 @@ export function isPasswordHash(text: string): boolean {
   return FORM.test(text)
 }
 
-/** Whether a password may be set at all: 8 to 1,024 characters (NIST SP 800-63B §5.1.1.2). */
-export function isPassword(text: string): boolean {
-  return text.length >= 8 && text.length <= MAX_CHARACTERS
-}
-
 /** Waits until one more password may be derived; false at once when four are waiting or at work in this isolate. */
 export async function takeTurn({ now }: Pick<Site, 'now'>): Promise<boolean> {
   const at = now()

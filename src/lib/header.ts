@@ -37,3 +37,12 @@ export function applyFieldChange(fields: Record<string, string>, { op, name, val
   if (op === 'remove') delete fields[name]
   else fields[name] = before === undefined ? value : `${before}${name === 'cookie' ? '; ' : ', '}${value}`
 }
+
+/**
+ * A value for a header field: printable ASCII as it is, everything else percent-encoded UTF-8, so that nothing can end the line.
+ * `%` and outer spaces are encoded too: no two values look the same to the origin, and `decodeURIComponent` gives the value back.
+ */
+export function encodeHeaderValue(value: string): string {
+  if (!/[^!-$&-~]/.test(value)) return value
+  return value.toWellFormed().replace(/^ | $|%|[^\x20-\x7e]+/gu, (text) => encodeURIComponent(text))
+}

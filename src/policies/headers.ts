@@ -2,9 +2,9 @@ import * as z from 'zod/mini'
 import type { Complaint } from '../config/complaint.ts'
 import { doc } from '../config/scalars.ts'
 import type { Exchange, HeaderEdit } from '../exchange.ts'
-import { applyFieldChange, isConnectionHeader, isHeaderName, isHeaderValue } from '../lib/header.ts'
+import { applyFieldChange, encodeHeaderValue, isConnectionHeader, isHeaderName, isHeaderValue } from '../lib/header.ts'
 import { definePolicy, type RouteFacts } from '../policy.ts'
-import { checkTemplate, compileTemplate, encodeHeaderValue } from '../template.ts'
+import { checkTemplate, compileTemplate } from '../template.ts'
 
 const templates = z.prefault(z.record(z.string(), z.string()), {})
 

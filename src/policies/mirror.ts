@@ -46,11 +46,15 @@ export const mirror = definePolicy({
       // Taken before the stages of the real request write to it; sent after them, so that it comes first in everything.
       const outgoing = copyOutgoing(x.outgoing)
       const answer = next(x)
-      // Not one try: it was refused, by a breaker for example.
-      if (x.attempts === 0) return answer
-      if (outgoing === undefined) shadow.tally.skipped++
-      else if (!hasRoom(shadow, site.now())) shadow.tally.dropped++
-      else x.waitUntil(run(detachExchange(x, outgoing, site.now()), send, shadow))
+      const copy = async () => {
+        // Not one try: it was refused, by a breaker for example.
+        if (x.attempts === 0) return
+        if (outgoing === undefined) shadow.tally.skipped++
+        else if (!hasRoom(shadow, site.now())) shadow.tally.dropped++
+        else await run(detachExchange(x, outgoing, site.now()), send, shadow)
+      }
+      // What has to be signed or read first is not under way yet; whether it was sent is known when it is answered.
+      x.waitUntil(x.attempts > 0 ? copy() : answer.then(copy, copy))
       return answer
     }
   },

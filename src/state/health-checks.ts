@@ -1,6 +1,6 @@
+import { discard } from '../lib/discard.ts'
 import { begin, hear, learn, NEVER, type HealthPlan } from '../upstream/health-plan.ts'
 import type { Fault, Health, HealthSettings } from '../upstream/health.ts'
-import { discard } from '../upstream/outcome.ts'
 
 /** The active checks of one upstream, inside its object. Nothing here throws or rejects. */
 export interface HealthChecks {

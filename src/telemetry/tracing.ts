@@ -53,8 +53,11 @@ export function spanned(name: string, layer: Middleware): Middleware {
       return next(x)
     })
     return async (x) => {
-      const span = x.trace!.start(name, 'internal')
-      running.set(x.trace!, span)
+      const { trace } = x
+      // What a sampled request sends beside itself, to refresh what it was given stale, is no part of its trace.
+      if (trace === undefined) return handler(x)
+      const span = trace.start(name, 'internal')
+      running.set(trace, span)
       try {
         const response = await handler(x)
         const code = problemCode(response)
@@ -77,7 +80,8 @@ function makeComplaint({ variable, now }: Pick<Site, 'variable' | 'now'>) {
   const enabled = isLogged('warn', variable('LOG_LEVEL'))
   let last = -Infinity
   return (error: unknown, counts: ExportCounts): void => {
-    if (!enabled || now() - last < COMPLAINT_INTERVAL_MS) return
+    // Either way: a clock that was set back must not silence it until the time is reached again.
+    if (!enabled || Math.abs(now() - last) < COMPLAINT_INTERVAL_MS) return
     last = now()
     const reason = error instanceof Error ? error.message : 'unknown'
     console.warn(

@@ -1,10 +1,11 @@
 import type { HedgeConfig } from '../config/target-health.ts'
 import type { Exchange } from '../exchange.ts'
+import { discard } from '../lib/discard.ts'
 import type { Handler, Middleware } from '../pipeline.ts'
 import type { Site } from '../policy.ts'
 import { makeArm, type Arm } from './arm.ts'
 import { makeLatency } from './latency.ts'
-import { discard, failureOf } from './outcome.ts'
+import { failureOf } from './outcome.ts'
 import type { RetryBudget } from './retry-budget.ts'
 import { better } from './retry.ts'
 

@@ -56,7 +56,7 @@ export function classifyRejection(x: Exchange, ending: Ending | undefined, hurri
 export function classifyAnswer(x: Exchange, response: Response, headers: Headers): Response | undefined {
   if (x.clientFault !== undefined) return clientRefusal(x, x.clientFault)
   const { status } = response
-  // workerd hands over an interim response as if it were final, with the rest of the connection as its body.
+  // What is none: 999, a 101 without a socket; a runtime that does not read on after a 1xx hands that over with the rest of the connection as its body.
   const final = (status >= 200 && status <= 599) || (status === 101 && response.webSocket != null)
   const sound = final && isReadable(headers) && !isFailedHandshake(x, status, headers)
   return sound ? undefined : refusal('protocol', 'upstream-protocol')
@@ -71,9 +71,4 @@ function isReadable(headers: Headers): boolean {
 /** What workerd makes of a 101 that is no WebSocket's: a 502 with words of its own. */
 function isFailedHandshake(x: Exchange, status: number, headers: Headers): boolean {
   return status === 502 && 'upgrade' in x.outgoing.headers && !headers.has('content-type')
-}
-
-/** Frees the connection of a response that nobody will read. */
-export function discard(response: Response): void {
-  response.body?.cancel().catch(() => {})
 }

@@ -96,6 +96,15 @@ describe('API keys', () => {
     expect((await elsewhere(key)).code).toBe('api-key-revoked')
   })
 
+  it('that were revoked do not live on while a clock that was set back comes to where it was', async () => {
+    const { key, apiKey } = await makeKey()
+    const { watch, send } = setup({ cacheTtl: '30s' })
+    expect((await send(key)).status).toBe(200)
+    await store.revokeApiKey(apiKey.id, BY)
+    watch.now -= 3_600_000
+    expect((await send(key)).code).toBe('api-key-revoked')
+  })
+
   it('end when they expire, to the millisecond', async () => {
     const { watch, send } = setup({ cacheTtl: '1h' })
     const { key } = await makeKey({ expiresAt: Date.now() + 300 })

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { makeHeaderReader } from '../../src/door/headers.ts'
+import { compileHeaderReader } from '../../src/door/headers.ts'
 import { receive } from '../../src/door/received.ts'
-import { makeClientReader, type ClientAddressConfig } from '../../src/door/client.ts'
+import { compileClientReader, type ClientAddressConfig } from '../../src/door/client.ts'
 
-const readHeaders = makeHeaderReader([])
+const readHeaders = compileHeaderReader([])
 
 function read(
   config: Partial<ClientAddressConfig>,
@@ -14,12 +14,12 @@ function read(
     headers: { host: 'gw.test', ...headers },
     ...(clientIp && { cf: { clientIp } as RequestInitCfProperties }),
   })
-  return makeClientReader({ source: 'runtime', trustedProxies: [], ...config })(receive(request, readHeaders))
+  return compileClientReader({ source: 'runtime', trustedProxies: [], ...config })(receive(request, readHeaders))
 }
 
 const proxied = { source: 'x-forwarded-for', trustedProxies: ['10.0.0.0/8', '2001:db8::/32'] } as const
 
-describe('makeClientReader', () => {
+describe('compileClientReader', () => {
   it.each([
     ['127.0.0.1:57166', '127.0.0.1'],
     ['[2001:db8::1]:443', '2001:db8::1'],
@@ -52,6 +52,15 @@ describe('makeClientReader', () => {
       forwardedFor: '192.0.2.3',
       scheme: 'http',
     })
+  })
+
+  it('believes CF-Connecting-IP from Cloudflare alone, and not where workerd listens without addresses', () => {
+    const readWith = (cf: RequestInitCfProperties) =>
+      compileClientReader({ source: 'runtime', trustedProxies: [] })(
+        receive(new Request('http://gw.test/', { headers: { 'cf-connecting-ip': '192.0.2.9' }, cf }), readHeaders),
+      ).ip
+    expect(readWith({ colo: 'AMS' })).toBe('192.0.2.9')
+    expect(readWith({ clientPid: 7, clientUid: 0 })).toBe('')
   })
 
   it('stays at the proxy when it says of nobody that they sent it', () => {
@@ -108,7 +117,7 @@ describe('makeClientReader', () => {
   it('does not take the country of a proxy for that of the client', () => {
     const countryOf = (headers: Record<string, string>) => {
       const cf = { clientIp: '10.0.0.3:1', country: 'DE' } as RequestInitCfProperties
-      return makeClientReader(proxied)(receive(new Request('http://gw.test/', { headers, cf }), readHeaders)).country
+      return compileClientReader(proxied)(receive(new Request('http://gw.test/', { headers, cf }), readHeaders)).country
     }
     expect(countryOf({})).toBe('DE')
     expect(countryOf({ 'x-forwarded-for': '192.0.2.7' })).toBeUndefined()

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { introduce, makeHeaderReader } from '../../src/door/headers.ts'
+import { introduce, compileHeaderReader } from '../../src/door/headers.ts'
 
 const client = {
   ip: '192.0.2.1',
@@ -9,7 +9,7 @@ const client = {
   host: 'gw.test',
   country: undefined,
 } as const
-const read = makeHeaderReader(['X-Auth-Subject'])
+const read = compileHeaderReader(['X-Auth-Subject'])
 
 function filtered(headers: [string, string][], init: RequestInit = {}) {
   const { forwarded, fault } = read(new Request('https://gw.test/', { ...init, headers }))
@@ -22,7 +22,7 @@ function refusal(headers: [string, string][]) {
   return read(new Request('https://gw.test/', { headers })).fault
 }
 
-describe('makeHeaderReader', () => {
+describe('compileHeaderReader', () => {
   it('drops hop-by-hop headers and those that Connection names', () => {
     const headers = filtered([
       ['connection', 'close, X-Secret'],
@@ -40,10 +40,10 @@ describe('makeHeaderReader', () => {
     const value = fc.constantFrom('a', 'b', 'a\u0001', '\u007f', 'é', 'x'.repeat(2_000))
     fc.assert(
       fc.property(fc.array(value, { maxLength: 6 }), (values) => {
-        const remembering = makeHeaderReader([])
+        const remembering = compileHeaderReader([])
         for (const one of values) {
           const request = new Request('https://gw.test/', { headers: { 'x-note': one } })
-          expect(remembering(request)).toEqual(makeHeaderReader([])(request))
+          expect(remembering(request)).toEqual(compileHeaderReader([])(request))
           expect(remembering(request).fault).toBe(/^a.$|\u007f/su.test(one) ? 'header-invalid' : undefined)
         }
       }),
@@ -121,7 +121,7 @@ describe('makeHeaderReader', () => {
   })
 
   it('judges names alike when it has seen too many to remember them', () => {
-    const reader = makeHeaderReader(['x-auth-subject'])
+    const reader = compileHeaderReader(['x-auth-subject'])
     const of = (names: string[]) =>
       reader(new Request('https://gw.test/', { headers: names.map((name) => [name, '1']) }))
     for (let nth = 0; nth < 1_100; nth += 50) of(Array.from({ length: 50 }, (_, i) => `x-${nth + i}`))

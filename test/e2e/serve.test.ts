@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -160,6 +160,19 @@ test('a taken port and a state folder in use are said in one sentence', async ()
   const second = serve(['--port', '0', '--routes', routes])
   expect(await second.exit).not.toBe(0)
   expect(second.text()).toMatch(/The state folder \S+ is in use by process \d+; name another with --state/)
+})
+
+test('of two that start at once on one state folder one runs, also after a starter was killed there', async () => {
+  const stateDir = join(folder, 'contended')
+  mkdirSync(stateDir)
+  // Left behind by a process whose number another has now.
+  writeFileSync(join(stateDir, 'starting.pid'), `${process.pid} 1`)
+  const setup = { routes: ROUTES, env: { SERVE_TEST_ORIGIN: `http://127.0.0.1:${origin.port}` }, stateDir }
+  const [one, other] = await Promise.allSettled([startGateway(setup), startGateway(setup)])
+  for (const start of [one, other]) if (start.status === 'fulfilled') stops.push(start.value.kill)
+  expect([one.status, other.status].toSorted()).toEqual(['fulfilled', 'rejected'])
+  const why = [one, other].flatMap((start) => (start.status === 'rejected' ? String(start.reason) : []))
+  expect(why).toEqual([expect.stringMatching(/is in use by process \d+;/)])
 })
 
 test('what Durable Objects hold survives kill -9', async () => {

@@ -1,7 +1,7 @@
 import { scryptSync } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, expect, it } from 'vitest'
-import { hashPassword, isPassword, isPasswordHash, takeTurn, verifyPassword } from '../../src/identity/password.ts'
+import { hashPassword, isPasswordHash, takeTurn, verifyPassword } from '../../src/identity/password.ts'
 import type { Site } from '../../src/policy.ts'
 
 const site = { now: Date.now }
@@ -57,13 +57,7 @@ it('has room again when those who waited were dropped, and when the clock steps 
   await Promise.all(dropped)
 })
 
-it('takes 8 to 1,024 characters, and derives no more of a longer one', async () => {
-  expect(['short77', 'x'.repeat(8), 'x'.repeat(1_024), 'x'.repeat(1_025)].map(isPassword)).toEqual([
-    false,
-    true,
-    true,
-    false,
-  ])
+it('derives no more than 1,024 characters of a password', async () => {
   const hash = await hashPassword('x'.repeat(1_024), site)
   await sleep(160)
   expect(await verify('x'.repeat(1_025), hash, site)).toBe(false)

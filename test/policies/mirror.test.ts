@@ -115,6 +115,22 @@ describe('the copy', () => {
     expect(copies[0]).toMatchObject({ id: x.id, route: x.route, attempts: 0, target: undefined, trace: undefined })
   })
 
+  it('is sent too where the real request is signed or read before it is sent, and what is refused then is not', async () => {
+    const { copies, handler: shadow } = makeShadow()
+    const later: Handler = async (x) => {
+      await Promise.resolve()
+      return x.outgoing.path === '/refused' ? new Response(null, { status: 503 }) : ok(x)
+    }
+    const { handler, tally } = compile(shadow, later)
+    for (const path of ['/sent', '/refused']) {
+      const x = makeTestExchange(new Request(`https://gw.test${path}`))
+      await handler(x)
+      await x.settled()
+    }
+    expect(copies.map((copy) => copy.outgoing.path)).toEqual(['/sent'])
+    expect(tally()).toMatchObject({ sent: 1 })
+  })
+
   it('comes after the real request', async () => {
     const order: string[] = []
     const { handler } = compile(

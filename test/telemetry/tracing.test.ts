@@ -179,6 +179,11 @@ describe('spanned', () => {
     expect(server(spans)).toBe(1)
   })
 
+  it('lets an exchange without a trace pass, such as a refresh beside a sampled request', async () => {
+    const handler = compose([spanned('mirror', work(1)), spanned('split', work(1))], async () => new Response('ok'))
+    expect(await (await handler(makeTestExchange(undefined, { trace: undefined }))).text()).toBe('ok')
+  })
+
   it('carries the code of a refusal, on the policy that refused alone', async () => {
     const refuse: Middleware = () => async () => problem('token-missing')
     const { spans } = await run([spanned('cors', work(1)), spanned('auth', refuse), spanned('rateLimit', work(1))])

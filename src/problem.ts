@@ -95,8 +95,10 @@ export const PROBLEMS = {
   'internal-error': [500, 'Something went wrong in the gateway'],
 } as const satisfies Readonly<Record<string, readonly [status: number, title: string]>>
 
+/** Stays what it is once released: clients tell refusals apart by it, as `code` in the body, and so do logs and spans. */
 export type ProblemCode = keyof typeof PROBLEMS
 
+/** What one refusal says beyond its code. `headers`, in lower case, and `members` replace what `problem` says itself. */
 export interface ProblemExtras {
   /** What went wrong in this request, for its sender. Never an upstream's address, a stack or a secret. */
   readonly detail?: string

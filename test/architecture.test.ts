@@ -67,4 +67,13 @@ describe('the rules of the house', () => {
     )
     expect(found.map((file) => file.name)).toEqual([])
   })
+
+  it('says on every export what it promises', () => {
+    const undocumented = files.flatMap(({ name, text }) =>
+      [...text.matchAll(/(?<!\*\/\n)^export (?!(?:type )?[{*]|default\b).*/gm)].map(
+        ({ index, 0: line }) => `src/${name}:${text.slice(0, index).split('\n').length} has no doc comment: ${line}`,
+      ),
+    )
+    expect(undocumented).toEqual([])
+  })
 })

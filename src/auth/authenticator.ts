@@ -13,6 +13,7 @@ export interface Authenticated {
   headers: { readonly sources: string; readonly pairs: HeaderPairs } | undefined
 }
 
+/** Header fields as an origin gets them, lower-case names, in the order of the configuration; no value is empty. */
 export type HeaderPairs = readonly (readonly [name: string, value: string])[]
 
 /** One entry of `authProviders` at work: how its kind of credential is found in a request and judged. */

@@ -13,6 +13,7 @@ export interface VerificationKey {
   retired: boolean
 }
 
+/** `Exchange.waitUntil`: keeps `work` going after the request has been answered. */
 export type WaitUntil = (work: Promise<unknown>) => void
 
 /** Where one provider's keys come from. */

@@ -23,6 +23,7 @@ export function failedAgain(failures: Failures | undefined, now: number): Failur
   return { count: (failures?.count ?? 0) + 1, until: now + FORGET_MS }
 }
 
+/** Whether every password of this pair is wrong for now. Takes what `remembered` answers, since a lock ends when its failures are forgotten. */
 export function isLocked(ofPair: Failures | undefined): boolean {
   return ofPair !== undefined && ofPair.count >= MAX_FAILURES
 }

@@ -10,6 +10,7 @@ export type RevocationFeed = (cursor: string) => Promise<RevocationNews | 'unava
 /** `unknown`: what this isolate knows is too old, and the store does not answer. */
 export type Standing = 'good' | 'revoked' | 'unknown'
 
+/** Says of callers whether what they show was revoked; nearly always at once, from memory. Never rejects. */
 export interface Revocations {
   /**
    * How a caller stands at `now` (epoch ms), by an issuer whose clock is ahead by `skewMs` at most. A promise only when what is known

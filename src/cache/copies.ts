@@ -17,6 +17,7 @@ export interface Copies {
   readonly copy: (source: ReadableStream<Uint8Array>, length: number | undefined) => Copied
 }
 
+/** How much memory copies may take, in bytes. Beyond it a copy ends and its body goes on. */
 export interface CopyBounds {
   /** Of one body, in bytes. */
   readonly body: number
@@ -33,6 +34,7 @@ interface Copy {
 /** As much as is asked of the origin at once, in bytes: the default of 4 KiB costs a turn of the event loop each. */
 const CHUNK_BYTES = 64 * 1024
 
+/** Copies that share `bounds.total`: make one for all that a process copies. */
 export function makeCopies(bounds: CopyBounds): Copies {
   /** The oldest first. A client's reset can end a request without a word: what it held stays here until it is the oldest. */
   const growing = new Set<Copy>()

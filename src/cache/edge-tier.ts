@@ -21,8 +21,9 @@ export interface EdgeTier {
 const EDGE_TIMEOUT_MS = 250
 
 const MAX_URL_CHARS = 4 * 1024
-/** What is found again beside a body: the head, and how many bytes the body has. */
+/** The field that holds the head, by `encodeHead`, beside a stored body. */
 export const HEAD_FIELD = 'x-umbral-head'
+/** The field that says how many bytes the body has, in decimal: known before any of it is read. */
 export const BYTES_FIELD = 'x-umbral-bytes'
 
 /**

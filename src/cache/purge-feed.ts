@@ -60,6 +60,10 @@ function askerOf(site: PurgeSite): AskPurges {
     )
 }
 
+/**
+ * Follows the store behind `ask`, which must never reject. Of what `invalidate` has noted, it keeps 1,000 orders for a store that does not
+ * answer; one more makes them all a purge of everything in mode `validate`.
+ */
 export function makePurges(ask: AskPurges, clock: () => number): Purges {
   const purged = makePurged()
   const pending = new Map<string, PurgeOrder>()

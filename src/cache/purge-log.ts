@@ -9,8 +9,9 @@ export interface PurgeNews {
   readonly more: boolean
 }
 
-/** Rows of at most 2 KB that the store keeps, and that one answer brings. */
+/** Rows of at most 2 KB that the store keeps; each of the oldest beyond them becomes a purge of everything up to its time, in `forgottenMode`. */
 export const MAX_PURGES = 20_000
+/** Rows that one answer brings; a full answer says that there may be more. */
 export const PURGE_BATCH = 1_000
 
 /** Keeps purges in a Durable Object's SQLite: a row each, however often it is made, numbered by its time. */
@@ -45,4 +46,5 @@ export function makePurgeLog(sql: SqlStorage, now: () => number, maxRows: () => 
   }
 }
 
+/** Does all at once, for a transaction of its caller; throws when the storage does. */
 export type PurgeLog = ReturnType<typeof makePurgeLog>

@@ -1,11 +1,13 @@
 import type { StoredHead } from './entry.ts'
 
+/** The kinds that a row can have; one of another kind, from a later release, is read as a purge of everything. */
 export const PURGE_KINDS = ['tag', 'url', 'prefix', 'all'] as const
 /** `url` without a query means all queries of its path. `prefix` is of `StoredHead.url`. The value of `all` is `''`. */
 export type PurgeKind = (typeof PURGE_KINDS)[number]
 
+/** From mild to strict; a row with any other mode is read as a `hard` purge of everything. */
 export const PURGE_MODES = ['soft', 'validate', 'hard'] as const
-/** From mild to strict: `soft` makes stale, `validate` forbids reuse before the origin has confirmed it (RFC 9111 §4.4), `hard` removes. */
+/** `soft` makes stale, `validate` forbids reuse before the origin has confirmed it (RFC 9111 §4.4), `hard` removes. */
 export type PurgeMode = (typeof PURGE_MODES)[number]
 
 /** What is to be purged: whatever was asked of the origin up to the moment in which the store takes the order. */

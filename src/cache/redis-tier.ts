@@ -20,6 +20,7 @@ const MAX_ENTRY_BYTES = 1024 * 1024
 
 const PREFIX = 'umbral:cache:'
 
+/** `now` in epoch milliseconds. An entry goes from Redis at its `keepUntil`; one that is over 1 MiB as it is sent is not written. */
 export function makeRedisTier(redis: CacheRedis, now: () => number): RedisTier {
   const get = (key: string) => (client: Redis) => client.get(PREFIX + key)
   const decode = (text: unknown) => (typeof text === 'string' ? decodeEntry(text, now()) : undefined)

@@ -1,6 +1,7 @@
 /** The builtins that speak for the provider with `"keys": "self"`. */
 export const OAUTH_BUILTINS = ['token', 'revoke', 'introspect', 'userinfo', 'jwks', 'metadata'] as const
 
+/** A `builtin` that a checked file has only beside a provider with `"keys": "self"`. */
 export type OAuthBuiltin = (typeof OAUTH_BUILTINS)[number]
 
 /** Where a deployment has which of them: the path of the first route that names it. */

@@ -23,6 +23,7 @@ export interface ApiKeys extends Pick<IdentityApi, 'createApiKey' | 'findApiKey'
   readonly prune: () => void
 }
 
+/** Whatever is revoked here stands in `revocations` for as long as an isolate may remember the key. */
 export function makeApiKeys({ sql, now, audit }: Ground, revocations: Revocations): ApiKeys {
   const end = (apiKey: ApiKey): ApiKey => {
     const ended = { ...apiKey, revokedAt: now() }

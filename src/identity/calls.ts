@@ -14,6 +14,7 @@ export interface Calls {
   readonly prune: () => void
 }
 
+/** On tables that `openTables` has made; `now` in epoch milliseconds. Opens no transaction: the object does that around each call. */
 export function makeCalls(sql: SqlStorage, now: () => number): Calls {
   const ground: Ground = { sql, now, audit: makeAudit(sql, now) }
   const revocations = makeRevocations(ground)

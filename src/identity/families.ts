@@ -55,6 +55,7 @@ interface Shown {
 /** Who finds a token used twice: nobody signed in, so the gateway itself. */
 const GATEWAY: Actor = { provider: 'gateway', issuer: '', subject: '', client: '', request: '' }
 
+/** Whatever is killed here stands in `revocations` for as long as its access tokens may live. */
 export function makeFamilies({ sql, now, audit }: Ground, revocations: Revocations): Families {
   const shown = (token: string): Shown | undefined => {
     const start = refreshFamily(token)

@@ -12,6 +12,7 @@ const MIN_ROTATE_MS = 3_600_000
 const LEAD_MS = 24 * 3_600_000
 const REFRESH_MS = 300_000
 
+/** How keys stand at one moment; holds for `refreshAfterMs`, which is 1 second to 5 minutes. */
 export interface Schedule<T extends Turn> {
   /** Signs now. */
   readonly active: T

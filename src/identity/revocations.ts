@@ -14,6 +14,7 @@ export interface Revocations extends Pick<IdentityApi, 'revoke' | 'revocationsSi
   readonly prune: () => void
 }
 
+/** An entry is told until `MAX_SKEW_MS` after its `until`. A cursor of another store, or none, brings all entries anew. */
 export function makeRevocations({ sql, now, audit }: Ground): Revocations {
   const isOver = (until: number) => until + MAX_SKEW_MS <= now()
   const add = (target: RevocationTarget, until: number) => {

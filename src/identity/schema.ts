@@ -47,18 +47,22 @@ const clientFields = {
   roles: z.optional(words),
 }
 
-/** What the store takes, and what an endpoint may check before it asks: unknown fields are refused. */
+/** What `createUser` takes. Here and below, unknown fields are refused, and what is wrong is said by `flawOf`. */
 export const newUser = z.strictObject({ username: name, passwordHash, ...userFields }, 'expected these fields only')
+/** What `updateUser` takes, which need be no field at all; `null` takes an `email` or a `fullName` away. */
 export const userChange = z.strictObject(
   { passwordHash: z.optional(passwordHash), ...userFields },
   'expected these fields only',
 )
+/** What `createClient` takes. Whether its grants fit a public client is for the store to say. */
 export const newClient = z.strictObject({
   clientId: name,
   confidential: z.optional(flag),
   ...clientFields,
 })
+/** What `updateClient` takes, which need be no field at all. A client never becomes public or confidential later. */
 export const clientChange = z.strictObject({ newSecret: z.optional(flag), ...clientFields })
+/** What `createApiKey` takes; `expiresAt` in epoch milliseconds, of which the store wants a time to come. */
 export const newApiKey = z.strictObject({
   owner: name,
   scopes: z.optional(words),
@@ -66,6 +70,7 @@ export const newApiKey = z.strictObject({
   tier: z.optional(z.union([z.literal(''), word], WORD_EXPECTED)),
   expiresAt: z.optional(time),
 })
+/** What `revoke` takes: exactly one kind of target, and until when, in epoch milliseconds. */
 export const revocation = z.strictObject({
   target: z.union(
     [
@@ -78,6 +83,7 @@ export const revocation = z.strictObject({
   ),
   until: time,
 })
+/** What every list takes; `owner` says something only where rows have owners. */
 export const pageAsk = z.strictObject({
   after: z.optional(z.string('expected the "next" of the page before')),
   limit: z.optional(

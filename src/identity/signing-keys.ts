@@ -14,6 +14,7 @@ export interface PublicJwk {
   readonly y: string
 }
 
+/** With its private part `d` (RFC 7518 §6.2.2): for isolates that sign, never for a key set. */
 export interface PrivateJwk extends PublicJwk {
   readonly d: string
 }

@@ -46,12 +46,15 @@ export interface UserChange {
   readonly roles?: readonly string[]
 }
 
+/** What is left out is empty: no email, no name, no scopes, no roles, not disabled. */
 export interface NewUser extends UserChange {
   readonly username: string
   readonly passwordHash: string
 }
 
+/** What `grant_type` can be (RFC 6749 §4.3, §4.4, §6), as far as the provider and the client allow it. */
 export const GRANTS = ['password', 'client_credentials', 'refresh_token'] as const
+/** A grant by its `grant_type`; a public client is refused `client_credentials`. */
 export type Grant = (typeof GRANTS)[number]
 
 /** An OAuth client (RFC 6749 §2). */
@@ -68,13 +71,13 @@ export interface Client {
   readonly updatedAt: number
 }
 
+/** As `UserChange`, of a client. `newSecret` makes a new secret, and the old one is void at once; a public client is refused one. */
 export interface ClientChange {
   readonly name?: string | null
   readonly disabled?: boolean
   readonly grants?: readonly Grant[]
   readonly scopes?: readonly string[]
   readonly roles?: readonly string[]
-  /** Makes a new secret; the old one is void at once. */
   readonly newSecret?: boolean
 }
 
@@ -84,6 +87,7 @@ export interface MadeClient {
   readonly secret: string | undefined
 }
 
+/** What is known of an API key without the key itself, of which the store has the hash. */
 export interface ApiKey {
   /** Public, for lists and `revokeApiKey`: not the key. */
   readonly id: string
@@ -113,21 +117,17 @@ export interface Family {
   readonly endsAt: number
 }
 
-/**
- * `subject`: every token of theirs issued (`iat`) up to the entry's `at`. `sid`: the tokens of one refresh family. `keyId`: an API key
- * that isolates may still remember.
- */
+/** `subject`: all their tokens issued (`iat`) up to the entry's `at`. `sid`: those of one refresh family. `keyId`: an API key that isolates may remember. */
 export type RevocationTarget =
   | { readonly jti: string }
   | { readonly issuer: string; readonly subject: string }
   | { readonly sid: string }
   | { readonly keyId: string }
 
+/** Revoked at `at`; may be forgotten at `until`, since no token that it concerns lives longer. */
 export interface Revocation {
   readonly target: RevocationTarget
-  /** When it was revoked. */
   readonly at: number
-  /** When it may be forgotten: no token that it concerns lives longer. */
   readonly until: number
 }
 
@@ -142,8 +142,8 @@ export interface RevocationNews {
   readonly reset: boolean
 }
 
+/** The gateway's own keys (ES256), of which `active` signs now. */
 export interface SigningKeys {
-  /** Signs now. */
   readonly active: PrivateJwk
   /** The key that signs, the one that will, and those whose tokens may still live; newest first. */
   readonly published: readonly PublicJwk[]
@@ -169,9 +169,9 @@ export interface Page<T> {
   readonly next: string | undefined
 }
 
+/** Asks for `limit` rows, 1 to 200 (default 50), behind the page whose `next` is `after`; without that, for the first. */
 export interface PageAsk {
   readonly after?: string
-  /** 1 to 200, default 50. */
   readonly limit?: number
 }
 

@@ -37,6 +37,7 @@ const costHeader = z
 /** `cost` of a limiter. */
 export const cost = z.union([units(0), costHeader])
 
+/** A fixed cost, 0 or more, or the header of the request or its answer that says it, up to `max`. */
 export type CostConfig = z.output<typeof cost>
 
 /** What a request takes from a limiter. */
@@ -47,6 +48,7 @@ export interface Cost {
   readonly after: CostOfAnswer | undefined
 }
 
+/** How an answer says its cost: in `header`, a lower-case name, which the client does not get. */
 export interface CostOfAnswer {
   readonly header: string
   /** What the answer costs in all; `TAKEN_BEFORE` where it does not say, or says less. */

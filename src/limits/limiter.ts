@@ -1,3 +1,4 @@
+/** Counts in windows that start at multiples of their length, in the window that ends now, or in a bucket that fills up steadily. */
 export type Algorithm = 'fixed-window' | 'sliding-window' | 'token-bucket'
 
 /** What a limiter is made from; limiters of one name, window, algorithm and consistency share their counts. */

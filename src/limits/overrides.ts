@@ -41,6 +41,7 @@ export const override = z.strictObject({
   ),
 })
 
+/** An override as checked: `when` has one entry or more, and `burst` undefined means as many as `limit`. */
 export type OverrideConfig = z.output<typeof override>
 type When = OverrideConfig['when']
 

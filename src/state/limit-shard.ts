@@ -9,6 +9,7 @@ export interface ShardTake {
   readonly ask: Ask
 }
 
+/** What one take was granted; `storeNow` is of the object's own clock. */
 export interface ShardGrant extends Grant {
   /** Counted in the limiter's overflow row, because the shard has too many rows. */
   readonly overflowed: boolean

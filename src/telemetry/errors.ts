@@ -23,6 +23,7 @@ export interface Fault {
   readonly stack: string | undefined
 }
 
+/** Tells operators of an error that nobody expected, whatever was thrown; what is sent goes in `waitUntil`. Never throws. */
 export type ErrorReporter = (error: unknown, x: FailedRequest, waitUntil: Exchange['waitUntil']) => void
 
 /** Sent to Sentry per isolate and minute at most; an outage fails every request in the same way. */

@@ -10,6 +10,7 @@ export interface ExportCounts {
   readonly failed: number
 }
 
+/** Finished spans on their way to the collector: at most 2,048 wait, and a trace that finds no room is dropped and counted. */
 export interface ExportQueue {
   /** Takes the spans of one finished trace, all or none, and returns at once; `waitUntil` may get the work of a batch. */
   readonly push: (spans: readonly SpanRecord[], waitUntil: (work: Promise<unknown>) => void) => void

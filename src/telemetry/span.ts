@@ -1,6 +1,7 @@
 import type { Span } from './trace.ts'
 import { formatTraceparent } from './trace-context.ts'
 
+/** Exported as a string, bool, int or double of OTLP; a string then ends after 1,024 characters. */
 export type AttributeValue = string | number | boolean
 
 /** What is kept of a span until it is exported. */

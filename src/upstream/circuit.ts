@@ -35,8 +35,10 @@ export type Circuit =
       readonly passed: number
     }
 
+/** What a probe says of the upstream; `void` is nothing, and its lease is free for another. */
 export type ProbeResult = 'passed' | 'failed' | 'void'
 
+/** Lets all calls through and has counted none: how a circuit begins, and begins anew after enough good probes. */
 export const CLOSED: Circuit = { state: 'closed', slots: [] }
 
 /** How long a lease that nobody has spent is kept for whom it was given to, in milliseconds; longer for an isolate that says its requests are further apart. */

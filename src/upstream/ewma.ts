@@ -28,6 +28,7 @@ const FAILED_MS = 1_000
 /** More than any known cost, so that a target that has not answered yet is asked one thing at a time. */
 const UNKNOWN = 1e15
 
+/** For a target that has not answered yet, which gets one try at a time; each target needs its own, as tries change it. */
 export const makePace = (): Pace => ({ ms: 0, heardAt: -Infinity, failures: 0, waiting: 0, sentAt: 0 })
 
 /**

@@ -14,6 +14,7 @@ export interface HealthPlan {
   readonly dueAt: number
 }
 
+/** As `startedAt`, no round has begun yet; as `dueAt`, none is to begin, and no alarm is set. */
 export const NEVER = -Infinity
 
 /** The least time between two rounds, however often the settings change. */

@@ -17,6 +17,7 @@ export interface Keeper {
   readonly timesAlone: () => number
 }
 
+/** One for each upstream: while its object gives no verdict within 500 ms, the isolate goes on from the last one that it gave. */
 export function makeKeeper(site: Pick<Site, 'breakers' | 'now' | 'random'>): Keeper {
   let own: Circuit | undefined
   let lastHeard: Verdict = { state: 'closed' }

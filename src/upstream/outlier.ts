@@ -17,8 +17,10 @@ export type Standing =
     }
   | ({ readonly state: 'ejected'; readonly ejections: number } & Term)
 
+/** What `judge` needs of the configuration: a number of tries, and durations in milliseconds. */
 export type OutlierSettings = Pick<OutlierConfig, 'consecutive5xx' | 'baseEjection' | 'maxEjection'>
 
+/** How every target begins: never failed, never ejected. Told by its identity, so that a good answer costs no look at the clock. */
 export const UNTROUBLED: Standing = { state: 'in', failures: 0, ejections: 0, since: -Infinity }
 
 /** How many of `count` targets may be ejected at once: at most `percent`, and never all. */
@@ -26,6 +28,7 @@ export function mostEjected(count: number, percent: number): number {
   return Math.max(0, Math.min(Math.floor((count * percent) / 100), count - 1))
 }
 
+/** Whether an ejection lasts at `now`, epoch milliseconds; one that is over keeps its `state` until the next try is judged. */
 export function isEjected(standing: Standing, now: number): boolean {
   return standing.state === 'ejected' && leftOf(standing, now) > 0
 }

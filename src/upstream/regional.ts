@@ -16,6 +16,7 @@ export interface Regional {
   readonly closing: number
 }
 
+/** A region before its first report: closed, and left to itself until the world's object tells it anything. */
 export const NEW_REGIONAL: Regional = {
   own: CLOSED,
   everywhere: undefined,
@@ -42,6 +43,7 @@ export function release(region: Regional, id: string, settings: CircuitSettings,
   return { ...region, own: settle(region.own, id, 'void', settings, now) }
 }
 
+/** Whether `id` is a lease of this region's own circuit: `reserve` had room for it. */
 export function holds({ own }: Regional, id: string): boolean {
   return own.state === 'half-open' && own.leases.some((held) => held.id === id)
 }

@@ -12,6 +12,7 @@ import type { Signer } from './sign.ts'
 import type { Target } from './target.ts'
 import { uploadEnd, watchUpload } from './upload.ts'
 
+/** What all tries of one route have in common, settled when the route is compiled. */
 export interface SendOptions {
   /** Milliseconds from arrival that the route gives; a client may have asked for less. */
   readonly timeout: number

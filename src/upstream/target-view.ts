@@ -17,6 +17,7 @@ export interface TargetView {
   readonly pace?: { readonly ms: number; readonly agoMs: number }
 }
 
+/** How `target` stands at `now`, epoch milliseconds: a copy, without what is not known or over. */
 export function describeTarget(target: Target, now: number): TargetView {
   const { label, weight, inFlight, condition, standing, pace } = target
   return {

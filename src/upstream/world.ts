@@ -71,6 +71,7 @@ export interface World {
   readonly regions: readonly Heard[]
 }
 
+/** A world that no region has reported to: nothing is forced or drained, and each region decides for itself. */
 export const NEW_WORLD: World = {
   upstream: undefined,
   rev: 0,

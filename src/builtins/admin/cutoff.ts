@@ -6,6 +6,7 @@ import type { Site } from '../../policy.ts'
 /** Which tokens end with an account's rights: those that the gateway has issued itself and that may still live. */
 export type MakeCutoff = () => Cutoff
 
+/** Each cutoff reaches from its call on for the longest life of an access token and the largest clock skew; without an own issuer it names none. */
 export function makeCutoff({ authProviders, now }: Pick<Site, 'authProviders' | 'now'>): MakeCutoff {
   const issuers = selfProviders(authProviders).map(({ config }) => config.issuer)
   return () => ({ issuers, until: now() + MAX_ACCESS_TOKEN_MS + MAX_SKEW_MS })

@@ -20,6 +20,7 @@ export interface StateClient {
   readonly steer: (upstream: string, order: Order) => Promise<WorldView | undefined>
 }
 
+/** Gives each object a second. Never rejects; `look` asks the world before the regions, which it asks all at once: two seconds at most. */
 export function makeStateClient({ worlds, breakers }: Pick<Site, 'worlds' | 'breakers'>): StateClient {
   const world = (upstream: string) => within<WorldView>(ANSWER_MS, async () => worlds.getByName(upstream).inspect())
   const breaker = (upstream: string, region: Region) =>

@@ -22,6 +22,7 @@ export interface Bearer {
 /** Answers with a new access token (RFC 6749 §5.1, RFC 9068), beside `refreshToken` where there is one; 503 while there is no key. */
 export type Issue = (bearer: Bearer, refreshToken?: string) => Promise<Response>
 
+/** For `builtin: token`: its access tokens (ES256) live for `accessTtl` from `asOf` on. Throws without a provider with `"keys": "self"`. */
 export function makeIssue(site: Site): Issue {
   const { issuer, audience, tokens } = selfProvider(site.authProviders).config
   const ownKeys = ownKeysOf(site)

@@ -13,6 +13,7 @@ export function grantScopes(asked: string | undefined, allowed: readonly string[
   return scopes.every((scope) => allowed.includes(scope)) ? scopes : undefined
 }
 
+/** Whether a `scope` parameter names `offline_access`; false where there is no parameter. */
 export function asksForRefresh(asked: string | undefined): boolean {
   return (asked ?? '').split(' ').includes(OFFLINE)
 }

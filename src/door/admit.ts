@@ -1,6 +1,7 @@
 import type { Config } from '../config/routes-file.ts'
 import { METHODS } from '../config/scalars.ts'
 import type { Client } from '../exchange.ts'
+import { exceedsBytes } from '../lib/utf8.ts'
 import { policies } from '../policies/index.ts'
 import { problem } from '../problem.ts'
 import { canonicalPath, rawPath } from '../routing/canonical-path.ts'
@@ -41,7 +42,7 @@ export function compileAdmission(config: Config): Admission {
     // The runtime builds the URL from whatever Host it was sent: with `gw/secret?` in it, `/secret` would be the path.
     if (!HOST.test(client.host))
       return problem('header-invalid', { detail: 'Host is not a name with an optional port.' })
-    if (url.length > MAX_URL_BYTES) return problem('uri-too-long', { detail: `At most ${MAX_URL_BYTES} bytes.` })
+    if (exceedsBytes(url, MAX_URL_BYTES)) return problem('uri-too-long', { detail: `At most ${MAX_URL_BYTES} bytes.` })
     if (!KNOWN_METHODS.has(method)) return problem('method-not-implemented', { headers: { allow: METHODS.join(', ') } })
     const path = canonicalPath(rawPath(url))
     if (path === undefined) return problem('path-invalid')

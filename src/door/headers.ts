@@ -1,5 +1,6 @@
 import type { Client, Outgoing } from '../exchange.ts'
 import { canonicalName, isHeaderName, isOpaque } from '../lib/header.ts'
+import { exceedsBytes } from '../lib/utf8.ts'
 import type { ProblemCode } from '../problem.ts'
 
 const MAX_HEADERS = 100
@@ -7,7 +8,9 @@ const MAX_HEADER_BYTES = 32 * 1024
 
 /** Hop-by-hop (RFC 9110 §7.6.1), and what only the gateway may say about where a request came from. */
 const NEVER_FORWARDED = [
-  'connection keep-alive proxy-connection proxy-authorization proxy-authenticate te trailer transfer-encoding upgrade http2-settings',
+  'connection keep-alive te trailer transfer-encoding upgrade http2-settings',
+  // CGI programs would take it for their own setting of a proxy (httpoxy).
+  'proxy',
   'forwarded x-real-ip true-client-ip x-client-ip client-ip cf-connecting-ip cf-connecting-ipv6 cf-pseudo-ipv4 cf-ipcountry cf-visitor cf-ray cf-worker',
   // What a proxy that ends TLS says of a client's certificate (RFC 9440 §2.4): an origin would believe it.
   'client-cert client-cert-chain',
@@ -53,14 +56,14 @@ export function compileHeaderReader(injected: Iterable<string>): HeaderReader {
     const headers: Record<string, string> = {}
     let hasOpaqueValues = false
     let count = 0
-    let bytes = 0
+    let length = 0
     let isSound = true
     // One walk for everything: each look at a header crosses into the runtime.
     request.headers.forEach((value, received) => {
       const judgement = judge(received)
       const { name, isDropped } = judgement
       count++
-      bytes += name.length + value.length
+      length += name.length + value.length
       const joined = name in all ? `${all[name]}, ${value}` : value
       all[name] = joined
       // Clients say the same over and over: that two texts are equal is sooner seen than what is in one.
@@ -75,16 +78,24 @@ export function compileHeaderReader(injected: Iterable<string>): HeaderReader {
       // Lines of one name arrive as one value, but those of Set-Cookie, and are sent on as one (RFC 9110 §5.3).
       headers[name] = joined
     })
-    const { connection, upgrade } = all
+    const { connection, upgrade, 'transfer-encoding': coding } = all
+    // Another coding would be lost on the way, with the body still in it (RFC 9112 §6.1).
+    if (coding !== undefined && coding.toLowerCase() !== 'chunked') isSound = false
     if (connection !== undefined) dropNamed(headers, connection)
     if (upgrade !== undefined && isWebSocketUpgrade(request.method, upgrade)) headers['upgrade'] = 'websocket'
-    const isLarge = count > MAX_HEADERS || bytes > MAX_HEADER_BYTES
+    const isLarge = count > MAX_HEADERS || isTooLong(all, length)
     return {
       all,
       forwarded: { headers, hasOpaqueValues },
       fault: isSound ? (isLarge ? 'headers-too-large' : undefined) : 'header-invalid',
     }
   }
+}
+
+/** `length` in characters, of which one takes three bytes at most: hardly ever has anything to be counted again. */
+function isTooLong(headers: ReceivedHeaders['all'], length: number): boolean {
+  if (length * 3 <= MAX_HEADER_BYTES) return false
+  return exceedsBytes(Object.entries(headers).flat().join(''), MAX_HEADER_BYTES)
 }
 
 /** What there is to know of a header's name, and what came with it last. */
@@ -107,7 +118,7 @@ function makeJudge(dropped: ReadonlySet<string>): (name: string) => Judgement {
     const canonical = canonicalName(name)
     const judgement = {
       name: keyOf(name),
-      isDropped: dropped.has(canonical) || canonical.startsWith('x-forwarded'),
+      isDropped: dropped.has(canonical) || /^(?:x-forwarded|proxy-)/.test(canonical),
       isLookAlike: canonical !== name && FRAMING.has(canonical),
       plain: undefined,
     }

@@ -5,8 +5,9 @@ const PLAIN = /^(?:\/[\w\-~!$&'()*+,;=:@][\w\-.~!$&'()*+,;=:@]*)*\/?$/
  * Escapes that some origin might decode into a separator, a control character or a second round of decoding; and dot segments with parameters
  * (`..;v`), which Java servers resolve and URL parsers do not.
  */
-// eslint-disable-next-line no-control-regex
-const AMBIGUOUS = /%(?:5c|[01][0-9a-f]|7f|25(?:2e|2f|5c|00))|%(?![0-9a-f]{2})|[\\\x00-\x1f\x7f]|\/\.{1,2}(?:;|%3b)/i
+const AMBIGUOUS =
+  // eslint-disable-next-line no-control-regex
+  /%(?:5c|[01][0-9a-f]|7f|25(?:2e|2f|5c|00))|%(?![0-9a-f]{2})|[\\\x00-\x1f\x7f]|(?:\/|%2f)\.{1,2}(?:;|%3b)/i
 const UNRESERVED = /[\w\-.~]/
 /** What `new URL` would escape in a path (the URL standard's path percent-encode set), and must not be left for it to do. */
 // eslint-disable-next-line no-control-regex

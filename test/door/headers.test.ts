@@ -50,6 +50,21 @@ describe('compileHeaderReader', () => {
     )
   })
 
+  it('drops whatever is between proxies, and what CGI programs take for their own proxy', () => {
+    const headers = filtered([
+      ['Proxy', 'http://192.0.2.66'],
+      ['Proxy-Status', 'x'],
+      ['Proxy_Foo', 'x'],
+      ['proxyish', 'stays'],
+    ])
+    expect(Object.keys(headers)).toEqual(['proxyish', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host'])
+  })
+
+  it.each(['gzip, chunked', 'chunked, chunked', 'identity'])('refuses a body in the transfer coding %s', (coding) => {
+    expect(refusal([['transfer-encoding', coding]])).toBe('header-invalid')
+    expect(refusal([['transfer-encoding', 'Chunked']])).toBeUndefined()
+  })
+
   it('does not let Connection name what identifies the caller', () => {
     const headers = filtered([
       ['connection', 'Authorization, x-forwarded-for'],
@@ -96,6 +111,9 @@ describe('compileHeaderReader', () => {
   it('refuses too many headers and too large ones', () => {
     expect(refusal(Array.from({ length: 101 }, (_, i) => [`x-${i}`, '1']))).toBe('headers-too-large')
     expect(refusal([['x-large', 'a'.repeat(32 * 1024)]])).toBe('headers-too-large')
+    // Two bytes each.
+    expect(refusal([['x-large', 'é'.repeat(17_000)]])).toBe('headers-too-large')
+    expect(refusal([['x-large', 'é'.repeat(16_000)]])).toBeUndefined()
     expect(refusal(Array.from({ length: 100 }, (_, i) => [`x-${i}`, '1']))).toBeUndefined()
   })
 

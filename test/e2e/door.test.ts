@@ -64,6 +64,26 @@ describe('the door of docs/security.md', () => {
   })
 })
 
+it('measures a URL in bytes: one that would be too long to send on is no failure of the upstream’s', async () => {
+  const guarded = await startGateway({
+    routes: {
+      version: 1,
+      upstreams: { origin: { targets: [{ url: origin.url }], circuitBreaker: { minimumRequests: 1 } } },
+      routes: [{ id: 'all', match: { path: '/*' }, upstream: 'origin' }],
+    },
+  })
+  try {
+    for (const target of [`/?${'\xe2\x82\xac'.repeat(8_000)}`, `/${'\xe2\x82\xac'.repeat(3_000)}`]) {
+      const answer = await sendRaw(guarded.port, `GET ${target} HTTP/1.1\r\nHost: gw.test\r\nConnection: close\r\n\r\n`)
+      expect(answer).toMatch(/^HTTP\/1\.1 414 /)
+    }
+    expect((await fetch(`${guarded.url}/?${'€'.repeat(900)}`)).status).toBe(200)
+    expect((await fetch(`${guarded.url}/`)).status).toBe(200)
+  } finally {
+    await guarded.stop()
+  }
+})
+
 describe('bodyLimit, as bytes come in', () => {
   it('ends a chunked body at the byte that is too much', async () => {
     const limited = await startGateway({

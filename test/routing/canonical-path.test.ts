@@ -42,6 +42,8 @@ describe('canonicalPath', () => {
     '/a/..;/b',
     '/a/.%3B',
     '/a/%2e%2e;v=1/b',
+    '/a%2F..;%2Fb',
+    '/a%2f.%3bx/b',
     '/a%',
     '/a%4',
     '/a%zz',

@@ -20,7 +20,7 @@ const run = promisify(execFile)
 
 /** Checks the routes file `file` and writes what the Worker reads of it to `out`. Rejects with the checker's own words on a mistake. */
 export async function buildRoutes(file: string, out: string, env: NodeJS.ProcessEnv): Promise<void> {
-  // The variable, where it is set, wins over the argument.
+  // In a build the variable, where it is set, wins over the argument.
   await runNode(['dev/build.ts', file, '--out', out], { ...env, UMBRAL_ROUTES: file })
 }
 

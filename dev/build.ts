@@ -12,17 +12,20 @@ import { readJson } from './read-json.ts'
 const USAGE = `Usage: npm run validate -- [FILE]
 
 Says what is wrong with a routes file (default routes.json), by JSON path, and writes nothing.
-UMBRAL_ROUTES in the environment names the file in place of the argument.
+Without FILE, UMBRAL_ROUTES in the environment names it.
 
-The builds run it as: node dev/build.ts [FILE] [--out FILE], which writes the checked file (default .build/routes.txt).`
+The builds run it as: node dev/build.ts [FILE] [--out FILE], which writes the checked file (default .build/routes.txt);
+there UMBRAL_ROUTES goes before FILE.`
 
 const { positionals, values } = readArguments(USAGE, {
   allowPositionals: true,
   options: { out: { type: 'string', default: '.build/routes.txt' }, check: { type: 'boolean', default: false } },
 })
 if (positionals.length > 1) misused(USAGE, `expected one file, found ${positionals.length}`)
-// The variable is the only way to give another file to the `[build] command` that wrangler.toml fixes.
-const file = process.env.UMBRAL_ROUTES ?? positionals[0] ?? 'routes.json'
+// A build takes the variable first: it is the only way to give another file to the `[build] command` that wrangler.toml fixes.
+const [named] = positionals
+const wanted = process.env.UMBRAL_ROUTES
+const file = (values.check ? (named ?? wanted) : (wanted ?? named)) ?? 'routes.json'
 const { complaintLines } = await import('../src/config/complaint.ts')
 const { loadConfig } = await import('../src/config/load.ts')
 const { environmentComplaints } = await import('../src/config/environment.ts')

@@ -12,15 +12,18 @@ const CHECKS = {
 }
 
 const root = join(import.meta.dirname, '..')
-const PATH = `${join(root, 'node_modules/.bin')}:${process.env.PATH}`
+/** All that the checks see of the environment: they judge the files of this project, not what a shell has set. */
+const env = { PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}` }
 
 /** Runs one check; what it has to say is shown only when it fails. */
 function passes(name: string, [command, ...args]: readonly string[]): boolean {
-  const done = spawnSync(command!, args, { cwd: root, env: { ...process.env, PATH }, encoding: 'utf8' })
+  const done = spawnSync(command!, args, { cwd: root, env, encoding: 'utf8' })
   const ok = done.status === 0
   console.log(`${ok ? 'ok    ' : 'FAILED'} ${name}`)
-  if (!ok) console.log(`${done.stdout ?? ''}${done.stderr ?? ''}${done.error?.message ?? ''}`.trimEnd())
-  return ok
+  if (ok) return true
+  console.log(`${done.stdout ?? ''}${done.stderr ?? ''}${done.error?.message ?? ''}`.trimEnd())
+  if (name === 'format') console.log('run npm run format')
+  return false
 }
 
 const failures = Object.entries(CHECKS).filter(([name, command]) => !passes(name, command))

@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout as passed } from 'node:timers/promises'
 import { boundVariables, refuseUnset } from '../deploy/gateway.ts'
 import { unsetKeys } from '../src/config/environment.ts'
 import type { Config } from '../src/config/routes-file.ts'
 import { portTaken, readArguments, readPort } from './arguments.ts'
-import { makeAccounts, type DemoUser } from './demo/accounts.ts'
+import { makeAccounts } from './demo/accounts.ts'
 import { curlLines } from './demo/curl-lines.ts'
 import { isFree } from './demo/ports.ts'
 import { makeProcesses } from './demo/processes.ts'
@@ -21,6 +21,9 @@ The demo: three microservices, an issuer of tokens, and the gateway in front of 
   --redis   count limits in a Redis server of its own`
 
 const READY_WITHIN_MS = 90_000
+/** The demo's own routes file: the tour and its accounts are of these routes. */
+const DEMO_ROUTES = 'routes.json'
+const ROUTES = process.env.UMBRAL_ROUTES ?? DEMO_ROUTES
 /** Where dev/build.ts puts what it has checked. */
 const BUILT = '.build/routes.txt'
 /** The demo counts in a store of its own, whatever the shell has set. */
@@ -42,7 +45,7 @@ async function main(): Promise<void> {
   if (!(await isFree(port))) throw new Error(portTaken('npm start', port))
   const addresses = await chooseAddresses()
   const env = { ...process.env, ...OWN_STORE, ...addresses }
-  if (!run(['dev/build.ts', 'routes.json'], env)) return
+  if (!run(['dev/build.ts', ROUTES], env)) return
   const store = redis ? await startRedis() : undefined
   const folder = openStateFolder(keep ? '.wrangler/demo' : undefined)
   try {
@@ -74,8 +77,10 @@ async function runDemo(
   const up = Promise.all(everyone.map((url) => isUp(url, words, over.signal)))
   try {
     const toured = up.then(async () => {
-      const user = await makeAccounts(gateway, folder.secrets.UMBRAL_BOOTSTRAP_TOKEN)
-      printTour(gateway, addresses, folder, user)
+      const isDemo = resolve(ROUTES) === resolve(DEMO_ROUTES)
+      const tour = isDemo ? await makeTour(gateway, addresses, folder) : ''
+      const log = `# One line a request, which goes with Ctrl-C unless --keep was given: ${folder.gatewayLog}`
+      console.log(`Umbral is at ${gateway} (Ctrl-C ends it)\n\n${tour}${log}`)
     })
     await Promise.race([interrupted, fallen, toured.then(() => interrupted)])
   } finally {
@@ -98,7 +103,7 @@ function readOptions(): { port: number; keep: boolean; redis: boolean } {
 /** What the gateway sees of `env`. Throws when a target's variable is not among it; a key that is not is only said. */
 function variablesOf(env: NodeJS.ProcessEnv): Record<string, string> {
   const checked = readFileSync(BUILT, 'utf8')
-  refuseUnset(process.env.UMBRAL_ROUTES ?? 'routes.json', checked, env)
+  refuseUnset(ROUTES, checked, env)
   for (const line of unsetKeys(JSON.parse(checked) as Config, (name) => env[name])) console.error(line)
   const named = boundVariables(checked, env).filter((name) => env[name])
   return Object.fromEntries(named.map((name) => [name, env[name]!]))
@@ -133,14 +138,13 @@ async function isUp(url: string, words: readonly string[], over: AbortSignal): P
   throw new Error([...words, `${url}/health did not answer within ${READY_WITHIN_MS / 1000} s`].join('\n'))
 }
 
-function printTour(
+/** The lines to try, once those who log in in them have accounts. */
+async function makeTour(
   gateway: string,
   { ISSUER_URL, USERS_2_URL }: Addresses,
-  folder: StateFolder,
-  user: DemoUser | undefined,
-): void {
+  { secrets }: StateFolder,
+): Promise<string> {
+  const user = await makeAccounts(gateway, secrets.UMBRAL_BOOTSTRAP_TOKEN)
   const lines = curlLines({ gateway, issuer: ISSUER_URL, users2: USERS_2_URL, user })
-  const tour = lines.map(({ expect, command }) => `# ${expect}\n${command}\n`).join('\n')
-  const log = `# One line a request, which goes with Ctrl-C unless --keep was given: ${folder.gatewayLog}`
-  console.log(`Umbral is at ${gateway} (Ctrl-C ends it)\n\n${tour}\n${log}`)
+  return lines.map(({ expect, command }) => `# ${expect}\n${command}\n\n`).join('')
 }

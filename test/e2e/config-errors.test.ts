@@ -83,7 +83,7 @@ test('a port that is none stops every program that takes one', () => {
 
 const wrangler = 'node_modules/wrangler/bin/wrangler.js'
 test.for([
-  ['npm run check', 'dev/build.ts', '--check'],
+  ['npm run validate', 'dev/build.ts', '--check'],
   ['wrangler dev', wrangler, 'dev', '--port', '0', '--inspector-port', '0', '--persist-to', TMPDIR],
   ['wrangler deploy --dry-run', wrangler, 'deploy', '--dry-run', '--outdir', join(TMPDIR, 'dist')],
 ])('a mistake stops %s', ([, ...command]) => {
@@ -91,4 +91,9 @@ test.for([
   const { status, output } = run(...command)
   expect(status).toBe(1)
   expect(output).toContain('upstreams.users.timeot: unknown key; did you mean "timeout"?')
+})
+
+test('npm run validate checks the file that it is given, whatever UMBRAL_ROUTES says', () => {
+  writeMistake('"timeout": "3s"', '"timeot": "3s"')
+  expect(run('dev/build.ts', '--check', 'routes.json')).toEqual({ status: 0, output: 'routes.json: no mistakes\n' })
 })

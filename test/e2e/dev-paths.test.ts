@@ -25,8 +25,11 @@ it('forwards exactly what it matched under wrangler dev too', async () => {
   const ended = once(demo, 'exit')
   try {
     demo.stdout.setEncoding('utf8')
-    for await (const text of demo.stdout) if ((text as string).includes('gateway.log')) break
+    let printed = ''
+    for await (const text of demo.stdout) if ((printed += text as string).includes('gateway.log')) break
     expect(demo.exitCode).toBeNull()
+    // The tour is of other routes.
+    expect(printed).not.toContain('curl')
     await checkRawPaths(port, origin, 100)
   } finally {
     demo.kill('SIGTERM')

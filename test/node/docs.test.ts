@@ -30,6 +30,11 @@ test.for(pages)('the links of %s lead somewhere', (page) => {
   expect(broken.map(([link]) => link)).toEqual([])
 })
 
+test('the README links every page of docs/', () => {
+  const unlinked = pages.slice(2).filter((page) => !textOf('README.md').includes(`](${page})`))
+  expect(unlinked).toEqual([])
+})
+
 /** The blocks of JSON that are whole routes files, by page and line. */
 const files = pages.flatMap((page) =>
   [...textOf(page).matchAll(/^```json\n(\{[^]*?)^```$/gm)].flatMap((block) => {
@@ -58,6 +63,7 @@ test.for(files)('the routes file at $place is right', ({ place, text }) => {
   const { status, stderr } = inFolder(text, (folder) =>
     spawnSync(process.execPath, ['dev/build.ts', '--check', join(folder, 'shop.json')], {
       cwd: ROOT,
+      env: {},
       encoding: 'utf8',
     }),
   )
@@ -85,14 +91,23 @@ test('the pages that name the order of the policies name that of src/policies/in
   const map = textOf('docs/architecture.md')
     .split('\n')
     .find((line) => line.includes(' → ') && line.includes('cors'))
-  expect(
-    map
-      ?.trim()
-      .split(/ → | {2,}/)
-      .slice(1),
-  ).toEqual(order)
-  const sentence = /Policies run in the project's order, not in the file's: ([^]*?), then the upstream/.exec(
-    textOf('docs/routes-json.md'),
-  )
-  expect(sentence?.[1]?.replaceAll('`', '').split(', ')).toEqual(order)
+  const inMap = map
+    ?.trim()
+    .split(/ → | {2,}/)
+    .slice(1)
+  expect.soft(inMap, 'docs/architecture.md').toEqual(order)
+  const sentence = /Policies run in the project's order, not in the file's: ([^]*?), then the upstream/
+  expect.soft(namesIn('docs/routes-json.md', sentence), 'docs/routes-json.md').toEqual(order)
+  // The door is what comes before authentication.
+  const door = namesIn('docs/security.md', /^## The order\n\n([^]*?), then `auth`/m)
+  expect.soft(door, 'docs/security.md').toEqual(order.slice(0, order.indexOf('auth')))
 })
+
+/** The policies that a page lists in its words at `list`; undefined where the page has no such words. */
+function namesIn(page: string, list: RegExp): string[] | undefined {
+  return list
+    .exec(textOf(page))?.[1]
+    ?.replaceAll('`', '')
+    .split(/,\s/)
+    .map((name) => name.replace('the limits with before: "auth"', 'rateLimit (before: "auth")'))
+}

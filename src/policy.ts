@@ -52,6 +52,8 @@ export interface Site {
 export interface RouteFacts {
   readonly id: string
   readonly params: readonly string[]
+  /** The methods that its `match` names, without the HEAD that GET brings; undefined where it takes all of them. */
+  readonly methods: readonly string[] | undefined
   readonly hasAuth: boolean
   readonly authProviders: Readonly<Record<string, AuthProviderConfig>>
   /** The name of the upstream that answers; undefined where the route answers without one. */

@@ -58,6 +58,16 @@ describe('makeGateway', () => {
     expect(echo.headers.filter((_, i) => echo.headers[i - 1]?.toLowerCase() === 'set-cookie')).toEqual(['a=1, b=2'])
   })
 
+  it('sends on a parameter whose name every object has', async () => {
+    const gateway = gatewayOf({
+      id: 'a',
+      match: { path: '/pp/:__proto__' },
+      upstream: 'origin',
+      policies: { rewrite: { path: '/raw/{params.__proto__}' } },
+    })
+    expect(await (await gateway.fetch('/pp/x%20y')).json()).toMatchObject({ target: '/raw/x%20y' })
+  })
+
   it('puts the target’s own path in front', async () => {
     const gateway = gatewayOf({ id: 'all', match: { path: '/*' }, upstream: 'based' })
     expect(await (await gateway.fetch('/x?y')).json()).toMatchObject({ target: '/base/x?y' })
@@ -186,6 +196,32 @@ describe('makeGateway', () => {
     const allowed = await ask('PUT')
     expect([allowed.status, allowed.headers.get('access-control-allow-origin')]).toEqual([204, 'https://app.test'])
     expect((await ask('GET')).status).toBe(405)
+  })
+
+  it('lets a route of the path with `cors` refuse a preflight for what no route of it answers', async () => {
+    const policies = { cors: { origins: ['https://app.test'] } }
+    const gateway = gatewayOf(
+      { id: 'put', match: { path: '/a', methods: ['PUT'] }, respond: {} },
+      // Its `cors` would allow POST, which nothing answers.
+      { id: 'get', match: { path: '/a', methods: ['GET'] }, respond: {}, policies },
+      { id: 'bare', match: { path: '/b', methods: ['GET'] }, respond: {} },
+    )
+    const ask = async (path: string, asked?: string, method = 'OPTIONS') => {
+      const headers = { origin: 'https://app.test', ...(asked && { 'access-control-request-method': asked }) }
+      const response = await gateway.fetch(path, { method, headers })
+      const { code } = response.status === 204 ? {} : await response.json<{ code: string }>()
+      return [response.status, code, response.headers.get('vary')]
+    }
+    const refused = [403, 'cors-refused', 'Origin']
+    const noMethod = [405, 'method-not-allowed', null]
+    for (const method of ['POST', 'DELETE', 'NONSENSE']) expect(await ask('/a', method)).toEqual(refused)
+    for (const method of ['GET', 'HEAD']) expect(await ask('/a', method)).toEqual([204, undefined, 'Origin'])
+    // PUT has a route, which has no `cors`.
+    expect(await ask('/a', 'PUT')).toEqual(noMethod)
+    expect(await ask('/b', 'POST')).toEqual(noMethod)
+    // No preflight.
+    expect(await ask('/a')).toEqual(noMethod)
+    expect(await ask('/a', 'POST', 'DELETE')).toEqual(noMethod)
   })
 
   it('gives a refusal its CORS headers', async () => {

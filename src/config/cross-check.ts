@@ -40,6 +40,7 @@ export function checkDefaults(config: Config, written: WrittenConfig): Complaint
   const facts = {
     id: 'defaults',
     params: [...params],
+    methods: undefined,
     hasAuth: true,
     authProviders: config.authProviders,
     upstream: undefined,

@@ -32,6 +32,7 @@ export function checkRoute(
   }
   const facts = routeFacts(route, config)
   return [
+    ...checkEncodedSlash(route, at),
     ...checkTerminals(route, at),
     ...policies.flatMap((policy) => checkPolicy(policy, route.policies[policy.name], facts, [...at, 'policies'])),
     ...checkUpstreamReference(route, at, config),
@@ -45,6 +46,13 @@ export function checkRoute(
     ...checkBootstrap(route, at, config),
     ...checkOAuth(route, at, config),
   ]
+}
+
+/** A path that the door lets in on no route but one that keeps it. */
+function checkEncodedSlash({ match }: RouteConfig, at: Path): Complaint[] {
+  if (match.encodedSlash === 'keep' || !match.path.includes('%2F')) return []
+  const message = 'every request with "%2F" is answered 400; expected "encodedSlash": "keep" beside this path'
+  return [{ path: [...at, 'match', 'path'], message }]
 }
 
 /** What a policy itself has to say of its configuration on a route, `at` being where policies stand. */

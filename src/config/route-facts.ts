@@ -15,6 +15,7 @@ export function routeFacts(
   return {
     id: route.id,
     params: typeof pattern === 'string' ? [] : paramNames(pattern),
+    methods: route.match.methods,
     hasAuth: route.policies.auth != null,
     authProviders: config.authProviders,
     upstream: typeof route.upstream === 'string' ? route.upstream : route.upstream?.name,

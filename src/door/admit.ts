@@ -59,7 +59,10 @@ export function compileAdmission(config: Config): Admission {
   }
 }
 
-/** A CORS preflight belongs to the route of the method that it asks for, if that route has `cors`; else OPTIONS is a method like any other. */
+/**
+ * A CORS preflight belongs to the route of the method that it asks for, if that has `cors`; where no route takes that method, to one of the path
+ * that has `cors`, and says no. Else OPTIONS is a method like any other.
+ */
 function findRoute(
   router: ReturnType<typeof compileRouter>,
   method: string,
@@ -70,7 +73,9 @@ function findRoute(
   if (method === 'OPTIONS') {
     const wanted = request.headers.get('access-control-request-method')
     const found = wanted === null ? undefined : router(wanted, path, request)
-    if (found?.kind === 'route' && hasCors[found.index]) return found
+    const candidates = found?.kind === 'method' ? found.allow.map((other) => router(other, path, request)) : [found]
+    const answering = candidates.find((one) => one?.kind === 'route' && hasCors[one.index])
+    if (answering !== undefined) return answering
   }
   return router(method, path, request)
 }

@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import type { Complaint } from '../config/complaint.ts'
 import { doc, duration, headerName, method as verb } from '../config/scalars.ts'
 import type { HeaderEdit } from '../exchange.ts'
-import { definePolicy } from '../policy.ts'
+import { definePolicy, type RouteFacts } from '../policy.ts'
 import { problem } from '../problem.ts'
 
 const origin = z.string('expected an origin such as "https://app.example.com"').check(
@@ -55,10 +55,10 @@ export const cors = definePolicy({
     if (origins.length > 1) found.push({ path: ['origins'], message: 'expected "*" alone, or only named origins' })
     return found
   },
-  compile: (policy) => {
+  compile: (policy, _site, route) => {
     const isOpen = policy.origins.includes('*')
     const vary: HeaderEdit[] = isOpen ? [] : [{ op: 'append', name: 'vary', value: 'Origin' }]
-    const grants = new Map(policy.origins.map((name) => [name, makeGrant(name, policy)]))
+    const grants = new Map(policy.origins.map((name) => [name, makeGrant(name, policy, route)]))
     const withheld = OF_THE_UPSTREAM.map((name) => edit(name, undefined))
     return (next) => (x) => {
       const { headers } = x.request
@@ -93,10 +93,11 @@ const OF_THE_UPSTREAM = [
   'access-control-allow-private-network',
 ] as const
 
-function makeGrant(name: string, policy: CorsConfig): Grant {
+function makeGrant(name: string, policy: CorsConfig, route: RouteFacts): Grant {
   const { methods, headers, exposeHeaders, credentials, maxAge } = policy
   return {
-    methods: new Set(methods),
+    // The router brings preflights for what no route of the path answers as well.
+    methods: new Set(methods.filter((method) => takes(route, method))),
     headers: new Set(headers),
     preflight: {
       'access-control-allow-origin': name,
@@ -113,6 +114,9 @@ function makeGrant(name: string, policy: CorsConfig): Grant {
     ],
   }
 }
+
+const takes = ({ methods }: RouteFacts, method: string): boolean =>
+  methods === undefined || methods.includes(method) || (method === 'HEAD' && methods.includes('GET'))
 
 function edit(name: string, value: string | undefined): HeaderEdit {
   return value === undefined ? { op: 'remove', name, value: '' } : { op: 'set', name, value }

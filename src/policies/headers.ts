@@ -41,6 +41,9 @@ export const headers = definePolicy({
   name: 'headers',
   config,
   check: ({ request, response }, route) => [
+    ...(changesNothing(request) && changesNothing(response)
+      ? [{ path: [], message: 'expected something to "set", "add" or "remove" in "request" or "response"' }]
+      : []),
     ...checkChanges(request, ['request'], route),
     ...checkChanges(response, ['response'], route),
   ],
@@ -65,6 +68,9 @@ export const headers = definePolicy({
     }
   },
 })
+
+const changesNothing = (changes: Changes): boolean =>
+  Object.values(changes).every((names) => Object.keys(names).length === 0)
 
 type EditOf = (x: Exchange) => HeaderEdit | undefined
 

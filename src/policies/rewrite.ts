@@ -30,6 +30,9 @@ export const rewrite = definePolicy({
   }),
   check: (config, route) => {
     const found: Complaint[] = []
+    const inQuery = Object.keys(config.query?.set ?? {}).length + (config.query?.remove.length ?? 0)
+    if (config.path === undefined && inQuery === 0)
+      found.push({ path: [], message: 'expected a "path", or something to "set" or "remove" in "query"' })
     const wrongPath = config.path === undefined ? undefined : checkPath(config.path, route)
     if (wrongPath !== undefined) found.push({ path: ['path'], message: wrongPath })
     for (const [name, template] of Object.entries(config.query?.set ?? {})) {

@@ -37,8 +37,13 @@ const config = z.strictObject({
 export const rules = definePolicy({
   name: 'rules',
   config,
-  check: ({ require, forbid, forbidPaths }) => {
+  check: ({ methods, require, forbid, forbidPaths }) => {
     const found = forbidPaths.flatMap((path, i) => checkPath(path, ['forbidPaths', i]))
+    if (methods === undefined && [require, forbid, forbidPaths].every((rule) => Object.keys(rule).length === 0))
+      found.push({
+        path: [],
+        message: 'expected "methods", or something to "require" or to "forbid", or "forbidPaths"',
+      })
     for (const name of Object.keys(require))
       if ([forbid[name]].flat().includes('*'))
         found.push({ path: ['require', name], message: 'is forbidden altogether: no request can pass' })

@@ -100,7 +100,8 @@ function choose(candidates: readonly Candidate[] | undefined, walk: Walk, rest: 
   return undefined
 }
 
-const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze({})
+/** Without a prototype: no name is taken, `__proto__` neither, and none is found that no segment has. */
+const NO_PARAMS = Object.freeze(Object.create(null) as Record<string, never>)
 
 function paramsOf(
   candidate: Candidate,
@@ -108,7 +109,8 @@ function paramsOf(
   rest: string | undefined,
 ): Readonly<Record<string, string>> {
   if (candidate.params.length === 0) return NO_PARAMS
-  const params: Record<string, string> = {}
+  // Not made of null itself: the engine keeps such an object as a hash table, which takes half as long again as `{}`.
+  const params = Object.create(NO_PARAMS) as Record<string, string>
   for (let i = 0; i < candidate.params.length; i++) {
     const name = candidate.params[i]!
     params[name] = name === '*' ? (rest ?? '') : decodeParam(values[i]!)

@@ -214,6 +214,84 @@ describe('what would be ignored', () => {
   })
 })
 
+describe('a path with an encoded slash', () => {
+  const routeAt = (match: object) => complaints({ routes: [{ id: 'a', match, upstream: 'users' }] })
+
+  it.each(['/s/a%2Fb', '/a%2Fb/:id', '/a%2Fb/*'])('is refused where no request can have one: %s', (path) => {
+    expect(routeAt({ path })).toEqual([
+      'routes[0].match.path: every request with "%2F" is answered 400; expected "encodedSlash": "keep" beside this path',
+    ])
+    expect(routeAt({ path, encodedSlash: 'keep' })).toEqual([])
+  })
+})
+
+describe('a parameter that only every object has', () => {
+  const limiter = { name: 'l', algorithm: 'fixed-window', limit: 5, window: '1m', key: ['param:toString'] }
+
+  it.each<[object, string]>([
+    [{ rewrite: { path: '/{params.constructor}' } }, 'rewrite.path: no parameter "{params.constructor}"'],
+    [{ rewrite: { path: '/{params.__proto__}' } }, 'rewrite.path: no parameter "{params.__proto__}"'],
+    [{ rateLimit: [limiter] }, 'rateLimit[0].key[0]: no parameter "toString"'],
+  ])('is refused: %j', (policies, expected) => {
+    const match = { path: '/users/:id' }
+    expect(complaints({ routes: [{ id: 'a', match, upstream: 'users', policies }] })).toEqual([
+      expect.stringContaining(`routes[0].policies.${expected}`),
+    ])
+  })
+})
+
+describe('a policy that can do nothing', () => {
+  const MESSAGES = {
+    geo: 'expected somewhere to "allow" or to "deny"',
+    ip: 'expected someone to "allow" or to "deny"',
+    rules: 'expected "methods", or something to "require" or to "forbid", or "forbidPaths"',
+    headers: 'expected something to "set", "add" or "remove" in "request" or "response"',
+    rewrite: 'expected a "path", or something to "set" or "remove" in "query"',
+  }
+  type Name = keyof typeof MESSAGES
+  const upstream = 'users'
+  const route = (policies: object) => ({ id: 'a', match: { path: '/a' }, upstream, policies })
+
+  it.each<[Name, object]>([
+    ['geo', {}],
+    ['ip', {}],
+    ['ip', { allow: [], deny: [] }],
+    ['rules', {}],
+    ['rules', { require: {}, forbid: {}, forbidPaths: [] }],
+    ['headers', {}],
+    ['headers', { request: {}, response: { set: {}, add: {}, remove: [] } }],
+    ['rewrite', {}],
+    ['rewrite', { query: { set: {}, remove: [] } }],
+  ])('is refused: %s %j', (name, config) => {
+    const message = MESSAGES[name]
+    expect(complaints({ routes: [route({ [name]: config })] })).toEqual([`routes[0].policies.${name}: ${message}`])
+    const defaults = { policies: { [name]: config } }
+    expect(complaints({ defaults, routes: [route({})] })).toEqual([`defaults.policies.${name}: ${message}`])
+    expect(complaints({ defaults, routes: [route({ [name]: null })] })).toEqual([])
+  })
+
+  it.each<[Name, object]>([
+    ['geo', { deny: ['T1'] }],
+    ['ip', { allow: ['10.0.0.0/8'] }],
+    ['ip', { deny: ['10.0.0.0/8'] }],
+    ['rules', { methods: ['GET'] }],
+    ['rules', { require: { 'x-a': '*' } }],
+    ['rules', { forbid: { 'x-a': '*' } }],
+    ['rules', { forbidPaths: ['/x*'] }],
+    ['headers', { request: { remove: ['x-a'] } }],
+    ['headers', { response: { add: { 'x-a': '1' } } }],
+    ['rewrite', { path: '/b' }],
+    ['rewrite', { query: { remove: ['a'] } }],
+    ['rewrite', { query: { set: { a: '1' } } }],
+  ])('is not one that does, in the route, in the defaults, or in both together: %s %j', (name, config) => {
+    const own = route({ [name]: config })
+    const empty = route({ [name]: {} })
+    expect(complaints({ routes: [own] })).toEqual([])
+    expect(complaints({ defaults: { policies: { [name]: config } }, routes: [empty] })).toEqual([])
+    expect(complaints({ defaults: { policies: { [name]: {} } }, routes: [own] })).toEqual([])
+  })
+})
+
 describe('a redirect onto itself', () => {
   const redirect = (match: object, to: object) => complaints({ routes: [{ id: 'a', match, redirect: to }] })
 

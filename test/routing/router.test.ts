@@ -41,6 +41,19 @@ describe('compileRouter', () => {
     expect(ask(routes, { url })).toEqual({ kind: 'route', index, params })
   })
 
+  it('gives parameters of any name, and none that the path has not', () => {
+    const names = ['__proto__', 'constructor', 'toString']
+    const url = '/x/1/2/3'
+    const found = ask([{ path: `/x/:${names.join('/:')}` }], { url })
+    expect(found.kind === 'route' && Object.entries(found.params)).toEqual(
+      names.map((name, i) => [name, String(i + 1)]),
+    )
+    for (const path of [url, '/x/*', '/x/:a/:b/:c']) {
+      const other = ask([{ path }], { url })
+      expect(other.kind === 'route' && names.filter((name) => other.params[name] !== undefined)).toEqual([])
+    }
+  })
+
   it('falls back to a less specific path whose method matches', () => {
     expect(ask(routes, { method: 'DELETE', url: '/users/me' })).toMatchObject({ index: 2, params: { id: 'me' } })
   })

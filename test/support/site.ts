@@ -31,6 +31,7 @@ export function makeTestFacts(parts: Partial<RouteParts> = {}): RouteParts {
   return {
     id: 'test',
     params: [],
+    methods: undefined,
     hasAuth: false,
     authProviders: {},
     upstream: undefined,

@@ -33,7 +33,7 @@ export function watchIdle(response: Response, idleMs: number): Response {
 /** A stream made in JavaScript has no length, and the client would get chunks instead of the Content-Length that was promised. */
 function keepLength(body: ReadableStream<Uint8Array>, headers: Headers): ReadableStream<Uint8Array> {
   const length = headers.get('content-length')
-  // Only where it is the length of these very bytes: not of encoded or chunked ones, and stated once (RFC 9112 §6.3).
-  if (length === null || headers.has('content-encoding') || headers.has('transfer-encoding')) return body
+  // Only where it is the length of these very bytes: not of chunked ones, and stated once (RFC 9112 §6.3).
+  if (length === null || headers.has('transfer-encoding')) return body
   return /^\d{1,15}$/.test(length) ? body.pipeThrough(new FixedLengthStream(Number(length))) : body
 }

@@ -32,7 +32,8 @@ export async function bufferBody(
       filled += chunk.value.length
     }
   } catch {
-    return clientRefusal(x, 'client-gone')
+    // What the timer cancelled fails too, where it is the runtime's own stream; one made in JavaScript ends.
+    if (!late) return clientRefusal(x, 'client-gone')
   } finally {
     clearTimeout(timer)
   }

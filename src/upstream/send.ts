@@ -53,7 +53,7 @@ export function send(target: Target, options: SendOptions, load: Load, site: Sit
         body,
         redirect: 'manual',
         signal,
-        ...(x.outgoing.wantsRawAnswer === true && RAW_ANSWER),
+        ...((x.outgoing.wantsRawAnswer === true || options.idleTimeout !== undefined) && RAW_ANSWER),
       })
       closeAttempt(attempt)
       response = pass(x, answer, options.idleTimeout)
@@ -106,6 +106,6 @@ function pass(x: Exchange, response: Response, idleTimeout: number | undefined):
     return refusal
   }
   if (response.status === 101) return response
-  const answer = stripHopByHop(response, headers)
+  const answer = stripHopByHop(response, headers, x.outgoing.method)
   return idleTimeout === undefined ? answer : watchIdle(answer, idleTimeout)
 }

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
+import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { startEchoOrigin, type EchoOrigin } from '../support/echo-origin.ts'
+import { startEchoOrigin, ZIPPED_PART, type EchoOrigin } from '../support/echo-origin.ts'
 import { startGateway, type RunningGateway } from '../support/gateway.ts'
 
 let origin: EchoOrigin
@@ -46,6 +47,12 @@ beforeAll(async () => {
         { id: 'all', match: { path: '/*' }, upstream: 'all' },
         { id: 'large', match: { path: '/large/*' }, upstream: 'large' },
         { id: 'count', match: { path: '/count' }, upstream: 'large' },
+        {
+          id: 'zipped',
+          match: { path: '/zipped' },
+          upstream: 'all',
+          policies: { headers: { response: { set: { 'x-edited': 'yes' } } } },
+        },
         { id: 'status', match: { path: '/status/*' }, upstream: 'failing' },
         { id: 'opens', match: { path: '/ws/failing' }, upstream: 'failing' },
         { id: 'limited', match: { path: '/ws/limited' }, upstream: 'all', policies: { rateLimit: [limit] } },
@@ -167,6 +174,17 @@ describe('server-sent events through every stage', () => {
       },
       { timeout: 3_000, interval: 50 },
     )
+  })
+})
+
+it('passes the very bytes of something compressed on through every stage, with headers of its own', async () => {
+  const answer = await request(`${gateway.url}/zipped`, { headers: { 'accept-encoding': 'gzip', range: 'bytes=5-24' } })
+  expect([answer.statusCode, Buffer.from(await answer.body.arrayBuffer())]).toEqual([206, ZIPPED_PART])
+  expect(answer.headers).toMatchObject({
+    'content-encoding': 'gzip',
+    'content-length': '20',
+    etag: '"strong"',
+    'x-edited': 'yes',
   })
 })
 

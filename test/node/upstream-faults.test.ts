@@ -33,6 +33,10 @@ const FAULTS: Readonly<Record<string, (socket: Socket) => void>> = {
         'X-Kept: yes',
       ]),
     ),
+  '/length-and-chunks': (socket) => {
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n')
+    socket.end('5\r\nhello\r\n0\r\n\r\n')
+  },
   '/moved': (socket) => socket.write(http(302, ['Location: /elsewhere'])),
   '/pause': (socket) => {
     socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n')
@@ -77,6 +81,14 @@ describe('an origin that fails', () => {
   it.each(['/100', '/102', '/103'])('%s is an interim answer: the final one counts', async (path) => {
     const response = await fetch(gateway.url + path)
     expect([response.status, await response.text()]).toEqual([200, 'ok'])
+  })
+
+  it.each(['GET', 'HEAD'])('passes an answer on that states a length and chunks at once: %s', async (method) => {
+    const head = `${method} /length-and-chunks HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`
+    const answer = await rawRequest(gateway.port, head)
+    expect(answer).toMatch(/^HTTP\/1.1 200/)
+    expect(answer).not.toContain('Content-Length')
+    expect(answer.includes('hello')).toBe(method === 'GET')
   })
 
   it('passes redirects on', async () => {
@@ -124,6 +136,18 @@ describe('a client that misbehaves', () => {
     await rawRequest(gateway.port, `${post('/hang', 'Transfer-Encoding: chunked')}5\r\nhello\r\n`, then)
     expect(origin.received[0]).toContain('hello')
     expect(origin.received[0]).not.toContain('\r\n0\r\n\r\n')
+  })
+
+  it.each([
+    ['stays, and sends no more', 700, 'HTTP/1.1 504'],
+    ['ends in the middle', 100, 'HTTP/1.1 499'],
+  ])('answers whoever %s of a body that is kept for a retry', async (_, ms, answered) => {
+    const methods = ['PUT']
+    const retrying = await serveUpstream({ targets: [{ url: origin.url }], timeout: '300ms', retry: { methods } })
+    const head = 'PUT /ok HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n'
+    const answer = await rawRequest(retrying.port, `${head}hello`, (socket) => void socket.end(), ms)
+    await retrying.stop()
+    expect(answer.slice(0, 12)).toBe(answered)
   })
 
   it('sends GET without its body', async () => {

@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
 import { json } from 'node:stream/consumers'
-import { gzipSync } from 'node:zlib'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
+import { request as exactRequest } from 'undici'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { listen, type Listening } from '../support/listen.ts'
 import { serveUpstream, type ServedUpstream } from '../support/served-upstream.ts'
@@ -12,6 +13,14 @@ const MB = 1024 * 1024
 
 /** The most memory that the process has had resident, in megabytes. */
 const peakMb = (pid: number) => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024
+
+const PLAIN = Array.from({ length: 20_000 }, (_, i) => i * i).join(' ')
+/** What the origin of `/coded/…` keeps, by `Content-Encoding`. */
+const CODED: Readonly<Record<string, Buffer>> = {
+  identity: Buffer.from(PLAIN),
+  gzip: gzipSync(PLAIN, { level: 0 }),
+  br: brotliCompressSync(PLAIN),
+}
 
 let origin: Listening
 let gateways: ServedUpstream[]
@@ -40,6 +49,30 @@ afterAll(async () => {
   await origin.stop()
 })
 
+/** As an origin does that has its files compressed: the coding is the client's choice, a range is one of the coded bytes. */
+function answerCoded(request: IncomingMessage, response: ServerResponse): void {
+  const coding = ['br', 'gzip'].find((name) => request.headers['accept-encoding']?.includes(name)) ?? 'identity'
+  const bytes = request.url === '/coded/empty' ? Buffer.alloc(0) : CODED[coding]!
+  const fields = {
+    etag: '"strong"',
+    vary: 'Accept-Encoding',
+    ...(coding !== 'identity' && { 'content-encoding': coding }),
+  }
+  // The second is taken out of the answer, which is copied for that.
+  const all = { ...fields, ...(request.url === '/coded/hop' && { 'proxy-connection': 'keep-alive' }) }
+  if (request.headers['if-none-match'] === '"strong"') return void response.writeHead(304, all).end()
+  if (request.url === '/coded/none') return void response.writeHead(204, all).end()
+  const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '')
+  const part = range ? bytes.subarray(Number(range[1]), Number(range[2]) + 1) : bytes
+  const chunked = request.url === '/coded/chunked'
+  response.writeHead(range ? 206 : 200, {
+    ...all,
+    ...(range && { 'content-range': `${range[0].replace('=', ' ')}/${bytes.length}` }),
+    ...(!chunked && { 'content-length': part.length }),
+  })
+  response.end(part)
+}
+
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (request.url?.startsWith('/die')) {
     let bytes = 0
@@ -52,6 +85,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     })
     return
   }
+  if (request.url?.startsWith('/coded')) return answerCoded(request, response)
   if (request.url === '/two-lengths') {
     const head = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 4\r\nConnection: close\r\n\r\n'
     return void request.socket.end(`${head}done`)
@@ -104,6 +138,51 @@ describe.each([
     const response = await fetch(url('/gzip'), { headers: { 'accept-encoding': 'gzip' } })
     expect(response.headers.get('content-encoding')).toBe('gzip')
     expect(await response.text()).toBe('plain text')
+  })
+
+  /** Short, because a difference between long ones takes minutes to print. */
+  const digest = (bytes: Buffer) => `${bytes.length} ${createHash('sha256').update(bytes).digest('hex')}`
+  /** What comes for `path`, none of it decoded. */
+  const exact = async (path: string, coding: string, more: Record<string, string> = {}, method = 'GET') => {
+    const headers = { 'accept-encoding': coding, ...more }
+    const answer = await exactRequest(url(path), { method: method as 'GET', headers })
+    const bytes = Buffer.from(await answer.body.arrayBuffer())
+    const { 'content-encoding': named, 'content-length': length, etag } = answer.headers
+    return {
+      status: answer.statusCode,
+      coding: named ?? 'identity',
+      length: Number(length),
+      etag,
+      digest: digest(bytes),
+    }
+  }
+  const wanted = (status: number, coding: string, bytes: Buffer, length = bytes.length) => ({
+    status,
+    coding,
+    length,
+    etag: '"strong"',
+    digest: digest(bytes),
+  })
+
+  describe.each(Object.entries(CODED))('in %s', (coding, bytes) => {
+    it.each(['/coded/whole', '/coded/hop'])('passes the very bytes on, with length and tag: %s', async (path) => {
+      expect(await exact(path, coding)).toEqual(wanted(200, coding, bytes))
+      const range = { range: 'bytes=10-30' }
+      expect(await exact(path, coding, range)).toEqual(wanted(206, coding, bytes.subarray(10, 31)))
+    })
+
+    it('passes them on where no length is known', async () => {
+      expect(await exact('/coded/chunked', coding)).toEqual(wanted(200, coding, bytes, NaN))
+    })
+
+    it('passes on what has no body', async () => {
+      const nothing = Buffer.alloc(0)
+      expect(await exact('/coded/empty', coding)).toEqual(wanted(200, coding, nothing))
+      expect(await exact('/coded/none', coding)).toEqual(wanted(204, coding, nothing, NaN))
+      expect(await exact('/coded/whole', coding, {}, 'HEAD')).toEqual(wanted(200, coding, nothing, bytes.length))
+      const condition = { 'if-none-match': '"strong"' }
+      expect(await exact('/coded/whole', coding, condition)).toEqual(wanted(304, coding, nothing, NaN))
+    })
   })
 
   it('passes a WebSocket on', async () => {

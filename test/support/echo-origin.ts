@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import { listen } from './listen.ts'
 
 export interface EchoOrigin {
@@ -16,7 +17,7 @@ export interface EchoOrigin {
 
 /**
  * A real origin for what streams. `/hang` never answers; `/events` sends three server-sent events, one each time `next()` is called by a GET on
- * `/events/next`; `/large/N` sends N MiB; `/count` counts the bytes of a body; `/ws` echoes WebSocket messages, but for `close`, at which it closes
+ * `/events/next`; `/large/N` sends N MiB; `/count` counts the bytes of a body; `/zipped` sends a part (206) of something compressed, `ZIPPED_PART`; `/ws` echoes WebSocket messages, but for `close`, at which it closes
  * with 4001, and `drop`, at which it breaks the connection; `/status/N` answers that; the rest repeats its raw target.
  */
 export async function startEchoOrigin(): Promise<EchoOrigin> {
@@ -43,6 +44,7 @@ export async function startEchoOrigin(): Promise<EchoOrigin> {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
     } else if (verb === 'large') void sendLarge(response, Number(argument))
     else if (verb === 'count') countBody(request, response).catch(() => response.destroy())
+    else if (verb === 'zipped') response.writeHead(206, ZIPPED_FIELDS).end(ZIPPED_PART)
     else if (verb === 'status') response.writeHead(Number(argument)).end()
     else response.end(JSON.stringify({ target: request.url, headers: request.headers }))
   })
@@ -52,6 +54,15 @@ export async function startEchoOrigin(): Promise<EchoOrigin> {
   })
   const { url, stop } = await listen(server)
   return { url, targets, hanging: () => hanging, streaming: () => streaming, stop }
+}
+
+/** From the middle of what gzip made: nobody can decode it alone. */
+export const ZIPPED_PART = gzipSync('what is compressed').subarray(5, 25)
+const ZIPPED_FIELDS = {
+  'content-encoding': 'gzip',
+  'content-length': ZIPPED_PART.length,
+  'content-range': 'bytes 5-24/38',
+  etag: '"strong"',
 }
 
 const MIB = Buffer.alloc(1024 * 1024, 'x')

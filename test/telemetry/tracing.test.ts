@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { compose, type Middleware } from '../../src/pipeline.ts'
 import { problem } from '../../src/problem.ts'
 import { makeTracing, spanned, type RequestFacts, type Tracing } from '../../src/telemetry/tracing.ts'
@@ -145,6 +145,23 @@ describe('finish', () => {
     ])
     expect(trace.spans![0].attributes['http.response.status_code']).toBe(200)
     expect(trace.spans![1]).toMatchObject({ attributes: {}, errorType: undefined })
+  })
+})
+
+describe('a collector that is down', () => {
+  it('is said again after a minute, and at once when the clock was set back', async () => {
+    const said = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    const clock = { now: START }
+    const tracing = makeTestTracing(clock, { LOG_LEVEL: 'warn' })
+    const lines = async (at: number) => {
+      clock.now = at
+      const work: Promise<unknown>[] = []
+      tracing.finish(begin(tracing), facts, (one) => void work.push(one))
+      await Promise.all(work)
+      return said.mock.calls.length
+    }
+    expect([await lines(START), await lines(START + 59_000), await lines(START - 3_600_000)]).toEqual([1, 1, 2])
+    said.mockRestore()
   })
 })
 

@@ -3,6 +3,7 @@ import { expectedOneOf } from '../config/complaint.ts'
 import { doc, percent } from '../config/scalars.ts'
 import { detachExchange } from '../detached-exchange.ts'
 import type { Exchange, Outgoing } from '../exchange.ts'
+import { discard } from '../lib/discard.ts'
 import type { Handler } from '../pipeline.ts'
 import { definePolicy, type Site } from '../policy.ts'
 
@@ -111,7 +112,7 @@ async function run(copy: Exchange, send: Handler, { tally, running }: Shadow): P
   try {
     const response = await send(copy)
     if (response.status >= 500) tally.failed++
-    response.body?.cancel().catch(() => {})
+    discard(response)
   } catch {
     tally.failed++
   } finally {

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { upstream as upstreamSchema } from '../src/config/upstream.ts'
-import type { Exchange } from '../src/exchange.ts'
+import type { Exchange } from '../src/core/exchange.ts'
 import { makeBalancer } from '../src/upstream/balance.ts'
 import { makeTargets } from '../src/upstream/target.ts'
 

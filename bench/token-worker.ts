@@ -1,9 +1,9 @@
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { jwtProvider } from '../src/config/auth-provider-jwt.ts'
-import type { Exchange } from '../src/exchange.ts'
-import type { Handler } from '../src/pipeline.ts'
+import type { Exchange } from '../src/core/exchange.ts'
+import type { Handler } from '../src/core/pipeline.ts'
 import { auth } from '../src/policies/auth.ts'
-import type { RouteParts, Site } from '../src/policy.ts'
+import type { RouteParts, Site } from '../src/core/policy.ts'
 import { makeTestExchange } from '../test/support/exchange.ts'
 
 const ISSUER = 'https://id.bench.test/'

@@ -1,6 +1,6 @@
 import * as fs from 'node:fs'
 import { join } from 'node:path'
-import { complaintLines } from '../src/config/complaint.ts'
+import { complaintLines } from '../src/config/schema/diagnostic.ts'
 import { unsetKeys, unsetTargets } from '../src/config/environment.ts'
 import type { Config } from '../src/config/routes-file.ts'
 import { workerdConfig } from './config.ts'

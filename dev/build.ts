@@ -1,7 +1,7 @@
 import './worker-modules.ts'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { Complaint } from '../src/config/complaint.ts'
+import type { Complaint } from '../src/config/schema/diagnostic.ts'
 import { misused, readArguments } from './arguments.ts'
 import { readJson } from './read-json.ts'
 
@@ -26,7 +26,7 @@ if (positionals.length > 1) misused(USAGE, `expected one file, found ${positiona
 const [named] = positionals
 const wanted = process.env.UMBRAL_ROUTES
 const file = (values.check ? (named ?? wanted) : (wanted ?? named)) ?? 'routes.json'
-const { complaintLines } = await import('../src/config/complaint.ts')
+const { complaintLines } = await import('../src/config/schema/diagnostic.ts')
 const { loadConfig } = await import('../src/config/load.ts')
 const { environmentComplaints } = await import('../src/config/environment.ts')
 

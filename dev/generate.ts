@@ -8,7 +8,7 @@ import * as prettier from 'prettier'
  * `npm run generate [-- --check]`; with `--check` nothing is written and the exit code is 1 when a file is out of date.
  */
 const { routesFile } = await import('../src/config/routes-file.ts')
-const { PROBLEMS } = await import('../src/problem.ts')
+const { PROBLEMS } = await import('../src/core/problem.ts')
 const { policies } = await import('../src/policies/index.ts')
 const { AUTH_PROVIDERS } = await import('../src/config/auth-provider.ts')
 const { upstream } = await import('../src/config/upstream.ts')

@@ -1,5 +1,5 @@
 import { parseTree, printParseErrorCode, type Node, type ParseError } from 'jsonc-parser'
-import type { Complaint } from '../src/config/complaint.ts'
+import type { Complaint } from '../src/config/schema/diagnostic.ts'
 
 /** A file's value, and what `JSON.parse` alone would have passed over in silence. */
 export interface ReadJson {

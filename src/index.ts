@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers'
 import routes from '../.build/routes.txt'
 import type { Config } from './config/routes-file.ts'
 import { makeGateway } from './gateway.ts'
-import { makeSite } from './site.ts'
+import { makeSite } from './core/platform.ts'
 
 export { CacheCoordinator } from './state/cache-coordinator.ts'
 export { CircuitBreaker } from './state/circuit-breaker.ts'

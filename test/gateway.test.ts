@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { makeTestGateway } from './support/gateway-in-workerd.ts'
-import { originUrl } from './support/site.ts'
+import { originUrl } from './support/platform.ts'
 
 interface Echo {
   method: string

@@ -1,8 +1,8 @@
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { expect, it } from 'vitest'
-import type { Site } from '../src/policy.ts'
+import type { Site } from '../src/core/policy.ts'
 import { makeTestGateway } from './support/gateway-in-workerd.ts'
-import { originUrl } from './support/site.ts'
+import { originUrl } from './support/platform.ts'
 
 const ISSUER = 'https://id.test/'
 const JWKS = 'https://id.test/jwks'

@@ -1,5 +1,5 @@
-import type { Identity } from '../exchange.ts'
-import type { ProblemCode } from '../problem.ts'
+import type { Identity } from '../core/exchange.ts'
+import type { ProblemCode } from '../core/problem.ts'
 import { compileClaimPath } from '../lib/claim-path.ts'
 
 type ClaimValue = string | number | boolean

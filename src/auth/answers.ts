@@ -1,5 +1,5 @@
 import { sha256Hex } from '../identity/secrets.ts'
-import { PROBLEMS, type ProblemCode } from '../problem.ts'
+import { PROBLEMS, type ProblemCode } from '../core/problem.ts'
 import type { Authenticated } from './authenticator.ts'
 import type { WaitUntil } from './keys.ts'
 import { makeTokenCache } from './token-cache.ts'

@@ -1,5 +1,5 @@
-import type { Exchange, Identity } from '../exchange.ts'
-import type { ProblemCode } from '../problem.ts'
+import type { Exchange, Identity } from '../core/exchange.ts'
+import type { ProblemCode } from '../core/problem.ts'
 
 /** A caller as one provider established it, and for how long that holds. */
 export interface Authenticated {

@@ -1,4 +1,4 @@
-import type { Site } from '../policy.ts'
+import type { Site } from '../core/policy.ts'
 import type { Authenticator } from './authenticator.ts'
 import { makeApiKeys } from './api-key.ts'
 import { makeHttpSignature } from './http-signature.ts'

@@ -1,4 +1,4 @@
-import type { Exchange } from '../exchange.ts'
+import type { Exchange } from '../core/exchange.ts'
 
 /** The challenge of providers that read a bearer token (RFC 6750 §3). */
 export const BEARER_CHALLENGE = 'Bearer realm="api"'

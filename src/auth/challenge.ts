@@ -1,4 +1,4 @@
-import { problem, PROBLEMS, type ProblemCode } from '../problem.ts'
+import { problem, PROBLEMS, type ProblemCode } from '../core/problem.ts'
 import { BEARER_CHALLENGE } from './bearer.ts'
 
 /** When a caller may ask again where a dependency is down, in seconds: the gateway itself does so then. */

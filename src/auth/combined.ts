@@ -1,4 +1,4 @@
-import { PROBLEMS, type ProblemCode } from '../problem.ts'
+import { PROBLEMS, type ProblemCode } from '../core/problem.ts'
 import type { Authenticated, Authenticator } from './authenticator.ts'
 
 /** What a route asks who is calling: one authenticator, or several as one. */

@@ -1,4 +1,4 @@
-import type { Identity } from '../exchange.ts'
+import type { Identity } from '../core/exchange.ts'
 import { compileClaimPath } from '../lib/claim-path.ts'
 import { encodeHeaderValue } from '../lib/header.ts'
 import type { Authenticated, HeaderPairs } from './authenticator.ts'

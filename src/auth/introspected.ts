@@ -1,6 +1,6 @@
 import type { IntrospectionProviderConfig } from '../config/auth-provider-introspection.ts'
 import { compileClaimPath } from '../lib/claim-path.ts'
-import type { ProblemCode } from '../problem.ts'
+import type { ProblemCode } from '../core/problem.ts'
 import type { Authenticated } from './authenticator.ts'
 import { claimNames, claimWords } from './claims.ts'
 import { introspectionIssuer } from './issuers.ts'

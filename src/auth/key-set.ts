@@ -1,6 +1,6 @@
 import { type CryptoKey, importJWK, type JWK } from 'jose'
 import { readCappedText } from '../lib/capped-text.ts'
-import type { Site } from '../policy.ts'
+import type { Site } from '../core/policy.ts'
 import type { VerificationKey } from './keys.ts'
 import { isFitKey, type PublishedJwk } from './key-strength.ts'
 

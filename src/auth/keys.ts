@@ -1,5 +1,5 @@
 import type { CryptoKey } from 'jose'
-import type { ProblemCode } from '../problem.ts'
+import type { ProblemCode } from '../core/problem.ts'
 import type { CompactJws } from './compact-jws.ts'
 
 /** A key that may verify tokens, with exactly one algorithm (RFC 8725 §3.1). */

@@ -1,8 +1,8 @@
 import { sha256Hex } from '../identity/secrets.ts'
-import { lengthPrefixed } from '../key-part.ts'
+import { lengthPrefixed } from '../core/request-attribute.ts'
 import { parseIp } from '../lib/ip.ts'
 import { within } from '../lib/within.ts'
-import type { Site } from '../policy.ts'
+import type { Site } from '../core/policy.ts'
 import type { LoginVerdict } from '../state/login-guard.ts'
 
 /** Logins are rare beside requests, and a shard does about 1,000 of them a second. */

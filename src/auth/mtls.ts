@@ -1,6 +1,6 @@
 import type { MtlsProviderConfig } from '../config/auth-provider-mtls.ts'
 import { parseDistinguishedName } from '../lib/distinguished-name.ts'
-import type { ProblemCode } from '../problem.ts'
+import type { ProblemCode } from '../core/problem.ts'
 import { type Authenticated, type Authenticator, establishedOnce, recallsNothing } from './authenticator.ts'
 
 /** What Cloudflare says of the client's certificate, as far as it is looked at. All of it is text. */

@@ -1,6 +1,6 @@
 import { makeIdentityClient } from '../identity/client.ts'
 import type { SigningKeys } from '../identity/types.ts'
-import type { Site } from '../policy.ts'
+import type { Site } from '../core/policy.ts'
 
 /** The keys that this gateway signs with; undefined while the store is out of reach and what is known is too old. Never rejects. */
 export type OwnKeys = () => Promise<SigningKeys | undefined>

@@ -1,8 +1,8 @@
 import type { AuthProviderConfig } from '../config/auth-provider.ts'
-import type { Exchange, Identity } from '../exchange.ts'
+import type { Exchange, Identity } from '../core/exchange.ts'
 import { makeIdentityClient } from '../identity/client.ts'
-import type { Site } from '../policy.ts'
-import type { ProblemCode } from '../problem.ts'
+import type { Site } from '../core/policy.ts'
+import type { ProblemCode } from '../core/problem.ts'
 import type { Authenticated } from './authenticator.ts'
 import { makeRevocations, type Revocations, type Standing } from './revocations.ts'
 

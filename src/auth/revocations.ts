@@ -1,4 +1,4 @@
-import type { Identity } from '../exchange.ts'
+import type { Identity } from '../core/exchange.ts'
 import type { RevocationNews } from '../identity/types.ts'
 import { makeFollower } from '../lib/follower.ts'
 import type { WaitUntil } from './keys.ts'

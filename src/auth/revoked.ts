@@ -1,4 +1,4 @@
-import type { Identity } from '../exchange.ts'
+import type { Identity } from '../core/exchange.ts'
 import { MAX_SKEW_MS } from '../identity/bounds.ts'
 import type { Revocation } from '../identity/types.ts'
 

@@ -1,6 +1,6 @@
 import type { JwtProviderConfig } from '../config/auth-provider-jwt.ts'
 import { makeIdentityClient } from '../identity/client.ts'
-import type { Site } from '../policy.ts'
+import type { Site } from '../core/policy.ts'
 import { makeJwks } from './jwks.ts'
 import type { KeySource } from './keys.ts'
 

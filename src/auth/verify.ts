@@ -1,6 +1,6 @@
 import { errors, jwtVerify, type JWTPayload } from 'jose'
 import type { JwtProviderConfig } from '../config/auth-provider-jwt.ts'
-import type { ProblemCode } from '../problem.ts'
+import type { ProblemCode } from '../core/problem.ts'
 import type { CompactJws } from './compact-jws.ts'
 import type { VerificationKey } from './keys.ts'
 

@@ -1,6 +1,6 @@
-import type { Complaint } from '../config/complaint.ts'
-import type { RouteFacts } from '../policy.ts'
-import { checkTemplate } from '../template.ts'
+import type { Complaint } from '../config/schema/diagnostic.ts'
+import type { RouteFacts } from '../core/policy.ts'
+import { checkTemplate } from '../core/template.ts'
 import type { CacheConfig } from './cache-config.ts'
 
 /** What the schema of `cache` cannot see. */

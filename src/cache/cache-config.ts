@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { choice, distinct, doc, duration, expected, headerName } from '../config/scalars.ts'
+import { choice, distinct, doc, duration, expected, headerName } from '../config/schema/scalars.ts'
 
 const queryField = z.string().check(z.minLength(1, 'expected the name of a query field'))
 

@@ -1,5 +1,5 @@
-import { detachExchange } from '../detached-exchange.ts'
-import type { Exchange } from '../exchange.ts'
+import { detachExchange } from '../core/background-exchange.ts'
+import type { Exchange } from '../core/exchange.ts'
 
 /** An exchange that asks what `x` asks, for nobody. */
 export function detach(x: Exchange, now: number): Exchange {

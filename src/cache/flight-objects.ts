@@ -1,7 +1,7 @@
-import type { Exchange } from '../exchange.ts'
+import type { Exchange } from '../core/exchange.ts'
 import { within } from '../lib/within.ts'
 import { makeStoreHealth } from '../limits/store-health.ts'
-import type { Site } from '../policy.ts'
+import type { Site } from '../core/policy.ts'
 import type { Outcome, Place, Told } from './flights.ts'
 
 type Asking = Pick<Exchange, 'request' | 'waitUntil'>

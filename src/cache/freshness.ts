@@ -1,7 +1,7 @@
 import { responseDirectives, type ResponseDirectives } from './directives.ts'
 import type { StoredHead } from './entry.ts'
 import { fieldsOf, type Fields } from './fields.ts'
-import { parseHttpDate } from './http-date.ts'
+import { parseHttpDate } from '../lib/http-date.ts'
 
 /** What a route says about the life of its answers, in seconds. */
 export interface RouteLife {

@@ -1,4 +1,4 @@
-import type { Exchange } from '../exchange.ts'
+import type { Exchange } from '../core/exchange.ts'
 import { cacheStatus, type Forwarded, type Handling } from './cache-status.ts'
 import { dropBody, type Lookup } from './lookup.ts'
 import type { RouteCache } from './route-cache.ts'

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { Exchange } from '../exchange.ts'
-import { compileKeyPart, lengthPrefixed } from '../key-part.ts'
+import type { Exchange } from '../core/exchange.ts'
+import { compileKeyPart, lengthPrefixed } from '../core/request-attribute.ts'
 import { rawSearch } from '../routing/canonical-path.ts'
 import type { CacheKeyConfig } from './cache-config.ts'
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Exchange } from '../exchange.ts'
+import type { Exchange } from '../core/exchange.ts'
 import type { Fields } from './fields.ts'
 import type { CacheKey } from './key.ts'
 import type { Found, Tiers } from './tiers.ts'

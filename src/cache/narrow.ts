@@ -1,5 +1,5 @@
-import type { Exchange } from '../exchange.ts'
-import type { RouteFacts } from '../policy.ts'
+import type { Exchange } from '../core/exchange.ts'
+import type { RouteFacts } from '../core/policy.ts'
 import type { CacheConfig } from './cache-config.ts'
 import type { Fields } from './fields.ts'
 import { hostOf, normalCodings, pairsOf, queryFieldName } from './key.ts'

@@ -1,7 +1,7 @@
 import type { StoredHead } from './entry.ts'
 import { fieldsOf, type Fields } from './fields.ts'
 import { dateOf } from './freshness.ts'
-import { parseHttpDate } from './http-date.ts'
+import { parseHttpDate } from '../lib/http-date.ts'
 import { entityTagOf, sameEntityTag } from './validation.ts'
 
 /**

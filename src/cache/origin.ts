@@ -1,6 +1,6 @@
-import type { Exchange } from '../exchange.ts'
+import type { Exchange } from '../core/exchange.ts'
 import { discard } from '../lib/discard.ts'
-import type { Handler } from '../pipeline.ts'
+import type { Handler } from '../core/pipeline.ts'
 import type { StoredHead } from './entry.ts'
 import { restore, type Narrowed } from './narrow.ts'
 import { conditionsOf, freshen } from './validation.ts'

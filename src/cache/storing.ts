@@ -1,4 +1,4 @@
-import type { Exchange } from '../exchange.ts'
+import type { Exchange } from '../core/exchange.ts'
 import { encodeHead } from './codec.ts'
 import type { StoredHead } from './entry.ts'
 import { fieldsOf } from './fields.ts'

@@ -1,4 +1,4 @@
-import type { Exchange } from '../exchange.ts'
+import type { Exchange } from '../core/exchange.ts'
 import type { RequestDirectives } from './directives.ts'
 import { dropBody } from './lookup.ts'
 import { judge, type Verdict } from './reuse.ts'

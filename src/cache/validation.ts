@@ -1,6 +1,6 @@
 import type { StoredHead } from './entry.ts'
 import { fieldsOf, type Fields } from './fields.ts'
-import { parseHttpDate } from './http-date.ts'
+import { parseHttpDate } from '../lib/http-date.ts'
 import { storedHeaders } from './storable.ts'
 
 /** One entity tag, and nothing else (RFC 9110 §8.8.3). */

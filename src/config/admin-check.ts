@@ -1,5 +1,5 @@
 import { parseCidr } from '../lib/ip.ts'
-import type { Complaint } from './complaint.ts'
+import type { Complaint } from './schema/diagnostic.ts'
 import type { Config, RouteConfig } from './routes-file.ts'
 import { selfProviders } from './self-provider.ts'
 

@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { MAX_KEY_MEMORY_MS } from '../identity/bounds.ts'
 import { disclosure } from './disclosure.ts'
 import { revocation } from './revocation.ts'
-import { doc, duration, expected, headerName } from './scalars.ts'
+import { doc, duration, expected, headerName } from './schema/scalars.ts'
 
 /** Headers with a meaning of their own: a key in one of them would be read, rewritten or logged as something else. */
 const NOT_FOR_KEYS =

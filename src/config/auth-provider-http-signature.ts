@@ -4,7 +4,7 @@ import { joseName, SIGNATURE_ALGORITHMS } from '../signatures/algorithm.ts'
 import { isPlainComponent } from '../signatures/component.ts'
 import { disclosure } from './disclosure.ts'
 import { revocation } from './revocation.ts'
-import { choice, distinct, doc, duration, expected, secretRef, size } from './scalars.ts'
+import { choice, distinct, doc, duration, expected, secretRef, size } from './schema/scalars.ts'
 
 const [HMAC, ...PUBLIC_KEY_ALGORITHMS] = SIGNATURE_ALGORITHMS
 

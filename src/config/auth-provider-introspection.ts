@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { disclosure } from './disclosure.ts'
 import { revocation } from './revocation.ts'
-import { doc, documentUrlOrEnv, duration, secretRef } from './scalars.ts'
+import { doc, documentUrlOrEnv, duration, secretRef } from './schema/scalars.ts'
 
 const text = z.string().check(z.minLength(1))
 

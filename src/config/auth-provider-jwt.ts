@@ -1,8 +1,8 @@
 import * as z from 'zod/mini'
 import { disclosure } from './disclosure.ts'
 import { revocation } from './revocation.ts'
-import { choice, distinct, doc, documentUrlOrEnv, duration, secretRef } from './scalars.ts'
-import { tokensConfig } from './tokens.ts'
+import { choice, distinct, doc, documentUrlOrEnv, duration, secretRef } from './schema/scalars.ts'
+import { tokensConfig } from './schema/tokens.ts'
 
 const ALGORITHMS = [
   'ES256',

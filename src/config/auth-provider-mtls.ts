@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { parseDistinguishedName } from '../lib/distinguished-name.ts'
 import { disclosure } from './disclosure.ts'
 import { revocation } from './revocation.ts'
-import { distinct, doc, expected } from './scalars.ts'
+import { distinct, doc, expected } from './schema/scalars.ts'
 
 const NAME_EXPECTED = 'expected a distinguished name (RFC 4514) such as "CN=partner,O=Acme"'
 

@@ -3,7 +3,7 @@ import { apiKeyProvider } from './auth-provider-api-key.ts'
 import { httpSignatureProvider } from './auth-provider-http-signature.ts'
 import { introspectionProvider } from './auth-provider-introspection.ts'
 import { checkJwtProvider, jwtProvider } from './auth-provider-jwt.ts'
-import { expectedOneOf } from './complaint.ts'
+import { expectedOneOf } from './schema/diagnostic.ts'
 import { mtlsProvider } from './auth-provider-mtls.ts'
 
 /** The schemas of all types of auth provider, in the order of the docs. */

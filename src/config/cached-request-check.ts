@@ -1,7 +1,7 @@
 import type { CacheConfig } from '../cache/cache-config.ts'
-import { parseKeyPart, type KeyPart } from '../key-part.ts'
-import { templateReferences } from '../template.ts'
-import type { Complaint } from './complaint.ts'
+import { parseKeyPart, type KeyPart } from '../core/request-attribute.ts'
+import { templateReferences } from '../core/template.ts'
+import type { Complaint } from './schema/diagnostic.ts'
 import type { RouteConfig } from './routes-file.ts'
 
 /** What is read here of the policies that shape a request. */

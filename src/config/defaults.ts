@@ -1,4 +1,4 @@
-import { pathText, type Complaint } from './complaint.ts'
+import { pathText, type Complaint } from './schema/diagnostic.ts'
 
 type Json = Readonly<Record<string, unknown>>
 

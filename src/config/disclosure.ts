@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { doc } from './scalars.ts'
+import { doc } from './schema/scalars.ts'
 
 /** The field that auth providers of every type have. */
 export const disclosure = {

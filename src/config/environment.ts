@@ -1,7 +1,7 @@
 import type { AuthProviderConfig } from './auth-provider.ts'
-import type { Complaint } from './complaint.ts'
+import type { Complaint } from './schema/diagnostic.ts'
 import type { Config } from './routes-file.ts'
-import { isBaseUrl, isDocumentUrl, type UrlOrEnv } from './scalars.ts'
+import { isBaseUrl, isDocumentUrl, type UrlOrEnv } from './schema/scalars.ts'
 import { insecureUrls } from './transport.ts'
 
 /** Variables that are set but hold no URL, or one that `transport` does not allow. One that is not known yet is judged when the Worker starts. */

@@ -1,6 +1,6 @@
 import type * as z from 'zod/mini'
-import { expectedOneOf, shown, type Complaint } from './complaint.ts'
-import { isLater } from './scalars.ts'
+import { expectedOneOf, shown, type Complaint } from './schema/diagnostic.ts'
+import { isLater } from './schema/scalars.ts'
 
 type Issue = z.core.$ZodIssue
 type RawIssue = z.core.$ZodRawIssue

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import type { Complaint } from './complaint.ts'
+import type { Complaint } from './schema/diagnostic.ts'
 import { checkDefaults, crossCheck } from './cross-check.ts'
 import { mergeDefaults, sayOnce } from './defaults.ts'
 import { complaintsOf, explainIssue, REQUIRED } from './explain.ts'

@@ -1,4 +1,4 @@
-import type { Complaint } from './complaint.ts'
+import type { Complaint } from './schema/diagnostic.ts'
 import { isOAuthBuiltin } from './oauth-builtins.ts'
 import type { Config, RouteConfig } from './routes-file.ts'
 import { selfProviders } from './self-provider.ts'

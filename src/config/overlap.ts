@@ -1,8 +1,8 @@
 import { bySpecificity, makeCandidates, type Candidate } from '../routing/conditions.ts'
 import { parsePathPattern } from '../routing/path-pattern.ts'
-import type { Complaint } from './complaint.ts'
+import type { Complaint } from './schema/diagnostic.ts'
 import type { RouteConfig } from './routes-file.ts'
-import { METHODS } from './scalars.ts'
+import { METHODS } from './schema/scalars.ts'
 
 /** A route as it is found at one path and host. */
 interface Placed extends Candidate {

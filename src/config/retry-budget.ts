@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { doc, duration, percent } from './scalars.ts'
+import { doc, duration, percent } from './schema/scalars.ts'
 
 /** What keeps tries beyond the first from multiplying the load; hedges without `retry` have its defaults. */
 export const retryBudget = z.strictObject({

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { choice, doc } from './scalars.ts'
+import { choice, doc } from './schema/scalars.ts'
 
 /** The field of auth providers whose callers can be revoked: all of them. */
 export const revocation = {

@@ -1,4 +1,4 @@
-import type { RouteFacts } from '../policy.ts'
+import type { RouteFacts } from '../core/policy.ts'
 import { paramNames, parsePathPattern } from '../routing/path-pattern.ts'
 import type { Config, RouteConfig } from './routes-file.ts'
 

@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { laterPolicies, policies } from '../policies/index.ts'
 import { authProvider } from './auth-provider.ts'
 import { OAUTH_BUILTINS } from './oauth-builtins.ts'
-import { choice, cidr, distinct, doc, expected, headerName, headerValue, method, notYet } from './scalars.ts'
+import { choice, cidr, distinct, doc, expected, headerName, headerValue, method, notYet } from './schema/scalars.ts'
 import { transport } from './transport.ts'
 import { upstream, upstreamOverride } from './upstream.ts'
 

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
-import { parseKeyPart } from '../key-part.ts'
-import { expected } from './scalars.ts'
+import { parseKeyPart } from '../core/request-attribute.ts'
+import { expected } from './schema/scalars.ts'
 
 /** Whether a text names something of a request that stays the same for one caller. */
 const isSticky = (text: string) => /^(?:ip|jwt|header)$/.test(parseKeyPart(text)?.kind ?? '')

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { doc, duration, expected } from './scalars.ts'
+import { doc, duration, expected } from './schema/scalars.ts'
 
 const percent = z.int().check(z.gte(0), z.lte(100))
 const count = z.int().check(z.gte(1), z.lte(1_000))

@@ -1,5 +1,5 @@
-import type { KeyPart } from '../key-part.ts'
-import type { Complaint } from './complaint.ts'
+import type { KeyPart } from '../core/request-attribute.ts'
+import type { Complaint } from './schema/diagnostic.ts'
 import type { RouteConfig } from './routes-file.ts'
 
 /** Refuses a `builtin: token` at which passwords can be tried without end, or at which one caller can lock out all others; `at` is where the route stands. */

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
-import type { Complaint } from './complaint.ts'
+import type { Complaint } from './schema/diagnostic.ts'
 import type { Config } from './routes-file.ts'
-import { choice, doc, type UrlOrEnv } from './scalars.ts'
+import { choice, doc, type UrlOrEnv } from './schema/scalars.ts'
 
 /** The schema of `transport`: what a file for production says, and one for a single machine does not. */
 export const transport = z.strictObject({

@@ -1,5 +1,5 @@
 import type * as z from 'zod/mini'
-import { durationText } from './scalars.ts'
+import { durationText } from './schema/scalars.ts'
 import type { upstream, UpstreamConfig } from './upstream.ts'
 
 /** [path below the upstream, message]. */

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { SIGNATURE_ALGORITHMS } from '../signatures/algorithm.ts'
 import { component, keyid } from './auth-provider-http-signature.ts'
-import { choice, distinct, doc, duration, expected, secretRef, size } from './scalars.ts'
+import { choice, distinct, doc, duration, expected, secretRef, size } from './schema/scalars.ts'
 
 /** What the gateway, or the runtime, writes while a try is on its way, or drops with its connection. */
 const UNSTEADY =

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { retryBudget } from './retry-budget.ts'
-import { choice, distinct, doc, duration, METHODS, percent, urlOrEnv } from './scalars.ts'
+import { choice, distinct, doc, duration, METHODS, percent, urlOrEnv } from './schema/scalars.ts'
 import { stickyKey } from './sticky-key.ts'
 import { healthCheck, hedge, outlierDetection } from './target-health.ts'
 import { sign } from './upstream-sign.ts'

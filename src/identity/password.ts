@@ -1,5 +1,5 @@
 import { randomBytes, scryptSync, timingSafeEqual } from 'node:crypto'
-import type { Site } from '../policy.ts'
+import type { Site } from '../core/policy.ts'
 
 const COST = { N: 2 ** 14, r: 8, p: 1 }
 const HASH_BYTES = 32

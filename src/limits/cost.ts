@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
-import { doc, headerName } from '../config/scalars.ts'
-import type { Exchange } from '../exchange.ts'
+import { doc, headerName } from '../config/schema/scalars.ts'
+import type { Exchange } from '../core/exchange.ts'
 
 /** The most that a limit, a burst or a cost may be: more than 15 digits are no integer of RFC 9651, nor an exact one of Lua. */
 export const MAX_LIMIT = 1_000_000_000

@@ -1,4 +1,4 @@
-import type { Site } from '../policy.ts'
+import type { Site } from '../core/policy.ts'
 import { hashKey } from './key.ts'
 import type { Verdict } from './limiter.ts'
 

@@ -1,4 +1,4 @@
-import type { HeaderEdit } from '../exchange.ts'
+import type { HeaderEdit } from '../core/exchange.ts'
 import type { LimiterSpec, Verdict } from './limiter.ts'
 
 /** How the limiters of one layer say what is left: in place of what stands in the answer by then, or beside it. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { Exchange } from '../exchange.ts'
-import { compileKeyPart, lengthPrefixed, type KeyPart } from '../key-part.ts'
+import type { Exchange } from '../core/exchange.ts'
+import { compileKeyPart, lengthPrefixed, type KeyPart } from '../core/request-attribute.ts'
 
 /** A longer key is hashed here too, so that a client cannot fill the memory with long ones. */
 const LONGEST_PLAIN_KEY = 128

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
-import { doc, expected } from '../config/scalars.ts'
-import type { Exchange } from '../exchange.ts'
-import { claimText } from '../key-part.ts'
+import { doc, expected } from '../config/schema/scalars.ts'
+import type { Exchange } from '../core/exchange.ts'
+import { claimText } from '../core/request-attribute.ts'
 import { compileClaimPath, isClaimPath } from '../lib/claim-path.ts'
 import { MAX_LIMIT } from './cost.ts'
 

@@ -6,11 +6,11 @@ import { forbid, refuse } from '../auth/challenge.ts'
 import { allOf, anyOf } from '../auth/combined.ts'
 import { compileIdentityHeaders, DEFAULT_IDENTITY_HEADERS } from '../auth/identity-headers.ts'
 import { compileRevocationCheck } from '../auth/revocation-check.ts'
-import { expectedOneOf } from '../config/complaint.ts'
-import { choice, distinct, doc, headerName } from '../config/scalars.ts'
-import type { Exchange, Identity } from '../exchange.ts'
-import { definePolicy } from '../policy.ts'
-import type { ProblemCode } from '../problem.ts'
+import { expectedOneOf } from '../config/schema/diagnostic.ts'
+import { choice, distinct, doc, headerName } from '../config/schema/scalars.ts'
+import type { Exchange, Identity } from '../core/exchange.ts'
+import { definePolicy } from '../core/policy.ts'
+import type { ProblemCode } from '../core/problem.ts'
 
 const text = z.string().check(z.minLength(1))
 const scope = z.string().check(z.regex(/^[!#-[\]-~]+$/, 'expected a scope: no spaces, quotes or backslashes'))

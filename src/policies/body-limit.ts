@@ -1,9 +1,9 @@
 import * as z from 'zod/mini'
-import { doc, size } from '../config/scalars.ts'
-import type { Exchange } from '../exchange.ts'
-import type { Handler } from '../pipeline.ts'
-import { definePolicy } from '../policy.ts'
-import { problem } from '../problem.ts'
+import { doc, size } from '../config/schema/scalars.ts'
+import type { Exchange } from '../core/exchange.ts'
+import type { Handler } from '../core/pipeline.ts'
+import { definePolicy } from '../core/policy.ts'
+import { problem } from '../core/problem.ts'
 
 /** Answers 413 to a body of more than `max` bytes, before the upstream is asked when the body says its length, else as soon as it passes. */
 export const bodyLimit = definePolicy({

@@ -1,8 +1,8 @@
 import * as z from 'zod/mini'
-import { choice, doc } from '../config/scalars.ts'
-import type { Exchange } from '../exchange.ts'
-import { definePolicy } from '../policy.ts'
-import { problem } from '../problem.ts'
+import { choice, doc } from '../config/schema/scalars.ts'
+import type { Exchange } from '../core/exchange.ts'
+import { definePolicy } from '../core/policy.ts'
+import { problem } from '../core/problem.ts'
 
 /** Turns away what the platform takes for a program. It needs Cloudflare's Bot Management; elsewhere `onUnknown` decides everything. */
 export const bot = definePolicy({

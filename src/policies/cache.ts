@@ -2,9 +2,9 @@ import { cacheConfig } from '../cache/cache-config.ts'
 import { checkCache } from '../cache/cache-check.ts'
 import { compileRouteCache } from '../cache/route-cache.ts'
 import { compileServing } from '../cache/serve.ts'
-import { doc } from '../config/scalars.ts'
-import { pass } from '../pipeline.ts'
-import { definePolicy } from '../policy.ts'
+import { doc } from '../config/schema/scalars.ts'
+import { pass } from '../core/pipeline.ts'
+import { definePolicy } from '../core/policy.ts'
 
 /** Keeps answers and gives them again, as a shared cache may (RFC 9111). */
 export const cache = definePolicy({

@@ -1,9 +1,9 @@
 import * as z from 'zod/mini'
-import type { Complaint } from '../config/complaint.ts'
-import { doc, duration, headerName, method as verb } from '../config/scalars.ts'
-import type { HeaderEdit } from '../exchange.ts'
-import { definePolicy, type RouteFacts } from '../policy.ts'
-import { problem } from '../problem.ts'
+import type { Complaint } from '../config/schema/diagnostic.ts'
+import { doc, duration, headerName, method as verb } from '../config/schema/scalars.ts'
+import type { HeaderEdit } from '../core/exchange.ts'
+import { definePolicy, type RouteFacts } from '../core/policy.ts'
+import { problem } from '../core/problem.ts'
 
 const origin = z.string('expected an origin such as "https://app.example.com"').check(
   z.refine((text) => text === '*' || originOf(text) === text, {

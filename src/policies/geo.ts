@@ -1,8 +1,8 @@
 import * as z from 'zod/mini'
-import { choice, distinct, doc, expected } from '../config/scalars.ts'
-import type { Exchange } from '../exchange.ts'
-import { definePolicy } from '../policy.ts'
-import { problem } from '../problem.ts'
+import { choice, distinct, doc, expected } from '../config/schema/scalars.ts'
+import type { Exchange } from '../core/exchange.ts'
+import { definePolicy } from '../core/policy.ts'
+import { problem } from '../core/problem.ts'
 
 const place = z
   .string()

@@ -1,10 +1,10 @@
 import * as z from 'zod/mini'
-import type { Complaint } from '../config/complaint.ts'
-import { doc } from '../config/scalars.ts'
-import type { Exchange, HeaderEdit } from '../exchange.ts'
+import type { Complaint } from '../config/schema/diagnostic.ts'
+import { doc } from '../config/schema/scalars.ts'
+import type { Exchange, HeaderEdit } from '../core/exchange.ts'
 import { applyFieldChange, encodeHeaderValue, isConnectionHeader, isHeaderName, isHeaderValue } from '../lib/header.ts'
-import { definePolicy, type RouteFacts } from '../policy.ts'
-import { checkTemplate, compileTemplate } from '../template.ts'
+import { definePolicy, type RouteFacts } from '../core/policy.ts'
+import { checkTemplate, compileTemplate } from '../core/template.ts'
 
 const templates = z.prefault(z.record(z.string(), z.string()), {})
 

@@ -1,4 +1,4 @@
-import type { Policy } from '../policy.ts'
+import type { Policy } from '../core/policy.ts'
 import { auth } from './auth.ts'
 import { bodyLimit } from './body-limit.ts'
 import { bot } from './bot.ts'

@@ -1,11 +1,11 @@
 import * as z from 'zod/mini'
-import { expectedOneOf } from '../config/complaint.ts'
-import { doc, percent } from '../config/scalars.ts'
-import { detachExchange } from '../detached-exchange.ts'
-import type { Exchange, Outgoing } from '../exchange.ts'
+import { expectedOneOf } from '../config/schema/diagnostic.ts'
+import { doc, percent } from '../config/schema/scalars.ts'
+import { detachExchange } from '../core/background-exchange.ts'
+import type { Exchange, Outgoing } from '../core/exchange.ts'
 import { discard } from '../lib/discard.ts'
-import type { Handler } from '../pipeline.ts'
-import { definePolicy, type Site } from '../policy.ts'
+import type { Handler } from '../core/pipeline.ts'
+import { definePolicy, type Site } from '../core/policy.ts'
 
 /** Says to whoever gets a copy that it is one. */
 const MARK = 'x-umbral-mirror'

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { doc } from '../config/scalars.ts'
+import { doc } from '../config/schema/scalars.ts'
 import { compileCost } from '../limits/cost.ts'
 import { makeDecisionLog } from '../limits/decision-log.ts'
 import type { FieldOp } from '../limits/fields.ts'
@@ -12,8 +12,8 @@ import type { LimiterSpec } from '../limits/limiter.ts'
 import { compileWhen, whenText } from '../limits/overrides.ts'
 import { type LimitStores, limitStores } from '../limits/stores.ts'
 import { limiterTally } from '../limits/tally.ts'
-import { type Middleware, pass } from '../pipeline.ts'
-import { definePolicy, type Site } from '../policy.ts'
+import { type Middleware, pass } from '../core/pipeline.ts'
+import { definePolicy, type Site } from '../core/policy.ts'
 
 const config = doc(
   z.array(limiter).check(z.minLength(1, 'expected at least one limiter')),

@@ -1,10 +1,10 @@
 import * as z from 'zod/mini'
-import type { Complaint } from '../config/complaint.ts'
-import { doc } from '../config/scalars.ts'
-import type { Exchange } from '../exchange.ts'
-import { definePolicy } from '../policy.ts'
-import { problem } from '../problem.ts'
-import { checkPath, checkTemplate, compilePath, compileTemplate, encodeQueryValue } from '../template.ts'
+import type { Complaint } from '../config/schema/diagnostic.ts'
+import { doc } from '../config/schema/scalars.ts'
+import type { Exchange } from '../core/exchange.ts'
+import { definePolicy } from '../core/policy.ts'
+import { problem } from '../core/problem.ts'
+import { checkPath, checkTemplate, compilePath, compileTemplate, encodeQueryValue } from '../core/template.ts'
 
 const fieldName = z.string().check(z.minLength(1, 'expected the name of a query field'))
 

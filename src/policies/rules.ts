@@ -1,11 +1,11 @@
 import * as z from 'zod/mini'
-import type { Complaint } from '../config/complaint.ts'
-import { distinct, doc, headerName, headerValue, method } from '../config/scalars.ts'
-import type { Exchange } from '../exchange.ts'
+import type { Complaint } from '../config/schema/diagnostic.ts'
+import { distinct, doc, headerName, headerValue, method } from '../config/schema/scalars.ts'
+import type { Exchange } from '../core/exchange.ts'
 import { compileGlob } from '../lib/glob.ts'
 import { canonicalName } from '../lib/header.ts'
-import { definePolicy } from '../policy.ts'
-import { problem } from '../problem.ts'
+import { definePolicy } from '../core/policy.ts'
+import { problem } from '../core/problem.ts'
 import { canonicalPath } from '../routing/canonical-path.ts'
 
 const pattern = headerValue.check(z.minLength(1, 'expected a pattern such as "application/json*", or "*" for anything'))

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
-import { choice, doc, duration, headerValue } from '../config/scalars.ts'
-import type { HeaderEdit } from '../exchange.ts'
-import { definePolicy } from '../policy.ts'
+import { choice, doc, duration, headerValue } from '../config/schema/scalars.ts'
+import type { HeaderEdit } from '../core/exchange.ts'
+import { definePolicy } from '../core/policy.ts'
 
 const DAY_MS = 86_400_000
 

@@ -1,12 +1,12 @@
 import * as z from 'zod/mini'
-import { type Complaint, expectedOneOf } from '../config/complaint.ts'
-import { doc, headerName, percent } from '../config/scalars.ts'
+import { type Complaint, expectedOneOf } from '../config/schema/diagnostic.ts'
+import { doc, headerName, percent } from '../config/schema/scalars.ts'
 import { stickyKey } from '../config/sticky-key.ts'
-import type { Exchange } from '../exchange.ts'
-import { compileKeyPart, parseKeyPart } from '../key-part.ts'
+import type { Exchange } from '../core/exchange.ts'
+import { compileKeyPart, parseKeyPart } from '../core/request-attribute.ts'
 import { hash32 } from '../lib/hash.ts'
-import type { Handler } from '../pipeline.ts'
-import { definePolicy, type RouteFacts, type RouteParts } from '../policy.ts'
+import type { Handler } from '../core/pipeline.ts'
+import { definePolicy, type RouteFacts, type RouteParts } from '../core/policy.ts'
 
 const entry = z.strictObject({
   upstream: doc(z.string(), 'The upstream that answers instead of the route’s own. Required.'),

@@ -1,4 +1,4 @@
-import type { Exchange } from '../exchange.ts'
+import type { Exchange } from '../core/exchange.ts'
 
 /** How long a client may take to send a body that has to be there before anything else can be done, in milliseconds. */
 const BODY_TIMEOUT_MS = 30_000

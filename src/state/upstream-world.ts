@@ -1,6 +1,6 @@
 import { DurableObject } from 'cloudflare:workers'
 import { within } from '../lib/within.ts'
-import { breakerName, placeOf, type Region } from '../region.ts'
+import { breakerName, placeOf, type Region } from '../core/region.ts'
 import { standingOf } from '../upstream/regional.ts'
 import { leftOf } from '../upstream/term.ts'
 import {

@@ -1,4 +1,4 @@
-import type { ProblemCode } from '../problem.ts'
+import type { ProblemCode } from '../core/problem.ts'
 import { isoTime } from '../lib/iso-time.ts'
 import { isLogged } from './log-level.ts'
 

@@ -1,5 +1,5 @@
-import type { Exchange } from '../exchange.ts'
-import type { Site } from '../policy.ts'
+import type { Exchange } from '../core/exchange.ts'
+import type { Site } from '../core/policy.ts'
 import { isLogged } from './log-level.ts'
 import { scrub, secretsOf } from './scrub.ts'
 

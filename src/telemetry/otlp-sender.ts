@@ -1,4 +1,4 @@
-import type { Site } from '../policy.ts'
+import type { Site } from '../core/policy.ts'
 import { encodeSpans } from './otlp.ts'
 import type { SpanRecord } from './span.ts'
 

@@ -1,5 +1,5 @@
 import { Toucan } from 'toucan-js'
-import type { Site } from '../policy.ts'
+import type { Site } from '../core/policy.ts'
 import type { Fault } from './errors.ts'
 import { makeSpanId } from './ids.ts'
 

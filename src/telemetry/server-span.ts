@@ -1,4 +1,4 @@
-import type { ProblemCode } from '../problem.ts'
+import type { ProblemCode } from '../core/problem.ts'
 import type { SpanRecord } from './span.ts'
 
 /** What is known of a request once it is answered. */

@@ -1,7 +1,7 @@
 import type { RedirectConfig } from '../config/routes-file.ts'
-import type { Handler } from '../pipeline.ts'
-import { problem } from '../problem.ts'
-import { compilePath } from '../template.ts'
+import type { Handler } from '../core/pipeline.ts'
+import { problem } from '../core/problem.ts'
+import { compilePath } from '../core/template.ts'
 
 /** Answers with a `Location`; the query is kept, and a final `/*` carries what the matched wildcard held. */
 export function compileRedirect(config: RedirectConfig): Handler {

@@ -1,5 +1,5 @@
 import type { RespondConfig } from '../config/routes-file.ts'
-import type { Handler } from '../pipeline.ts'
+import type { Handler } from '../core/pipeline.ts'
 
 /** Answers what stands in routes.json. */
 export function compileRespond({ status, headers, body }: RespondConfig): Handler {

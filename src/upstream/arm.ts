@@ -1,4 +1,4 @@
-import type { Exchange } from '../exchange.ts'
+import type { Exchange } from '../core/exchange.ts'
 import { avoidLastTarget } from './balance.ts'
 
 /** One of several tries of one exchange at the same time. */

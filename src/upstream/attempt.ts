@@ -1,4 +1,4 @@
-import type { Exchange } from '../exchange.ts'
+import type { Exchange } from '../core/exchange.ts'
 
 /** Why the gateway itself ended a try. */
 export type Ending = 'timeout' | 'client-gone' | 'upload-broken'

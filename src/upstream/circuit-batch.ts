@@ -1,4 +1,4 @@
-import type { Exchange } from '../exchange.ts'
+import type { Exchange } from '../core/exchange.ts'
 import type { Tally } from './circuit.ts'
 
 /** The least time between two reports, in milliseconds: at most five a second from an isolate. */

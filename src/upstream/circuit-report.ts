@@ -1,4 +1,4 @@
-import type { Region } from '../region.ts'
+import type { Region } from '../core/region.ts'
 import {
   count,
   extend,

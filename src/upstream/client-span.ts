@@ -1,4 +1,4 @@
-import type { Exchange } from '../exchange.ts'
+import type { Exchange } from '../core/exchange.ts'
 import type { Span } from '../telemetry/trace.ts'
 import type { Target } from './target.ts'
 

@@ -1,4 +1,4 @@
-import { compileKeyPart, parseKeyPart } from '../key-part.ts'
+import { compileKeyPart, parseKeyPart } from '../core/request-attribute.ts'
 import { hash32 } from '../lib/hash.ts'
 import type { Strategy } from './balance.ts'
 import type { Target } from './target.ts'

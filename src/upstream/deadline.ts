@@ -1,6 +1,6 @@
-import type { Middleware } from '../pipeline.ts'
-import type { Site } from '../policy.ts'
-import { problem } from '../problem.ts'
+import type { Middleware } from '../core/pipeline.ts'
+import type { Site } from '../core/policy.ts'
+import { problem } from '../core/problem.ts'
 
 const MS_PER_GRPC_UNIT: Readonly<Record<string, number>> = {
   H: 3_600_000,

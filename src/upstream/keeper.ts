@@ -1,6 +1,6 @@
 import { within } from '../lib/within.ts'
-import type { Site } from '../policy.ts'
-import { breakerName, placeOf } from '../region.ts'
+import type { Site } from '../core/policy.ts'
+import { breakerName, placeOf } from '../core/region.ts'
 import { hear, PROTOCOL, type Report, type Verdict } from './circuit-report.ts'
 import { CLOSED, type Circuit } from './circuit.ts'
 

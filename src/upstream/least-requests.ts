@@ -1,4 +1,4 @@
-import type { Site } from '../policy.ts'
+import type { Site } from '../core/policy.ts'
 import type { Strategy } from './balance.ts'
 import type { Target } from './target.ts'
 import { chooseOfTwo } from './two-choices.ts'

@@ -1,5 +1,5 @@
-import type { Exchange } from '../exchange.ts'
-import { problem, type ProblemCode } from '../problem.ts'
+import type { Exchange } from '../core/exchange.ts'
+import { problem, type ProblemCode } from '../core/problem.ts'
 import type { Ending } from './attempt.ts'
 
 /**

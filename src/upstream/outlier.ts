@@ -1,6 +1,6 @@
 import type { OutlierConfig } from '../config/target-health.ts'
-import type { Middleware } from '../pipeline.ts'
-import type { Site } from '../policy.ts'
+import type { Middleware } from '../core/pipeline.ts'
+import type { Site } from '../core/policy.ts'
 import type { Target } from './target.ts'
 import { leftOf, type Term } from './term.ts'
 import { tryResult, type TryResult } from './try-result.ts'

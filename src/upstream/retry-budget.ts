@@ -1,5 +1,5 @@
 import type { RetryConfig } from '../config/upstream.ts'
-import type { Middleware } from '../pipeline.ts'
+import type { Middleware } from '../core/pipeline.ts'
 
 /** What keeps retries and hedges from multiplying the load on an upstream that is already failing. One per isolate. */
 export interface RetryBudget {

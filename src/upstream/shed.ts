@@ -1,5 +1,5 @@
-import type { Middleware } from '../pipeline.ts'
-import { problem } from '../problem.ts'
+import type { Middleware } from '../core/pipeline.ts'
+import { problem } from '../core/problem.ts'
 
 /** Counts an upstream's requests that wait for response headers: retries and hedges of one request count once. */
 export interface Waiting {

@@ -1,5 +1,5 @@
 import type { UpstreamConfig } from '../config/upstream.ts'
-import { resolveUrl } from '../config/scalars.ts'
+import { resolveUrl } from '../config/schema/scalars.ts'
 import { hash32 } from '../lib/hash.ts'
 import type { Load } from './attempt.ts'
 import { makePace, type Pace } from './ewma.ts'

@@ -1,4 +1,4 @@
-import type { Exchange } from '../exchange.ts'
+import type { Exchange } from '../core/exchange.ts'
 import { endAttempt, type Attempt } from './attempt.ts'
 
 // Only uploads write here, so that a request without a body pays nothing for it.

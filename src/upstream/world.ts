@@ -1,4 +1,4 @@
-import type { Region } from '../region.ts'
+import type { Region } from '../core/region.ts'
 import type { Probe, Spent } from './circuit-report.ts'
 import { CLOSED, extend, lease, LEASE_MS, settle, type Circuit, type CircuitSettings, type Lease } from './circuit.ts'
 import { leftOf, type Term } from './term.ts'

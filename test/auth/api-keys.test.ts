@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { authProvider } from '../../src/config/auth-provider.ts'
 import { makeIdentityClient } from '../../src/identity/client.ts'
 import type { Actor, NewApiKey } from '../../src/identity/types.ts'
-import type { Site } from '../../src/policy.ts'
-import { makeTestSite } from '../support/site.ts'
+import type { Site } from '../../src/core/policy.ts'
+import { makeTestSite } from '../support/platform.ts'
 import { makeGate } from './gate.ts'
 
 const BY: Actor = { provider: 'test', issuer: 'test', subject: 'ada', client: '192.0.2.1', request: 'r' }

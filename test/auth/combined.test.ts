@@ -5,7 +5,7 @@ import { makeIdentityClient } from '../../src/identity/client.ts'
 import { auth } from '../../src/policies/auth.ts'
 import { SECRET, signedRequest } from '../signatures/client.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/platform.ts'
 import { makeGate } from './gate.ts'
 import { makeIssuer, makeKey, provider, sign } from './issuer.ts'
 

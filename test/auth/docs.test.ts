@@ -1,7 +1,7 @@
 /// <reference types="vite/types/importMeta.d.ts" />
 import { SignJWT } from 'jose'
 import { describe, expect, it } from 'vitest'
-import { PROBLEMS } from '../../src/problem.ts'
+import { PROBLEMS } from '../../src/core/problem.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
 
 const [page] = Object.values(

@@ -1,5 +1,5 @@
 import { auth } from '../../src/policies/auth.ts'
-import type { RouteParts, Site } from '../../src/policy.ts'
+import type { RouteParts, Site } from '../../src/core/policy.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { confused, HEADER, onCurve, onEdwards, PUBLISHED, raw, SECRET } from './forgery.ts'
 import { provider } from './issuer.ts'

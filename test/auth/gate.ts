@@ -1,9 +1,9 @@
 import type { AuthProviderConfig } from '../../src/config/auth-provider.ts'
-import type { Exchange } from '../../src/exchange.ts'
+import type { Exchange } from '../../src/core/exchange.ts'
 import { auth } from '../../src/policies/auth.ts'
-import type { Site } from '../../src/policy.ts'
+import type { Site } from '../../src/core/policy.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/platform.ts'
 
 export interface Passage {
   readonly response: Response

@@ -7,7 +7,7 @@ import type { SignatureAlgorithm } from '../../src/signatures/algorithm.ts'
 import { keyRecipe } from '../../src/signatures/algorithm.ts'
 import { SECRET, signedRequest } from '../signatures/client.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite } from '../support/site.ts'
+import { makeTestSite } from '../support/platform.ts'
 
 type Written = z.input<typeof httpSignatureProvider>
 type Parts = Parameters<typeof signedRequest>[0]

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { authProvider } from '../../src/config/auth-provider.ts'
-import type { Site } from '../../src/policy.ts'
-import { makeTestSite } from '../support/site.ts'
+import type { Site } from '../../src/core/policy.ts'
+import { makeTestSite } from '../support/platform.ts'
 import { makeGate } from './gate.ts'
 
 const URL_OF = 'https://id.test/introspect'

@@ -4,7 +4,7 @@ import { issuersOf } from '../../src/auth/issuers.ts'
 import { authProvider } from '../../src/config/auth-provider.ts'
 import { makeIdentityClient } from '../../src/identity/client.ts'
 import { SECRET, signedRequest } from '../signatures/client.ts'
-import { makeTestSite } from '../support/site.ts'
+import { makeTestSite } from '../support/platform.ts'
 import { makeGate } from './gate.ts'
 import { ISSUER, provider } from './issuer.ts'
 

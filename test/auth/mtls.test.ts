@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { authProvider } from '../../src/config/auth-provider.ts'
-import { makeTestSite } from '../support/site.ts'
+import { makeTestSite } from '../support/platform.ts'
 import { makeGate } from './gate.ts'
 
 const gateOf = (fields: Record<string, unknown> = {}) =>

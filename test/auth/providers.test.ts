@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { makeTestSite } from '../support/site.ts'
+import { makeTestSite } from '../support/platform.ts'
 import { makeGate } from './gate.ts'
 import { ISSUER, makeIssuer, makeKey, provider, sign } from './issuer.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { makeRevocations, type Standing } from '../../src/auth/revocations.ts'
-import type { Identity } from '../../src/exchange.ts'
+import type { Identity } from '../../src/core/exchange.ts'
 import type { Revocation, RevocationNews, RevocationTarget } from '../../src/identity/types.ts'
 
 const START = 1_800_000_000_000

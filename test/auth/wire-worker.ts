@@ -1,9 +1,9 @@
 import { env } from 'cloudflare:workers'
 import { authProvider } from '../../src/config/auth-provider.ts'
-import type { Handler } from '../../src/pipeline.ts'
+import type { Handler } from '../../src/core/pipeline.ts'
 import { auth } from '../../src/policies/auth.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/platform.ts'
 
 const handlers = new Map<string, Handler>()
 

@@ -1,9 +1,9 @@
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { Site } from '../../src/policy.ts'
+import type { Site } from '../../src/core/policy.ts'
 import { ISSUER, JWKS_URL, makeIssuer, makeKey, sign } from '../auth/issuer.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
-import { originUrl } from '../support/site.ts'
+import { originUrl } from '../support/platform.ts'
 
 const jwt = { type: 'jwt', issuer: ISSUER, audience: 'api', algorithms: ['ES256'], jwksUri: JWKS_URL }
 const key = await makeKey('k1')

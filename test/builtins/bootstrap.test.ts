@@ -1,8 +1,8 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { complaintText } from '../../src/config/complaint.ts'
+import { complaintText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import type { Site } from '../../src/policy.ts'
+import type { Site } from '../../src/core/policy.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
 
 const TOKEN = 'a-token-that-is-known-to-whoever-deploys'

@@ -2,10 +2,10 @@ import { env } from 'cloudflare:workers'
 import { beforeAll, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { cache } from '../../src/policies/cache.ts'
-import { problem } from '../../src/problem.ts'
+import { problem } from '../../src/core/problem.ts'
 import { makeCachedGateway } from '../support/cached.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/platform.ts'
 
 // The first object loads the module, which takes its time here.
 beforeAll(async () => void (await env.CACHE_STATE.getByName('first').join('key')))

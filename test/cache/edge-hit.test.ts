@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { Site } from '../../src/policy.ts'
+import type { Site } from '../../src/core/policy.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
-import { makeTestSite, originUrl } from '../support/site.ts'
+import { makeTestSite, originUrl } from '../support/platform.ts'
 
 type Namespaces = 'breakers' | 'worlds' | 'limits' | 'identity' | 'nonces' | 'logins' | 'cacheState'
 

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { rememberBriefly } from '../../src/cache/edge-memory.ts'
 import type { EdgeCache } from '../../src/cache/edge-tier.ts'
 import { isolate, bytesOf, head, newKey, readAll, streamOf } from '../support/tiers.ts'
-import { makeTestSite } from '../support/site.ts'
+import { makeTestSite } from '../support/platform.ts'
 
 /** An isolate with a memory of its own, and what it asks of the cache that all share. */
 function remembering() {

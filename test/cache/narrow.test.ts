@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
 import { compileNarrowing } from '../../src/cache/narrow.ts'
 import { cacheConfig } from '../../src/cache/cache-config.ts'
-import type { Identity } from '../../src/exchange.ts'
-import type { RouteFacts } from '../../src/policy.ts'
+import type { Identity } from '../../src/core/exchange.ts'
+import type { RouteFacts } from '../../src/core/policy.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 
 const facts = {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ageAt, keepUntil } from '../../src/cache/freshness.ts'
-import { parseHttpDate } from '../../src/cache/http-date.ts'
+import { parseHttpDate } from '../../src/lib/http-date.ts'
 import { CAME, httpDate, lifetime, said, SILENT, stored, verdict } from './stored.ts'
 
 const DAY = 86_400_000

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { complaintText } from '../../src/config/complaint.ts'
+import { complaintText } from '../../src/config/schema/diagnostic.ts'
 import { environmentComplaints, unsetKeys } from '../../src/config/environment.ts'
 import { loadConfig } from '../../src/config/load.ts'
 

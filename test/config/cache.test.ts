@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { complaintText } from '../../src/config/complaint.ts'
+import { complaintText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
 
 const AUTH = { main: { type: 'jwt', issuer: 'i', audience: 'a', algorithms: ['HS256'], secret: { $secret: 'S' } } }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { complaintLines, complaintText } from '../../src/config/complaint.ts'
+import { complaintLines, complaintText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
 
 type Policies = Record<string, unknown>

@@ -2,7 +2,7 @@ import { scryptSync } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, expect, it } from 'vitest'
 import { hashPassword, isPasswordHash, takeTurn, verifyPassword } from '../../src/identity/password.ts'
-import type { Site } from '../../src/policy.ts'
+import type { Site } from '../../src/core/policy.ts'
 
 const site = { now: Date.now }
 /** As a login does it. */

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Identity } from '../../src/exchange.ts'
-import { parseKeyPart, type KeyPart } from '../../src/key-part.ts'
+import type { Identity } from '../../src/core/exchange.ts'
+import { parseKeyPart, type KeyPart } from '../../src/core/request-attribute.ts'
 import { compileKey } from '../../src/limits/key.ts'
-import { compileTemplate } from '../../src/template.ts'
+import { compileTemplate } from '../../src/core/template.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 
 const parts = (...texts: string[]) => texts.map((text) => parseKeyPart(text) as KeyPart)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { readJson } from '../../dev/read-json.ts'
-import { complaintText } from '../../src/config/complaint.ts'
+import { complaintText } from '../../src/config/schema/diagnostic.ts'
 
 const complaints = (text: string) => readJson('r.json', text).complaints.map(complaintText)
 

@@ -3,7 +3,7 @@ import { auth, identityHeaderNames } from '../../src/policies/auth.ts'
 import { makeClockedSite, makeGate } from '../auth/gate.ts'
 import { ISSUER, makeIssuer, makeKey, provider, sign } from '../auth/issuer.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/platform.ts'
 
 const key = await makeKey('k1')
 const issuer = makeIssuer(key)

@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import type { Handler } from '../../src/pipeline.ts'
+import type { Handler } from '../../src/core/pipeline.ts'
 import { bodyLimit } from '../../src/policies/body-limit.ts'
-import { problemCode } from '../../src/problem.ts'
+import { problemCode } from '../../src/core/problem.ts'
 import { send } from '../../src/upstream/send.ts'
 import { makeTargets } from '../../src/upstream/target.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite, originUrl } from '../support/site.ts'
+import { makeTestFacts, makeTestSite, originUrl } from '../support/platform.ts'
 
 const facts = makeTestFacts()
 

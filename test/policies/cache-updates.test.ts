@@ -3,7 +3,7 @@ import { sitePurges } from '../../src/cache/purge-feed.ts'
 import { makeCachedGateway, type OriginRequest } from '../support/cached.ts'
 import { ownCacheState } from '../support/cache-state.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite } from '../support/site.ts'
+import { makeTestSite } from '../support/platform.ts'
 
 /** RFC 9111 §4.3.5. */
 const heading = (head: Record<string, string>) =>

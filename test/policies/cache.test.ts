@@ -4,7 +4,7 @@ import { cacheTallies } from '../../src/cache/tally.ts'
 import { cache } from '../../src/policies/cache.ts'
 import { makeCachedGateway } from '../support/cached.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/platform.ts'
 
 const counting = (headers: Record<string, string>) => {
   let nth = 0

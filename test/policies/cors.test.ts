@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { applyEdits } from '../../src/door/edits.ts'
+import { applyEdits } from '../../src/ingress/edits.ts'
 import { cors } from '../../src/policies/cors.ts'
-import { problemCode } from '../../src/problem.ts'
+import { problemCode } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/platform.ts'
 
 const facts = makeTestFacts()
 const APP = 'https://app.example.com'

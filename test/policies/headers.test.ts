@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { applyEdits } from '../../src/door/edits.ts'
-import type { Exchange, Identity } from '../../src/exchange.ts'
+import { applyEdits } from '../../src/ingress/edits.ts'
+import type { Exchange, Identity } from '../../src/core/exchange.ts'
 import { headers } from '../../src/policies/headers.ts'
-import { problem } from '../../src/problem.ts'
+import { problem } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/platform.ts'
 
 const facts = makeTestFacts({ params: ['id'], hasAuth: true })
 const identityOf = (subject: string): Identity => ({

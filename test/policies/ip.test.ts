@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { makeCidrMatcher, parseCidr, parseIp } from '../../src/lib/ip.ts'
 import { ip } from '../../src/policies/ip.ts'
-import { problemCode } from '../../src/problem.ts'
+import { problemCode } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/platform.ts'
 
 const facts = makeTestFacts()
 

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { complaintText } from '../../src/config/complaint.ts'
+import { complaintText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import type { Exchange } from '../../src/exchange.ts'
-import type { Handler } from '../../src/pipeline.ts'
+import type { Exchange } from '../../src/core/exchange.ts'
+import type { Handler } from '../../src/core/pipeline.ts'
 import { mirror, mirrorTallies } from '../../src/policies/mirror.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
-import { makeTestFacts, makeTestSite, originUrl } from '../support/site.ts'
+import { makeTestFacts, makeTestSite, originUrl } from '../support/platform.ts'
 
 const ok: Handler = (x) => {
   x.attempts++

@@ -4,9 +4,9 @@ import * as z from 'zod/mini'
 import { complaintsOf, explainIssue } from '../../src/config/explain.ts'
 import { limiterTally } from '../../src/limits/tally.ts'
 import { rateLimit } from '../../src/policies/rate-limit.ts'
-import type { Site } from '../../src/policy.ts'
+import type { Site } from '../../src/core/policy.ts'
 import { makeLimited, makePatientSite, type RawLimiter } from '../support/limits.ts'
-import { makeTestFacts, makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/platform.ts'
 
 const NOW = 1_700_000_050_000 - (1_700_000_050_000 % 60_000) + 10_000
 const units: RawLimiter = {

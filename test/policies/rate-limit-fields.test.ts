@@ -3,7 +3,7 @@ import { parseList } from 'structured-headers'
 import { describe, expect, it } from 'vitest'
 import { limiterTallies, limiterTally } from '../../src/limits/tally.ts'
 import { makeLimited, makePatientSite, type RawLimiter } from '../support/limits.ts'
-import { makeTestSite } from '../support/site.ts'
+import { makeTestSite } from '../support/platform.ts'
 
 const NOW = 1_700_000_050_000 - (1_700_000_050_000 % 60_000) + 10_000
 const perIp: RawLimiter = {

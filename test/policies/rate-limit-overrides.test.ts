@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
 import { rateLimit } from '../../src/policies/rate-limit.ts'
-import type { RouteFacts } from '../../src/policy.ts'
+import type { RouteFacts } from '../../src/core/policy.ts'
 import { makeIdentity, makeLimited, makePatientSite, type RawLimiter } from '../support/limits.ts'
-import { makeTestFacts, makeTestSite } from '../support/site.ts'
+import { makeTestFacts, makeTestSite } from '../support/platform.ts'
 
 const NOW = 1_700_000_050_000 - (1_700_000_050_000 % 60_000) + 10_000
 const tiers: RawLimiter = {

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import type { Exchange, Identity } from '../../src/exchange.ts'
+import type { Exchange, Identity } from '../../src/core/exchange.ts'
 import { rewrite } from '../../src/policies/rewrite.ts'
-import { problemCode } from '../../src/problem.ts'
+import { problemCode } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite, originUrl } from '../support/site.ts'
+import { makeTestFacts, makeTestSite, originUrl } from '../support/platform.ts'
 
 const facts = makeTestFacts({ params: ['id', '*'], hasAuth: true })
 const identity: Identity = {

@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { complaintText } from '../../src/config/complaint.ts'
+import { complaintText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import type { Identity } from '../../src/exchange.ts'
-import type { Handler } from '../../src/pipeline.ts'
+import type { Identity } from '../../src/core/exchange.ts'
+import type { Handler } from '../../src/core/pipeline.ts'
 import { split } from '../../src/policies/split.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
-import { makeTestFacts, makeTestSite, originUrl } from '../support/site.ts'
+import { makeTestFacts, makeTestSite, originUrl } from '../support/platform.ts'
 
 const ann: Identity = { provider: 'm', issuer: 'https://id.test/', subject: 'ann', scopes: [], roles: [], claims: {} }
 const next = { upstream: 'next', percent: 5, stickyOn: 'jwt.sub', overrideHeader: 'X-Canary' }

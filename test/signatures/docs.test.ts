@@ -1,6 +1,6 @@
 /// <reference types="vite/types/importMeta.d.ts" />
 import { expect, it } from 'vitest'
-import { PROBLEMS } from '../../src/problem.ts'
+import { PROBLEMS } from '../../src/core/problem.ts'
 
 const [page] = Object.values(
   import.meta.glob<string>('../../docs/http-signatures.md', { query: '?raw', import: 'default', eager: true }),

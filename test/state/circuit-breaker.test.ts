@@ -1,7 +1,7 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { describe, expect, it, vi } from 'vitest'
-import type { Region } from '../../src/region.ts'
+import type { Region } from '../../src/core/region.ts'
 import { PROTOCOL, type Report, type ReportV1 } from '../../src/upstream/circuit-report.ts'
 import type { WorldNews } from '../../src/upstream/world.ts'
 

@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers'
 import { expect, it, vi } from 'vitest'
 import { makeHealthChecks, type HealthChecks } from '../../src/state/health-checks.ts'
 import type { HealthSettings } from '../../src/upstream/health.ts'
-import { originUrl } from '../support/site.ts'
+import { originUrl } from '../support/platform.ts'
 
 const MINUTE = 60_000
 const settings: HealthSettings = {

@@ -1,7 +1,7 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { expect, it, vi } from 'vitest'
-import type { Region } from '../../src/region.ts'
+import type { Region } from '../../src/core/region.ts'
 import { PROTOCOL, type Report } from '../../src/upstream/circuit-report.ts'
 import { WORLD_PROTOCOL, type RegionReport } from '../../src/upstream/world.ts'
 

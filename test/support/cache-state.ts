@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
-import type { Site } from '../../src/policy.ts'
+import type { Site } from '../../src/core/policy.ts'
 import type { TestRedis } from './redis.ts'
-import { makeTestSite } from './site.ts'
+import { makeTestSite } from './platform.ts'
 
 let made = 0
 

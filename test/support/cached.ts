@@ -1,4 +1,4 @@
-import type { Site } from '../../src/policy.ts'
+import type { Site } from '../../src/core/policy.ts'
 import { makeTestGateway, type TestGateway } from './gateway-in-workerd.ts'
 
 /** What an origin is asked, as it sees it. */

@@ -1,4 +1,4 @@
-import type { Exchange } from '../../src/exchange.ts'
+import type { Exchange } from '../../src/core/exchange.ts'
 
 /** An exchange as the gateway makes it for `request`, with parts replaced; `settled()` waits for its `waitUntil` work. */
 export function makeTestExchange(

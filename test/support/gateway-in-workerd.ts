@@ -1,11 +1,11 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { complaintText } from '../../src/config/complaint.ts'
+import { complaintText } from '../../src/config/schema/diagnostic.ts'
 import { oauthPaths } from '../../src/config/oauth-builtins.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { makeGateway } from '../../src/gateway.ts'
-import type { Site } from '../../src/policy.ts'
-import { makeTestSite } from './site.ts'
+import type { Site } from '../../src/core/policy.ts'
+import { makeTestSite } from './platform.ts'
 
 export interface TestGateway {
   /** The gateway's answer; `settled` waits for what it left to `waitUntil`. */

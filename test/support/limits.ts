@@ -1,12 +1,12 @@
 import type * as z from 'zod/mini'
-import { applyEdits } from '../../src/door/edits.ts'
-import type { Exchange, Identity } from '../../src/exchange.ts'
+import { applyEdits } from '../../src/ingress/edits.ts'
+import type { Exchange, Identity } from '../../src/core/exchange.ts'
 import { limitStores } from '../../src/limits/stores.ts'
-import { compose, type Handler } from '../../src/pipeline.ts'
+import { compose, type Handler } from '../../src/core/pipeline.ts'
 import { rateLimit, rateLimitBeforeAuth } from '../../src/policies/rate-limit.ts'
-import type { Site } from '../../src/policy.ts'
+import type { Site } from '../../src/core/policy.ts'
 import { makeTestExchange } from './exchange.ts'
-import { makeTestFacts, makeTestSite } from './site.ts'
+import { makeTestFacts, makeTestSite } from './platform.ts'
 
 /** A limiter as it is written in routes.json. */
 export type RawLimiter = z.input<typeof rateLimit.config>[number]

@@ -1,10 +1,10 @@
 import * as z from 'zod/mini'
-import { applyEdits } from '../../src/door/edits.ts'
-import type { Exchange } from '../../src/exchange.ts'
-import type { Policy } from '../../src/policy.ts'
-import { problemCode } from '../../src/problem.ts'
+import { applyEdits } from '../../src/ingress/edits.ts'
+import type { Exchange } from '../../src/core/exchange.ts'
+import type { Policy } from '../../src/core/policy.ts'
+import { problemCode } from '../../src/core/problem.ts'
 import { makeTestExchange } from './exchange.ts'
-import { makeTestFacts, makeTestSite } from './site.ts'
+import { makeTestFacts, makeTestSite } from './platform.ts'
 
 /** What the client of one policy gets before an upstream that answers `upstream`: the code of a refusal, and the answer as it leaves. */
 export async function askPolicy(

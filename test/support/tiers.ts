@@ -2,7 +2,7 @@ import type { Stored, StoredHead } from '../../src/cache/entry.ts'
 import { type CacheSite, makeTiers } from '../../src/cache/tiers.ts'
 import { makeTestExchange } from './exchange.ts'
 import type { TestRedis } from './redis.ts'
-import { makeTestSite } from './site.ts'
+import { makeTestSite } from './platform.ts'
 
 /** When this file began. */
 export const NOW = Date.now()

@@ -1,10 +1,10 @@
 import * as z from 'zod/mini'
 import { upstream as upstreamSchema } from '../../src/config/upstream.ts'
-import type { Site } from '../../src/policy.ts'
-import { problem } from '../../src/problem.ts'
+import type { Site } from '../../src/core/policy.ts'
+import { problem } from '../../src/core/problem.ts'
 import type { Order } from '../../src/state/upstream-world.ts'
 import { compileUpstream, makeUpstream } from '../../src/upstream/upstream.ts'
-import type { Handler } from '../../src/pipeline.ts'
+import type { Handler } from '../../src/core/pipeline.ts'
 import { makeTestExchange } from './exchange.ts'
 
 export { CircuitBreaker } from '../../src/state/circuit-breaker.ts'

@@ -1,8 +1,8 @@
 import * as z from 'zod/mini'
 import { upstream as upstreamSchema } from '../../src/config/upstream.ts'
-import type { Site } from '../../src/policy.ts'
+import type { Site } from '../../src/core/policy.ts'
 import { compileUpstream, makeUpstream, type UpstreamOverride } from '../../src/upstream/upstream.ts'
-import { makeTestSite } from './site.ts'
+import { makeTestSite } from './platform.ts'
 
 let nth = 0
 

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
-import { compose, type Middleware } from '../../src/pipeline.ts'
-import { problem } from '../../src/problem.ts'
+import { compose, type Middleware } from '../../src/core/pipeline.ts'
+import { problem } from '../../src/core/problem.ts'
 import { makeTracing, spanned, type RequestFacts, type Tracing } from '../../src/telemetry/tracing.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { problemCode } from '../../src/problem.ts'
+import { problemCode } from '../../src/core/problem.ts'
 import { avoidLastTarget, makeBalancer } from '../../src/upstream/balance.ts'
 import { makeTargets } from '../../src/upstream/target.ts'
 import { makeTestExchange } from '../support/exchange.ts'

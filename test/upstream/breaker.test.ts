@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from 'vitest'
-import type { Site } from '../../src/policy.ts'
-import { problemCode } from '../../src/problem.ts'
+import type { Site } from '../../src/core/policy.ts'
+import { problemCode } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite, originUrl } from '../support/site.ts'
+import { makeTestSite, originUrl } from '../support/platform.ts'
 import { makeTestUpstream } from '../support/upstream.ts'
 
 const SETTINGS = { minimumRequests: 5, openDuration: '300ms', maxOpenDuration: '2s' }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { deadline, parseGrpcTimeout, parseTimeoutMs } from '../../src/upstream/deadline.ts'
-import { problemCode } from '../../src/problem.ts'
+import { problemCode } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite } from '../support/site.ts'
+import { makeTestSite } from '../support/platform.ts'
 
 const site = makeTestSite({ now: () => 1_100 })
 const answer = () => Promise.resolve(new Response('ok'))

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
-import type { Site } from '../../src/policy.ts'
+import type { Site } from '../../src/core/policy.ts'
 import type { Report } from '../../src/upstream/circuit-report.ts'
 import { makeKeeper } from '../../src/upstream/keeper.ts'
-import { makeTestSite } from '../support/site.ts'
+import { makeTestSite } from '../support/platform.ts'
 
 const settings = {
   failureRate: 50,

@@ -1,10 +1,10 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it, vi } from 'vitest'
-import type { Site } from '../../src/policy.ts'
-import { problemCode } from '../../src/problem.ts'
-import type { Region } from '../../src/region.ts'
+import type { Site } from '../../src/core/policy.ts'
+import { problemCode } from '../../src/core/problem.ts'
+import type { Region } from '../../src/core/region.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite, originUrl } from '../support/site.ts'
+import { makeTestSite, originUrl } from '../support/platform.ts'
 import { makeTestUpstream } from '../support/upstream.ts'
 
 const REGIONS = ['weur', 'enam', 'apac'] as const

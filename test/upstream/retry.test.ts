@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { problemCode } from '../../src/problem.ts'
+import { problemCode } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { originUrl } from '../support/site.ts'
+import { originUrl } from '../support/platform.ts'
 import { echoOf, makeTestUpstream } from '../support/upstream.ts'
 
 const DEAD = 'http://127.0.0.1:1'

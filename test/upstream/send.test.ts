@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import type { Exchange } from '../../src/exchange.ts'
-import { problemCode } from '../../src/problem.ts'
+import type { Exchange } from '../../src/core/exchange.ts'
+import { problemCode } from '../../src/core/problem.ts'
 import type { Span, Trace } from '../../src/telemetry/trace.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { originUrl } from '../support/site.ts'
+import { originUrl } from '../support/platform.ts'
 import { echoOf, makeTestUpstream } from '../support/upstream.ts'
 
 const origin = (path = '') => ({ targets: [{ url: originUrl + path }] })

@@ -1,8 +1,8 @@
 import { expect, it, vi } from 'vitest'
-import { problemCode } from '../../src/problem.ts'
+import { problemCode } from '../../src/core/problem.ts'
 import { compileUpstream } from '../../src/upstream/upstream.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite, originUrl } from '../support/site.ts'
+import { makeTestSite, originUrl } from '../support/platform.ts'
 import { makeTestUpstream } from '../support/upstream.ts'
 
 const get = (path: string) => makeTestExchange(new Request(`https://gw.test${path}`))

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { Region } from '../../src/region.ts'
+import type { Region } from '../../src/core/region.ts'
 import {
   LEASE_MS,
   reachesThreshold,

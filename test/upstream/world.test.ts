@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Region } from '../../src/region.ts'
+import type { Region } from '../../src/core/region.ts'
 import { LEASE_MS, type CircuitSettings } from '../../src/upstream/circuit.ts'
 import {
   hearRegion,

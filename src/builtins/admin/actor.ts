@@ -1,4 +1,4 @@
-import type { Exchange } from '../../exchange.ts'
+import type { Exchange } from '../../core/exchange.ts'
 import type { Actor } from '../../identity/types.ts'
 
 /** Who makes a change; provider, issuer and subject are `''` behind a route that asks only for an address. */

@@ -1,6 +1,6 @@
-import type { Exchange } from '../../exchange.ts'
+import type { Exchange } from '../../core/exchange.ts'
 import type { IdentityClient } from '../../identity/types.ts'
-import type { Site } from '../../policy.ts'
+import type { Site } from '../../core/policy.ts'
 import { isLogged } from '../../telemetry/log-level.ts'
 import { actorOf } from './actor.ts'
 

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { nearest } from '../../lib/nearest.ts'
-import type { Site } from '../../policy.ts'
+import type { Site } from '../../core/policy.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import type { Endpoint } from './endpoint.ts'
 import { makeResource } from './resource.ts'

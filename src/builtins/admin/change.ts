@@ -1,8 +1,8 @@
 import * as z from 'zod/mini'
-import { complaintText } from '../../config/complaint.ts'
+import { complaintText } from '../../config/schema/diagnostic.ts'
 import { complaintsOf, explainIssue } from '../../config/explain.ts'
-import type { Exchange } from '../../exchange.ts'
-import { problem } from '../../problem.ts'
+import type { Exchange } from '../../core/exchange.ts'
+import { problem } from '../../core/problem.ts'
 
 /** A change is a line of JSON; what is larger is something else. */
 const MAX_BYTES = 4_096

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { distinct, expected } from '../../config/scalars.ts'
+import { distinct, expected } from '../../config/schema/scalars.ts'
 import { BOUNDS } from '../../identity/bounds.ts'
 
 const NAME_EXPECTED =

@@ -1,6 +1,6 @@
 import { hashPassword } from '../../identity/password.ts'
-import type { Site } from '../../policy.ts'
-import { problem } from '../../problem.ts'
+import type { Site } from '../../core/policy.ts'
+import { problem } from '../../core/problem.ts'
 
 /** A new password as the store takes it; 503 when too many wait for that in this isolate, logins among them. */
 export async function hashed(password: string, site: Pick<Site, 'now'>): Promise<string | Response> {

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import type { ApiKey, IdentityClient } from '../../identity/types.ts'
-import type { Site } from '../../policy.ts'
+import type { Site } from '../../core/policy.ts'
 import { actorOf } from './actor.ts'
 import { readChange } from './change.ts'
 import { answerJson, type Endpoint } from './endpoint.ts'

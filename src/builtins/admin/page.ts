@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { expected } from '../../config/scalars.ts'
+import { expected } from '../../config/schema/scalars.ts'
 import type { Page } from '../../identity/types.ts'
 import { checked } from './change.ts'
 

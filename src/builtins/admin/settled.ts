@@ -1,5 +1,5 @@
 import type { Refusal } from '../../identity/types.ts'
-import { problem } from '../../problem.ts'
+import { problem } from '../../core/problem.ts'
 
 type Refused = Refusal | 'unavailable'
 

@@ -1,6 +1,6 @@
 import { within } from '../../lib/within.ts'
-import type { Site } from '../../policy.ts'
-import { breakerName, placeOf, type Region } from '../../region.ts'
+import type { Site } from '../../core/policy.ts'
+import { breakerName, placeOf, type Region } from '../../core/region.ts'
 import type { BreakerView } from '../../state/circuit-breaker.ts'
 import type { Order, WorldView } from '../../state/upstream-world.ts'
 

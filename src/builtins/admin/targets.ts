@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
-import { expectedOneOf } from '../../config/complaint.ts'
-import type { Site } from '../../policy.ts'
+import { expectedOneOf } from '../../config/schema/diagnostic.ts'
+import type { Site } from '../../core/policy.ts'
 import type { WorldView } from '../../state/upstream-world.ts'
 import type { Health } from '../../upstream/health.ts'
 import type { TargetView } from '../../upstream/target-view.ts'

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import type { IdentityClient, User, UserChange } from '../../identity/types.ts'
-import type { Site } from '../../policy.ts'
+import type { Site } from '../../core/policy.ts'
 import { actorOf } from './actor.ts'
 import { readChange } from './change.ts'
 import { makeCutoff } from './cutoff.ts'

@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto'
-import type { Exchange } from '../../exchange.ts'
+import type { Exchange } from '../../core/exchange.ts'
 import { sha256Hex } from '../../identity/secrets.ts'
 import type { Client, IdentityClient } from '../../identity/types.ts'
 import type { Form } from './form.ts'

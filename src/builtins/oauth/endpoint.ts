@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
-import type { Exchange } from '../../exchange.ts'
-import type { Handler } from '../../pipeline.ts'
-import { problem } from '../../problem.ts'
+import type { Exchange } from '../../core/exchange.ts'
+import type { Handler } from '../../core/pipeline.ts'
+import { problem } from '../../core/problem.ts'
 
 /** Compiles an endpoint that takes one method, at whatever path its route has; GET answers HEAD too. */
 export function compileEndpoint(method: 'GET' | 'POST', answer: (x: Exchange) => Promise<Response>): Handler {

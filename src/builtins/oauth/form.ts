@@ -1,4 +1,4 @@
-import type { Exchange } from '../../exchange.ts'
+import type { Exchange } from '../../core/exchange.ts'
 import { refuse } from './refusal.ts'
 
 /** The parameters of a request, by name; one that was sent without a value counts as left out (RFC 6749 §3.1). */

@@ -1,7 +1,7 @@
 import { importJWK, SignJWT } from 'jose'
 import { ownKeysOf } from '../../auth/own-keys.ts'
 import { selfProvider } from '../../config/self-provider.ts'
-import type { Site } from '../../policy.ts'
+import type { Site } from '../../core/policy.ts'
 import { refuse } from './refusal.ts'
 
 /** Whom a token is for. */

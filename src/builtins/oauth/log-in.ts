@@ -1,9 +1,9 @@
 import { makeLoginGuard } from '../../auth/login-guard.ts'
-import type { Exchange } from '../../exchange.ts'
+import type { Exchange } from '../../core/exchange.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
 import { takeTurn, verifyPassword } from '../../identity/password.ts'
 import type { User } from '../../identity/types.ts'
-import type { Site } from '../../policy.ts'
+import type { Site } from '../../core/policy.ts'
 import { refuse } from './refusal.ts'
 
 /** Whose password it was, and the hash that it was held against: another one by now means that it is over. */

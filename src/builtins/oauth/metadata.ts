@@ -1,6 +1,6 @@
 import { selfProvider } from '../../config/self-provider.ts'
-import type { Handler } from '../../pipeline.ts'
-import type { Site } from '../../policy.ts'
+import type { Handler } from '../../core/pipeline.ts'
+import type { Site } from '../../core/policy.ts'
 import { compileEndpoint } from './endpoint.ts'
 
 const WITH_SECRET = ['client_secret_basic', 'client_secret_post']

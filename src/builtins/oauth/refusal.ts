@@ -1,4 +1,4 @@
-import { problem, PROBLEMS, type ProblemCode } from '../../problem.ts'
+import { problem, PROBLEMS, type ProblemCode } from '../../core/problem.ts'
 
 /** What RFC 6749 §5.2 calls each refusal; clients know no other names. */
 const ERRORS = {

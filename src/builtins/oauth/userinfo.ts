@@ -1,8 +1,8 @@
 import { selfProvider } from '../../config/self-provider.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
-import type { Handler } from '../../pipeline.ts'
-import { problem } from '../../problem.ts'
-import type { Site } from '../../policy.ts'
+import type { Handler } from '../../core/pipeline.ts'
+import { problem } from '../../core/problem.ts'
+import type { Site } from '../../core/policy.ts'
 import { compileEndpoint } from './endpoint.ts'
 
 /** Who the caller is, as the store knows it now: `GET /users/me` of FastAPI's tutorial. */

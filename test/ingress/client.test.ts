@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { compileHeaderReader } from '../../src/door/headers.ts'
-import { receive } from '../../src/door/received.ts'
-import { compileClientReader, type ClientAddressConfig } from '../../src/door/client.ts'
+import { compileHeaderReader } from '../../src/ingress/headers.ts'
+import { receive } from '../../src/ingress/received.ts'
+import { compileClientReader, type ClientAddressConfig } from '../../src/ingress/client.ts'
 
 const readHeaders = compileHeaderReader([])
 

@@ -1,4 +1,4 @@
-import { nearest } from '../lib/nearest.ts'
+import { nearest } from '../../lib/nearest.ts'
 
 /** One thing that is wrong with a routes.json. */
 export interface Complaint {

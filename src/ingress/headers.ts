@@ -1,7 +1,7 @@
-import type { Client, Outgoing } from '../exchange.ts'
+import type { Client, Outgoing } from '../core/exchange.ts'
 import { canonicalName, isHeaderName, isOpaque } from '../lib/header.ts'
 import { exceedsBytes } from '../lib/utf8.ts'
-import type { ProblemCode } from '../problem.ts'
+import type { ProblemCode } from '../core/problem.ts'
 
 const MAX_HEADERS = 100
 const MAX_HEADER_BYTES = 32 * 1024

@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers'
-import type { RouteParts, Site } from '../../src/policy.ts'
+import type { RouteParts, Site } from '../../src/core/policy.ts'
 
 /** A site with this test run's real Durable Objects, the real clock and the real network; replace what a test must steer. */
 export function makeTestSite(parts: Partial<Site> = {}): Site {

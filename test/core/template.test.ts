@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Exchange, Identity } from '../src/exchange.ts'
-import { encodeHeaderValue } from '../src/lib/header.ts'
-import { canonicalPath } from '../src/routing/canonical-path.ts'
-import { checkPath, checkTemplate, compilePath, compileTemplate } from '../src/template.ts'
-import { makeTestExchange } from './support/exchange.ts'
-import { makeTestFacts } from './support/site.ts'
+import type { Exchange, Identity } from '../../src/core/exchange.ts'
+import { encodeHeaderValue } from '../../src/lib/header.ts'
+import { canonicalPath } from '../../src/routing/canonical-path.ts'
+import { checkPath, checkTemplate, compilePath, compileTemplate } from '../../src/core/template.ts'
+import { makeTestExchange } from '../support/exchange.ts'
+import { makeTestFacts } from '../support/platform.ts'
 
 const route = makeTestFacts({ params: ['id', '*'], hasAuth: true })
 

@@ -1,4 +1,4 @@
-import type { Client } from '../exchange.ts'
+import type { Client } from '../core/exchange.ts'
 import { canonicalIp, makeCidrMatcher } from '../lib/ip.ts'
 import type { Received } from './received.ts'
 

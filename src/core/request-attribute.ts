@@ -1,6 +1,6 @@
 import type { Exchange, Identity } from './exchange.ts'
-import { compileClaimPath } from './lib/claim-path.ts'
-import { isHeaderName } from './lib/header.ts'
+import { compileClaimPath } from '../lib/claim-path.ts'
+import { isHeaderName } from '../lib/header.ts'
 
 /** What a request is told apart by: one part of a limiter's `key`, what a hash balances on, what a split sticks to. */
 export type KeyPart =

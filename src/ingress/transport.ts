@@ -1,5 +1,5 @@
-import type { Client } from '../exchange.ts'
-import { problem } from '../problem.ts'
+import type { Client } from '../core/exchange.ts'
+import { problem } from '../core/problem.ts'
 import { rawSearch } from '../routing/canonical-path.ts'
 
 /** What a request by plain HTTP is answered for its way alone; undefined when it may go on. */

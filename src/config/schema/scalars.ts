@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
-import { isHeaderName, isHeaderValue } from '../lib/header.ts'
-import { parseCidr } from '../lib/ip.ts'
-import { expectedOneOf, shown } from './complaint.ts'
+import { isHeaderName, isHeaderValue } from '../../lib/header.ts'
+import { parseCidr } from '../../lib/ip.ts'
+import { expectedOneOf, shown } from './diagnostic.ts'
 
 const MS_PER_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const BYTES_PER_UNIT: Readonly<Record<string, number>> = { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { breakerName, placeOf, regionOf } from '../src/region.ts'
+import { breakerName, placeOf, regionOf } from '../../src/core/region.ts'
 
 it.each([
   ['Seattle', 'NA', '-122.3', 'wnam'],

@@ -1,5 +1,5 @@
-import type { Client, Exchange, HeaderEdit, Identity, Outgoing } from '../exchange.ts'
-import type { ProblemCode } from '../problem.ts'
+import type { Client, Exchange, HeaderEdit, Identity, Outgoing } from '../core/exchange.ts'
+import type { ProblemCode } from '../core/problem.ts'
 import { rawSearch } from '../routing/canonical-path.ts'
 import type { ActiveTrace } from '../telemetry/tracing.ts'
 import type { Admitted } from './admit.ts'

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { expect, it } from 'vitest'
-import type { Config } from '../src/config/routes-file.ts'
-import { makeSite } from '../src/site.ts'
+import type { Config } from '../../src/config/routes-file.ts'
+import { makeSite } from '../../src/core/platform.ts'
 
 const routesWith = (...builtins: ('health' | 'admin')[]) =>
   builtins.map((builtin) => ({ builtin })) as unknown as Config['routes']

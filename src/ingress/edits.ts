@@ -1,4 +1,4 @@
-import type { HeaderEdit } from '../exchange.ts'
+import type { HeaderEdit } from '../core/exchange.ts'
 import { applyHeaderChange } from '../lib/header.ts'
 
 /** The answer with `edits` applied, the latest first, in one copy at most; the same object when there are none. */

@@ -1,6 +1,6 @@
-import { rememberBriefly } from './cache/edge-memory.ts'
-import { oauthPaths } from './config/oauth-builtins.ts'
-import type { Config } from './config/routes-file.ts'
+import { rememberBriefly } from '../cache/edge-memory.ts'
+import { oauthPaths } from '../config/oauth-builtins.ts'
+import type { Config } from '../config/routes-file.ts'
 import type { Site } from './policy.ts'
 import { regionOf } from './region.ts'
 

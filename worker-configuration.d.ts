@@ -2,7 +2,7 @@ declare namespace Cloudflare {
   interface GlobalProps {
     mainModule: typeof import('./test/support/worker.ts')
   }
-  /** The bindings of wrangler.toml. Variables and secrets are read by name through `Site`. */
+  /** The bindings of wrangler.toml. Variables and secrets are read by name through `Platform`. */
   interface Env {
     BREAKERS: DurableObjectNamespace<import('./src/state/circuit-breaker.ts').CircuitBreaker>
     WORLDS: DurableObjectNamespace<import('./src/state/upstream-world.ts').UpstreamWorld>

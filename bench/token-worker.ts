@@ -3,7 +3,7 @@ import { jwtProvider } from '../src/config/auth-provider-jwt.ts'
 import type { Exchange } from '../src/core/exchange.ts'
 import type { Handler } from '../src/core/pipeline.ts'
 import { auth } from '../src/policies/auth.ts'
-import type { RouteParts, Site } from '../src/core/policy.ts'
+import type { RouteParts, Platform } from '../src/core/policy.ts'
 import { makeTestExchange } from '../test/support/exchange.ts'
 
 const ISSUER = 'https://id.bench.test/'
@@ -45,7 +45,7 @@ async function prepare(count: number): Promise<void> {
   for (let nth = 0; nth < count; nth++) exchanges.push(await make(`${nth}`))
 }
 
-function compile(fetch: Site['fetch']): Handler {
+function compile(fetch: Platform['fetch']): Handler {
   const main = jwtProvider.parse({
     type: 'jwt',
     issuer: ISSUER,
@@ -53,22 +53,22 @@ function compile(fetch: Site['fetch']): Handler {
     algorithms: ['ES256'],
     jwksUri: 'https://id.bench.test/jwks',
   })
-  const parts: Partial<Site> = {
+  const parts: Partial<Platform> = {
     authProviders: { main },
     now: Date.now,
     fetch,
-    steered: true,
+    hasAdmin: true,
     oauthPaths: {},
-    identity,
+    identityStore: identity,
   }
   const policy = auth.config.parse({ providers: ['main'], scopes: ['orders:read'] })
   const answer = Promise.resolve(new Response())
-  return auth.compile(policy, { ...parts, variable: () => undefined } as Site, {} as RouteParts)(() => answer)
+  return auth.compile(policy, { ...parts, variable: () => undefined } as Platform, {} as RouteParts)(() => answer)
 }
 
 /** A store that answers at once, with one revocation: each use is compared with it. */
 const news = { entries: [{ target: { jti: 'x' }, at: 0, until: 1e15 }], cursor: 'a.1', more: false, reset: true }
-const identity = { getByName: () => ({ ask: () => Promise.resolve(news) }) } as unknown as Site['identity']
+const identity = { getByName: () => ({ ask: () => Promise.resolve(news) }) } as unknown as Platform['identityStore']
 
 async function verify(count: number): Promise<void> {
   for (let nth = 0; nth < count; nth++) await use(exchanges[nth % exchanges.length]!)

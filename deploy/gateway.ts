@@ -1,6 +1,6 @@
 import * as fs from 'node:fs'
 import { join } from 'node:path'
-import { complaintLines } from '../src/config/schema/diagnostic.ts'
+import { diagnosticLines } from '../src/config/schema/diagnostic.ts'
 import { unsetKeys, unsetTargets } from '../src/config/environment.ts'
 import type { Config } from '../src/config/routes-file.ts'
 import { workerdConfig } from './config.ts'
@@ -41,7 +41,7 @@ export async function startGatewayProcess({ routes, warn, ...options }: GatewayO
 /** Throws an Error that lists every target whose variable `env` does not set; `checked` is what was made of the file `routes`. */
 export function refuseUnset(routes: string, checked: string, env: NodeJS.ProcessEnv): void {
   const unset = unsetTargets(JSON.parse(checked) as Config, (name) => env[name])
-  if (unset.length > 0) throw new Error([`${routes}: set these variables`, ...complaintLines(unset)].join('\n'))
+  if (unset.length > 0) throw new Error([`${routes}: set these variables`, ...diagnosticLines(unset)].join('\n'))
 }
 
 /** Those of `env` that the routes file names through `$secret` or `$env`, and the standard ones; the rest stays out of the Worker. */

@@ -11,7 +11,7 @@ import { SOCKET, STATE_DISK } from './config.ts'
 /** The binary itself, not a launcher around it, so that the process id is the gateway's. */
 const WORKERD = fileURLToPath(import.meta.resolve('workerd/bin/workerd'))
 const DRAIN_MS = 30_000
-const COMPLAINT_CHARS = 10_000
+const DIAGNOSTIC_CHARS = 10_000
 
 /** Another process listens on the port. */
 export class PortTaken extends Error {
@@ -69,15 +69,15 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     starting = claim(stateDir)
     fs.writeFileSync(configFile, options.config)
     const child = spawnWorkerd(configFile, stateDir, options)
-    let complaint = ''
-    child.stderr.on('data', (chunk: Buffer) => (complaint = (complaint + chunk).slice(-COMPLAINT_CHARS)))
+    let diagnostic = ''
+    child.stderr.on('data', (chunk: Buffer) => (diagnostic = (diagnostic + chunk).slice(-DIAGNOSTIC_CHARS)))
     running.add(child)
     child.once('exit', () => running.delete(child))
     const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
     const port = await listeningPort(child.control)
     if (port === undefined) {
       await ended
-      throw whyNot(complaint, wantedPort)
+      throw whyNot(diagnostic, wantedPort)
     }
     fs.writeFileSync(join(stateDir, OWNER), String(child.pid))
     const end = async (signal: NodeJS.Signals) => {
@@ -122,10 +122,10 @@ async function listeningPort(control: Readable): Promise<number | undefined> {
 }
 
 /** What its operator can act on: a taken port, or what the Worker itself said when it refused to start; else everything. */
-function whyNot(complaint: string, port: number): Error {
-  if (complaint.includes('Address already in use')) return new PortTaken(port)
-  const refusal = /^service gateway: Uncaught Error: (.+)$/m.exec(complaint)?.[1]
-  return new Error(`The gateway did not start: ${refusal ?? complaint.trim()}`)
+function whyNot(diagnostic: string, port: number): Error {
+  if (diagnostic.includes('Address already in use')) return new PortTaken(port)
+  const refusal = /^service gateway: Uncaught Error: (.+)$/m.exec(diagnostic)?.[1]
+  return new Error(`The gateway did not start: ${refusal ?? diagnostic.trim()}`)
 }
 
 /** The process id of the workerd that has the folder. */

@@ -18,8 +18,8 @@ export function readArguments<Config extends ParseArgsConfig>(usage: string, con
 }
 
 /** Ends the program with what is wrong with its arguments, its usage, and exit code 2. */
-export function misused(usage: string, complaint: string): never {
-  console.error(`${complaint}\n\n${usage}`)
+export function misused(usage: string, diagnostic: string): never {
+  console.error(`${diagnostic}\n\n${usage}`)
   process.exit(2)
 }
 

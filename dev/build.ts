@@ -1,7 +1,7 @@
 import './worker-modules.ts'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { Complaint } from '../src/config/schema/diagnostic.ts'
+import type { Diagnostic } from '../src/config/schema/diagnostic.ts'
 import { misused, readArguments } from './arguments.ts'
 import { readJson } from './read-json.ts'
 
@@ -26,15 +26,15 @@ if (positionals.length > 1) misused(USAGE, `expected one file, found ${positiona
 const [named] = positionals
 const wanted = process.env.UMBRAL_ROUTES
 const file = (values.check ? (named ?? wanted) : (wanted ?? named)) ?? 'routes.json'
-const { complaintLines } = await import('../src/config/schema/diagnostic.ts')
+const { diagnosticLines } = await import('../src/config/schema/diagnostic.ts')
 const { loadConfig } = await import('../src/config/load.ts')
-const { environmentComplaints } = await import('../src/config/environment.ts')
+const { environmentDiagnostics } = await import('../src/config/environment.ts')
 
-const { json, complaints } = read()
-if (complaints.length > 0) refuse(complaints)
+const { json, diagnostics } = read()
+if (diagnostics.length > 0) refuse(diagnostics)
 const loaded = loadConfig(json)
-if ('complaints' in loaded) refuse(loaded.complaints)
-const wrong = environmentComplaints(loaded.config, (name) => process.env[name])
+if ('diagnostics' in loaded) refuse(loaded.diagnostics)
+const wrong = environmentDiagnostics(loaded.config, (name) => process.env[name])
 if (wrong.length > 0) refuse(wrong)
 if (values.check) console.log(`${file}: no mistakes`)
 else {
@@ -56,8 +56,8 @@ function read() {
   }
 }
 
-function refuse(found: readonly Complaint[]): never {
-  fail([`${file}: ${found.length} mistake${found.length > 1 ? 's' : ''}`, ...complaintLines(found)].join('\n'))
+function refuse(found: readonly Diagnostic[]): never {
+  fail([`${file}: ${found.length} mistake${found.length > 1 ? 's' : ''}`, ...diagnosticLines(found)].join('\n'))
 }
 
 function fail(message: string): never {

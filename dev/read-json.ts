@@ -1,11 +1,11 @@
 import { parseTree, printParseErrorCode, type Node, type ParseError } from 'jsonc-parser'
-import type { Complaint } from '../src/config/schema/diagnostic.ts'
+import type { Diagnostic } from '../src/config/schema/diagnostic.ts'
 
 /** A file's value, and what `JSON.parse` alone would have passed over in silence. */
 export interface ReadJson {
   readonly json: unknown
   /** Keys that stand twice in one object: the last would win, so that a second `"policies": {}` could open a route. */
-  readonly complaints: readonly Complaint[]
+  readonly diagnostics: readonly Diagnostic[]
 }
 
 /** Reads strict JSON (RFC 8259), a byte order mark aside. Throws an Error whose message is `FILE:LINE:COLUMN: ` and a plain sentence. */
@@ -18,7 +18,7 @@ export function readJson(file: string, written: string): ReadJson {
     const { offset, sentence } = explain(text, error)
     throw new Error(`${place(file, text, offset)}: ${sentence}`)
   }
-  return { json: JSON.parse(text) as unknown, complaints: tree === undefined ? [] : twins(tree, text) }
+  return { json: JSON.parse(text) as unknown, diagnostics: tree === undefined ? [] : twins(tree, text) }
 }
 
 function explain(text: string, { error, offset, length }: ParseError): { offset: number; sentence: string } {
@@ -49,7 +49,7 @@ const SENTENCES: Readonly<Record<string, (found: string) => string>> = {
 }
 
 /** Every key that an object has already, with both lines. */
-function twins(node: Node, text: string, path: Complaint['path'] = []): Complaint[] {
+function twins(node: Node, text: string, path: Diagnostic['path'] = []): Diagnostic[] {
   const children = node.children ?? []
   if (node.type === 'array') return children.flatMap((child, i) => twins(child, text, [...path, i]))
   const lines = new Map<string, number>()

@@ -1,14 +1,14 @@
 import { Hono } from 'hono'
-import { complaintText } from './config/schema/diagnostic.ts'
+import { diagnosticText } from './config/schema/diagnostic.ts'
 import type { Config } from './config/routes-file.ts'
 import { insecureUrls } from './config/transport.ts'
 import { injectedHeaders, compileAdmission } from './ingress/admit.ts'
-import { AdmittedExchange, type Arrival } from './ingress/admitted-exchange.ts'
+import { AdmittedExchange, type IncomingRequest } from './ingress/admitted-exchange.ts'
 import { compileClientReader } from './ingress/client.ts'
-import { applyEdits } from './ingress/edits.ts'
+import { applyHeaderEdits } from './ingress/edits.ts'
 import { compileHeaderReader } from './ingress/headers.ts'
-import { receive } from './ingress/received.ts'
-import type { Site } from './core/policy.ts'
+import { readRequest } from './ingress/received.ts'
+import type { Platform } from './core/policy.ts'
 import { problem, problemCode } from './core/problem.ts'
 import { compileRoute, type CompiledRoute } from './route.ts'
 import { rawPath } from './routing/canonical-path.ts'
@@ -20,26 +20,26 @@ import { makeTracing, type Tracing } from './telemetry/tracing.ts'
 import { makeUpstream, type Upstream } from './upstream/upstream.ts'
 
 /** The app at the door: its `fetch` answers every request as `config` says. Throws when a `$env` holds no URL, or one that `transport` does not allow. */
-export function makeGateway(config: Config, site: Site): Hono {
-  const insecure = insecureUrls(config, site.variable)
-  if (insecure.length > 0) throw new Error(insecure.map(complaintText).join('\n'))
+export function makeGateway(config: Config, platform: Platform): Hono {
+  const insecure = insecureUrls(config, platform.variable)
+  if (insecure.length > 0) throw new Error(insecure.map(diagnosticText).join('\n'))
   const readHeaders = compileHeaderReader(injectedHeaders(config))
   const readClient = compileClientReader(config.clientAddress)
   const admit = compileAdmission(config)
-  const routeOf = makeRouteTable(config, site)
-  const tracing = makeTracing(site)
-  const finish = makeFinish(site, tracing)
-  const reportError = makeErrorReporter(site)
+  const routeOf = makeRouteTable(config, platform)
+  const tracing = makeTracing(platform)
+  const finish = makeFinish(platform, tracing)
+  const reportError = makeErrorReporter(platform)
   let inFlight = 0
 
-  const answer = (request: Request, waitUntil: Arrival['waitUntil']): Response | Promise<Response> => {
+  const answer = (request: Request, waitUntil: IncomingRequest['waitUntil']): Response | Promise<Response> => {
     inFlight++
-    const startedAt = site.now()
-    const received = receive(request, readHeaders)
+    const startedAt = platform.now()
+    const received = readRequest(request, readHeaders)
     const { all } = received.headers
     const trace = tracing?.begin(all, startedAt)
     const id = trace?.id ?? callerTraceId(all['traceparent']) ?? makeTraceId()
-    const arrival: Arrival = { id, received, client: readClient(received), startedAt, trace, waitUntil }
+    const arrival: IncomingRequest = { id, received, client: readClient(received), startedAt, trace, waitUntil }
     let x: AdmittedExchange | undefined
     const end = (response: Response) => finish(arrival, response, inFlight--, x)
     // The one guard at the outside: whatever throws below becomes a problem that still gets its CORS headers, log line and span.
@@ -69,24 +69,25 @@ function callerTraceId(inbound: string | undefined): string | undefined {
 }
 
 /** Routes by index, each compiled at its first match and kept. */
-function makeRouteTable(config: Config, site: Site): (index: number) => CompiledRoute {
+function makeRouteTable(config: Config, platform: Platform): (index: number) => CompiledRoute {
   const upstreams: Record<string, Upstream> = {}
-  for (const [name, upstream] of Object.entries(config.upstreams)) upstreams[name] = makeUpstream(name, upstream, site)
+  for (const [name, upstream] of Object.entries(config.upstreams))
+    upstreams[name] = makeUpstream(name, upstream, platform)
   const compiled: CompiledRoute[] = []
-  return (index) => (compiled[index] ??= compileRoute(config.routes[index]!, upstreams, site))
+  return (index) => (compiled[index] ??= compileRoute(config.routes[index]!, upstreams, platform))
 }
 
 /** The last step of every answer: header edits, the log line, the end of the SERVER span. */
-function makeFinish(site: Site, tracing: Tracing | undefined) {
-  const log = makeAccessLog(site.variable)
-  return (arrival: Arrival, response: Response, inFlight: number, x?: AdmittedExchange): Response => {
+function makeFinish(platform: Platform, tracing: Tracing | undefined) {
+  const log = makeAccessLog(platform.variable)
+  return (arrival: IncomingRequest, response: Response, inFlight: number, x?: AdmittedExchange): Response => {
     const code = problemCode(response)
     if (code !== undefined) response.headers.set('x-request-id', arrival.id)
-    const answer = x === undefined ? response : applyEdits(response, x.edits)
+    const answer = x === undefined ? response : applyHeaderEdits(response, x.edits)
     const { id, received, client, startedAt, trace, waitUntil } = arrival
     const { status } = answer
     const { method, url, headers } = received
-    const endedAt = site.now()
+    const endedAt = platform.now()
     const route = x?.route
     const path = x?.path ?? rawPath(url)
     const ms = Math.max(0, endedAt - startedAt)

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers'
 import routes from '../.build/routes.txt'
 import type { Config } from './config/routes-file.ts'
 import { makeGateway } from './gateway.ts'
-import { makeSite } from './core/platform.ts'
+import { makePlatform } from './core/platform.ts'
 
 export { CacheCoordinator } from './state/cache-coordinator.ts'
 export { CircuitBreaker } from './state/circuit-breaker.ts'
@@ -15,4 +15,4 @@ export { UpstreamWorld } from './state/upstream-world.ts'
 // dev/build.ts has checked and normalised this text: nothing is validated again at start-up.
 const config = JSON.parse(routes) as Config
 
-export default makeGateway(config, makeSite(env, config))
+export default makeGateway(config, makePlatform(env, config))

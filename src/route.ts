@@ -5,10 +5,10 @@ import { makeOAuth } from './builtins/oauth.ts'
 import { isOAuthBuiltin } from './config/oauth-builtins.ts'
 import { routeFacts } from './config/route-facts.ts'
 import type { RouteConfig } from './config/routes-file.ts'
-import { compose, pass, type Handler } from './core/pipeline.ts'
+import { compose, passThrough, type Handler } from './core/pipeline.ts'
 import { policies } from './policies/index.ts'
-import type { RouteParts, Site } from './core/policy.ts'
-import { spanned } from './telemetry/tracing.ts'
+import type { RouteParts, Platform } from './core/policy.ts'
+import { withSpan } from './telemetry/tracing.ts'
 import { compileRedirect } from './terminals/redirect.ts'
 import { compileRespond } from './terminals/respond.ts'
 import { compileUpstream, type Upstream } from './upstream/upstream.ts'
@@ -26,25 +26,25 @@ const ONCE = { retry: null, hedge: null } as const
 export function compileRoute(
   route: RouteConfig,
   upstreams: Readonly<Record<string, Upstream>>,
-  site: Site,
+  platform: Platform,
 ): CompiledRoute {
   const parts: RouteParts = {
-    ...routeFacts(route, { authProviders: site.authProviders, upstreams }),
+    ...routeFacts(route, { authProviders: platform.authProviders, upstreams }),
     timeout: timeoutOf(route, upstreams),
-    sendTo: (name, tries) => compileUpstream(upstreams[name]!, tries === 'once' ? ONCE : undefined, site),
+    sendTo: (name, tries) => compileUpstream(upstreams[name]!, tries === 'once' ? ONCE : undefined, platform),
   }
   const layers = policies
     .filter((policy) => route.policies[policy.name] != null)
-    .map(({ name, span = name, compile }) => ({ span, layer: compile(route.policies[name], site, parts) }))
-    .filter(({ layer }) => layer !== pass)
-  const terminal = compileTerminal(route, upstreams, site)
+    .map(({ name, span = name, compile }) => ({ span, layer: compile(route.policies[name], platform, parts) }))
+    .filter(({ layer }) => layer !== passThrough)
+  const terminal = compileTerminal(route, upstreams, platform)
   return {
     handler: compose(
       layers.map(({ layer }) => layer),
       terminal,
     ),
     traced: compose(
-      layers.map(({ span, layer }) => spanned(span, layer)),
+      layers.map(({ span, layer }) => withSpan(span, layer)),
       terminal,
     ),
   }
@@ -60,14 +60,19 @@ function timeoutOf(route: RouteConfig, upstreams: Readonly<Record<string, Upstre
   return own ?? upstreamOf(route, upstreams)?.config.timeout
 }
 
-function compileTerminal(route: RouteConfig, upstreams: Readonly<Record<string, Upstream>>, site: Site): Handler {
+function compileTerminal(
+  route: RouteConfig,
+  upstreams: Readonly<Record<string, Upstream>>,
+  platform: Platform,
+): Handler {
   const upstream = upstreamOf(route, upstreams)
-  if (upstream) return compileUpstream(upstream, typeof route.upstream === 'string' ? undefined : route.upstream, site)
+  if (upstream)
+    return compileUpstream(upstream, typeof route.upstream === 'string' ? undefined : route.upstream, platform)
   if (route.redirect) return compileRedirect(route.redirect)
   if (route.respond) return compileRespond(route.respond)
-  if (route.builtin === 'admin') return makeAdmin(Object.values(upstreams), site)
-  if (route.builtin === 'bootstrap') return makeBootstrap(site)
-  if (isOAuthBuiltin(route.builtin)) return makeOAuth(route.builtin, site)
-  const health = makeHealth(Object.values(upstreams), site)
+  if (route.builtin === 'admin') return makeAdmin(Object.values(upstreams), platform)
+  if (route.builtin === 'bootstrap') return makeBootstrap(platform)
+  if (isOAuthBuiltin(route.builtin)) return makeOAuth(route.builtin, platform)
+  const health = makeHealth(Object.values(upstreams), platform)
   return async (x) => health.fetch(x.request)
 }

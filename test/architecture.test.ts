@@ -43,7 +43,7 @@ describe('the rules of the house', () => {
     ['upstream stages know no policy', /^upstream\//, /^policies\//],
     [
       'the pipeline and the exchange stand on nothing above them',
-      /^(pipeline|exchange|problem)\.ts$/,
+      /^core\/(pipeline|exchange|problem)\.ts$/,
       /^(policies|upstream|limits|auth|state)\//,
     ],
     ['zod comes in its small form', /./, /^zod(?!\/mini$)/],

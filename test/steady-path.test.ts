@@ -1,6 +1,6 @@
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { expect, it } from 'vitest'
-import type { Site } from '../src/core/policy.ts'
+import type { Platform } from '../src/core/policy.ts'
 import { makeTestGateway } from './support/gateway-in-workerd.ts'
 import { originUrl } from './support/platform.ts'
 
@@ -16,7 +16,7 @@ const STAGES = {
   hedge: { after: '4s' },
 }
 
-it.each<[string, object, Site['oauthPaths']?]>([
+it.each<[string, object, Platform['oauthPaths']?]>([
   ['token, limit, breaker, retry, trace and log', {}],
   ['the same, with balancing, health, shedding and hedging', STAGES],
   ['the same, where tokens can be revoked', STAGES, { revoke: '/revoke' }],
@@ -36,13 +36,13 @@ it.each<[string, object, Site['oauthPaths']?]>([
   const nothingRevoked = { entries: [], cursor: 'a.0', more: false, reset: true }
   let questions = 0
   // The identity store answers once. The breaker's object and the collector never answer: whoever awaited them would hang.
-  const site: Partial<Site> = {
+  const platform: Partial<Platform> = {
     variable: (name) => ({ LOG_LEVEL: 'silent', OTEL_EXPORTER_OTLP_ENDPOINT: COLLECTOR })[name],
     oauthPaths,
-    identity: {
+    identityStore: {
       getByName: () => ({ ask: () => (questions++ === 0 ? Promise.resolve(nothingRevoked) : hanging) }),
-    } as unknown as Site['identity'],
-    breakers: { getByName: () => ({ report: () => hanging }) } as unknown as Site['breakers'],
+    } as unknown as Platform['identityStore'],
+    breakers: { getByName: () => ({ report: () => hanging }) } as unknown as Platform['breakers'],
     fetch: (url, init) => {
       calls.push(url)
       if (url === JWKS) return Promise.resolve(Response.json(jwks))
@@ -82,7 +82,7 @@ it.each<[string, object, Site['oauthPaths']?]>([
         },
       ],
     },
-    site,
+    platform,
   )
   const headers = { authorization: `Bearer ${token}` }
   expect((await gateway.fetch('/users/1', { headers })).status).toBe(200)

@@ -72,8 +72,8 @@ export function startGateway(
     const line = stripVTControlCharacters(coloured)
     if (line.startsWith('{')) log.write(`${line}\n`)
     else if (words.push(line) > KEPT_LINES) words.shift()
-    const [, complaint] = /^\[custom build\] (?!Running)(.+)/.exec(line) ?? []
-    if (complaint !== undefined) console.error(complaint)
+    const [, diagnostic] = /^\[custom build\] (?!Running)(.+)/.exec(line) ?? []
+    if (diagnostic !== undefined) console.error(diagnostic)
     if (line.includes('[ERROR] Running custom build')) console.error('Requests wait until that is mended.')
   })
   return words

@@ -2,7 +2,7 @@ import type { ApiKeyProviderConfig } from '../config/auth-provider-api-key.ts'
 import { makeIdentityClient } from '../identity/client.ts'
 import { sha256Hex } from '../identity/secrets.ts'
 import type { ApiKey } from '../identity/types.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import { makeAnswers } from './answers.ts'
 import type { Authenticated, Authenticator } from './authenticator.ts'
@@ -14,14 +14,14 @@ export const API_KEY_ISSUER = 'urn:umbral:api-keys'
 const API_KEY = /^umb_[0-9A-Za-z]{43}$/
 
 /** A provider of type `apiKey`: keys that the identity store gave out. */
-export function makeApiKeys(name: string, config: ApiKeyProviderConfig, site: Site): Authenticator {
-  const store = makeIdentityClient(site.identity)
+export function makeApiKeys(name: string, config: ApiKeyProviderConfig, platform: Platform): Authenticator {
+  const store = makeIdentityClient(platform.identityStore)
   const answers = makeAnswers({
     ask: async (key) => judge(name, await store.findApiKey(sha256Hex(key))),
     unavailable: 'identity-unavailable',
     ttlMs: config.cacheTtl,
     maxEntries: MAX_ENTRIES,
-    now: site.now,
+    now: platform.now,
   })
   return {
     name,

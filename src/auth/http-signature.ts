@@ -1,6 +1,6 @@
 import type { HttpSignatureProviderConfig, SignatureKeyConfig } from '../config/auth-provider-http-signature.ts'
 import type { Exchange, Identity } from '../core/exchange.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import { rawPath, rawSearch } from '../routing/canonical-path.ts'
 import { verifyBase } from '../signatures/algorithm.ts'
@@ -17,12 +17,16 @@ import { type Authenticator, establishedOnce, recallsNothing } from './authentic
  * A provider of signed requests (RFC 9421): of a message's signatures the first whose key it knows decides. What is cheap to judge
  * comes first, the body after the signature, and the nonce last: who cannot sign can use up neither memory nor nonces.
  */
-export function makeHttpSignature(name: string, config: HttpSignatureProviderConfig, site: Site): Authenticator {
-  const keys = new Map(config.keys.map((key) => [key.keyid, makeKey(name, key, site)]))
+export function makeHttpSignature(
+  name: string,
+  config: HttpSignatureProviderConfig,
+  platform: Platform,
+): Authenticator {
+  const keys = new Map(config.keys.map((key) => [key.keyid, makeKey(name, key, platform)]))
 
   const judge = async (x: Exchange, claim: SignatureClaim): Promise<Identity | ProblemCode> => {
     const { config: of, identity, load } = keys.get(claim.keyid)!
-    const refusal = judgeClaim(claim, of.alg, config, hasBody(x)) ?? judgeTime(claim, config, site.now())
+    const refusal = judgeClaim(claim, of.alg, config, hasBody(x)) ?? judgeTime(claim, config, platform.now())
     if (refusal !== undefined) return refusal
     const base = signatureBase(claim.components, claim.parameters, messageOf(x))
     if (base === undefined) return 'signature-components'
@@ -35,7 +39,11 @@ export function makeHttpSignature(name: string, config: HttpSignatureProviderCon
   const useNonce = async ({ keyid, nonce, created, expires }: SignatureClaim): Promise<ProblemCode | undefined> => {
     if (nonce === undefined) return undefined
     const end = Math.min(created! * 1000 + config.maxAge, (expires ?? Infinity) * 1000) + config.clockSkew
-    const verdict = await takeNonce(site.nonces, { provider: name, keyid, nonce }, Math.max(0, end - site.now()))
+    const verdict = await takeNonce(
+      platform.nonceStores,
+      { provider: name, keyid, nonce },
+      Math.max(0, end - platform.now()),
+    )
     if (verdict === 'unavailable') return 'nonce-store-unavailable'
     return verdict === 'used' ? 'signature-replayed' : undefined
   }
@@ -69,9 +77,9 @@ interface Key {
   readonly load: () => Promise<CryptoKey | undefined>
 }
 
-function makeKey(provider: string, config: SignatureKeyConfig, site: Site): Key {
+function makeKey(provider: string, config: SignatureKeyConfig, platform: Platform): Key {
   const { keyid, scopes, roles } = config
-  const material = materialOf(config, site)
+  const material = materialOf(config, platform)
   let imported: CryptoKey | undefined
   return {
     config,
@@ -88,9 +96,9 @@ function makeKey(provider: string, config: SignatureKeyConfig, site: Site): Key 
   }
 }
 
-function materialOf(config: SignatureKeyConfig, site: Pick<Site, 'secret'>) {
+function materialOf(config: SignatureKeyConfig, platform: Pick<Platform, 'secret'>) {
   if ('secret' in config) {
-    const secret = site.secret(config.secret)
+    const secret = platform.secret(config.secret)
     return isLongEnough(secret) ? { secret } : undefined
   }
   return config.jwk === undefined ? { publicKey: config.publicKey! } : { jwk: config.jwk }

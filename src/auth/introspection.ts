@@ -1,7 +1,7 @@
 import type { IntrospectionProviderConfig } from '../config/auth-provider-introspection.ts'
 import { isDocumentUrl, resolveUrl } from '../config/schema/scalars.ts'
 import { readCappedText } from '../lib/capped-text.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { makeAnswers } from './answers.ts'
 import type { Authenticator } from './authenticator.ts'
 import { BEARER_CHALLENGE, bearerToken, isBearerToken } from './bearer.ts'
@@ -12,9 +12,13 @@ const MAX_BYTES = 64 * 1024
 const MAX_TOKEN_CHARS = 8 * 1024
 
 /** A provider of type `introspection`: bearer tokens that their issuer is asked about (RFC 7662). Its answers are remembered. */
-export function makeIntrospection(name: string, config: IntrospectionProviderConfig, site: Site): Authenticator {
-  const url = resolveUrl(config.url, site.variable, isDocumentUrl)
-  const secret = site.secret(config.clientSecret)
+export function makeIntrospection(
+  name: string,
+  config: IntrospectionProviderConfig,
+  platform: Platform,
+): Authenticator {
+  const url = resolveUrl(config.url, platform.variable, isDocumentUrl)
+  const secret = platform.secret(config.clientSecret)
   const configured = url !== undefined && secret !== undefined
   const judge = configured ? compileIntrospected(name, config, url) : undefined
   const answers = makeAnswers({
@@ -25,14 +29,14 @@ export function makeIntrospection(name: string, config: IntrospectionProviderCon
         url!,
         basicCredentials(config.clientId, secret!),
         config.timeout,
-        site.fetch,
+        platform.fetch,
       )
-      return found === undefined ? 'introspection-unavailable' : judge(found, site.now())
+      return found === undefined ? 'introspection-unavailable' : judge(found, platform.now())
     },
     unavailable: 'introspection-unavailable',
     ttlMs: config.cacheTtl,
     maxEntries: MAX_ENTRIES,
-    now: site.now,
+    now: platform.now,
   })
   return {
     name,
@@ -61,7 +65,7 @@ async function introspect(
   url: string,
   authorization: string,
   timeoutMs: number,
-  fetch: Site['fetch'],
+  fetch: Platform['fetch'],
 ): Promise<Readonly<Record<string, unknown>> | undefined> {
   try {
     const response = await fetch(url, {

@@ -1,13 +1,13 @@
 import type { JwtProviderConfig } from '../config/auth-provider-jwt.ts'
 import { isDocumentUrl, resolveUrl } from '../config/schema/scalars.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import type { CompactJws } from './compact-jws.ts'
 import { FETCH_TIMEOUT_MS, loadKeySet } from './key-set.ts'
 import type { KeySource, VerificationKey, WaitUntil } from './keys.ts'
 
 const POLL_MS = 20
 
-type JwksSite = Pick<Site, 'variable' | 'now' | 'fetch'>
+type JwksPlatform = Pick<Platform, 'variable' | 'now' | 'fetch'>
 
 /** What this isolate holds of one issuer. */
 interface KeyCache {
@@ -22,14 +22,14 @@ interface KeyCache {
  * two fetches are never closer than `jwksCooldown`, or 2 s while no key is usable. The last good keys outlive an issuer
  * that is down up to `jwksMaxStale`; from then on nothing is believed.
  */
-export function makeJwks(config: JwtProviderConfig, site: JwksSite): KeySource {
-  const url = config.jwksUri && resolveUrl(config.jwksUri, site.variable, isDocumentUrl)
+export function makeJwks(config: JwtProviderConfig, platform: JwksPlatform): KeySource {
+  const url = config.jwksUri && resolveUrl(config.jwksUri, platform.variable, isDocumentUrl)
   const cache: KeyCache = { keys: [], loadedAt: -Infinity, lastFetch: { startedAt: -Infinity, state: 'done' } }
 
   const trusted = (now: number, waitUntil: WaitUntil) => {
     const usable = isUsable(cache, config, now)
     if (usable && since(cache.loadedAt, now) > config.jwksMaxAge && mayFetch(cache, config, now))
-      waitUntil(refresh(cache, url!, config, site))
+      waitUntil(refresh(cache, url!, config, platform))
     return usable
   }
 
@@ -38,16 +38,16 @@ export function makeJwks(config: JwtProviderConfig, site: JwksSite): KeySource {
     trusted,
     async find(jws, waitUntil) {
       if (url === undefined) return 'not-configured'
-      const now = site.now()
+      const now = platform.now()
       const known = trusted(now, waitUntil) && pick(cache.keys, jws)
       if (known) return known
       if (mayFetch(cache, config, now)) {
-        const work = refresh(cache, url, config, site)
+        const work = refresh(cache, url, config, platform)
         // A client that leaves takes its handler with it; the fetch is for everyone and goes on.
         waitUntil(work)
         await work
-      } else await runningFetch(cache, site.now)
-      if (!isUsable(cache, config, site.now())) return 'keys-unavailable'
+      } else await runningFetch(cache, platform.now)
+      if (!isUsable(cache, config, platform.now())) return 'keys-unavailable'
       // "Unknown" may only be said of a set that was seen: a key made during the issuer's outage could be real.
       return pick(cache.keys, jws) ?? (cache.lastFetch.state === 'done' ? 'token-key-unknown' : 'keys-unavailable')
     },
@@ -74,10 +74,10 @@ function mayFetch(cache: KeyCache, config: JwtProviderConfig, now: number): bool
   return !isFetching(cache, now) && since(cache.lastFetch.startedAt, now) >= pause
 }
 
-async function refresh(cache: KeyCache, url: string, config: JwtProviderConfig, site: JwksSite): Promise<void> {
-  const mine: KeyCache['lastFetch'] = { startedAt: site.now(), state: 'running' }
+async function refresh(cache: KeyCache, url: string, config: JwtProviderConfig, platform: JwksPlatform): Promise<void> {
+  const mine: KeyCache['lastFetch'] = { startedAt: platform.now(), state: 'running' }
   cache.lastFetch = mine
-  const loaded = await loadKeySet(url, config.algorithms, cache.keys, site.fetch)
+  const loaded = await loadKeySet(url, config.algorithms, cache.keys, platform.fetch)
   mine.state = loaded ? 'done' : 'failed'
   if (!loaded || mine !== cache.lastFetch) return
   for (const old of cache.keys) old.retired = !loaded.includes(old)

@@ -1,6 +1,6 @@
 import type { JwtProviderConfig } from '../config/auth-provider-jwt.ts'
 import type { Identity } from '../core/exchange.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import { compileClaimPath } from '../lib/claim-path.ts'
 import type { Authenticator } from './authenticator.ts'
@@ -19,17 +19,17 @@ const MAX_ENTRIES = 4096
 const MAX_BYTES = 8 * 1024 * 1024
 
 /** A provider of type `jwt`: bearer tokens (RFC 6750) that are JWTs of its issuer. Those that it verified are remembered. */
-export function makeJwt(name: string, config: JwtProviderConfig, site: Site): Authenticator {
-  const keys = makeKeys(config, site)
+export function makeJwt(name: string, config: JwtProviderConfig, platform: Platform): Authenticator {
+  const keys = makeKeys(config, platform)
   const makeIdentity = compileIdentity(name, config)
   // The bounds hold for the isolate, so providers share them.
-  const share = Object.keys(site.authProviders).length
+  const share = Object.keys(platform.authProviders).length
   const cache = makeTokenCache<VerifiedToken>(MAX_ENTRIES / share, MAX_BYTES / share)
 
   const verifyToken = async (jws: CompactJws, waitUntil: WaitUntil): Promise<VerifiedToken | ProblemCode> => {
     const key = await keys.find(jws, waitUntil)
     if (typeof key === 'string') return key
-    const claims = await verify(jws, key, config, site.now())
+    const claims = await verify(jws, key, config, platform.now())
     if (typeof claims === 'string') return claims
     const verified: VerifiedToken = {
       identity: makeIdentity(claims),
@@ -68,9 +68,9 @@ export function makeJwt(name: string, config: JwtProviderConfig, site: Site): Au
   }
 }
 
-function makeKeys(config: JwtProviderConfig, site: Site): KeySource {
-  if (config.keys === 'self') return makeSelfKeys(config, site)
-  return config.jwksUri === undefined ? makeSecretKey(config, site) : makeJwks(config, site)
+function makeKeys(config: JwtProviderConfig, platform: Platform): KeySource {
+  if (config.keys === 'self') return makeSelfKeys(config, platform)
+  return config.jwksUri === undefined ? makeSecretKey(config, platform) : makeJwks(config, platform)
 }
 
 function compileIdentity(provider: string, config: JwtProviderConfig): (claims: VerifiedClaims) => Identity {

@@ -1,6 +1,6 @@
 import { type CryptoKey, importJWK, type JWK } from 'jose'
 import { readCappedText } from '../lib/capped-text.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import type { VerificationKey } from './keys.ts'
 import { isFitKey, type PublishedJwk } from './key-strength.ts'
 
@@ -18,7 +18,7 @@ export async function loadKeySet(
   url: string,
   algorithms: readonly string[],
   known: readonly VerificationKey[],
-  fetch: Site['fetch'],
+  fetch: Platform['fetch'],
 ): Promise<VerificationKey[] | undefined> {
   try {
     const response = await fetch(url, {

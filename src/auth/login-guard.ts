@@ -1,8 +1,8 @@
 import { sha256Hex } from '../identity/secrets.ts'
 import { lengthPrefixed } from '../core/request-attribute.ts'
 import { parseIp } from '../lib/ip.ts'
-import { within } from '../lib/within.ts'
-import type { Site } from '../core/policy.ts'
+import { withTimeout } from '../lib/within.ts'
+import type { Platform } from '../core/policy.ts'
 import type { LoginVerdict } from '../state/login-guard.ts'
 
 /** Logins are rare beside requests, and a shard does about 1,000 of them a second. */
@@ -13,12 +13,12 @@ const ANSWER_MS = 1_000
 export type JudgeLogin = (username: string, ip: string, isRight: boolean) => Promise<LoginVerdict | undefined>
 
 /** Nobody's name reaches the object, only hashes of names: people type passwords into the wrong field. */
-export function makeLoginGuard({ logins }: Pick<Site, 'logins'>): JudgeLogin {
+export function makeLoginGuard({ loginGuards: logins }: Pick<Platform, 'loginGuards'>): JudgeLogin {
   return async (username, ip, isRight) => {
     const user = sha256Hex(username)
     const pair = sha256Hex(lengthPrefixed(networkOf(ip)) + username)
     const guard = logins.getByName(`logins-${parseInt(user.slice(0, 4), 16) % SHARDS}`)
-    return within<LoginVerdict | undefined>(ANSWER_MS, async () => guard.judge(user, pair, isRight))
+    return withTimeout<LoginVerdict | undefined>(ANSWER_MS, async () => guard.judge(user, pair, isRight))
   }
 }
 

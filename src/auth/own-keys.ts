@@ -1,6 +1,6 @@
 import { makeIdentityClient } from '../identity/client.ts'
 import type { SigningKeys } from '../identity/types.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 
 /** The keys that this gateway signs with; undefined while the store is out of reach and what is known is too old. Never rejects. */
 export type OwnKeys = () => Promise<SigningKeys | undefined>
@@ -8,16 +8,16 @@ export type OwnKeys = () => Promise<SigningKeys | undefined>
 /** A key that leaked and was replaced signs no longer than this, in milliseconds: nobody believes it any more, and its tokens would be of no use. */
 const ASK_AFTER_MS = 5_000
 
-const perSite = new WeakMap<Site, OwnKeys>()
+const perPlatform = new WeakMap<Platform, OwnKeys>()
 
-/** One for all endpoints of a site: the store is asked every five seconds, and oftener when it says that the keys may have changed. */
-export function ownKeysOf(site: Site): OwnKeys {
-  const known = perSite.get(site) ?? makeOwnKeys(site)
-  perSite.set(site, known)
+/** One for all endpoints of a platform: the store is asked every five seconds, and oftener when it says that the keys may have changed. */
+export function ownKeysOf(platform: Platform): OwnKeys {
+  const known = perPlatform.get(platform) ?? makeOwnKeys(platform)
+  perPlatform.set(platform, known)
   return known
 }
 
-function makeOwnKeys({ identity, now }: Pick<Site, 'identity' | 'now'>): OwnKeys {
+function makeOwnKeys({ identityStore: identity, now }: Pick<Platform, 'identityStore' | 'now'>): OwnKeys {
   const store = makeIdentityClient(identity)
   let known: { readonly keys: SigningKeys; readonly askedAt: number } | undefined
   // The distance, because a clock may step back.

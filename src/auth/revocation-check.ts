@@ -1,7 +1,7 @@
 import type { AuthProviderConfig } from '../config/auth-provider.ts'
 import type { Exchange, Identity } from '../core/exchange.ts'
 import { makeIdentityClient } from '../identity/client.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import type { Authenticated } from './authenticator.ts'
 import { makeRevocations, type Revocations, type Standing } from './revocations.ts'
@@ -12,19 +12,21 @@ export type RevocationCheck = (
   x: Pick<Exchange, 'waitUntil'>,
 ) => ProblemCode | undefined | Promise<ProblemCode | undefined>
 
-const snapshots = new WeakMap<Site, Revocations>()
+const snapshots = new WeakMap<Platform, Revocations>()
 
 /** The check of every use of a credential, remembered ones too. Undefined in a deployment where nobody can revoke: then it costs nothing. */
-export function compileRevocationCheck(site: Site): RevocationCheck | undefined {
-  const { admin, token, revoke } = { admin: site.steered, ...site.oauthPaths }
+export function compileRevocationCheck(platform: Platform): RevocationCheck | undefined {
+  const { admin, token, revoke } = { admin: platform.hasAdmin, ...platform.oauthPaths }
   if (!admin && token === undefined && revoke === undefined) return undefined
-  const known = snapshots.get(site) ?? makeRevocations(makeIdentityClient(site.identity).revocationsSince, site.now)
-  snapshots.set(site, known)
-  const providers = new Map(Object.entries(site.authProviders).map(([name, config]) => [name, rulesOf(config)]))
+  const known =
+    snapshots.get(platform) ??
+    makeRevocations(makeIdentityClient(platform.identityStore).revocationsSince, platform.now)
+  snapshots.set(platform, known)
+  const providers = new Map(Object.entries(platform.authProviders).map(([name, config]) => [name, rulesOf(config)]))
 
   const judge = (identity: Identity, x: Pick<Exchange, 'waitUntil'>) => {
     const { skewMs, codes } = providers.get(identity.provider)!
-    const standing = known.standing(identity, skewMs, site.now(), x.waitUntil)
+    const standing = known.standing(identity, skewMs, platform.now(), x.waitUntil)
     return typeof standing === 'string' ? codes[standing] : standing.then((later) => codes[later])
   }
   return ({ identity, vouchers = [] }, x) => {

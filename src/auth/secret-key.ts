@@ -1,10 +1,10 @@
 import type { JwtProviderConfig } from '../config/auth-provider-jwt.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import type { KeySource, VerificationKey } from './keys.ts'
 
 /** The one key of a provider with a shared secret. Not configured when unset, or shorter than a hash (RFC 7518 §3.2). */
-export function makeSecretKey(config: JwtProviderConfig, site: Pick<Site, 'secret'>): KeySource {
-  const secret = (config.secret && site.secret(config.secret)) ?? ''
+export function makeSecretKey(config: JwtProviderConfig, platform: Pick<Platform, 'secret'>): KeySource {
+  const secret = (config.secret && platform.secret(config.secret)) ?? ''
   const bytes = new TextEncoder().encode(secret)
   const configured = config.algorithms.every((alg) => bytes.length >= hashBits(alg) / 8)
   const imported = new Map<string, VerificationKey>()

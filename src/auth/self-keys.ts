@@ -1,6 +1,6 @@
 import type { JwtProviderConfig } from '../config/auth-provider-jwt.ts'
 import { makeIdentityClient } from '../identity/client.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { makeJwks } from './jwks.ts'
 import type { KeySource } from './keys.ts'
 
@@ -8,11 +8,14 @@ import type { KeySource } from './keys.ts'
 const FRESHNESS = { jwksCooldown: 1_000, jwksMaxAge: 30_000, jwksMaxStale: 600_000 } as const
 
 /** The keys of the tokens that this gateway issues, from the identity store and not over HTTP; for the rest like the key set of another issuer. */
-export function makeSelfKeys(config: JwtProviderConfig, site: Pick<Site, 'identity' | 'variable' | 'now'>): KeySource {
-  const store = makeIdentityClient(site.identity)
+export function makeSelfKeys(
+  config: JwtProviderConfig,
+  platform: Pick<Platform, 'identityStore' | 'variable' | 'now'>,
+): KeySource {
+  const store = makeIdentityClient(platform.identityStore)
   const published = async () => {
     const keys = await store.signingKeys()
     return keys === 'unavailable' ? new Response(null, { status: 503 }) : Response.json({ keys: keys.published })
   }
-  return makeJwks({ ...config, ...FRESHNESS, jwksUri: 'https://self.invalid/' }, { ...site, fetch: published })
+  return makeJwks({ ...config, ...FRESHNESS, jwksUri: 'https://self.invalid/' }, { ...platform, fetch: published })
 }

@@ -3,7 +3,7 @@ import { expectedOneOf } from '../config/schema/diagnostic.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { makeIdentityClient } from '../identity/client.ts'
 import type { Handler } from '../core/pipeline.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { problem } from '../core/problem.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { makeAuditLog } from './admin/audit-log.ts'
@@ -24,18 +24,18 @@ type Admin = Hono<{ Bindings: { readonly x: Exchange } }>
  * What operators see and steer, below whatever path the route has. It asks nobody who they are: that is for the route's policies, and a configuration
  * whose policies let everybody in is refused.
  */
-export function makeAdmin(upstreams: readonly Upstream[], site: Site): Handler {
-  const identity = makeIdentityClient(site.identity)
+export function makeAdmin(upstreams: readonly Upstream[], platform: Platform): Handler {
+  const identity = makeIdentityClient(platform.identityStore)
   const endpoints = [
-    ...makeBreakers(upstreams, site),
-    ...makeTargets(upstreams, site),
-    ...makeUsers(site, identity),
-    ...makeClients(site, identity),
-    ...makeKeys(site, identity),
+    ...makeBreakers(upstreams, platform),
+    ...makeTargets(upstreams, platform),
+    ...makeUsers(platform, identity),
+    ...makeClients(platform, identity),
+    ...makeKeys(platform, identity),
     ...makeSessions(identity),
-    ...makeRevocations(site, identity),
+    ...makeRevocations(platform, identity),
     ...makeSigningKeys(identity),
-    ...makeCache(site, identity),
+    ...makeCache(platform, identity),
     ...makeAuditLog(identity),
   ]
   const app: Admin = new Hono({ strict: false })

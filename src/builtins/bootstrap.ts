@@ -4,7 +4,7 @@ import { FIRST_ROLE } from '../config/admin-check.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { makeIdentityClient } from '../identity/client.ts'
 import type { Handler } from '../core/pipeline.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { problem } from '../core/problem.ts'
 import { actorOf } from './admin/actor.ts'
 import { readChange } from './admin/change.ts'
@@ -25,16 +25,16 @@ const firstUser = z.strictObject({ username: accountName, password })
  * Makes the first user, with the role `admin`, for whoever knows the secret UMBRAL_BOOTSTRAP_TOKEN; over for good as soon as there is any user, which
  * the store decides in the transaction that makes one. It is a route of its own, so that no exception stands in what guards admin.
  */
-export function makeBootstrap(site: Site): Handler {
-  const identity = makeIdentityClient(site.identity)
-  const token = site.variable(BOOTSTRAP_TOKEN)
+export function makeBootstrap(platform: Platform): Handler {
+  const identity = makeIdentityClient(platform.identityStore)
+  const token = platform.variable(BOOTSTRAP_TOKEN)
   if (token === undefined || token.length < MIN_TOKEN_LENGTH) return async () => problem('not-configured')
   const isToken = compileComparison(token)
   return async (x) => {
     if (!isToken(bearerOf(x))) return problem('bootstrap-refused', { headers: { 'www-authenticate': 'Bearer' } })
     const read = await readChange(x, firstUser)
     if (read instanceof Response) return read
-    const passwordHash = await hashed(read.change.password, site)
+    const passwordHash = await hashed(read.change.password, platform)
     if (passwordHash instanceof Response) return passwordHash
     const { username } = read.change
     const by = { ...actorOf(x), provider: 'bootstrap', issuer: '', subject: '' }

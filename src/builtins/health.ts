@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
 import { limitStores } from '../limits/stores.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 
 /** One thing that works only in part, by its name in routes.json; as far as the isolate that answers knows. */
@@ -15,12 +15,12 @@ export type Degraded =
  * `{"status":"healthy","timestamp":"<ISO 8601>"}`, or `degraded` with what is. Always 200: the gateway itself answers, and a load balancer that took it
  * out because one upstream is down would take the other upstreams down too.
  */
-export function makeHealth(upstreams: readonly Upstream[], site: Site): Hono {
-  const stores = limitStores(site)
+export function makeHealth(upstreams: readonly Upstream[], platform: Platform): Hono {
+  const stores = limitStores(platform)
   return new Hono().all('*', (c) => {
     const store = stores.degraded()
     const degraded = [...upstreams.flatMap(degradedParts), ...(store === undefined ? [] : [{ limitStore: store }])]
-    const timestamp = new Date(site.now()).toISOString()
+    const timestamp = new Date(platform.now()).toISOString()
     const body = degraded.length > 0 ? { status: 'degraded', timestamp, degraded } : { status: 'healthy', timestamp }
     return c.json(body, 200, { 'cache-control': 'no-store' })
   })

@@ -1,6 +1,6 @@
 import type { OAuthBuiltin } from '../config/oauth-builtins.ts'
 import type { Handler } from '../core/pipeline.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { makeIntrospect } from './oauth/introspect.ts'
 import { makeJwksEndpoint } from './oauth/jwks.ts'
 import { makeMetadata } from './oauth/metadata.ts'
@@ -8,7 +8,7 @@ import { makeRevoke } from './oauth/revoke.ts'
 import { makeToken } from './oauth/token.ts'
 import { makeUserinfo } from './oauth/userinfo.ts'
 
-const MAKERS: Readonly<Record<OAuthBuiltin, (site: Site) => Handler>> = {
+const MAKERS: Readonly<Record<OAuthBuiltin, (platform: Platform) => Handler>> = {
   token: makeToken,
   revoke: makeRevoke,
   introspect: makeIntrospect,
@@ -18,6 +18,6 @@ const MAKERS: Readonly<Record<OAuthBuiltin, (site: Site) => Handler>> = {
 }
 
 /** The OAuth endpoints of the provider with `"keys": "self"`. */
-export function makeOAuth(builtin: OAuthBuiltin, site: Site): Handler {
-  return MAKERS[builtin](site)
+export function makeOAuth(builtin: OAuthBuiltin, platform: Platform): Handler {
+  return MAKERS[builtin](platform)
 }

@@ -1,22 +1,22 @@
-import type { Complaint } from '../config/schema/diagnostic.ts'
+import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import type { RouteFacts } from '../core/policy.ts'
 import { checkTemplate } from '../core/template.ts'
 import type { CacheConfig } from './cache-config.ts'
 
 /** What the schema of `cache` cannot see. */
-export function checkCache(config: CacheConfig, route: RouteFacts): Complaint[] {
+export function checkCache(config: CacheConfig, route: RouteFacts): Diagnostic[] {
   const found = [...checkIdentity(config, route), ...checkTags(config, route)]
   if (config.override && config.ttl === undefined && !config.staleWhileRevalidate && !config.staleIfError)
     found.push({ path: ['override'], message: 'expected a "ttl" or a stale time that goes before the origin’s' })
   return found
 }
 
-function checkIdentity({ key }: CacheConfig, route: RouteFacts): Complaint[] {
+function checkIdentity({ key }: CacheConfig, route: RouteFacts): Diagnostic[] {
   const path = ['key', 'identity']
   const { identity, tenantClaim } = key
   // Inherited by a route that answers by itself.
   if (route.upstream === undefined && route.id !== 'defaults') return []
-  const found: Complaint[] = []
+  const found: Diagnostic[] = []
   if (route.hasAuth && identity === undefined && route.id !== 'defaults')
     found.push({
       path,
@@ -30,7 +30,7 @@ function checkIdentity({ key }: CacheConfig, route: RouteFacts): Complaint[] {
   return found
 }
 
-function checkTags({ tags }: CacheConfig, route: RouteFacts): Complaint[] {
+function checkTags({ tags }: CacheConfig, route: RouteFacts): Diagnostic[] {
   return tags.flatMap((tag, i) => {
     const message = checkTemplate(tag, route)
     return message === undefined ? [] : [{ path: ['tags', i], message }]

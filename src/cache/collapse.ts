@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Exchange } from '../core/exchange.ts'
-import { within } from '../lib/within.ts'
-import type { Site } from '../core/policy.ts'
+import { withTimeout } from '../lib/within.ts'
+import type { Platform } from '../core/policy.ts'
 import { makeFlightObjects } from './flight-objects.ts'
 import { LEASE_MS, type Outcome, type Told } from './flights.ts'
 import { makeRedisLock } from './redis-lock.ts'
@@ -41,28 +41,31 @@ export interface Collapse {
   readonly lead: (key: string, x: CollapseExchange) => Promise<Lead | undefined>
 }
 
-/** The part of `Site` that this needs. */
-export type CollapseSite = Pick<Site, 'now' | 'random' | 'variable' | 'secret' | 'cacheState' | 'edgeCache'>
+/** The part of `Platform` that this needs. */
+export type CollapsePlatform = Pick<
+  Platform,
+  'now' | 'random' | 'variable' | 'secret' | 'cacheCoordinators' | 'edgeCache'
+>
 
-const known = new WeakMap<CollapseSite, Collapse>()
+const known = new WeakMap<CollapsePlatform, Collapse>()
 
 /**
  * A site's collapse: made once for all routes. Among the isolates of one data centre or process, for followers read what their own edge
  * has; with Redis, whose entries all can read, those who lead there agree in it on one for the world.
  */
-export function makeCollapse(site: CollapseSite, redis = cacheRedis(site)): Collapse {
-  const collapse = known.get(site) ?? compileCollapse(site, redis, makeTiers(site, redis))
-  known.set(site, collapse)
+export function makeCollapse(platform: CollapsePlatform, redis = cacheRedis(platform)): Collapse {
+  const collapse = known.get(platform) ?? compileCollapse(platform, redis, makeTiers(platform, redis))
+  known.set(platform, collapse)
   return collapse
 }
 
 const ALONE = { role: 'alone' } as const
 const READ = { role: 'read' } as const
 
-function compileCollapse(site: CollapseSite, redis: CacheRedis | undefined, tiers: Tiers): Collapse {
-  const { now } = site
-  const here = makeFlightObjects(site)
-  const world = redis && makeRedisLock(redis, site)
+function compileCollapse(platform: CollapsePlatform, redis: CacheRedis | undefined, tiers: Tiers): Collapse {
+  const { now } = platform
+  const here = makeFlightObjects(platform)
+  const world = redis && makeRedisLock(redis, platform)
   const uncacheable = rememberUncacheable(now)
 
   const leadOf = (key: string, id: string, x: CollapseExchange, isWorld: boolean): Lead => {
@@ -106,7 +109,7 @@ function compileCollapse(site: CollapseSite, redis: CacheRedis | undefined, tier
       if (uncacheable.has(key)) return ALONE
       const until = Math.min(now() + Math.min(waitMs, LEASE_MS), x.deadline)
       const running = run(key, x, until, hasRead)
-      const turn = await within(until - now(), () => running)
+      const turn = await withTimeout(until - now(), () => running)
       if (turn) return turn
       x.waitUntil(running.then((late) => (late.role === 'lead' ? late.finish('failed') : undefined)))
       return ALONE

@@ -1,11 +1,11 @@
-import { detachExchange } from '../core/background-exchange.ts'
+import { makeBackgroundExchange } from '../core/background-exchange.ts'
 import type { Exchange } from '../core/exchange.ts'
 
 /** An exchange that asks what `x` asks, for nobody. */
 export function detach(x: Exchange, now: number): Exchange {
   const { request, headers, outgoing } = x
   const asked = { ...outgoing, headers: ownOf(outgoing.headers), body: null }
-  return { ...detachExchange(x, asked, now), request: plain(request), headers: ownOf(headers) }
+  return { ...makeBackgroundExchange(x, asked, now), request: plain(request), headers: ownOf(headers) }
 }
 
 /** What the client wants of its own answer says nothing about the one that is kept. */

@@ -1,4 +1,4 @@
-import { within } from '../lib/within.ts'
+import { withTimeout } from '../lib/within.ts'
 import { decodeHead } from './codec.ts'
 import type { Stored } from './entry.ts'
 
@@ -43,7 +43,7 @@ export function edgeUrl(key: string): string | undefined {
 export function makeEdgeTier(cache: EdgeCache, now: () => number): EdgeTier {
   return {
     async read(url) {
-      const found = await within(EDGE_TIMEOUT_MS, () => cache.match(url))
+      const found = await withTimeout(EDGE_TIMEOUT_MS, () => cache.match(url))
       if (found === undefined) return undefined
       const head = decodeHead(found.headers.get(HEAD_FIELD), now())
       if (head !== undefined) return { head, body: found.headers.get(BYTES_FIELD) === '0' ? null : found.body }
@@ -64,7 +64,7 @@ export function makeEdgeTier(cache: EdgeCache, now: () => number): EdgeTier {
       )
     },
     async drop(url) {
-      await within(EDGE_TIMEOUT_MS, () => cache.delete(url))
+      await withTimeout(EDGE_TIMEOUT_MS, () => cache.delete(url))
     },
   }
 }

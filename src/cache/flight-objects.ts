@@ -1,7 +1,7 @@
 import type { Exchange } from '../core/exchange.ts'
-import { within } from '../lib/within.ts'
+import { withTimeout } from '../lib/within.ts'
 import { makeStoreHealth } from '../limits/store-health.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import type { Outcome, Place, Told } from './flights.ts'
 
 type Asking = Pick<Exchange, 'request' | 'waitUntil'>
@@ -12,7 +12,7 @@ const SHARDS = 16
 const TIMEOUT_MS = 500
 
 /** Who is fetching what in the data centre, or process, in which a request came in. After three failures in a row its objects are only probed. */
-export function makeFlightObjects({ cacheState, now }: Pick<Site, 'cacheState' | 'now'>) {
+export function makeFlightObjects({ cacheCoordinators: cacheState, now }: Pick<Platform, 'cacheCoordinators' | 'now'>) {
   const health = makeStoreHealth(now, TIMEOUT_MS)
   const stub = (id: string, { request }: Asking) => {
     const colo = request.cf?.colo
@@ -25,7 +25,7 @@ export function makeFlightObjects({ cacheState, now }: Pick<Site, 'cacheState' |
       health.ask<Place>(async () => await stub(id, x).join(id, hasRead), probe(id, x), x.waitUntil),
     // Later than it should: whoever hears too late that he leads has to say that he does not.
     wait: async (id: string, waitMs: number, x: Asking): Promise<Told> =>
-      (await within<Told>(waitMs + TIMEOUT_MS, async () => await stub(id, x).wait(id, waitMs))) ?? 'over',
+      (await withTimeout<Told>(waitMs + TIMEOUT_MS, async () => await stub(id, x).wait(id, waitMs))) ?? 'over',
     finish: (id: string, outcome: Outcome, x: Asking) =>
       health.ask<true>(async () => await stub(id, x).finish(id, outcome), probe(id, x), x.waitUntil),
   }

@@ -1,4 +1,4 @@
-import { within } from '../lib/within.ts'
+import { withTimeout } from '../lib/within.ts'
 
 /** How a leader's work ended. `uncacheable`: nothing was stored, and for a while nobody waits for this key; `failed`: nothing was stored this time. */
 export type Outcome = 'stored' | 'uncacheable' | 'failed'
@@ -71,7 +71,7 @@ export function makeFlights(now: () => number, maxFlights = 10_000): Flights {
     const leaseMs = leftOf(flight)
     const { promise, resolve: tell } = Promise.withResolvers<Told>()
     flight.waiting.add(tell)
-    const told = await within(Math.min(waitMs, leaseMs), () => promise)
+    const told = await withTimeout(Math.min(waitMs, leaseMs), () => promise)
     flight.waiting.delete(tell)
     return told ?? wait(key, waitMs - leaseMs)
   }

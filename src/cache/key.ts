@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Exchange } from '../core/exchange.ts'
-import { compileKeyPart, lengthPrefixed } from '../core/request-attribute.ts'
+import { compileRequestAttribute, lengthPrefixed } from '../core/request-attribute.ts'
 import { rawSearch } from '../routing/canonical-path.ts'
 import type { CacheKeyConfig } from './cache-config.ts'
 
@@ -85,7 +85,7 @@ export function queryFieldName(pair: string): string {
 /** Who shares an answer, as text; `''` for everybody. Scopes and roles are part of it: a caller may have tokens that can do less. */
 function compileIdentity({ identity, tenantClaim = 'tenant' }: CacheKeyConfig): (x: Exchange) => string | undefined {
   if (identity === undefined || identity === 'none') return () => ''
-  const owner = compileKeyPart({ kind: 'jwt', name: identity === 'sub' ? 'sub' : tenantClaim })
+  const owner = compileRequestAttribute({ kind: 'jwt', name: identity === 'sub' ? 'sub' : tenantClaim })
   return (x) => {
     const name = owner(x)
     if (!name) return undefined

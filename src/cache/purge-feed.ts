@@ -1,7 +1,7 @@
 import type { Exchange } from '../core/exchange.ts'
 import { makeFollower } from '../lib/follower.ts'
-import { within } from '../lib/within.ts'
-import type { Site } from '../core/policy.ts'
+import { withTimeout } from '../lib/within.ts'
+import type { Platform } from '../core/policy.ts'
 import type { StoredHead } from './entry.ts'
 import type { PurgeNews } from './purge-log.ts'
 import { askRedisPurges } from './purge-redis.ts'
@@ -28,8 +28,8 @@ export interface Purges {
   readonly purge: (orders: readonly PurgeOrder[], x: Waiting) => Promise<boolean>
 }
 
-/** The part of `Site` that this needs. */
-export type PurgeSite = Pick<Site, 'now' | 'variable' | 'secret' | 'cacheState'>
+/** The part of `Platform` that this needs. */
+export type PurgePlatform = Pick<Platform, 'now' | 'variable' | 'secret' | 'cacheCoordinators'>
 
 /** Asks whatever store there is; undefined when it does not answer. */
 type AskPurges = (cursor: number, orders: readonly PurgeOrder[], x: Waiting) => Promise<PurgeNews | undefined>
@@ -42,21 +42,21 @@ const TIMEOUT_MS = 1_000
 const MAX_ORDERS = 100
 const MAX_PENDING = 1_000
 
-const known = new WeakMap<PurgeSite, Purges>()
+const known = new WeakMap<PurgePlatform, Purges>()
 
 /** A site's purges: made once for all routes. In Redis when it is configured, which several processes can share, else in a Durable Object. */
-export function sitePurges(site: PurgeSite): Purges {
-  const purges = known.get(site) ?? makePurges(askerOf(site), site.now)
-  known.set(site, purges)
+export function sitePurges(platform: PurgePlatform): Purges {
+  const purges = known.get(platform) ?? makePurges(askerOf(platform), platform.now)
+  known.set(platform, purges)
   return purges
 }
 
-function askerOf(site: PurgeSite): AskPurges {
-  const redis = cacheRedis(site)
+function askerOf(platform: PurgePlatform): AskPurges {
+  const redis = cacheRedis(platform)
   if (redis) return (cursor, orders, x) => askRedisPurges(redis, cursor, orders, x.waitUntil)
   return (cursor, orders) =>
-    within<PurgeNews | undefined>(TIMEOUT_MS, async () =>
-      site.cacheState.getByName(PURGES_OBJECT).purges(cursor, orders),
+    withTimeout<PurgeNews | undefined>(TIMEOUT_MS, async () =>
+      platform.cacheCoordinators.getByName(PURGES_OBJECT).purges(cursor, orders),
     )
 }
 

@@ -1,10 +1,10 @@
 import type { Redis } from '@upstash/redis/cloudflare'
 import { connectRedis } from '../lib/redis.ts'
-import { within } from '../lib/within.ts'
+import { withTimeout } from '../lib/within.ts'
 import { makeStoreHealth } from '../limits/store-health.ts'
 
-/** The part of `Site` that tells where Redis is. */
-export interface RedisSite {
+/** The part of `Platform` that tells where Redis is. */
+export interface RedisPlatform {
   readonly now: () => number
   readonly variable: (name: string) => string | undefined
   readonly secret: (ref: { $secret: string }) => string | undefined
@@ -35,24 +35,24 @@ export const REDIS_TIMEOUT_MS = 100
 /** A large entry may take that long to a Redis that is far away, which is no sign of its being ill. */
 const WRITE_TIMEOUT_MS = 1_000
 
-const known = new WeakMap<RedisSite, CacheRedis | undefined>()
+const known = new WeakMap<RedisPlatform, CacheRedis | undefined>()
 
 /** The site's Redis, one for all routes, so that they learn together that it is down; undefined where none is configured. */
-export function cacheRedis(site: RedisSite): CacheRedis | undefined {
-  if (!known.has(site)) known.set(site, connect(site))
-  return known.get(site)
+export function cacheRedis(platform: RedisPlatform): CacheRedis | undefined {
+  if (!known.has(platform)) known.set(platform, connect(platform))
+  return known.get(platform)
 }
 
-function connect(site: RedisSite): CacheRedis | undefined {
-  const url = site.variable('UPSTASH_REDIS_REST_URL')
-  const token = site.secret({ $secret: 'UPSTASH_REDIS_REST_TOKEN' })
+function connect(platform: RedisPlatform): CacheRedis | undefined {
+  const url = platform.variable('UPSTASH_REDIS_REST_URL')
+  const token = platform.secret({ $secret: 'UPSTASH_REDIS_REST_TOKEN' })
   const redis = url !== undefined && token !== undefined ? connectRedis(url, token, WRITE_TIMEOUT_MS) : undefined
   if (redis === undefined) return undefined
-  const health = makeStoreHealth(site.now, REDIS_TIMEOUT_MS)
+  const health = makeStoreHealth(platform.now, REDIS_TIMEOUT_MS)
   const probe = () => redis.ping()
   return {
     failing: health.failing,
     ask: (send, waitUntil) => health.ask(() => send(redis), probe, waitUntil),
-    tell: async (send) => (health.failing() ? undefined : within(WRITE_TIMEOUT_MS, () => send(redis))),
+    tell: async (send) => (health.failing() ? undefined : withTimeout(WRITE_TIMEOUT_MS, () => send(redis))),
   }
 }

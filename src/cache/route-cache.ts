@@ -1,5 +1,5 @@
 import type { Exchange } from '../core/exchange.ts'
-import type { RouteParts, Site } from '../core/policy.ts'
+import type { RouteParts, Platform } from '../core/policy.ts'
 import { compileTemplate } from '../core/template.ts'
 import type { CacheConfig } from './cache-config.ts'
 import { makeCollapse, type Collapse } from './collapse.ts'
@@ -33,7 +33,7 @@ export interface RouteCache {
 }
 
 /** Compiles a route's `cache`. */
-export function compileRouteCache(config: CacheConfig, site: Site, route: RouteParts): RouteCache {
+export function compileRouteCache(config: CacheConfig, platform: Platform, route: RouteParts): RouteCache {
   const { identity } = config.key
   return {
     keyOf: compileCacheKey(config.key, route.id),
@@ -47,13 +47,13 @@ export function compileRouteCache(config: CacheConfig, site: Site, route: RouteP
     },
     authenticated: route.hasAuth,
     identityInKey: identity === 'sub' || identity === 'tenant',
-    tiers: makeTiers(site),
-    purges: sitePurges(site),
-    collapse: makeCollapse(site),
+    tiers: makeTiers(platform),
+    purges: sitePurges(platform),
+    collapse: makeCollapse(platform),
     collapses: config.collapse,
     waitMs: Math.min(LONGEST_WAIT_MS, (route.timeout ?? Infinity) / 2),
-    tally: cacheTally(site, route.id),
-    now: site.now,
+    tally: cacheTally(platform, route.id),
+    now: platform.now,
   }
 }
 

@@ -22,7 +22,7 @@ export function compileServing(cache: RouteCache, next: Handler): Handler {
     if (method !== 'GET' && method !== 'HEAD') return write(cache, x, next)
     // A WebSocket is no answer that could be kept.
     if (x.outgoing.headers['upgrade'] !== undefined) return next(x)
-    x.outgoing.wantsRawAnswer = true
+    x.outgoing.wantsRawResponse = true
     const key = keyOf(cache, x, headers)
     return key === undefined ? forward(cache, x, next, 'bypass') : read(cache, x, next, key)
   }

@@ -25,9 +25,9 @@ export interface CacheTally {
 const known = new WeakMap<object, Map<string, CacheTally>>()
 
 /** The tally of a site's route. */
-export function cacheTally(site: object, route: string): CacheTally {
-  const tallies = known.get(site) ?? new Map<string, CacheTally>()
-  known.set(site, tallies)
+export function cacheTally(platform: object, route: string): CacheTally {
+  const tallies = known.get(platform) ?? new Map<string, CacheTally>()
+  known.set(platform, tallies)
   const tally = tallies.get(route) ?? {
     hits: 0,
     staleHits: 0,
@@ -45,6 +45,6 @@ export function cacheTally(site: object, route: string): CacheTally {
 }
 
 /** The tallies of a site's cached routes that were compiled so far, by the route's id. */
-export function cacheTallies(site: object): Readonly<Record<string, CacheTally>> {
-  return Object.fromEntries(known.get(site) ?? [])
+export function cacheTallies(platform: object): Readonly<Record<string, CacheTally>> {
+  return Object.fromEntries(known.get(platform) ?? [])
 }

@@ -1,13 +1,13 @@
-import { within } from '../lib/within.ts'
+import { withTimeout } from '../lib/within.ts'
 import { encodeHead, type StoredBytes } from './codec.ts'
 import { makeCopies } from './copies.ts'
 import { type EdgeCache, edgeUrl, makeEdgeTier } from './edge-tier.ts'
 import type { Stored, StoredHead } from './entry.ts'
-import { cacheRedis, REDIS_TIMEOUT_MS, type CacheRedis, type RedisSite } from './redis.ts'
+import { cacheRedis, REDIS_TIMEOUT_MS, type CacheRedis, type RedisPlatform } from './redis.ts'
 import { makeRedisTier } from './redis-tier.ts'
 
-/** The part of `Site` that the tiers need. */
-export interface CacheSite extends RedisSite {
+/** The part of `Platform` that the tiers need. */
+export interface CachePlatform extends RedisPlatform {
   readonly edgeCache: EdgeCache
 }
 
@@ -60,18 +60,18 @@ const BOUNDS = { body: 8 * 1024 ** 2 - 64 * 1024, total: 32 * 1024 ** 2 }
 
 const NOTHING = new Uint8Array()
 
-const known = new WeakMap<CacheSite, Tiers>()
+const known = new WeakMap<CachePlatform, Tiers>()
 
 /** A site's tiers: made once, by the first call, so that all routes share the bounds and learn together that Redis is down. */
-export function makeTiers(site: CacheSite, redis = cacheRedis(site)): Tiers {
-  const tiers = known.get(site) ?? connect(site, redis)
-  known.set(site, tiers)
+export function makeTiers(platform: CachePlatform, redis = cacheRedis(platform)): Tiers {
+  const tiers = known.get(platform) ?? connect(platform, redis)
+  known.set(platform, tiers)
   return tiers
 }
 
-function connect(site: CacheSite, connection: CacheRedis | undefined): Tiers {
-  const edge = makeEdgeTier(site.edgeCache, site.now)
-  const redis = connection && makeRedisTier(connection, site.now)
+function connect(platform: CachePlatform, connection: CacheRedis | undefined): Tiers {
+  const edge = makeEdgeTier(platform.edgeCache, platform.now)
+  const redis = connection && makeRedisTier(connection, platform.now)
   const copies = makeCopies(BOUNDS)
   const promote = (url: string, { head, bytes }: StoredBytes) =>
     edge.write(url, encodeHead(head) ?? '', bytes, head.keepUntil)
@@ -102,7 +102,9 @@ function connect(site: CacheSite, connection: CacheRedis | undefined): Tiers {
     const kept = whole.then(async (bytes) => {
       if (bytes === undefined) return false
       // Without an edge, those who wait for this answer wait no longer for a Redis that hangs than when they ask it themselves.
-      return (await edge.write(url, text, bytes, keepUntil)) || (await within(REDIS_TIMEOUT_MS, () => shared)) === true
+      return (
+        (await edge.write(url, text, bytes, keepUntil)) || (await withTimeout(REDIS_TIMEOUT_MS, () => shared)) === true
+      )
     })
     x.waitUntil(Promise.all([kept, shared]))
     return { body: copied ? copied.body : null, kept, shared, isTooLarge: copied ? copied.isTooLarge : () => false }

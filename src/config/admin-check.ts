@@ -1,5 +1,5 @@
 import { parseCidr } from '../lib/ip.ts'
-import type { Complaint } from './schema/diagnostic.ts'
+import type { Diagnostic } from './schema/diagnostic.ts'
 import type { Config, RouteConfig } from './routes-file.ts'
 import { selfProviders } from './self-provider.ts'
 
@@ -14,13 +14,13 @@ interface Guards {
 }
 
 /** Refuses a `builtin: admin` that anybody could use, for it steers the traffic of every route; `at` is where the route stands. */
-export function checkAdmin({ builtin, match, policies }: RouteConfig, at: Complaint['path']): Complaint[] {
+export function checkAdmin({ builtin, match, policies }: RouteConfig, at: Diagnostic['path']): Diagnostic[] {
   if (builtin !== 'admin') return []
-  const found = guardComplaint(policies as Guards)
-  const complaints = found === undefined ? [] : [{ path: [...at, 'policies', ...found.below], message: found.message }]
+  const found = guardDiagnostic(policies as Guards)
+  const diagnostics = found === undefined ? [] : [{ path: [...at, 'policies', ...found.below], message: found.message }]
   if (!match.path.endsWith('/*'))
-    complaints.push({ path: [...at, 'match', 'path'], message: 'expected a final "/*": admin has several endpoints' })
-  return complaints
+    diagnostics.push({ path: [...at, 'match', 'path'], message: 'expected a final "/*": admin has several endpoints' })
+  return diagnostics
 }
 
 /** Half of all addresses or more: two such networks are everyone. */
@@ -32,11 +32,11 @@ export const FIRST_ROLE = 'admin'
 /** Refuses a `builtin: bootstrap` that could make nobody, or a user whom no admin route would let in. */
 export function checkBootstrap(
   { builtin, match, policies }: RouteConfig,
-  at: Complaint['path'],
+  at: Diagnostic['path'],
   { authProviders, routes }: Pick<Config, 'authProviders' | 'routes'>,
-): Complaint[] {
+): Diagnostic[] {
   if (builtin !== 'bootstrap') return []
-  const found: Complaint[] = []
+  const found: Diagnostic[] = []
   if (match.methods?.join() !== 'POST')
     found.push({ path: [...at, 'match', 'methods'], message: 'expected ["POST"]: bootstrap makes something' })
   if ((policies as Guards).auth != null)
@@ -57,7 +57,7 @@ export function checkBootstrap(
   return found
 }
 
-function guardComplaint({ auth, ip }: Guards): { below: string[]; message: string } | undefined {
+function guardDiagnostic({ auth, ip }: Guards): { below: string[]; message: string } | undefined {
   const everyone = ip?.allow.find(isWide)
   if (ip && ip.allow.length > 0 && everyone === undefined) return undefined
   if (auth && (auth.roles.length > 0 || auth.scopes.length > 0)) return undefined

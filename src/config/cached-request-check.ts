@@ -1,7 +1,7 @@
 import type { CacheConfig } from '../cache/cache-config.ts'
-import { parseKeyPart, type KeyPart } from '../core/request-attribute.ts'
+import { parseRequestAttribute, type RequestAttribute } from '../core/request-attribute.ts'
 import { templateReferences } from '../core/template.ts'
-import type { Complaint } from './schema/diagnostic.ts'
+import type { Diagnostic } from './schema/diagnostic.ts'
 import type { RouteConfig } from './routes-file.ts'
 
 /** What is read here of the policies that shape a request. */
@@ -21,7 +21,7 @@ interface Shaping {
 }
 
 /** Templates that would write into a request what no key covers: one caller's answer would be another one's. */
-export function checkCached({ policies }: RouteConfig, at: Complaint['path']): Complaint[] {
+export function checkCached({ policies }: RouteConfig, at: Diagnostic['path']): Diagnostic[] {
   const { cache, rewrite, headers, split } = policies as Shaping
   if (cache == null) return []
   const texts: [path: string[], text: string][] = [
@@ -30,21 +30,21 @@ export function checkCached({ policies }: RouteConfig, at: Complaint['path']): C
     ...entries(['headers', 'request', 'set'], headers?.request?.set),
     ...entries(['headers', 'request', 'add'], headers?.request?.add),
   ]
-  const complaints = texts.flatMap(([path, text]) => {
+  const diagnostics = texts.flatMap(([path, text]) => {
     const open = templateReferences(text).find((reference) => !isCovered(reference, cache.key))
     if (open === undefined) return []
     const message = `"{${open}}" is not part of the cache’s key, so that one caller would get what another asked for; ${expectedFor(open)}`
     return [{ path: [...at, 'policies', ...path], message }]
   })
-  return [...complaints, ...checkSides(split ?? [], cache, [...at, 'policies', 'split'])]
+  return [...diagnostics, ...checkSides(split ?? [], cache, [...at, 'policies', 'split'])]
 }
 
 /** What decides which upstream answers: one caller's side would be everybody's. */
-function checkSides(split: NonNullable<Shaping['split']>, { key }: CacheConfig, at: Complaint['path']): Complaint[] {
+function checkSides(split: NonNullable<Shaping['split']>, { key }: CacheConfig, at: Diagnostic['path']): Diagnostic[] {
   return split.flatMap(({ stickyOn, overrideHeader }, i) => {
     const parts = { stickyOn, overrideHeader: overrideHeader && `header:${overrideHeader}` }
     return Object.entries(parts).flatMap(([name, text]) => {
-      const part = text === undefined ? undefined : parseKeyPart(text)
+      const part = text === undefined ? undefined : parseRequestAttribute(text)
       if (part === undefined || isPartOf(key, part)) return []
       const expected = part.kind === 'header' ? `expected "${part.name}" among its "headers"` : expectedFor(text!)
       const message = `"${text}" is not part of the cache’s key, so that one caller’s side would be everybody’s; ${expected}`
@@ -53,7 +53,7 @@ function checkSides(split: NonNullable<Shaping['split']>, { key }: CacheConfig, 
   })
 }
 
-function isPartOf(key: CacheConfig['key'], part: KeyPart): boolean {
+function isPartOf(key: CacheConfig['key'], part: RequestAttribute): boolean {
   if (part.kind === 'header') return key.headers.includes(part.name)
   return part.kind === 'jwt' && isCovered(`jwt.${part.name}`, key)
 }

@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { parseCidr } from '../lib/ip.ts'
 import { policies } from '../policies/index.ts'
 import { checkAuthProvider } from './auth-provider.ts'
-import type { Complaint } from './schema/diagnostic.ts'
+import type { Diagnostic } from './schema/diagnostic.ts'
 import { checkSelfProviders } from './oauth-check.ts'
 import { overlappingRoutes } from './overlap.ts'
 import { checkPolicy, checkRoute } from './route-check.ts'
@@ -12,7 +12,7 @@ import { insecureUrls } from './transport.ts'
 import { checkSlowCalls, checkUpstream } from './upstream-check.ts'
 
 /** What no part's own schema can see: references, contradictions, routes that nothing can reach, settings that say nothing. */
-export function crossCheck(config: Config, written: WrittenConfig): Complaint[] {
+export function crossCheck(config: Config, written: WrittenConfig): Diagnostic[] {
   return [
     ...checkClientAddress(config.clientAddress),
     ...Object.entries(config.authProviders).flatMap(([name, provider]) =>
@@ -33,7 +33,7 @@ export function crossCheck(config: Config, written: WrittenConfig): Complaint[] 
 }
 
 /** What is wrong with `defaults.policies` whatever route inherits it: judged as on a route that has all that any of them has. */
-export function checkDefaults(config: Config, written: WrittenConfig): Complaint[] {
+export function checkDefaults(config: Config, written: WrittenConfig): Diagnostic[] {
   const inherited = written.defaults?.policies
   if (inherited === undefined) return []
   const params = new Set(config.routes.flatMap((route) => routeFacts(route, config).params))
@@ -54,7 +54,7 @@ export function checkDefaults(config: Config, written: WrittenConfig): Complaint
   })
 }
 
-function checkClientAddress({ source, trustedProxies }: Config['clientAddress']): Complaint[] {
+function checkClientAddress({ source, trustedProxies }: Config['clientAddress']): Diagnostic[] {
   const path = ['clientAddress', 'trustedProxies']
   if (source === 'x-forwarded-for' && trustedProxies.length === 0)
     return [{ path, message: 'expected the proxies whose X-Forwarded-For is to be believed' }]
@@ -69,7 +69,7 @@ function checkClientAddress({ source, trustedProxies }: Config['clientAddress'])
   )
 }
 
-function checkUpstreams(config: Config, written: WrittenConfig): Complaint[] {
+function checkUpstreams(config: Config, written: WrittenConfig): Diagnostic[] {
   const longest = new Map<string, number>()
   for (const { upstream } of config.routes) {
     if (typeof upstream !== 'object') continue
@@ -84,7 +84,7 @@ function checkUpstreams(config: Config, written: WrittenConfig): Complaint[] {
 }
 
 /** Nobody who comes to such an upstream has a claim: all of its requests would be balanced in turn. */
-function checkHashedClaims({ upstreams, routes }: Config): Complaint[] {
+function checkHashedClaims({ upstreams, routes }: Config): Diagnostic[] {
   return Object.entries(upstreams).flatMap(([name, { hashOn }]) => {
     if (!hashOn?.startsWith('jwt.')) return []
     const users = routes.filter((route) => upstreamsOf(route).includes(name))
@@ -101,7 +101,7 @@ function upstreamsOf({ upstream, policies: { split, mirror } }: RouteConfig): st
   return [...(own === undefined ? [] : [own]), ...others.map((other) => other.upstream)]
 }
 
-function duplicateIds(routes: readonly RouteConfig[]): Complaint[] {
+function duplicateIds(routes: readonly RouteConfig[]): Diagnostic[] {
   const first = new Map<string, number>()
   return routes.flatMap((route, i) => {
     const earlier = first.get(route.id)
@@ -113,7 +113,7 @@ function duplicateIds(routes: readonly RouteConfig[]): Complaint[] {
 }
 
 /** Limiters of one name share their counts wherever they stand, so they must count the same; what a request costs is its route's own. */
-function contradictoryLimits(routes: readonly RouteConfig[]): Complaint[] {
+function contradictoryLimits(routes: readonly RouteConfig[]): Diagnostic[] {
   const first = new Map<string, { at: number; text: string }>()
   return routes.flatMap((route, i) => {
     const limiters = (route.policies.rateLimit ?? []) as { name: string; cost: unknown }[]

@@ -1,4 +1,4 @@
-import { pathText, type Complaint } from './schema/diagnostic.ts'
+import { pathText, type Diagnostic } from './schema/diagnostic.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -26,23 +26,23 @@ function merge(base: Json, over: Json): Json {
 }
 
 /**
- * The same complaints, except that those about values which routes inherit are said once, at `defaults`, where `ofDefaults` has them too.
+ * The same diagnostics, except that those about values which routes inherit are said once, at `defaults`, where `ofDefaults` has them too.
  * What only some routes make wrong stays with those routes. `json` is the file as written.
  */
-export function sayOnce(found: readonly Complaint[], ofDefaults: readonly Complaint[], json: unknown): Complaint[] {
-  const twins = new Map(ofDefaults.map((complaint) => [pathText(complaint.path.slice(2)), complaint]))
-  const atItsSource = found.map((complaint) => {
-    const [routes, i, key, ...below] = complaint.path
-    if (routes !== 'routes' || key !== 'policies') return complaint
+export function sayOnce(found: readonly Diagnostic[], ofDefaults: readonly Diagnostic[], json: unknown): Diagnostic[] {
+  const twins = new Map(ofDefaults.map((diagnostic) => [pathText(diagnostic.path.slice(2)), diagnostic]))
+  const atItsSource = found.map((diagnostic) => {
+    const [routes, i, key, ...below] = diagnostic.path
+    if (routes !== 'routes' || key !== 'policies') return diagnostic
     const twin = twins.get(pathText(below))
     const own = (json as { routes: { policies?: unknown }[] }).routes[i as number]!.policies
-    return twin !== undefined && isInherited(own, below) ? twin : complaint
+    return twin !== undefined && isInherited(own, below) ? twin : diagnostic
   })
   return [...new Set(atItsSource)]
 }
 
 /** Whether nothing in a route's own `policies` says what stands at `path` below them. */
-function isInherited(own: unknown, path: Complaint['path']): boolean {
+function isInherited(own: unknown, path: Diagnostic['path']): boolean {
   let value = own
   for (const step of path) {
     if (!isObject(value)) break

@@ -1,13 +1,13 @@
 import type { AuthProviderConfig } from './auth-provider.ts'
-import type { Complaint } from './schema/diagnostic.ts'
+import type { Diagnostic } from './schema/diagnostic.ts'
 import type { Config } from './routes-file.ts'
 import { isBaseUrl, isDocumentUrl, type UrlOrEnv } from './schema/scalars.ts'
 import { insecureUrls } from './transport.ts'
 
 /** Variables that are set but hold no URL, or one that `transport` does not allow. One that is not known yet is judged when the Worker starts. */
-export function environmentComplaints(config: Config, variable: (name: string) => string | undefined): Complaint[] {
-  const complain = (
-    path: Complaint['path'],
+export function environmentDiagnostics(config: Config, variable: (name: string) => string | undefined): Diagnostic[] {
+  const report = (
+    path: Diagnostic['path'],
     url: UrlOrEnv | undefined,
     isUrl: (text: string) => boolean,
     expected: string,
@@ -19,12 +19,12 @@ export function environmentComplaints(config: Config, variable: (name: string) =
   return [
     ...Object.entries(config.authProviders).flatMap(([name, provider]) =>
       urlsOf(provider).flatMap(([key, url]) =>
-        complain(['authProviders', name, key], url, isDocumentUrl, 'credentials or fragment'),
+        report(['authProviders', name, key], url, isDocumentUrl, 'credentials or fragment'),
       ),
     ),
     ...Object.entries(config.upstreams).flatMap(([name, { targets }]) =>
       targets.flatMap(({ url }, i) =>
-        complain(['upstreams', name, 'targets', i, 'url'], url, isBaseUrl, 'credentials, query or fragment'),
+        report(['upstreams', name, 'targets', i, 'url'], url, isBaseUrl, 'credentials, query or fragment'),
       ),
     ),
     ...insecureUrls(config, variable),
@@ -32,7 +32,7 @@ export function environmentComplaints(config: Config, variable: (name: string) =
 }
 
 /** Targets whose variable is not set, all at once: without it the Worker does not start. */
-export function unsetTargets(config: Config, variable: (name: string) => string | undefined): Complaint[] {
+export function unsetTargets(config: Config, variable: (name: string) => string | undefined): Diagnostic[] {
   return Object.entries(config.upstreams).flatMap(([name, { targets }]) =>
     targets.flatMap(({ url }, i) =>
       typeof url === 'string' || variable(url.$env)

@@ -1,5 +1,5 @@
 import type * as z from 'zod/mini'
-import { expectedOneOf, shown, type Complaint } from './schema/diagnostic.ts'
+import { expectedOneOf, shown, type Diagnostic } from './schema/diagnostic.ts'
 import { isLater } from './schema/scalars.ts'
 
 type Issue = z.core.$ZodIssue
@@ -17,7 +17,7 @@ export function explainIssue(issue: RawIssue): string | undefined {
     case 'invalid_type':
       return `expected ${issue.expected}${issue.input === undefined ? '' : `, found ${shown(issue.input)}`}`
     case 'unrecognized_keys':
-      // One line a key: `complaintsOf` gives each its own path.
+      // One line a key: `diagnosticsOf` gives each its own path.
       return (issue.keys as string[]).map((key) => `unknown key; ${expectedOneOf(key, ...namesOf(issue))}`).join('\n')
     case 'invalid_value':
       return `expected ${(issue.values as unknown[]).map((value) => JSON.stringify(value)).join(' or ')}, found ${shown(issue.input)}`
@@ -34,16 +34,16 @@ export function explainIssue(issue: RawIssue): string | undefined {
   }
 }
 
-/** The issues of a failed parse (made with `reportInput`) as complaints; of a union only the branch that the input was probably meant for. */
-export function complaintsOf(issues: readonly Issue[], at: Complaint['path'] = []): Complaint[] {
-  return issues.flatMap((issue): Complaint[] => {
+/** The issues of a failed parse (made with `reportInput`) as diagnostics; of a union only the branch that the input was probably meant for. */
+export function diagnosticsOf(issues: readonly Issue[], at: Diagnostic['path'] = []): Diagnostic[] {
+  return issues.flatMap((issue): Diagnostic[] => {
     const path = [...at, ...(issue.path as (string | number)[])]
     if (issue.code === 'unrecognized_keys') {
       return issue.message.split('\n').map((message, i) => ({ path: [...path, issue.keys[i]!], message }))
     }
     if (issue.code === 'invalid_union' && issue.errors.length > 0 && issue.message === 'Invalid input')
-      return complaintsOf(likeliest(issue.errors), path)
-    if (issue.code === 'invalid_key') return complaintsOf(issue.issues, path)
+      return diagnosticsOf(likeliest(issue.errors), path)
+    if (issue.code === 'invalid_key') return diagnosticsOf(issue.issues, path)
     const missing = ABSENCE.has(issue.code) && issue.input === undefined
     return [{ path, message: missing ? `${REQUIRED}: ${issue.message}` : issue.message }]
   })

@@ -1,4 +1,4 @@
-import type { Complaint } from './schema/diagnostic.ts'
+import type { Diagnostic } from './schema/diagnostic.ts'
 import { isOAuthBuiltin } from './oauth-builtins.ts'
 import type { Config, RouteConfig } from './routes-file.ts'
 import { selfProviders } from './self-provider.ts'
@@ -6,12 +6,12 @@ import { selfProviders } from './self-provider.ts'
 /** What a route with one of OAUTH_BUILTINS needs elsewhere in the file; `at` is where the route stands. */
 export function checkOAuth(
   { builtin, match, policies }: RouteConfig,
-  at: Complaint['path'],
+  at: Diagnostic['path'],
   config: Config,
-): Complaint[] {
+): Diagnostic[] {
   if (!isOAuthBuiltin(builtin)) return []
-  const found: Complaint[] = []
-  const say = (path: Complaint['path'], message: string) => found.push({ path: [...at, ...path], message })
+  const found: Diagnostic[] = []
+  const say = (path: Diagnostic['path'], message: string) => found.push({ path: [...at, ...path], message })
   const [own] = selfProviders(config.authProviders)
   if (own === undefined)
     say(['builtin'], `needs an auth provider of type "jwt" with "keys": "self": it says whose tokens these are`)
@@ -28,7 +28,7 @@ export function checkOAuth(
 }
 
 /** More than one provider with `"keys": "self"`: nothing could tell for which of them a token is issued. */
-export function checkSelfProviders(config: Config): Complaint[] {
+export function checkSelfProviders(config: Config): Diagnostic[] {
   const [first, ...others] = selfProviders(config.authProviders)
   return others.map(({ name }) => ({
     path: ['authProviders', name, 'keys'],

@@ -1,6 +1,6 @@
 import { bySpecificity, makeCandidates, type Candidate } from '../routing/conditions.ts'
 import { parsePathPattern } from '../routing/path-pattern.ts'
-import type { Complaint } from './schema/diagnostic.ts'
+import type { Diagnostic } from './schema/diagnostic.ts'
 import type { RouteConfig } from './routes-file.ts'
 import { METHODS } from './schema/scalars.ts'
 
@@ -11,7 +11,7 @@ interface Placed extends Candidate {
 }
 
 /** Routes that no request can tell apart, and routes whose every request goes to others. */
-export function overlappingRoutes(routes: readonly RouteConfig[]): Complaint[] {
+export function overlappingRoutes(routes: readonly RouteConfig[]): Diagnostic[] {
   const placed = routes.map(placeRoute)
   const places = Map.groupBy(placed.flat(), ({ place }) => place)
   const rivalsOf = (one: Placed) => places.get(one.place)!.filter(({ route }) => route !== one.route)

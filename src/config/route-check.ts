@@ -5,7 +5,7 @@ import { parsePathPattern } from '../routing/path-pattern.ts'
 import { checkPath } from '../core/template.ts'
 import { checkAdmin, checkBootstrap } from './admin-check.ts'
 import { checkCached } from './cached-request-check.ts'
-import { expectedOneOf, shown, type Complaint } from './schema/diagnostic.ts'
+import { expectedOneOf, shown, type Diagnostic } from './schema/diagnostic.ts'
 import { checkOAuth } from './oauth-check.ts'
 import { routeFacts } from './route-facts.ts'
 import type { Config, RedirectConfig, RouteConfig, WrittenConfig } from './routes-file.ts'
@@ -16,7 +16,7 @@ const TERMINALS = ['upstream', 'redirect', 'respond', 'builtin'] as const
 /** What the runtime refuses to give a body (Fetch standard, null body status). */
 const BODILESS = [204, 205, 304]
 
-type Path = Complaint['path']
+type Path = Diagnostic['path']
 
 /** What a route's schema cannot see; `written` is the same route before defaults were laid under it. */
 export function checkRoute(
@@ -24,7 +24,7 @@ export function checkRoute(
   written: WrittenConfig['routes'][number],
   at: Path,
   config: Config,
-): Complaint[] {
+): Diagnostic[] {
   const pattern = parsePathPattern(route.match.path)
   if (typeof pattern === 'string') {
     const found = pattern.includes('found') ? '' : `, found ${shown(route.match.path)}`
@@ -49,27 +49,27 @@ export function checkRoute(
 }
 
 /** A path that the door lets in on no route but one that keeps it. */
-function checkEncodedSlash({ match }: RouteConfig, at: Path): Complaint[] {
+function checkEncodedSlash({ match }: RouteConfig, at: Path): Diagnostic[] {
   if (match.encodedSlash === 'keep' || !match.path.includes('%2F')) return []
   const message = 'every request with "%2F" is answered 400; expected "encodedSlash": "keep" beside this path'
   return [{ path: [...at, 'match', 'path'], message }]
 }
 
 /** What a policy itself has to say of its configuration on a route, `at` being where policies stand. */
-export function checkPolicy(policy: Policy, config: unknown, facts: RouteFacts, at: Path): Complaint[] {
+export function checkPolicy(policy: Policy, config: unknown, facts: RouteFacts, at: Path): Diagnostic[] {
   if (config == null) return []
-  const complaints = policy.check?.(config, facts) ?? []
-  return complaints.map(({ path, message }) => ({ path: [...at, policy.name, ...path], message }))
+  const diagnostics = policy.check?.(config, facts) ?? []
+  return diagnostics.map(({ path, message }) => ({ path: [...at, policy.name, ...path], message }))
 }
 
-function checkTerminals(route: RouteConfig, at: Path): Complaint[] {
+function checkTerminals(route: RouteConfig, at: Path): Diagnostic[] {
   const found = TERMINALS.filter((name) => route[name] !== undefined)
   if (found.length === 1) return []
   const message = `expected exactly one of ${TERMINALS.join(', ')}; found ${found.join(' and ') || 'none'}`
   return [{ path: at, message }]
 }
 
-function checkUpstreamReference(route: RouteConfig, at: Path, config: Config): Complaint[] {
+function checkUpstreamReference(route: RouteConfig, at: Path, config: Config): Diagnostic[] {
   if (route.upstream === undefined) return []
   const { name, ...override } = typeof route.upstream === 'string' ? { name: route.upstream } : route.upstream
   const path = [...at, 'upstream', ...(typeof route.upstream === 'string' ? [] : ['name'])]
@@ -93,7 +93,7 @@ function checkUpstreamReference(route: RouteConfig, at: Path, config: Config): C
 }
 
 /** Edits to a request that is sent nowhere. Only the route's own: what it inherits may be meant for others. */
-function checkUnsent(route: RouteConfig, written: WrittenConfig['routes'][number], at: Path): Complaint[] {
+function checkUnsent(route: RouteConfig, written: WrittenConfig['routes'][number], at: Path): Diagnostic[] {
   const terminal = TERMINALS.find((name) => route[name] !== undefined)
   if (terminal === undefined || terminal === 'upstream') return []
   const own = (written.policies ?? {}) as Readonly<Record<string, { request?: object } | null>>
@@ -104,7 +104,7 @@ function checkUnsent(route: RouteConfig, written: WrittenConfig['routes'][number
 }
 
 /** An upstream that answers some of the requests and gets copies of the others: the copies could open its breaker, or fill it up. */
-function checkCopies({ policies: { split, mirror } }: RouteConfig, at: Path): Complaint[] {
+function checkCopies({ policies: { split, mirror } }: RouteConfig, at: Path): Diagnostic[] {
   const copied = (mirror as { upstream: string } | null | undefined)?.upstream
   const shares = (split ?? []) as { upstream: string }[]
   if (!shares.some(({ upstream }) => upstream === copied)) return []
@@ -112,7 +112,7 @@ function checkCopies({ policies: { split, mirror } }: RouteConfig, at: Path): Co
   return [{ path: [...at, 'policies', 'mirror', 'upstream'], message }]
 }
 
-function checkRedirect({ redirect, match }: RouteConfig, at: Path, facts: RouteFacts): Complaint[] {
+function checkRedirect({ redirect, match }: RouteConfig, at: Path, facts: RouteFacts): Diagnostic[] {
   if (redirect === undefined) return []
   const turns = 'leads back to this route: whoever follows it goes round in a circle'
   const message = checkPath(redirect.path, facts) ?? (leadsBack(redirect, match) ? turns : undefined)
@@ -127,10 +127,10 @@ function leadsBack({ path, scheme, host, status }: RedirectConfig, match: RouteC
   return asked && samePlace && path === match.path.replaceAll(/:(\w+)/g, '{params.$1}')
 }
 
-function checkRespond({ respond }: RouteConfig, at: Path): Complaint[] {
+function checkRespond({ respond }: RouteConfig, at: Path): Diagnostic[] {
   if (respond === undefined) return []
   const ofTheRuntime = Object.keys(respond.headers).filter(isConnectionHeader)
-  const found: Complaint[] = ofTheRuntime.map((name) => ({
+  const found: Diagnostic[] = ofTheRuntime.map((name) => ({
     path: [...at, 'respond', 'headers', name],
     message: 'belongs to the connection, which the runtime keeps: it cannot be set',
   }))

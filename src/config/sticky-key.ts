@@ -1,9 +1,9 @@
 import * as z from 'zod/mini'
-import { parseKeyPart } from '../core/request-attribute.ts'
+import { parseRequestAttribute } from '../core/request-attribute.ts'
 import { expected } from './schema/scalars.ts'
 
 /** Whether a text names something of a request that stays the same for one caller. */
-const isSticky = (text: string) => /^(?:ip|jwt|header)$/.test(parseKeyPart(text)?.kind ?? '')
+const isSticky = (text: string) => /^(?:ip|jwt|header)$/.test(parseRequestAttribute(text)?.kind ?? '')
 
 /** What keeps one caller with one choice: `client.ip`, `jwt.<claim>` or `header:<name>`. */
 export const stickyKey = z

@@ -1,13 +1,13 @@
-import type { KeyPart } from '../core/request-attribute.ts'
-import type { Complaint } from './schema/diagnostic.ts'
+import type { RequestAttribute } from '../core/request-attribute.ts'
+import type { Diagnostic } from './schema/diagnostic.ts'
 import type { RouteConfig } from './routes-file.ts'
 
 /** Refuses a `builtin: token` at which passwords can be tried without end, or at which one caller can lock out all others; `at` is where the route stands. */
-export function checkToken({ builtin, policies }: RouteConfig, at: Complaint['path']): Complaint[] {
+export function checkToken({ builtin, policies }: RouteConfig, at: Diagnostic['path']): Diagnostic[] {
   if (builtin !== 'token') return []
   const limiters = (policies.rateLimit ?? []) as readonly {
     readonly before?: string
-    readonly key: readonly KeyPart[]
+    readonly key: readonly RequestAttribute[]
   }[]
   const early = limiters.filter(({ before }) => before === 'auth')
   if (early.some(({ key }) => key.some(({ kind }) => kind === 'ip'))) return []

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import type { Complaint } from './schema/diagnostic.ts'
+import type { Diagnostic } from './schema/diagnostic.ts'
 import type { Config } from './routes-file.ts'
 import { choice, doc, type UrlOrEnv } from './schema/scalars.ts'
 
@@ -15,10 +15,10 @@ export const transport = z.strictObject({
   ),
 })
 
-type Found = readonly [path: Complaint['path'], url: UrlOrEnv, escape: string]
+type Found = readonly [path: Diagnostic['path'], url: UrlOrEnv, escape: string]
 
 /** Where secrets and requests would travel in the clear although `transport.targets` is https; variables that are not known yet are not judged. */
-export function insecureUrls(config: Config, variable: (name: string) => string | undefined): Complaint[] {
+export function insecureUrls(config: Config, variable: (name: string) => string | undefined): Diagnostic[] {
   if (config.transport.targets === 'any') return []
   return [...targetUrls(config), ...providerUrls(config)].flatMap(([path, url, escape]) => {
     const value = typeof url === 'string' ? url : variable(url.$env)

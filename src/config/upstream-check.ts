@@ -53,12 +53,12 @@ function checkBalancing({ loadBalancing, hashOn }: Partial<UpstreamConfig>): Fou
 
 function checkTargetHealth({ healthCheck, outlierDetection }: Partial<UpstreamConfig>): Found[] {
   const found: Found[] = []
-  const complain = (part: string, key: string, bound: string, limit: number, value: number) =>
+  const report = (part: string, key: string, bound: string, limit: number, value: number) =>
     found.push([[part, key], `expected ${bound} (${durationText(limit)}), found ${durationText(value)}`])
   if (healthCheck && healthCheck.timeout > healthCheck.interval)
-    complain('healthCheck', 'timeout', 'at most the interval', healthCheck.interval, healthCheck.timeout)
+    report('healthCheck', 'timeout', 'at most the interval', healthCheck.interval, healthCheck.timeout)
   if (outlierDetection && outlierDetection.maxEjection < outlierDetection.baseEjection)
-    complain(
+    report(
       'outlierDetection',
       'maxEjection',
       'at least baseEjection',

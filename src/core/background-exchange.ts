@@ -7,7 +7,7 @@ const LONGEST_MS = 20_000
  * An exchange beside `x` that sends `outgoing`, for nobody: the client of `x` may leave without ending it, and nothing that happens to it is seen in `x`.
  * `now` in epoch milliseconds.
  */
-export function detachExchange(x: Exchange, outgoing: Outgoing, now: number): Exchange {
+export function makeBackgroundExchange(x: Exchange, outgoing: Outgoing, now: number): Exchange {
   const { id, request, headers, route, path, params, client, identity, waitUntil } = x
   return {
     id,
@@ -26,7 +26,7 @@ export function detachExchange(x: Exchange, outgoing: Outgoing, now: number): Ex
     edits: [],
     attempts: 0,
     target: undefined,
-    clientFault: undefined,
+    uploadProblem: undefined,
     trace: undefined,
   }
 }

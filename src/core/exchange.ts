@@ -43,7 +43,7 @@ export interface Outgoing {
   /** A stream can be sent once; bytes can be sent again by a retry. */
   body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> | null
   /** Whether the answer's body comes in the very bytes that the origin sends, also when it is compressed and read here. */
-  wantsRawAnswer?: boolean
+  wantsRawResponse?: boolean
 }
 
 /** One change to the answer's headers on its way out. */
@@ -84,7 +84,7 @@ export interface Exchange {
   /** Host and port of the target tried last, for the log and spans; never shown to the client. */
   target: string | undefined
   /** Set when the client's own body broke a rule while it was streaming: that is the answer then, and no upstream's failure. */
-  clientFault: ProblemCode | undefined
+  uploadProblem: ProblemCode | undefined
   /** Absent unless tracing is configured. */
   readonly trace: Trace | undefined
 }

@@ -7,7 +7,7 @@ export type Handler = (x: Exchange) => Promise<Response>
 export type Middleware = (next: Handler) => Handler
 
 /** The layer that does nothing: what a policy compiles to where it has nothing to do, so that nobody pays for it. */
-export const pass: Middleware = (next) => next
+export const passThrough: Middleware = (next) => next
 
 /** Nests `layers` around `terminal`; the first layer is the outermost. */
 export function compose(layers: readonly Middleware[], terminal: Handler): Handler {

@@ -1,11 +1,11 @@
 import { rememberBriefly } from '../cache/edge-memory.ts'
 import { oauthPaths } from '../config/oauth-builtins.ts'
 import type { Config } from '../config/routes-file.ts'
-import type { Site } from './policy.ts'
+import type { Platform } from './policy.ts'
 import { regionOf } from './region.ts'
 
-/** The real site: this Worker's bindings, clock and network. */
-export function makeSite(env: Cloudflare.Env, config: Pick<Config, 'authProviders' | 'routes'>): Site {
+/** The real platform: this Worker's bindings, clock and network. */
+export function makePlatform(env: Cloudflare.Env, config: Pick<Config, 'authProviders' | 'routes'>): Platform {
   const variable = (name: string): string | undefined => {
     const value: unknown = (env as unknown as Record<string, unknown>)[name]
     return typeof value === 'string' && value !== '' ? value : undefined
@@ -19,13 +19,13 @@ export function makeSite(env: Cloudflare.Env, config: Pick<Config, 'authProvider
     authProviders: config.authProviders,
     region: regionOf,
     breakers: env.BREAKERS,
-    worlds: env.WORLDS,
-    steered: config.routes.some((route) => route.builtin === 'admin'),
-    limits: env.LIMITS,
-    identity: env.IDENTITY,
-    nonces: env.NONCES,
-    logins: env.LOGINS,
-    cacheState: env.CACHE_STATE,
+    globalUpstreams: env.WORLDS,
+    hasAdmin: config.routes.some((route) => route.builtin === 'admin'),
+    limitShards: env.LIMITS,
+    identityStore: env.IDENTITY,
+    nonceStores: env.NONCES,
+    loginGuards: env.LOGINS,
+    cacheCoordinators: env.CACHE_STATE,
     edgeCache: rememberBriefly(caches.default, Date.now),
     oauthPaths: oauthPaths(config.routes),
   }

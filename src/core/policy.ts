@@ -1,6 +1,6 @@
 import type * as z from 'zod/mini'
 import type { EdgeCache } from '../cache/edge-tier.ts'
-import type { Complaint } from '../config/schema/diagnostic.ts'
+import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import type { AuthProviderConfig } from '../config/auth-provider.ts'
 import type { OAuthPaths } from '../config/oauth-builtins.ts'
 import type { SecretRef } from '../config/schema/scalars.ts'
@@ -15,7 +15,7 @@ import type { NonceStore } from '../state/nonce-store.ts'
 import type { UpstreamWorld } from '../state/upstream-world.ts'
 
 /** What a policy may know of the deployment: everything that a test replaces comes in through here. */
-export interface Site {
+export interface Platform {
   /** The value of a Worker secret or variable; undefined when it is not set. */
   readonly secret: (ref: SecretRef) => string | undefined
   /** A plain variable such as `UPSTASH_REDIS_REST_URL`; undefined when unset or empty. */
@@ -30,20 +30,20 @@ export interface Site {
   readonly region: (request: Request) => Region
   /** An upstream's circuit in one region, and that upstream's one object for the world. */
   readonly breakers: DurableObjectNamespace<CircuitBreaker>
-  readonly worlds: DurableObjectNamespace<UpstreamWorld>
+  readonly globalUpstreams: DurableObjectNamespace<UpstreamWorld>
   /** Whether a route lets an operator drain targets, so that every upstream has to ask for them. */
-  readonly steered: boolean
-  readonly limits: DurableObjectNamespace<LimitShard>
+  readonly hasAdmin: boolean
+  readonly limitShards: DurableObjectNamespace<LimitShard>
   /** Users, clients, API keys, revocations and the gateway's own keys: ask through `makeIdentityClient`. */
-  readonly identity: DurableObjectNamespace<IdentityStore>
+  readonly identityStore: DurableObjectNamespace<IdentityStore>
   /** The nonces of signed requests that were used. */
-  readonly nonces: DurableObjectNamespace<NonceStore>
+  readonly nonceStores: DurableObjectNamespace<NonceStore>
   /** Who has failed to log in lately. */
-  readonly logins: DurableObjectNamespace<LoginGuard>
+  readonly loginGuards: DurableObjectNamespace<LoginGuard>
   /** Where this data centre, or this process, keeps answers: ask through `makeTiers`. */
   readonly edgeCache: EdgeCache
   /** Who fetches what for all, and what was purged. */
-  readonly cacheState: DurableObjectNamespace<CacheCoordinator>
+  readonly cacheCoordinators: DurableObjectNamespace<CacheCoordinator>
   /** Where clients find the OAuth endpoints, for metadata. */
   readonly oauthPaths: OAuthPaths
 }
@@ -83,11 +83,11 @@ export interface Policy<Name extends string = string, Schema extends z.ZodMiniTy
   /** Every field is described with its default and its consequence; the docs table and the JSON Schema come from here. */
   readonly config: Schema
   /** What a schema cannot see. Paths are relative to this policy's configuration. */
-  readonly check?: (config: z.output<Schema>, route: RouteFacts) => Complaint[]
+  readonly check?: (config: z.output<Schema>, route: RouteFacts) => Diagnostic[]
   /** Request headers that only the gateway may set: the client's copies are dropped on every route, in every spelling. */
   readonly injects?: (config: z.output<Schema>) => readonly string[]
   /** Called once per route, at its first match. */
-  readonly compile: (config: z.output<Schema>, site: Site, route: RouteParts) => Middleware
+  readonly compile: (config: z.output<Schema>, platform: Platform, route: RouteParts) => Middleware
 }
 
 /** Names a policy's types once, so that its file states them nowhere else. */

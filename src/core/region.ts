@@ -35,6 +35,6 @@ export function breakerName(region: Region, upstream: string): string {
 }
 
 /** Where that object is made when it is first named. */
-export function placeOf(region: Region): DurableObjectNamespaceGetDurableObjectOptions | undefined {
+export function locationOf(region: Region): DurableObjectNamespaceGetDurableObjectOptions | undefined {
   return region === 'local' ? undefined : { locationHint: region }
 }

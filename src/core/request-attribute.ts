@@ -3,12 +3,12 @@ import { compileClaimPath } from '../lib/claim-path.ts'
 import { isHeaderName } from '../lib/header.ts'
 
 /** What a request is told apart by: one part of a limiter's `key`, what a hash balances on, what a split sticks to. */
-export type KeyPart =
+export type RequestAttribute =
   | { readonly kind: 'ip' | 'route' | 'apiKey' }
   | { readonly kind: 'jwt' | 'header' | 'param' | 'const'; readonly name: string }
 
 /** How the parts are written in routes.json, for messages. */
-export const KEY_PARTS = [
+export const REQUEST_ATTRIBUTES = [
   'client.ip',
   'jwt.<claim>',
   'apiKey.id',
@@ -19,7 +19,7 @@ export const KEY_PARTS = [
 ] as const
 
 /** `client.ip`, `jwt.sub`, `header:x-tenant` …; undefined for anything else. */
-export function parseKeyPart(text: string): KeyPart | undefined {
+export function parseRequestAttribute(text: string): RequestAttribute | undefined {
   if (text === 'client.ip') return { kind: 'ip' }
   if (text === 'route') return { kind: 'route' }
   if (text === 'apiKey.id') return { kind: 'apiKey' }
@@ -34,7 +34,7 @@ export function lengthPrefixed(text: string): string {
 }
 
 /** Compiles a part into its reader; undefined or `''` where the request has no such thing. */
-export function compileKeyPart(part: KeyPart): (x: Exchange) => string | undefined {
+export function compileRequestAttribute(part: RequestAttribute): (x: Exchange) => string | undefined {
   switch (part.kind) {
     case 'ip':
       return (x) => network(x.client.ip)

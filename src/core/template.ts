@@ -48,7 +48,7 @@ export function compileTemplate(text: string, encode?: Encode): Template {
   return { render, references }
 }
 
-/** What is wrong with a template on this route, for a complaint; undefined when nothing is. */
+/** What is wrong with a template on this route, for a diagnostic; undefined when nothing is. */
 export function checkTemplate(text: string, route: RouteFacts): string | undefined {
   const parsed = parse(text)
   if (parsed === undefined) return 'expected every "{" to have its "}"; a brace that is meant is written "{{" or "}}"'
@@ -163,7 +163,7 @@ function withRest(base: string | undefined, x: Exchange): string | undefined {
   return x.path.endsWith('/') ? `${base}/` : base || '/'
 }
 
-/** What is wrong with a path template on this route, for a complaint; undefined when nothing is. */
+/** What is wrong with a path template on this route, for a diagnostic; undefined when nothing is. */
 export function checkPath(text: string, route: RouteFacts): string | undefined {
   const wrong = checkTemplate(text, route)
   if (wrong !== undefined) return wrong

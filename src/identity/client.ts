@@ -1,4 +1,4 @@
-import { within } from '../lib/within.ts'
+import { withTimeout } from '../lib/within.ts'
 import type { IdentityStore } from '../state/identity-store.ts'
 import type { IdentityApi, IdentityClient } from './types.ts'
 
@@ -54,7 +54,7 @@ export function makeIdentityClient(
   const call =
     (name: string) =>
     async (...args: readonly unknown[]) => {
-      const answer = await within(timeoutMs, async () =>
+      const answer = await withTimeout(timeoutMs, async () =>
         (namespace.getByName(IDENTITY_OBJECT) as unknown as Asked).ask(name, args),
       )
       return answer ?? 'unavailable'

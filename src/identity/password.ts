@@ -1,5 +1,5 @@
 import { randomBytes, scryptSync, timingSafeEqual } from 'node:crypto'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 
 const COST = { N: 2 ** 14, r: 8, p: 1 }
 const HASH_BYTES = 32
@@ -21,15 +21,18 @@ const SLOTS = 4
 let nextSlot = 0
 
 /** A password as it may be stored: scrypt (RFC 7914) in the PHC form. `busy` when four are waiting or at work in this isolate. */
-export async function hashPassword(password: string, site: Pick<Site, 'now'>): Promise<`$scrypt$${string}` | 'busy'> {
-  if (!(await takeTurn(site))) return 'busy'
+export async function hashPassword(
+  password: string,
+  platform: Pick<Platform, 'now'>,
+): Promise<`$scrypt$${string}` | 'busy'> {
+  if (!(await takeTurn(platform))) return 'busy'
   const salt = randomBytes(16)
-  const hash = derive(password, salt, site.now)
+  const hash = derive(password, salt, platform.now)
   return `${PREFIX}${unpadded(salt)}$${unpadded(hash)}`
 }
 
 /** Whether `password` is the one of `stored`; for a user who does not exist pass undefined, which takes as long and is false. Only after `takeTurn`. */
-export function verifyPassword(password: string, stored: string | undefined, { now }: Pick<Site, 'now'>): boolean {
+export function verifyPassword(password: string, stored: string | undefined, { now }: Pick<Platform, 'now'>): boolean {
   const known = stored !== undefined && isPasswordHash(stored)
   const [salt, hash] = (known ? stored : NOBODY).slice(PREFIX.length).split('$')
   const derived = derive(password, Buffer.from(salt!, 'base64'), now)
@@ -43,7 +46,7 @@ export function isPasswordHash(text: string): boolean {
 }
 
 /** Waits until one more password may be derived; false at once when four are waiting or at work in this isolate. */
-export async function takeTurn({ now }: Pick<Site, 'now'>): Promise<boolean> {
+export async function takeTurn({ now }: Pick<Platform, 'now'>): Promise<boolean> {
   const at = now()
   // Further ahead than there are slots: the clock has stepped back.
   if (nextSlot - at > SLOTS * SLOT_MS) nextSlot = at

@@ -6,9 +6,9 @@ import { policies } from '../policies/index.ts'
 import { problem } from '../core/problem.ts'
 import { canonicalPath, rawPath } from '../routing/canonical-path.ts'
 import { compileRouter, type Found } from '../routing/router.ts'
-import { introduce } from './headers.ts'
-import type { Received } from './received.ts'
-import { compileTransportGate } from './transport.ts'
+import { setForwardedHeaders } from './headers.ts'
+import type { ReceivedRequest } from './received.ts'
+import { compileTransportCheck } from './transport.ts'
 
 const MAX_URL_BYTES = 8 * 1024
 /** A name or an address, with an optional port (RFC 9110 §7.2); HTTP/1.0 has none at all. */
@@ -18,7 +18,7 @@ const CLIMBS = /(?:\/|%2F)\.{0,2}%2F|%2F\.{0,2}(?:\/|%2F|$)/
 const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS)
 
 /** A request that a route will answer. */
-export interface Admitted {
+export interface MatchedRoute {
   /** The route's index in the file. */
   readonly index: number
   readonly params: Readonly<Record<string, string>>
@@ -26,13 +26,13 @@ export interface Admitted {
 }
 
 /** Finds the route of a request, or says why there is none: 400, 404, 405, 414, 431, 501; or why not by plain HTTP: 308, 403. */
-export type Admission = (received: Received, client: Client) => Admitted | Response
+export type RequestAdmission = (received: ReceivedRequest, client: Client) => MatchedRoute | Response
 
 /** Compiles what every request passes before its route is known. */
-export function compileAdmission(config: Config): Admission {
+export function compileAdmission(config: Config): RequestAdmission {
   const router = compileRouter(config.routes.map((route) => route.match))
   const hasCors = config.routes.map((route) => route.policies.cors != null)
-  const transport = compileTransportGate(
+  const transport = compileTransportCheck(
     config.transport.clients,
     config.routes.map((route) => route.insecure === true),
   )
@@ -54,7 +54,7 @@ export function compileAdmission(config: Config): Admission {
     const elsewhere = transport(request, client, path, found.index)
     if (elsewhere !== undefined) return elsewhere
     if (headers.fault !== undefined) return problem(headers.fault)
-    introduce(headers.forwarded, client)
+    setForwardedHeaders(headers.forwarded, client)
     return { index: found.index, params: found.params, path }
   }
 }

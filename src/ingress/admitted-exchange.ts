@@ -2,14 +2,14 @@ import type { Client, Exchange, HeaderEdit, Identity, Outgoing } from '../core/e
 import type { ProblemCode } from '../core/problem.ts'
 import { rawSearch } from '../routing/canonical-path.ts'
 import type { ActiveTrace } from '../telemetry/tracing.ts'
-import type { Admitted } from './admit.ts'
-import type { Received } from './received.ts'
+import type { MatchedRoute } from './admit.ts'
+import type { ReceivedRequest } from './received.ts'
 
 /** What is known of every request, also of one that finds no route. */
-export interface Arrival {
+export interface IncomingRequest {
   /** The trace id. */
   readonly id: string
-  readonly received: Received
+  readonly received: ReceivedRequest
   readonly client: Client
   /** Epoch milliseconds. */
   readonly startedAt: number
@@ -34,12 +34,12 @@ export class AdmittedExchange implements Exchange {
   readonly edits: HeaderEdit[] = []
   attempts = 0
   target: string | undefined = undefined
-  clientFault: ProblemCode | undefined = undefined
+  uploadProblem: ProblemCode | undefined = undefined
   readonly trace: ActiveTrace | undefined
 
   constructor(
-    { id, received, client, startedAt, trace, waitUntil }: Arrival,
-    { path, params }: Admitted,
+    { id, received, client, startedAt, trace, waitUntil }: IncomingRequest,
+    { path, params }: MatchedRoute,
     route: string,
   ) {
     const { request, method, url, headers } = received

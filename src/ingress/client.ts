@@ -1,6 +1,6 @@
 import type { Client } from '../core/exchange.ts'
 import { canonicalIp, makeCidrMatcher } from '../lib/ip.ts'
-import type { Received } from './received.ts'
+import type { ReceivedRequest } from './received.ts'
 
 /** `clientAddress` as checked; `trustedProxies` are networks or single addresses, and there are none but with `x-forwarded-for`. */
 export interface ClientAddressConfig {
@@ -9,7 +9,7 @@ export interface ClientAddressConfig {
 }
 
 /** How to tell who is calling; compiled once from `clientAddress`. */
-export type ClientReader = (received: Received) => Client
+export type ClientReader = (received: ReceivedRequest) => Client
 
 /**
  * `runtime` believes the connection: workerd's `cf.clientIp`, which a client cannot set, or Cloudflare's own `CF-Connecting-IP` where there is none.

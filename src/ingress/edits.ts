@@ -2,7 +2,7 @@ import type { HeaderEdit } from '../core/exchange.ts'
 import { applyHeaderChange } from '../lib/header.ts'
 
 /** The answer with `edits` applied, the latest first, in one copy at most; the same object when there are none. */
-export function applyEdits(response: Response, edits: readonly HeaderEdit[]): Response {
+export function applyHeaderEdits(response: Response, edits: readonly HeaderEdit[]): Response {
   if (edits.length === 0) return response
   const edited = withOwnHeaders(response)
   const { headers } = edited

@@ -30,14 +30,14 @@ const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/
 const MAX_LENGTH_DIGITS = 15
 
 /** The client's headers as an upstream may see them. */
-export type Forwarded = Pick<Outgoing, 'headers' | 'hasOpaqueValues'>
+export type ForwardedHeaders = Pick<Outgoing, 'headers' | 'hasOpaqueValues'>
 
 /** A request's headers, by lower-case name: plain text, which costs no call into the runtime to look at. */
 export interface ReceivedHeaders {
   /** All of them, as they came. */
   readonly all: Readonly<Record<string, string>>
   /** Those that may go on. */
-  readonly forwarded: Forwarded
+  readonly forwarded: ForwardedHeaders
   /** Why the request is to be refused. */
   readonly fault: ProblemCode | undefined
 }
@@ -99,7 +99,7 @@ function isTooLong(headers: ReceivedHeaders['all'], length: number): boolean {
 }
 
 /** What there is to know of a header's name, and what came with it last. */
-interface Judgement {
+interface HeaderRule {
   readonly name: string
   readonly isDropped: boolean
   /** Whether it is message framing in another spelling. */
@@ -112,9 +112,9 @@ interface Judgement {
 const MAX_REMEMBERED = 1_000
 const MAX_REMEMBERED_LENGTH = { name: 64, value: 1_024 } as const
 
-function makeJudge(dropped: ReadonlySet<string>): (name: string) => Judgement {
-  const remembered = new Map<string, Judgement>()
-  const judge = (name: string): Judgement => {
+function makeJudge(dropped: ReadonlySet<string>): (name: string) => HeaderRule {
+  const remembered = new Map<string, HeaderRule>()
+  const judge = (name: string): HeaderRule => {
     const canonical = canonicalName(name)
     const judgement = {
       name: keyOf(name),
@@ -134,13 +134,13 @@ function makeJudge(dropped: ReadonlySet<string>): (name: string) => Judgement {
 const keyOf = (text: string): string => Object.keys({ [text]: 0 })[0]!
 
 /** Says in `X-Forwarded-*` what the gateway knows of the client. */
-export function introduce({ headers }: Forwarded, client: Client): void {
+export function setForwardedHeaders({ headers }: ForwardedHeaders, client: Client): void {
   headers['x-forwarded-for'] = client.forwardedFor
   headers['x-forwarded-proto'] = client.scheme
   headers['x-forwarded-host'] = client.host
 }
 
-function dropNamed(headers: Forwarded['headers'], connection: string): void {
+function dropNamed(headers: ForwardedHeaders['headers'], connection: string): void {
   for (const part of connection.split(',')) {
     const name = part.trim().toLowerCase()
     // What the gateway relies on to know the caller cannot be talked away by the caller.

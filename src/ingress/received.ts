@@ -1,7 +1,7 @@
 import type { HeaderReader, ReceivedHeaders } from './headers.ts'
 
 /** A request as it came in, read once: each look at the runtime's own object costs a call into the runtime. */
-export interface Received {
+export interface ReceivedRequest {
   readonly request: Request
   readonly method: string
   readonly url: string
@@ -9,6 +9,6 @@ export interface Received {
 }
 
 /** Reads what every request is asked for. */
-export function receive(request: Request, readHeaders: HeaderReader): Received {
+export function readRequest(request: Request, readHeaders: HeaderReader): ReceivedRequest {
   return { request, method: request.method, url: request.url, headers: readHeaders(request) }
 }

@@ -3,16 +3,16 @@ import { problem } from '../core/problem.ts'
 import { rawSearch } from '../routing/canonical-path.ts'
 
 /** What a request by plain HTTP is answered for its way alone; undefined when it may go on. */
-export type TransportGate = (request: Request, client: Client, path: string, route: number) => Response | undefined
+export type TransportCheck = (request: Request, client: Client, path: string, route: number) => Response | undefined
 
 /**
  * Compiles `transport.clients`; `insecure` says of each route, by index, whether it answers plain HTTP all the same. A redirect keeps method and
  * body (308); what the client has sent by then was readable on the way, which is why refusing is the better choice for an API.
  */
-export function compileTransportGate(
+export function compileTransportCheck(
   clients: 'any' | 'https' | 'redirect',
   insecure: readonly boolean[],
-): TransportGate {
+): TransportCheck {
   if (clients === 'any') return () => undefined
   return (request, { scheme, host }, path, route) => {
     if (scheme === 'https' || insecure[route]) return undefined

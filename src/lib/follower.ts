@@ -1,4 +1,4 @@
-import { within } from './within.ts'
+import { withTimeout } from './within.ts'
 
 /** Keeps an isolate's copy of something up with its store. Times are milliseconds. */
 export interface Follower {
@@ -36,7 +36,7 @@ export function makeFollower(read: (waitUntil: WaitUntil) => Promise<boolean>, c
   const run = async (waitUntil: WaitUntil) => {
     const mine = { startedAt: clock() }
     reading = mine
-    const done = await within(READ_MS, () => read(waitUntil))
+    const done = await withTimeout(READ_MS, () => read(waitUntil))
     if (mine !== reading) return
     reading = undefined
     if (done) [readAt, failedAt] = [mine.startedAt, -Infinity]
@@ -49,7 +49,7 @@ export function makeFollower(read: (waitUntil: WaitUntil) => Promise<boolean>, c
     return own
   }
   const awaitRead = async (own: Promise<void> | undefined) => {
-    if (own) await within(ANSWER_MS, () => own)
+    if (own) await withTimeout(ANSWER_MS, () => own)
     // Another request's promise must not be awaited, so its result is watched for; counted, as the clock may stand still.
     else for (let polls = ANSWER_MS / POLL_MS; polls > 0 && isReading(); polls--) await pause()
     if (since(readAt, clock()) < MAX_AGE_MS) return true

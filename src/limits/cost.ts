@@ -22,16 +22,16 @@ const costHeader = z
     default: z.optional(doc(units(1), 'The cost without a request header that is a number of at least 1. Default 1.')),
   })
   .check(({ value, issues }) => {
-    const complain = (key: keyof typeof value, message: string) =>
+    const report = (key: keyof typeof value, message: string) =>
       issues.push({ code: 'custom', input: value, path: [key], message })
     const { requestHeader, responseHeader, max, default: otherwise } = value
     if (requestHeader === undefined && responseHeader === undefined)
-      complain('requestHeader', 'expected this or responseHeader')
+      report('requestHeader', 'expected this or responseHeader')
     if (requestHeader !== undefined && responseHeader !== undefined)
-      complain('responseHeader', 'has no use beside requestHeader')
+      report('responseHeader', 'has no use beside requestHeader')
     if (responseHeader !== undefined && otherwise !== undefined)
-      complain('default', 'has no use with responseHeader: an answer that says nothing costs the 1 taken before')
-    if (otherwise !== undefined && otherwise > max) complain('default', `expected at most max, ${max}`)
+      report('default', 'has no use with responseHeader: an answer that says nothing costs the 1 taken before')
+    if (otherwise !== undefined && otherwise > max) report('default', `expected at most max, ${max}`)
   })
 
 /** `cost` of a limiter. */

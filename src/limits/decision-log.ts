@@ -1,4 +1,4 @@
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { hashKey } from './key.ts'
 import type { Verdict } from './limiter.ts'
 
@@ -39,7 +39,7 @@ export interface Decided extends Pick<Decision, 'id' | 'policy' | 'key' | 'cost'
  * `UMBRAL_LIMIT_LOG` is `on`: a line a decision is for an audit, not for every day.
  */
 export function makeDecisionLog(
-  { variable, now }: Pick<Site, 'variable' | 'now'>,
+  { variable, now }: Pick<Platform, 'variable' | 'now'>,
   decider: Decider,
 ): ((decided: Decided) => void) | undefined {
   if (variable('UMBRAL_LIMIT_LOG') !== 'on') return undefined

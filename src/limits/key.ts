@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Exchange } from '../core/exchange.ts'
-import { compileKeyPart, lengthPrefixed, type KeyPart } from '../core/request-attribute.ts'
+import { compileRequestAttribute, lengthPrefixed, type RequestAttribute } from '../core/request-attribute.ts'
 
 /** A longer key is hashed here too, so that a client cannot fill the memory with long ones. */
 const LONGEST_PLAIN_KEY = 128
@@ -11,11 +11,11 @@ const LONGEST_PLAIN_KEY = 128
  */
 export function compileKey(
   scope: readonly string[],
-  parts: readonly KeyPart[],
+  parts: readonly RequestAttribute[],
   missing: () => void,
 ): (x: Exchange) => string {
   const prefix = scope.map(lengthPrefixed).join('')
-  const readers = parts.map(compileKeyPart)
+  const readers = parts.map(compileRequestAttribute)
   const finish = (key: string) => (key.length > LONGEST_PLAIN_KEY ? hashKey(key) : key)
   return (x) => {
     let key = prefix

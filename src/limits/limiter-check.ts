@@ -1,5 +1,5 @@
-import { type Complaint, expectedOneOf } from '../config/schema/diagnostic.ts'
-import type { KeyPart } from '../core/request-attribute.ts'
+import { type Diagnostic, expectedOneOf } from '../config/schema/diagnostic.ts'
+import type { RequestAttribute } from '../core/request-attribute.ts'
 import type { RouteFacts } from '../core/policy.ts'
 import { mostOf } from './cost.ts'
 import type { LimiterConfig } from './limiter-config.ts'
@@ -9,8 +9,8 @@ import { covers } from './overrides.ts'
 const MAX_FILL_MS = 366 * 86_400_000
 
 /** What a limiter's schema cannot see; paths begin at the limiter. */
-export function checkLimiter(entry: LimiterConfig, earlier: readonly LimiterConfig[], route: RouteFacts): Complaint[] {
-  const found: Complaint[] = []
+export function checkLimiter(entry: LimiterConfig, earlier: readonly LimiterConfig[], route: RouteFacts): Diagnostic[] {
+  const found: Diagnostic[] = []
   if (earlier.some(({ name }) => name === entry.name))
     found.push({ path: ['name'], message: `another limiter of this route has the name "${entry.name}" already` })
   if (entry.window % 1_000 !== 0)
@@ -24,8 +24,8 @@ export function checkLimiter(entry: LimiterConfig, earlier: readonly LimiterConf
   ]
 }
 
-function checkKey({ key, before }: LimiterConfig, route: RouteFacts): Complaint[] {
-  const found: Complaint[] = key.flatMap((part, j) => {
+function checkKey({ key, before }: LimiterConfig, route: RouteFacts): Diagnostic[] {
+  const found: Diagnostic[] = key.flatMap((part, j) => {
     const message = wrongWith(part, before, route)
     return message === undefined ? [] : [{ path: ['key', j], message }]
   })
@@ -38,7 +38,7 @@ function checkKey({ key, before }: LimiterConfig, route: RouteFacts): Complaint[
   return found
 }
 
-function wrongWith(part: KeyPart, before: LimiterConfig['before'], route: RouteFacts): string | undefined {
+function wrongWith(part: RequestAttribute, before: LimiterConfig['before'], route: RouteFacts): string | undefined {
   if (part.kind === 'jwt') return wrongWithCaller(`jwt.${part.name}`, before, route)
   if (part.kind === 'apiKey') return wrongWithCaller('apiKey.id', before, route)
   if (part.kind === 'param' && !route.params.includes(part.name))
@@ -55,7 +55,7 @@ function wrongWithCaller(name: string, before: LimiterConfig['before'], route: R
 }
 
 /** Whoever asks for more than there ever is would be refused for ever. */
-function checkCost({ algorithm, limit, burst, overrides, cost }: LimiterConfig): Complaint[] {
+function checkCost({ algorithm, limit, burst, overrides, cost }: LimiterConfig): Diagnostic[] {
   const capacity = (of: { limit: number; burst?: number | undefined }) =>
     algorithm === 'token-bucket' ? (of.burst ?? of.limit) : of.limit
   const least = Math.min(...[{ limit, burst }, ...overrides].map(capacity))
@@ -64,10 +64,10 @@ function checkCost({ algorithm, limit, burst, overrides, cost }: LimiterConfig):
   return [{ path, message: `expected at most ${least}: no more than that can be taken at once` }]
 }
 
-function checkOverrides(entry: LimiterConfig, route: RouteFacts): Complaint[] {
+function checkOverrides(entry: LimiterConfig, route: RouteFacts): Diagnostic[] {
   return entry.overrides.flatMap((override, j) => {
     const at = ['overrides', j]
-    const found: Complaint[] = Object.keys(override.when).flatMap((name) => {
+    const found: Diagnostic[] = Object.keys(override.when).flatMap((name) => {
       const message = wrongWithCaller(name, entry.before, route)
       return message === undefined ? [] : [{ path: [...at, 'when', name], message }]
     })
@@ -81,8 +81,8 @@ function checkOverrides(entry: LimiterConfig, route: RouteFacts): Complaint[] {
 function checkBurst(
   { algorithm, window }: LimiterConfig,
   { limit, burst }: { limit: number; burst?: number | undefined },
-): Complaint[] {
-  const found: Complaint[] = []
+): Diagnostic[] {
+  const found: Diagnostic[] = []
   if (burst !== undefined && algorithm !== 'token-bucket')
     found.push({ path: ['burst'], message: `has no use with the algorithm "${algorithm}"; expected "token-bucket"` })
   if (((burst ?? 0) * window) / limit > MAX_FILL_MS)

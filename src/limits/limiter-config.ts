@@ -1,22 +1,22 @@
 import * as z from 'zod/mini'
 import { expectedOneOf } from '../config/schema/diagnostic.ts'
 import { choice, doc, duration } from '../config/schema/scalars.ts'
-import { KEY_PARTS, parseKeyPart } from '../core/request-attribute.ts'
+import { REQUEST_ATTRIBUTES, parseRequestAttribute } from '../core/request-attribute.ts'
 import { isClaimPath } from '../lib/claim-path.ts'
 import { cost, MAX_LIMIT } from './cost.ts'
 import { override } from './overrides.ts'
 
 const keyPart = z.pipe(
   z.string().check(
-    z.refine((text) => parseKeyPart(text) !== undefined, {
-      error: ({ input }) => expectedOneOf(String(input), KEY_PARTS),
+    z.refine((text) => parseRequestAttribute(text) !== undefined, {
+      error: ({ input }) => expectedOneOf(String(input), REQUEST_ATTRIBUTES),
       abort: true,
     }),
     z.refine((text) => !text.startsWith('jwt.') || isClaimPath(text.slice('jwt.'.length)), {
       error: 'expected a claim’s name after "jwt.", or names with a dot between, such as "jwt.org.id"',
     }),
   ),
-  z.transform((text: string) => parseKeyPart(text)!),
+  z.transform((text: string) => parseRequestAttribute(text)!),
 )
 
 const written = z
@@ -35,7 +35,7 @@ const written = z
     ),
     window: doc(duration(1_000), 'How long a window is: whole seconds, from 1s to 31d.'),
     key: doc(
-      z.array(keyPart).check(z.minLength(1, `expected at least one of ${KEY_PARTS.join(', ')}`)),
+      z.array(keyPart).check(z.minLength(1, `expected at least one of ${REQUEST_ATTRIBUTES.join(', ')}`)),
       'Whom a count belongs to: client.ip, jwt.<claim> (jwt.sub is issuer and subject), apiKey.id, header:<name>, param:<name>, route, const:<text>; several together. IPv6 counts by /64. Requests that lack a part share one count.',
     ),
     consistency: doc(

@@ -1,4 +1,4 @@
-import { within } from '../lib/within.ts'
+import { withTimeout } from '../lib/within.ts'
 
 /** Asks a store that may be down: plain numbers in this isolate. */
 export interface StoreHealth {
@@ -29,7 +29,7 @@ export function makeStoreHealth(
   const failing = () => failures >= FAILURES_BEFORE_REST
   const send = async <T>(ask: () => Promise<T | undefined>) => {
     askedAt = now()
-    const answer = await within(timeoutMs, ask)
+    const answer = await withTimeout(timeoutMs, ask)
     const before = failing()
     failures = answer === undefined ? failures + 1 : 0
     if (failing() !== before) turned?.(!before)

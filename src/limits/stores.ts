@@ -18,12 +18,12 @@ import { makeLocalLimits } from './local.ts'
 import { rememberRefusals } from './refusals.ts'
 import { makeUpstashStore } from './upstash.ts'
 
-/** The part of `Site` that limits need. */
-export interface LimitSite {
+/** The part of `Platform` that limits need. */
+export interface LimitPlatform {
   readonly now: () => number
   readonly variable: (name: string) => string | undefined
   readonly secret: (ref: { $secret: string }) => string | undefined
-  readonly limits: DurableObjectNamespace<LimitShard>
+  readonly limitShards: DurableObjectNamespace<LimitShard>
 }
 
 /** Where this deployment counts. */
@@ -40,28 +40,28 @@ export interface LimitStores {
   readonly look: () => void
 }
 
-const known = new WeakMap<LimitSite, LimitStores>()
+const known = new WeakMap<LimitPlatform, LimitStores>()
 
 /** A site's stores: made once, by the first call, so that a limiter that stands in several routes counts once. */
-export function limitStores(site: LimitSite, timeoutMs = STORE_TIMEOUT_MS): LimitStores {
-  const stores = known.get(site) ?? makeStores(site, timeoutMs)
-  known.set(site, stores)
+export function limitStores(platform: LimitPlatform, timeoutMs = STORE_TIMEOUT_MS): LimitStores {
+  const stores = known.get(platform) ?? makeStores(platform, timeoutMs)
+  known.set(platform, stores)
   return stores
 }
 
-function makeStores(site: LimitSite, timeoutMs: number): LimitStores {
-  const url = site.variable('UPSTASH_REDIS_REST_URL')
-  const token = site.secret({ $secret: 'UPSTASH_REDIS_REST_TOKEN' })
+function makeStores(platform: LimitPlatform, timeoutMs: number): LimitStores {
+  const url = platform.variable('UPSTASH_REDIS_REST_URL')
+  const token = platform.secret({ $secret: 'UPSTASH_REDIS_REST_TOKEN' })
   const upstash = url !== undefined && token !== undefined
   const kind = upstash ? 'upstash' : 'durable-objects'
-  const { turned, look } = makeLimitLog(site, kind, () => tally.overflows)
+  const { turned, look } = makeLimitLog(platform, kind, () => tally.overflows)
   const tally: LimitTally = { overflows: 0, turned }
-  const local = oncePerSpec(makeLocalLimits(site.now, tally))
+  const local = oncePerSpec(makeLocalLimits(platform.now, tally))
   const store = upstash
-    ? makeUpstashStore(url, token, site.now, tally, timeoutMs)
-    : makeDurableStore(site.limits, site.now, tally, timeoutMs)
-  const strict = oncePerSpec((spec) => rememberRefusals(takeWhole(store, spec), site.now))
-  const leased = oncePerSpec((spec) => makeLeasedLimiter(hashing(store.counter(spec)), spec, site.now))
+    ? makeUpstashStore(url, token, platform.now, tally, timeoutMs)
+    : makeDurableStore(platform.limitShards, platform.now, tally, timeoutMs)
+  const strict = oncePerSpec((spec) => rememberRefusals(takeWhole(store, spec), platform.now))
+  const leased = oncePerSpec((spec) => makeLeasedLimiter(hashing(store.counter(spec)), spec, platform.now))
   const degraded = () => (store.failing() ? kind : undefined)
   return { local, strict, leased, tally, degraded, look }
 }

@@ -18,10 +18,10 @@ export interface LimiterTally {
 
 const known = new WeakMap<object, Map<string, LimiterTally>>()
 
-/** The tally of the limiter `name` of a site: one, in however many routes it stands. */
-export function limiterTally(site: object, name: string): LimiterTally {
-  const tallies = known.get(site) ?? new Map<string, LimiterTally>()
-  known.set(site, tallies)
+/** The tally of the limiter `name` of a platform: one, in however many routes it stands. */
+export function limiterTally(platform: object, name: string): LimiterTally {
+  const tallies = known.get(platform) ?? new Map<string, LimiterTally>()
+  known.set(platform, tallies)
   const tally = tallies.get(name) ?? {
     admitted: 0,
     refused: 0,
@@ -36,6 +36,6 @@ export function limiterTally(site: object, name: string): LimiterTally {
 }
 
 /** The tallies of a site's limiters that were compiled so far, by name. */
-export function limiterTallies(site: object): Readonly<Record<string, LimiterTally>> {
-  return Object.fromEntries(known.get(site) ?? [])
+export function limiterTallies(platform: object): Readonly<Record<string, LimiterTally>> {
+  return Object.fromEntries(known.get(platform) ?? [])
 }

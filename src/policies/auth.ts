@@ -69,14 +69,14 @@ export const auth = definePolicy({
 
   injects: identityHeaderNames,
 
-  compile({ providers, require, ...rules }, site) {
-    const authenticators = providers.map((name) => authenticatorOf(site, name))
-    const judge = require === 'all' ? allOf(authenticators, site.now) : anyOf(authenticators, site.now)
+  compile({ providers, require, ...rules }, platform) {
+    const authenticators = providers.map((name) => authenticatorOf(platform, name))
+    const judge = require === 'all' ? allOf(authenticators, platform.now) : anyOf(authenticators, platform.now)
     const challenges = [...new Set(authenticators.map(({ challenge }) => challenge))]
     const refused = (code: ProblemCode) => Promise.resolve(refuse(code, challenges))
     if (!judge.configured) return () => () => refused('not-configured')
 
-    const objectionTo = compileRevocationCheck(site)
+    const objectionTo = compileRevocationCheck(platform)
     const refusalOf = compileAdmission(rules)
     const headersOf = compileIdentityHeaders(rules.identityHeaders)
     const hidden = authenticators.flatMap(({ hides }) => hides ?? [])
@@ -103,7 +103,7 @@ export const auth = definePolicy({
         return objection.then((code) => (code === undefined ? enter(x, caller) : refused(code)))
       }
       return (x) => {
-        const known = judge.recall(x, site.now())
+        const known = judge.recall(x, platform.now())
         if (known !== undefined) return admit(x, known)
         return judge
           .authenticate(x)

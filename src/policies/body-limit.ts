@@ -33,13 +33,13 @@ async function countBody(x: Exchange, body: ReadableStream<Uint8Array>, max: num
   x.outgoing.body = body.pipeThrough(makeCounter(x, max))
   try {
     const response = await next(x)
-    if (x.clientFault === undefined) return response
+    if (x.uploadProblem === undefined) return response
     await response.body?.cancel()
   } catch (error) {
     // Whoever read the body meets the broken stream as an error of its own; the fault is still the client's.
-    if (x.clientFault === undefined) throw error
+    if (x.uploadProblem === undefined) throw error
   }
-  return problem(x.clientFault)
+  return problem(x.uploadProblem)
 }
 
 /** Passes chunks on as they are taken, and breaks off at the one that passes `max`. */
@@ -49,7 +49,7 @@ function makeCounter(x: Exchange, max: number): TransformStream<Uint8Array, Uint
     transform(chunk, controller) {
       count += chunk.byteLength
       if (count <= max) return controller.enqueue(chunk)
-      x.clientFault = 'body-too-large'
+      x.uploadProblem = 'body-too-large'
       controller.error(new Error('body-too-large'))
     },
   })

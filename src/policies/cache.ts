@@ -3,7 +3,7 @@ import { checkCache } from '../cache/cache-check.ts'
 import { compileRouteCache } from '../cache/route-cache.ts'
 import { compileServing } from '../cache/serve.ts'
 import { doc } from '../config/schema/scalars.ts'
-import { pass } from '../core/pipeline.ts'
+import { passThrough } from '../core/pipeline.ts'
 import { definePolicy } from '../core/policy.ts'
 
 /** Keeps answers and gives them again, as a shared cache may (RFC 9111). */
@@ -14,10 +14,10 @@ export const cache = definePolicy({
     'Keeps answers and gives them again as a shared cache may (RFC 9111). What unsafe methods change on this route is not given any more.',
   ),
   check: checkCache,
-  compile(config, site, route) {
+  compile(config, platform, route) {
     // Inherited by a route that answers by itself.
-    if (route.upstream === undefined) return pass
-    const routeCache = compileRouteCache(config, site, route)
+    if (route.upstream === undefined) return passThrough
+    const routeCache = compileRouteCache(config, platform, route)
     return (next) => compileServing(routeCache, next)
   },
 })

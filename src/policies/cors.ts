@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import type { Complaint } from '../config/schema/diagnostic.ts'
+import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import { doc, duration, headerName, method as verb } from '../config/schema/scalars.ts'
 import type { HeaderEdit } from '../core/exchange.ts'
 import { definePolicy, type RouteFacts } from '../core/policy.ts'
@@ -49,7 +49,7 @@ export const cors = definePolicy({
   name: 'cors',
   config,
   check: ({ origins, credentials }) => {
-    const found: Complaint[] = []
+    const found: Diagnostic[] = []
     if (!origins.includes('*')) return found
     if (credentials) found.push({ path: ['credentials'], message: '"*" cannot go with credentials: name the origins' })
     if (origins.length > 1) found.push({ path: ['origins'], message: 'expected "*" alone, or only named origins' })

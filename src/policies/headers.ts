@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import type { Complaint } from '../config/schema/diagnostic.ts'
+import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import { doc } from '../config/schema/scalars.ts'
 import type { Exchange, HeaderEdit } from '../core/exchange.ts'
 import { applyFieldChange, encodeHeaderValue, isConnectionHeader, isHeaderName, isHeaderValue } from '../lib/header.ts'
@@ -95,19 +95,19 @@ function compileEdit(op: 'set' | 'append', name: string, template: string, whenA
 
 const removal = (name: string): HeaderEdit => ({ op: 'remove', name: name.toLowerCase(), value: '' })
 
-function checkChanges(config: Changes, at: Complaint['path'], route: RouteFacts): Complaint[] {
-  const found: Complaint[] = []
-  const complain = (path: Complaint['path'], message: string | undefined) => {
+function checkChanges(config: Changes, at: Diagnostic['path'], route: RouteFacts): Diagnostic[] {
+  const found: Diagnostic[] = []
+  const report = (path: Diagnostic['path'], message: string | undefined) => {
     if (message !== undefined) found.push({ path: [...at, ...path], message })
   }
-  config.remove.forEach((name, i) => complain(['remove', i], checkName(name)))
+  config.remove.forEach((name, i) => report(['remove', i], checkName(name)))
   for (const op of ['set', 'add'] as const) {
     const names = Object.keys(config[op])
     names.forEach((name, i) => {
       const template = config[op][name]!
       const twin = names.slice(0, i).find((other) => other.toLowerCase() === name.toLowerCase())
-      complain([op, name], checkName(name) ?? checkValue(template, route))
-      if (twin !== undefined) complain([op, name], `"${twin}" is the same header`)
+      report([op, name], checkName(name) ?? checkValue(template, route))
+      if (twin !== undefined) report([op, name], `"${twin}" is the same header`)
     })
   }
   return found

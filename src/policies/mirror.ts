@@ -1,11 +1,11 @@
 import * as z from 'zod/mini'
 import { expectedOneOf } from '../config/schema/diagnostic.ts'
 import { doc, percent } from '../config/schema/scalars.ts'
-import { detachExchange } from '../core/background-exchange.ts'
+import { makeBackgroundExchange } from '../core/background-exchange.ts'
 import type { Exchange, Outgoing } from '../core/exchange.ts'
 import { discard } from '../lib/discard.ts'
 import type { Handler } from '../core/pipeline.ts'
-import { definePolicy, type Site } from '../core/policy.ts'
+import { definePolicy, type Platform } from '../core/policy.ts'
 
 /** Says to whoever gets a copy that it is one. */
 const MARK = 'x-umbral-mirror'
@@ -37,13 +37,13 @@ export const mirror = definePolicy({
   },
   injects: () => [MARK],
 
-  compile(config, site, route) {
+  compile(config, platform, route) {
     // Inherited by a route that answers by itself.
     if (route.upstream === undefined) return (next) => next
-    const shadow = shadowOf(site, config.upstream)
+    const shadow = shadowOf(platform, config.upstream)
     const send = route.sendTo(config.upstream, 'once')
     return (next) => (x) => {
-      if (site.random() * 100 >= config.percent) return next(x)
+      if (platform.random() * 100 >= config.percent) return next(x)
       // Taken before the stages of the real request write to it; sent after them, so that it comes first in everything.
       const outgoing = copyOutgoing(x.outgoing)
       const answer = next(x)
@@ -51,8 +51,8 @@ export const mirror = definePolicy({
         // Not one try: it was refused, by a breaker for example.
         if (x.attempts === 0) return
         if (outgoing === undefined) shadow.tally.skipped++
-        else if (!hasRoom(shadow, site.now())) shadow.tally.dropped++
-        else await run(detachExchange(x, outgoing, site.now()), send, shadow)
+        else if (!hasRoom(shadow, platform.now())) shadow.tally.dropped++
+        else await run(makeBackgroundExchange(x, outgoing, platform.now()), send, shadow)
       }
       // What has to be signed or read first is not under way yet; whether it was sent is known when it is answered.
       x.waitUntil(x.attempts > 0 ? copy() : answer.then(copy, copy))
@@ -79,17 +79,17 @@ interface Shadow {
   readonly running: Set<Exchange>
 }
 
-const known = new WeakMap<Site, Map<string, Shadow>>()
+const known = new WeakMap<Platform, Map<string, Shadow>>()
 
 /** The tallies of this isolate, by the upstream that gets the copies; empty until a route with `mirror` was used. */
-export function mirrorTallies(site: Site): Readonly<Record<string, Readonly<MirrorTally>>> {
-  return Object.fromEntries([...(known.get(site) ?? [])].map(([upstream, { tally }]) => [upstream, tally]))
+export function mirrorTallies(platform: Platform): Readonly<Record<string, Readonly<MirrorTally>>> {
+  return Object.fromEntries([...(known.get(platform) ?? [])].map(([upstream, { tally }]) => [upstream, tally]))
 }
 
 /** Routes that copy to the same upstream share its bound. */
-function shadowOf(site: Site, upstream: string): Shadow {
-  const shadows = known.get(site) ?? new Map<string, Shadow>()
-  known.set(site, shadows)
+function shadowOf(platform: Platform, upstream: string): Shadow {
+  const shadows = known.get(platform) ?? new Map<string, Shadow>()
+  known.set(platform, shadows)
   const shadow = shadows.get(upstream) ?? {
     tally: { sent: 0, failed: 0, skipped: 0, dropped: 0 },
     running: new Set<Exchange>(),

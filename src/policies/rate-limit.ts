@@ -12,8 +12,8 @@ import type { LimiterSpec } from '../limits/limiter.ts'
 import { compileWhen, whenText } from '../limits/overrides.ts'
 import { type LimitStores, limitStores } from '../limits/stores.ts'
 import { limiterTally } from '../limits/tally.ts'
-import { type Middleware, pass } from '../core/pipeline.ts'
-import { definePolicy, type Site } from '../core/policy.ts'
+import { type Middleware, passThrough } from '../core/pipeline.ts'
+import { definePolicy, type Platform } from '../core/policy.ts'
 
 const config = doc(
   z.array(limiter).check(z.minLength(1, 'expected at least one limiter')),
@@ -28,11 +28,11 @@ export const rateLimit = definePolicy({
     limiters.flatMap((entry, i) =>
       checkLimiter(entry, limiters.slice(0, i), route).map(({ path, message }) => ({ path: [i, ...path], message })),
     ),
-  compile: (limiters, site) =>
+  compile: (limiters, platform) =>
     compileLayer(
       limiters.filter(({ before }) => before === undefined),
       'set',
-      site,
+      platform,
     ),
 })
 
@@ -41,27 +41,27 @@ export const rateLimitBeforeAuth = definePolicy({
   name: 'rateLimit',
   span: 'rateLimit.before-auth',
   config,
-  compile(limiters, site) {
+  compile(limiters, platform) {
     const early = limiters.filter(({ before }) => before === 'auth')
     // The layer further in has by then put its own in place of the origin's, if it says anything.
     const saidByThen = limiters.some(({ before, mode }) => before === undefined && mode === 'enforce')
-    return compileLayer(early, saidByThen ? 'append' : 'set', site)
+    return compileLayer(early, saidByThen ? 'append' : 'set', platform)
   },
 })
 
-function compileLayer(limiters: readonly LimiterConfig[], op: FieldOp, site: Site): Middleware {
-  if (limiters.length === 0) return pass
-  const stores = limitStores(site)
+function compileLayer(limiters: readonly LimiterConfig[], op: FieldOp, platform: Platform): Middleware {
+  if (limiters.length === 0) return passThrough
+  const stores = limitStores(platform)
   return compileGates(
-    limiters.map((entry) => compileGate(entry, stores, site)),
+    limiters.map((entry) => compileGate(entry, stores, platform)),
     op,
     stores.look,
   )
 }
 
-function compileGate(entry: LimiterConfig, stores: LimitStores, site: Site): Gate {
+function compileGate(entry: LimiterConfig, stores: LimitStores, platform: Platform): Gate {
   const { name, algorithm, limit, burst, window: windowMs, consistency, onStoreError, mode } = entry
-  const tally = limiterTally(site, name)
+  const tally = limiterTally(platform, name)
   const missing = () => void tally.missingKeys++
   const quota = (of: { limit: number; burst?: number | undefined }, count: string): Quota => {
     const bucket = algorithm === 'token-bucket' ? (of.burst ?? of.limit) : undefined
@@ -89,6 +89,6 @@ function compileGate(entry: LimiterConfig, stores: LimitStores, site: Site): Gat
     onStoreError,
     shadow: mode === 'shadow',
     tally,
-    log: makeDecisionLog(site, { limiter: name, consistency, ...(mode === 'shadow' && { shadow: true }) }),
+    log: makeDecisionLog(platform, { limiter: name, consistency, ...(mode === 'shadow' && { shadow: true }) }),
   }
 }

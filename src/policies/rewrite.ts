@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import type { Complaint } from '../config/schema/diagnostic.ts'
+import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import { doc } from '../config/schema/scalars.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { definePolicy } from '../core/policy.ts'
@@ -29,7 +29,7 @@ export const rewrite = definePolicy({
     query: z.optional(doc(query, 'Changes to the query; every field not named stays as it is. Default: none.')),
   }),
   check: (config, route) => {
-    const found: Complaint[] = []
+    const found: Diagnostic[] = []
     const inQuery = Object.keys(config.query?.set ?? {}).length + (config.query?.remove.length ?? 0)
     if (config.path === undefined && inQuery === 0)
       found.push({ path: [], message: 'expected a "path", or something to "set" or "remove" in "query"' })

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import type { Complaint } from '../config/schema/diagnostic.ts'
+import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import { distinct, doc, headerName, headerValue, method } from '../config/schema/scalars.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { compileGlob } from '../lib/glob.ts'
@@ -90,7 +90,7 @@ function lookalikes({ outgoing: { headers } }: Exchange, name: string): string[]
 const members = (value: string): string[] => (value.includes(',') ? value.split(',').map((item) => item.trim()) : [])
 
 /** `*` is a character that may stand in a path, so that a pattern is canonical when it is so as a path. */
-function checkPath(pattern: string, path: Complaint['path']): Complaint[] {
+function checkPath(pattern: string, path: Diagnostic['path']): Diagnostic[] {
   const canonical = canonicalPath(pattern)
   if (canonical === pattern) return []
   const expected = canonical === undefined ? 'a pattern of valid paths' : `"${canonical}"`

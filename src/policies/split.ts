@@ -1,9 +1,9 @@
 import * as z from 'zod/mini'
-import { type Complaint, expectedOneOf } from '../config/schema/diagnostic.ts'
+import { type Diagnostic, expectedOneOf } from '../config/schema/diagnostic.ts'
 import { doc, headerName, percent } from '../config/schema/scalars.ts'
 import { stickyKey } from '../config/sticky-key.ts'
 import type { Exchange } from '../core/exchange.ts'
-import { compileKeyPart, parseKeyPart } from '../core/request-attribute.ts'
+import { compileRequestAttribute, parseRequestAttribute } from '../core/request-attribute.ts'
 import { hash32 } from '../lib/hash.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { definePolicy, type RouteFacts, type RouteParts } from '../core/policy.ts'
@@ -35,11 +35,11 @@ export const split = definePolicy({
   ),
   check: (config, route) => [...config.flatMap((one, i) => checkEntry(one, i, config, route)), ...checkSum(config)],
 
-  compile(config, site, route) {
+  compile(config, platform, route) {
     // Inherited by a route that answers by itself.
     if (route.upstream === undefined) return (next) => next
     const shares = layOut(config, route)
-    const draw = compileDraw(config[0]?.stickyOn, route.id, site.random)
+    const draw = compileDraw(config[0]?.stickyOn, route.id, platform.random)
     return (next) => {
       const overrides = compileOverrides(shares, route.upstream!, next)
       return (x) => {
@@ -90,7 +90,7 @@ function compileDraw(
   random: () => number,
 ): (x: Exchange) => number | undefined {
   if (stickyOn === undefined) return () => random() * 100
-  const read = compileKeyPart(parseKeyPart(stickyOn)!)
+  const read = compileRequestAttribute(parseRequestAttribute(stickyOn)!)
   const seed = hash32(id)
   return (x) => {
     const value = read(x)
@@ -113,26 +113,26 @@ function isDeclined(x: Exchange, { header }: Share): boolean {
   return header !== undefined && x.headers[header] === 'never'
 }
 
-function checkEntry(one: Entry, i: number, all: readonly Entry[], route: RouteFacts): Complaint[] {
+function checkEntry(one: Entry, i: number, all: readonly Entry[], route: RouteFacts): Diagnostic[] {
   const { upstream, stickyOn } = one
-  const found: Complaint[] = []
-  const complain = (key: keyof Entry, message: string) => found.push({ path: [i, key], message })
+  const found: Diagnostic[] = []
+  const report = (key: keyof Entry, message: string) => found.push({ path: [i, key], message })
   if (!route.upstreams.includes(upstream))
-    complain('upstream', `no upstream "${upstream}"; ${expectedOneOf(upstream, route.upstreams)}`)
+    report('upstream', `no upstream "${upstream}"; ${expectedOneOf(upstream, route.upstreams)}`)
   if (upstream === route.upstream)
-    complain('upstream', `"${upstream}" is the route’s own upstream, which gets what the shares leave`)
+    report('upstream', `"${upstream}" is the route’s own upstream, which gets what the shares leave`)
   if (all.findIndex((other) => other.upstream === upstream) < i)
-    complain('upstream', `another entry of this split has the upstream "${upstream}" already`)
+    report('upstream', `another entry of this split has the upstream "${upstream}" already`)
   if (stickyOn !== all[0]!.stickyOn)
-    complain('stickyOn', `expected the same in all entries of a split; ${saysOf(all[0]!)}`)
+    report('stickyOn', `expected the same in all entries of a split; ${saysOf(all[0]!)}`)
   if (stickyOn?.startsWith('jwt.') && route.upstream !== undefined && !route.hasAuth)
-    complain('stickyOn', `${stickyOn} needs the policy "auth" on this route`)
+    report('stickyOn', `${stickyOn} needs the policy "auth" on this route`)
   return found
 }
 
 const saysOf = ({ stickyOn }: Entry) => (stickyOn === undefined ? 'the first has none' : `the first has "${stickyOn}"`)
 
-function checkSum(config: readonly Entry[]): Complaint[] {
+function checkSum(config: readonly Entry[]): Diagnostic[] {
   const sum = config.reduce((total, { percent: size }) => total + size, 0)
   // Tenths have no exact binary form: 33.3 + 33.3 + 33.4 may be a little more than 100.
   return sum > 100 + 1e-9 ? [{ path: [], message: `expected percentages of at most 100 together, found ${sum}` }] : []

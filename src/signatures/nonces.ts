@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { within } from '../lib/within.ts'
+import { withTimeout } from '../lib/within.ts'
 import type { NonceStore } from '../state/nonce-store.ts'
 
 /** One object does about 1,000 writes a second. */
@@ -25,7 +25,7 @@ export async function takeNonce(
     .update(JSON.stringify([provider, keyid, nonce]))
     .digest('hex')
   const shard = parseInt(id.slice(0, 2), 16) % NONCE_SHARDS
-  const fresh = await within(TIMEOUT_MS, () => namespace.getByName(`nonces-${shard}`).use(id, leftMs + MARGIN_MS))
+  const fresh = await withTimeout(TIMEOUT_MS, () => namespace.getByName(`nonces-${shard}`).use(id, leftMs + MARGIN_MS))
   if (fresh === undefined) return 'unavailable'
   return fresh ? 'fresh' : 'used'
 }

@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-import { within } from '../lib/within.ts'
+import { withTimeout } from '../lib/within.ts'
 import { readReport, type Report, type ReportV1, type Verdict } from '../upstream/circuit-report.ts'
 import { total, type Tally } from '../upstream/circuit.ts'
 import type { Health } from '../upstream/health.ts'
@@ -157,7 +157,7 @@ export class CircuitBreaker extends DurableObject {
     this.#toldAt = now
     const { own, closing } = this.#region
     const report = { upstream, region, own: standingOf(own, now), closing, settings: this.#settings, ...news }
-    const answer = await within(CONSULT_MS, async () =>
+    const answer = await withTimeout(CONSULT_MS, async () =>
       this.env.WORLDS.getByName(upstream).tell(WORLD_PROTOCOL, report),
     )
     this.#alone = answer === undefined

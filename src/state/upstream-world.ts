@@ -1,6 +1,6 @@
 import { DurableObject } from 'cloudflare:workers'
-import { within } from '../lib/within.ts'
-import { breakerName, placeOf, type Region } from '../core/region.ts'
+import { withTimeout } from '../lib/within.ts'
+import { breakerName, locationOf, type Region } from '../core/region.ts'
 import { standingOf } from '../upstream/regional.ts'
 import { leftOf } from '../upstream/term.ts'
 import {
@@ -110,8 +110,8 @@ export class UpstreamWorld extends DurableObject {
     const others = regions.map(({ region }) => region).filter((region) => region !== but)
     await Promise.all(
       others.map((region) =>
-        within(TAKE_MS, async () =>
-          this.env.BREAKERS.getByName(breakerName(region, upstream), placeOf(region)).learn(WORLD_PROTOCOL, news),
+        withTimeout(TAKE_MS, async () =>
+          this.env.BREAKERS.getByName(breakerName(region, upstream), locationOf(region)).learn(WORLD_PROTOCOL, news),
         ),
       ),
     )

@@ -1,5 +1,5 @@
 import type { Exchange } from '../core/exchange.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { isLogged } from './log-level.ts'
 import { scrub, secretsOf } from './scrub.ts'
 
@@ -12,7 +12,7 @@ export interface FailedRequest {
 }
 
 /** An unexpected error with everything secret taken out: all that leaves this module. */
-export interface Fault {
+export interface ErrorReport {
   readonly id: string
   readonly route: string | undefined
   readonly method: string
@@ -31,23 +31,23 @@ const MAX_REPORTS = 10
 const WINDOW_MS = 60_000
 
 /** Writes one JSON line per unexpected error and, with `SENTRY_DSN`, reports it there, some per minute. Never throws. */
-export function makeErrorReporter(site: Pick<Site, 'variable' | 'now' | 'fetch'>): ErrorReporter {
-  const dsn = site.variable('SENTRY_DSN')
-  const logged = isLogged('error', site.variable('LOG_LEVEL'))
+export function makeErrorReporter(platform: Pick<Platform, 'variable' | 'now' | 'fetch'>): ErrorReporter {
+  const dsn = platform.variable('SENTRY_DSN')
+  const logged = isLogged('error', platform.variable('LOG_LEVEL'))
   let windowStart = -Infinity
   let reports = 0
 
   function mayReport(): boolean {
-    if (Math.abs(site.now() - windowStart) >= WINDOW_MS) [windowStart, reports] = [site.now(), 0]
+    if (Math.abs(platform.now() - windowStart) >= WINDOW_MS) [windowStart, reports] = [platform.now(), 0]
     return ++reports <= MAX_REPORTS
   }
 
   return (error, x, waitUntil) => {
     try {
       const fault = describeFault(error, x)
-      const time = new Date(site.now()).toISOString()
+      const time = new Date(platform.now()).toISOString()
       if (logged) console.error(JSON.stringify({ time, level: 'error', event: 'error', ...fault }))
-      if (dsn !== undefined && mayReport()) waitUntil(report(dsn, fault, site.fetch))
+      if (dsn !== undefined && mayReport()) waitUntil(report(dsn, fault, platform.fetch))
     } catch {
       // The request still has to be answered.
     }
@@ -55,7 +55,7 @@ export function makeErrorReporter(site: Pick<Site, 'variable' | 'now' | 'fetch'>
 }
 
 /** Sentry's code is evaluated at the first error, not at start-up; when it fails there is nobody left to tell. */
-async function report(dsn: string, fault: Fault, fetch: Site['fetch']): Promise<void> {
+async function report(dsn: string, fault: ErrorReport, fetch: Platform['fetch']): Promise<void> {
   try {
     const { sendToSentry } = await import('./sentry.ts')
     await sendToSentry(dsn, fault, fetch)
@@ -67,7 +67,7 @@ async function report(dsn: string, fault: Fault, fetch: Site['fetch']): Promise<
 const MAX_MESSAGE = 1_000
 const MAX_STACK = 4_000
 
-function describeFault(error: unknown, { id, route, request }: FailedRequest): Fault {
+function describeFault(error: unknown, { id, route, request }: FailedRequest): ErrorReport {
   const secrets = secretsOf(request)
   const clean = (text: string, max: number) => scrub(text, secrets).slice(0, max)
   const path = clean(/^[a-z]+:\/\/[^/?#]*([^?#]*)/i.exec(request.url)?.[1] ?? '', MAX_MESSAGE)

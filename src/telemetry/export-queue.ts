@@ -1,7 +1,7 @@
 import type { SpanRecord } from './span.ts'
 
 /** What became of the spans that this isolate recorded. */
-export interface ExportCounts {
+export interface ExportCounters {
   /** Accepted by the collector. */
   readonly exported: number
   /** Thrown away because the queue was full. */
@@ -14,7 +14,7 @@ export interface ExportCounts {
 export interface ExportQueue {
   /** Takes the spans of one finished trace, all or none, and returns at once; `waitUntil` may get the work of a batch. */
   readonly push: (spans: readonly SpanRecord[], waitUntil: (work: Promise<unknown>) => void) => void
-  readonly counts: () => ExportCounts
+  readonly counters: () => ExportCounters
 }
 
 /** Spans held at most: about 2 MB. */
@@ -35,7 +35,7 @@ const SENDERS = 4
 export function makeExportQueue(
   send: (spans: readonly SpanRecord[]) => Promise<void>,
   now: () => number,
-  complain: (error: unknown, counts: ExportCounts) => void,
+  complain: (error: unknown, counts: ExportCounters) => void,
 ): ExportQueue {
   let waiting: SpanRecord[] = []
   let lingerSince = -Infinity
@@ -77,6 +77,6 @@ export function makeExportQueue(
       lingerSince = now()
       waitUntil(linger())
     },
-    counts: () => ({ ...counts }),
+    counters: () => ({ ...counts }),
   }
 }

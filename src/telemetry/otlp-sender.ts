@@ -1,4 +1,4 @@
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { encodeSpans } from './otlp.ts'
 import type { SpanRecord } from './span.ts'
 
@@ -8,17 +8,22 @@ const TIMEOUT_MS = 2_000
 /** Posts spans to the collector at `endpoint` (OTLP/HTTP, JSON); rejects unless it takes them within two seconds. */
 export function makeOtlpSender(
   endpoint: string,
-  site: Pick<Site, 'variable' | 'fetch'>,
+  platform: Pick<Platform, 'variable' | 'fetch'>,
 ): (spans: readonly SpanRecord[]) => Promise<void> {
   const url = `${endpoint.replace(/\/+$/, '')}/v1/traces`
-  const serviceName = site.variable('OTEL_SERVICE_NAME') ?? 'umbral'
+  const serviceName = platform.variable('OTEL_SERVICE_NAME') ?? 'umbral'
   const headers = {
-    ...parseHeaders(site.variable('OTEL_EXPORTER_OTLP_HEADERS') ?? ''),
+    ...parseHeaders(platform.variable('OTEL_EXPORTER_OTLP_HEADERS') ?? ''),
     'content-type': 'application/json',
   }
   return async (spans) => {
     const body = encodeSpans(spans, serviceName)
-    const response = await site.fetch(url, { method: 'POST', headers, body, signal: AbortSignal.timeout(TIMEOUT_MS) })
+    const response = await platform.fetch(url, {
+      method: 'POST',
+      headers,
+      body,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    })
     // Read to its end, so that the connection can carry the next batch.
     await response.arrayBuffer()
     if (!response.ok) throw new Error(`the collector answered ${response.status}`)

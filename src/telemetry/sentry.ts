@@ -1,12 +1,12 @@
 import { Toucan } from 'toucan-js'
-import type { Site } from '../core/policy.ts'
-import type { Fault } from './errors.ts'
+import type { Platform } from '../core/policy.ts'
+import type { ErrorReport } from './errors.ts'
 import { makeSpanId } from './ids.ts'
 
 const TIMEOUT_MS = 2_000
 
 /** Sends one event; resolves when Sentry has answered. Nothing but the fault goes in, so nothing else can come out. */
-export async function sendToSentry(dsn: string, fault: Fault, fetch: Site['fetch']): Promise<void> {
+export async function sendToSentry(dsn: string, fault: ErrorReport, fetch: Platform['fetch']): Promise<void> {
   const sending: Promise<unknown>[] = []
   const toucan = new Toucan({
     dsn,
@@ -25,7 +25,7 @@ export async function sendToSentry(dsn: string, fault: Fault, fetch: Site['fetch
   await Promise.all(sending)
 }
 
-function asError({ name, message, stack }: Fault): Error {
+function asError({ name, message, stack }: ErrorReport): Error {
   const error = new Error(message)
   return Object.assign(error, { name, stack: stack ?? `${name}: ${message}` })
 }

@@ -2,7 +2,7 @@ import type { ProblemCode } from '../core/problem.ts'
 import type { SpanRecord } from './span.ts'
 
 /** What is known of a request once it is answered. */
-export interface RequestFacts {
+export interface RequestSummary {
   /** The route's id; undefined when none matched. */
   readonly route: string | undefined
   readonly method: string
@@ -21,7 +21,7 @@ export interface RequestFacts {
 }
 
 /** Names and fills a SERVER span by the HTTP semantic conventions; `umbral.problem` holds the code of a refusal. */
-export function describeServerSpan(span: SpanRecord, facts: RequestFacts): void {
+export function describeServerSpan(span: SpanRecord, facts: RequestSummary): void {
   const { attributes } = span
   const method = describeMethod(span, facts)
   span.name = facts.route === undefined ? method : `${method} ${facts.route}`
@@ -39,7 +39,7 @@ export function describeServerSpan(span: SpanRecord, facts: RequestFacts): void 
 }
 
 /** The conventions keep names few: a method that a client made up is `_OTHER`, and `HTTP` in the span's name. */
-function describeMethod({ attributes }: SpanRecord, { method, code }: RequestFacts): string {
+function describeMethod({ attributes }: SpanRecord, { method, code }: RequestSummary): string {
   const isKnown = code !== 'method-not-implemented'
   attributes['http.request.method'] = isKnown ? method : '_OTHER'
   if (!isKnown) attributes['http.request.method_original'] = method

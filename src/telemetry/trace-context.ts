@@ -1,5 +1,5 @@
 /** What a caller says of its trace (W3C Trace Context level 2 §3.2). */
-export interface Parent {
+export interface ParentContext {
   /** 32 lower-case hex digits. */
   readonly traceId: string
   /** The caller's span, 16 lower-case hex digits. */
@@ -20,7 +20,7 @@ const ZEROS = /^0+$/
  * Parses a `traceparent`; undefined for an invalid one, which is to be treated as absent.
  * A version after 00 may carry more fields behind the flags; they are not looked at.
  */
-export function parseTraceparent(text: string): Parent | undefined {
+export function parseTraceparent(text: string): ParentContext | undefined {
   const [, version, traceId, spanId, flags, more] = TRACEPARENT.exec(text) ?? []
   if (traceId === undefined || spanId === undefined || ZEROS.test(traceId) || ZEROS.test(spanId)) return undefined
   if (version === 'ff' || (version === '00' && more !== undefined)) return undefined

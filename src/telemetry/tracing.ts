@@ -1,35 +1,35 @@
 import type { Exchange } from '../core/exchange.ts'
 import type { Middleware } from '../core/pipeline.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { problemCode } from '../core/problem.ts'
 import { beginTrace, type ActiveTrace } from './active-trace.ts'
-import { makeExportQueue, type ExportCounts } from './export-queue.ts'
+import { makeExportQueue, type ExportCounters } from './export-queue.ts'
 import { isLogged } from './log-level.ts'
 import { makeOtlpSender } from './otlp-sender.ts'
 import { compileRatio } from './sampling.ts'
-import { describeServerSpan, type RequestFacts } from './server-span.ts'
+import { describeServerSpan, type RequestSummary } from './server-span.ts'
 import { endSpan } from './span.ts'
 import type { Span, Trace } from './trace.ts'
 
-export type { ActiveTrace, RequestFacts }
+export type { ActiveTrace, RequestSummary }
 
 /** The tracing of one isolate. */
 export interface Tracing {
   /** Continues the caller's trace, of which `headers` (by lower-case name) tell, or starts one where the caller sent none or an invalid one. */
   readonly begin: (headers: Readonly<Record<string, string>>, startedAt: number) => ActiveTrace
   /** Ends the SERVER span, and whatever below it still runs, and queues them all. A second call does nothing. */
-  readonly finish: (trace: ActiveTrace, facts: RequestFacts, waitUntil: Exchange['waitUntil']) => void
-  readonly counts: () => ExportCounts
+  readonly finish: (trace: ActiveTrace, facts: RequestSummary, waitUntil: Exchange['waitUntil']) => void
+  readonly counters: () => ExportCounters
 }
 
 /** Undefined, so that nothing is spent on it, unless `OTEL_EXPORTER_OTLP_ENDPOINT` is set. */
-export function makeTracing(site: Pick<Site, 'variable' | 'now' | 'fetch'>): Tracing | undefined {
-  const endpoint = site.variable('OTEL_EXPORTER_OTLP_ENDPOINT')
+export function makeTracing(platform: Pick<Platform, 'variable' | 'now' | 'fetch'>): Tracing | undefined {
+  const endpoint = platform.variable('OTEL_EXPORTER_OTLP_ENDPOINT')
   if (endpoint === undefined) return undefined
-  const isSampled = compileRatio(site.variable('OTEL_TRACES_SAMPLER_ARG'))
-  const queue = makeExportQueue(makeOtlpSender(endpoint, site), site.now, makeComplaint(site))
+  const isSampled = compileRatio(platform.variable('OTEL_TRACES_SAMPLER_ARG'))
+  const queue = makeExportQueue(makeOtlpSender(endpoint, platform), platform.now, makeDiagnostic(platform))
   return {
-    begin: (headers, startedAt) => beginTrace(headers, startedAt, isSampled, site.now),
+    begin: (headers, startedAt) => beginTrace(headers, startedAt, isSampled, platform.now),
     finish(trace, facts, waitUntil) {
       const server = trace.spans?.[0]
       if (trace.spans === undefined || server?.endMs !== undefined) return
@@ -37,7 +37,7 @@ export function makeTracing(site: Pick<Site, 'variable' | 'now' | 'fetch'>): Tra
       for (const span of trace.spans) endSpan(span, facts.endedAt)
       queue.push(trace.spans, waitUntil)
     },
-    counts: queue.counts,
+    counters: queue.counters,
   }
 }
 
@@ -45,7 +45,7 @@ export function makeTracing(site: Pick<Site, 'variable' | 'now' | 'fetch'>): Tra
  * A layer with a span around its own work: from its call until it calls `next`, answers or throws. So the spans of
  * policies stand beside each other under the SERVER span. Only for a route's handler that runs sampled requests.
  */
-export function spanned(name: string, layer: Middleware): Middleware {
+export function withSpan(name: string, layer: Middleware): Middleware {
   return (next) => {
     const running = new WeakMap<Trace, Span>()
     const handler = layer((x) => {
@@ -73,15 +73,15 @@ export function spanned(name: string, layer: Middleware): Middleware {
   }
 }
 
-const COMPLAINT_INTERVAL_MS = 60_000
+const DIAGNOSTIC_INTERVAL_MS = 60_000
 
 /** A collector that is down is said once a minute, with what it has cost so far. */
-function makeComplaint({ variable, now }: Pick<Site, 'variable' | 'now'>) {
+function makeDiagnostic({ variable, now }: Pick<Platform, 'variable' | 'now'>) {
   const enabled = isLogged('warn', variable('LOG_LEVEL'))
   let last = -Infinity
-  return (error: unknown, counts: ExportCounts): void => {
+  return (error: unknown, counts: ExportCounters): void => {
     // Either way: a clock that was set back must not silence it until the time is reached again.
-    if (!enabled || Math.abs(now() - last) < COMPLAINT_INTERVAL_MS) return
+    if (!enabled || Math.abs(now() - last) < DIAGNOSTIC_INTERVAL_MS) return
     last = now()
     const reason = error instanceof Error ? error.message : 'unknown'
     console.warn(

@@ -60,7 +60,7 @@ function viewOf(x: Exchange, signal: () => AbortSignal): Exchange {
       x.attempts = attempts
     },
     target: undefined,
-    clientFault: undefined,
+    uploadProblem: undefined,
     trace: x.trace,
   }
 }

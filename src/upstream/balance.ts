@@ -1,7 +1,7 @@
 import type { UpstreamConfig } from '../config/upstream.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Handler, Middleware } from '../core/pipeline.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { consistentHash } from './consistent-hash.ts'
 import { eligible } from './eligible.ts'
 import { ewma } from './ewma.ts'
@@ -48,16 +48,20 @@ export function avoidLastTarget(x: Exchange): void {
 }
 
 /** Makes what the routes of an upstream share, around the state that its targets carry. */
-export function makeBalancer(all: readonly Target[], config: Settings, site: Pick<Site, 'now' | 'random'>): Balancer {
+export function makeBalancer(
+  all: readonly Target[],
+  config: Settings,
+  platform: Pick<Platform, 'now' | 'random'>,
+): Balancer {
   const targets = all.filter(({ weight }) => weight > 0)
-  const { choose, around: timed } = targets.length === 1 ? roundRobin : makeStrategy(targets, config, site)
-  const judged = config.outlierDetection && outlierDetection(targets, config.outlierDetection, site)
+  const { choose, around: timed } = targets.length === 1 ? roundRobin : makeStrategy(targets, config, platform)
+  const judged = config.outlierDetection && outlierDetection(targets, config.outlierDetection, platform)
   const panicThreshold = config.outlierDetection?.panicThreshold ?? PANIC_PERCENT
   const watchers = [judged, timed].filter((watcher) => watcher !== undefined)
   return {
     targets,
     pick: (x) => {
-      const now = site.now()
+      const now = platform.now()
       const avoided = x.attempts > 0 ? (failedTargets.get(x) ?? NONE) : NONE
       const candidates = eligible(targets, avoided, panicThreshold, now)
       return candidates.length === 0 ? undefined : choose(candidates, x, now)
@@ -69,15 +73,15 @@ export function makeBalancer(all: readonly Target[], config: Settings, site: Pic
 function makeStrategy(
   targets: readonly Target[],
   { loadBalancing, hashOn }: Settings,
-  site: Pick<Site, 'now' | 'random'>,
+  platform: Pick<Platform, 'now' | 'random'>,
 ): Strategy {
   switch (loadBalancing) {
     case 'round-robin':
       return roundRobin
     case 'least-requests':
-      return leastRequests(site)
+      return leastRequests(platform)
     case 'ewma':
-      return ewma(targets, site)
+      return ewma(targets, platform)
     case 'hash':
       return consistentHash(hashOn!, roundRobin)
   }

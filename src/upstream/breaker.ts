@@ -1,7 +1,7 @@
 import type { CircuitBreakerConfig } from '../config/upstream.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Handler, Middleware } from '../core/pipeline.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { problem } from '../core/problem.ts'
 import type { ProbeResult } from './circuit.ts'
 import type { CircuitView } from './circuit-view.ts'
@@ -9,23 +9,23 @@ import { failureOf, isInvented } from './outcome.ts'
 import { uploadEnd } from './upload.ts'
 
 /** Refuses at once while the circuit is open; else judges the final answer, retries included, and never waits for the circuit's keeper. */
-export function breaker(config: CircuitBreakerConfig, view: CircuitView, site: Site): Middleware {
+export function breaker(config: CircuitBreakerConfig, view: CircuitView, platform: Platform): Middleware {
   const judge = compileJudge(config.failureOn)
   const slow = config.slowCallDuration
   // From the end of the upload: otherwise anybody could open a breaker with bodies that trickle in.
   const isSlow = (x: Exchange, startedAt: number, now: number) => now - startedAt > slow && now - uploadEnd(x) > slow
   return (next) => (x) => {
-    const startedAt = site.now()
+    const startedAt = platform.now()
     const admission = view.admit(x, startedAt)
     if (admission.kind === 'refuse') return Promise.resolve(refuse(admission.retryAfter))
     if (admission.kind === 'probe')
       return probe(x, next, admission.lease, view, (response) => {
         const result = judge(response)
-        return result === 'passed' && isSlow(x, startedAt, site.now()) ? 'failed' : result
+        return result === 'passed' && isSlow(x, startedAt, platform.now()) ? 'failed' : result
       })
     return next(x).then((response) => {
       const result = judge(response)
-      const now = site.now()
+      const now = platform.now()
       if (result !== 'void') view.record(x, result === 'failed', isSlow(x, startedAt, now), now)
       return response
     })

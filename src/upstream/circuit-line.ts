@@ -1,6 +1,6 @@
 import type { UpstreamConfig } from '../config/upstream.ts'
 import type { Exchange } from '../core/exchange.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import type { Region } from '../core/region.ts'
 import { makeCircuitBatch, type CircuitBatch } from './circuit-batch.ts'
 import type { Probe, Spent, Verdict } from './circuit-report.ts'
@@ -27,11 +27,11 @@ export function makeCircuitLine(
   upstream: string,
   config: UpstreamConfig,
   targets: readonly Target[],
-  site: Site,
+  platform: Platform,
 ): CircuitLine {
   const settings = config.circuitBreaker && settingsOf(config.circuitBreaker)
   const health = config.healthCheck && healthSettings(config.healthCheck, targets)
-  const keeper = makeKeeper(site)
+  const keeper = makeKeeper(platform)
   // The region of the first report, and kept: an isolate stays where it is, though single clients come from afar.
   let region: Region | undefined
   let spent: Spent[] = []
@@ -44,8 +44,8 @@ export function makeCircuitLine(
 
   const report = async (x: Exchange): Promise<void> => {
     const nth = ++told
-    const sentAt = site.now()
-    region ??= site.region(x.request)
+    const sentAt = platform.now()
+    region ??= platform.region(x.request)
     const keptMs = leaseMs
     const said = { tally: batch.take(sentAt), spent, probes, wantsLease, ...(keptMs > LEASE_MS && { leaseMs: keptMs }) }
     spent = []
@@ -59,7 +59,7 @@ export function makeCircuitLine(
   }
   const hear = (verdict: Verdict, sentAt: number, keptMs: number) => {
     if (verdict.state === 'closed') askedAt = undefined
-    line.open = verdict.state === 'open' ? { since: site.now(), ms: verdict.forMs } : undefined
+    line.open = verdict.state === 'open' ? { since: platform.now(), ms: verdict.forMs } : undefined
     // From when it was asked for, and for a second less than it is kept: enough is left to say that it is spent.
     if (verdict.state === 'open' && verdict.lease !== undefined)
       line.lease = { id: verdict.lease, since: sentAt, ms: keptMs - LEASE_MS / 2 }
@@ -88,7 +88,7 @@ export function makeCircuitLine(
     },
     settle: (x, lease, result) => {
       probes.push({ lease, result })
-      return batch.urge(x, site.now())
+      return batch.urge(x, platform.now())
     },
   }
   return line

@@ -1,6 +1,6 @@
 import type { Exchange } from '../core/exchange.ts'
 import type { Middleware } from '../core/pipeline.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import type { CircuitLine } from './circuit-line.ts'
 import { LEASE_MS, type ProbeResult } from './circuit.ts'
 import { leftOf, type Term } from './term.ts'
@@ -52,9 +52,9 @@ export function makeCircuitView(line: CircuitLine, maxOpenMs: number): CircuitVi
 }
 
 /** For upstreams without a breaker: lets every request through, and the isolate hear of its targets once a second. */
-export function watch(line: CircuitLine, site: Site): Middleware {
+export function watch(line: CircuitLine, platform: Platform): Middleware {
   return (next) => (x) => {
-    line.poll(x, site.now())
+    line.poll(x, platform.now())
     return next(x)
   }
 }

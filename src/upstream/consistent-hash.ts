@@ -1,4 +1,4 @@
-import { compileKeyPart, parseKeyPart } from '../core/request-attribute.ts'
+import { compileRequestAttribute, parseRequestAttribute } from '../core/request-attribute.ts'
 import { hash32 } from '../lib/hash.ts'
 import type { Strategy } from './balance.ts'
 import type { Target } from './target.ts'
@@ -8,7 +8,7 @@ import type { Target } from './target.ts'
  * only its own keys move, and they spread over the others by weight.
  */
 export function consistentHash(hashOn: string, otherwise: Strategy): Strategy {
-  const keyOf = compileKeyPart(parseKeyPart(hashOn)!)
+  const keyOf = compileRequestAttribute(parseRequestAttribute(hashOn)!)
   return {
     choose: (candidates, x, now) => {
       const key = keyOf(x)

@@ -1,5 +1,5 @@
 import type { Middleware } from '../core/pipeline.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { problem } from '../core/problem.ts'
 
 const MS_PER_GRPC_UNIT: Readonly<Record<string, number>> = {
@@ -16,12 +16,12 @@ const MS_PER_GRPC_UNIT: Readonly<Record<string, number>> = {
  * `x-request-timeout-ms` or `grpc-timeout`. What waits (a try, a pause before a retry) is cut from it, and the timer is each
  * try's own: after response headers nothing is left to disarm.
  */
-export function deadline(timeout: number, site: Site): Middleware {
+export function deadline(timeout: number, platform: Platform): Middleware {
   return (next) => (x) => {
     const { 'x-request-timeout-ms': asked, 'grpc-timeout': grpc } = x.headers
     const client = Math.min(asked === undefined ? Infinity : parseTimeoutMs(asked), parseGrpcTimeout(grpc))
     x.deadline = Math.min(x.deadline, x.startedAt + Math.min(timeout, client))
-    const left = x.deadline - site.now()
+    const left = x.deadline - platform.now()
     if (left <= 0) return Promise.resolve(problem('upstream-timeout'))
     if (grpc !== undefined) x.outgoing.headers['grpc-timeout'] = `${Math.ceil(left)}m`
     return next(x)

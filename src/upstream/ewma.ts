@@ -1,5 +1,5 @@
 import type { Middleware } from '../core/pipeline.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import type { Strategy } from './balance.ts'
 import type { Target } from './target.ts'
 import { tryResult, type TryResult } from './try-result.ts'
@@ -36,15 +36,15 @@ export const makePace = (): Pace => ({ ms: 0, heardAt: -Infinity, failures: 0, w
  * at once and comes down slowly ("peak EWMA"), times the tries it has in flight for its weight, doubled for each failure in a row.
  * That the try counts against the other alone leaves small differences, which are noise, to the turn and so to the weights.
  */
-export function ewma(targets: readonly Target[], site: Pick<Site, 'now' | 'random'>): Strategy {
+export function ewma(targets: readonly Target[], platform: Pick<Platform, 'now' | 'random'>): Strategy {
   const meanWeight = targets.reduce((sum, { weight }) => sum + weight, 0) / targets.length
   const cost = (target: Target, tries: number, now: number) =>
     costPerTry(target, now) * (1 + (tries * meanWeight) / target.weight)
   const isQuicker = (other: Target, next: Target, now: number) =>
     cost(other, other.inFlight + 1, now) < cost(next, next.inFlight, now)
   return {
-    choose: (candidates, _, now) => chooseOfTwo(candidates, site.random, isQuicker, now),
-    around: ({ pace }) => timed(pace, site),
+    choose: (candidates, _, now) => chooseOfTwo(candidates, platform.random, isQuicker, now),
+    around: ({ pace }) => timed(pace, platform),
   }
 }
 
@@ -80,7 +80,7 @@ export function learn(pace: Pace, result: TryResult, ms: number, now: number): v
 }
 
 /** Watches each try of one target. */
-function timed(pace: Pace, { now }: Pick<Site, 'now'>): Middleware {
+function timed(pace: Pace, { now }: Pick<Platform, 'now'>): Middleware {
   return (next) => (x) => {
     const sentAt = now()
     // How fast a body comes is the client's doing.

@@ -2,7 +2,7 @@ import type { HedgeConfig } from '../config/target-health.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { discard } from '../lib/discard.ts'
 import type { Handler, Middleware } from '../core/pipeline.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { makeArm, type Arm } from './arm.ts'
 import { makeLatency } from './latency.ts'
 import { failureOf } from './outcome.ts'
@@ -13,7 +13,7 @@ import { better } from './retry.ts'
  * Sends a GET or HEAD whose answer is late once more, to another target where there is one, and takes the first good answer. Each
  * such try is paid from `budget`; none is sent once the client has left or the deadline has passed.
  */
-export function hedge(config: HedgeConfig, budget: RetryBudget, site: Site): Middleware {
+export function hedge(config: HedgeConfig, budget: RetryBudget, platform: Platform): Middleware {
   const latency = config.after === 'p95' ? makeLatency() : undefined
   const patience = (): number | undefined => {
     if (config.after !== 'p95') return config.after
@@ -23,11 +23,11 @@ export function hedge(config: HedgeConfig, budget: RetryBudget, site: Site): Mid
   }
   return (next) => (x) => {
     if (!isRepeatable(x)) return next(x)
-    const startedAt = site.now()
-    const took = latency && (() => latency.record(Math.max(0, site.now() - startedAt)))
+    const startedAt = platform.now()
+    const took = latency && (() => latency.record(Math.max(0, platform.now() - startedAt)))
     const after = patience()
     if (after !== undefined && startedAt + after < x.deadline) {
-      const mayStart = () => !x.signal.aborted && site.now() < x.deadline && budget.take(site.now())
+      const mayStart = () => !x.signal.aborted && platform.now() < x.deadline && budget.take(platform.now())
       return race(x, next, { after, max: config.max, mayStart, took })
     }
     if (!took) return next(x)

@@ -1,4 +1,4 @@
-import { within } from '../lib/within.ts'
+import { withTimeout } from '../lib/within.ts'
 
 /** As much as is asked of the origin at once, in bytes: the default of 4 KiB costs a turn of the event loop each. */
 const CHUNK_BYTES = 64 * 1024
@@ -14,7 +14,7 @@ export function watchIdle(response: Response, idleMs: number): Response {
   const watched = new ReadableStream<Uint8Array>(
     {
       pull: async (stream) => {
-        const chunk = await within(idleMs, () => reader.read(new Uint8Array(CHUNK_BYTES)))
+        const chunk = await withTimeout(idleMs, () => reader.read(new Uint8Array(CHUNK_BYTES)))
         if (chunk === undefined) {
           const reason = new Error('The upstream broke off, or paused for too long')
           reader.cancel(reason).catch(() => {})

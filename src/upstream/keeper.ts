@@ -1,6 +1,6 @@
-import { within } from '../lib/within.ts'
-import type { Site } from '../core/policy.ts'
-import { breakerName, placeOf } from '../core/region.ts'
+import { withTimeout } from '../lib/within.ts'
+import type { Platform } from '../core/policy.ts'
+import { breakerName, locationOf } from '../core/region.ts'
 import { hear, PROTOCOL, type Report, type Verdict } from './circuit-report.ts'
 import { CLOSED, type Circuit } from './circuit.ts'
 
@@ -18,21 +18,21 @@ export interface Keeper {
 }
 
 /** One for each upstream: while its object gives no verdict within 500 ms, the isolate goes on from the last one that it gave. */
-export function makeKeeper(site: Pick<Site, 'breakers' | 'now' | 'random'>): Keeper {
+export function makeKeeper(platform: Pick<Platform, 'breakers' | 'now' | 'random'>): Keeper {
   let own: Circuit | undefined
   let lastHeard: Verdict = { state: 'closed' }
   let timesAlone = 0
   return {
     tell: async (report) => {
-      const verdict = await askObject(report, site)
-      const now = site.now()
+      const verdict = await askObject(report, platform)
+      const now = platform.now()
       if (verdict !== undefined) {
         own = undefined
         lastHeard = verdict
         return verdict
       }
       timesAlone++
-      const [next, decided] = hear(own ?? circuitOf(lastHeard, now), report, `own-${now}-${site.random()}`, now)
+      const [next, decided] = hear(own ?? circuitOf(lastHeard, now), report, `own-${now}-${platform.random()}`, now)
       own = next
       // An operator's word stands until it is heard that it does not.
       return lastHeard.forced ? lastHeard : decided
@@ -48,9 +48,9 @@ function circuitOf(verdict: Verdict, now: number): Circuit {
 }
 
 /** Undefined also from an object of the version before, which does not understand: the isolate then decides alone until that is replaced. */
-function askObject(report: Report, { breakers }: Pick<Site, 'breakers'>): Promise<Verdict | undefined> {
+function askObject(report: Report, { breakers }: Pick<Platform, 'breakers'>): Promise<Verdict | undefined> {
   const { region, upstream } = report
-  return within<Verdict | undefined>(ANSWER_MS, async () =>
-    breakers.getByName(breakerName(region, upstream), placeOf(region)).report(PROTOCOL, report),
+  return withTimeout<Verdict | undefined>(ANSWER_MS, async () =>
+    breakers.getByName(breakerName(region, upstream), locationOf(region)).report(PROTOCOL, report),
   )
 }

@@ -1,10 +1,10 @@
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import type { Strategy } from './balance.ts'
 import type { Target } from './target.ts'
 import { chooseOfTwo } from './two-choices.ts'
 
 /** Of two candidates the one with fewer tries in flight for its weight; where that makes no difference, the one whose turn it is. */
-export function leastRequests({ random }: Pick<Site, 'random'>): Strategy {
+export function leastRequests({ random }: Pick<Platform, 'random'>): Strategy {
   return { choose: (candidates, _, now) => chooseOfTwo(candidates, random, isLessLoaded, now) }
 }
 

@@ -34,12 +34,12 @@ function refusal(failure: Failure, code: ProblemCode): Response {
 
 /** A refusal for which only the caller is to blame; its own broken rule goes before `code`. */
 export function clientRefusal(x: Exchange, code: ProblemCode): Response {
-  return refusal('client', x.clientFault ?? code)
+  return refusal('client', x.uploadProblem ?? code)
 }
 
 /** The one classifier of a rejected fetch. `hurried`: the client left the upstream less time than the route gives. */
 export function classifyRejection(x: Exchange, ending: Ending | undefined, hurried: boolean): Response {
-  if (x.clientFault !== undefined) return clientRefusal(x, x.clientFault)
+  if (x.uploadProblem !== undefined) return clientRefusal(x, x.uploadProblem)
   switch (ending) {
     case 'client-gone':
     case 'upload-broken':
@@ -54,7 +54,7 @@ export function classifyRejection(x: Exchange, ending: Ending | undefined, hurri
 
 /** The refusal that stands in for an answer which must not be passed on; undefined when it may be. `headers` are the answer's. */
 export function classifyAnswer(x: Exchange, response: Response, headers: Headers): Response | undefined {
-  if (x.clientFault !== undefined) return clientRefusal(x, x.clientFault)
+  if (x.uploadProblem !== undefined) return clientRefusal(x, x.uploadProblem)
   const { status } = response
   // What is none: 999, a 101 without a socket; a runtime that does not read on after a 1xx hands that over with the rest of the connection as its body.
   const final = (status >= 200 && status <= 599) || (status === 101 && response.webSocket != null)

@@ -1,6 +1,6 @@
 import type { OutlierConfig } from '../config/target-health.ts'
 import type { Middleware } from '../core/pipeline.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import type { Target } from './target.ts'
 import { leftOf, type Term } from './term.ts'
 import { tryResult, type TryResult } from './try-result.ts'
@@ -68,7 +68,7 @@ function returned({ ejections, since, ms }: Standing & { state: 'ejected' }): St
 export function outlierDetection(
   targets: readonly Target[],
   config: OutlierConfig,
-  site: Pick<Site, 'now'>,
+  platform: Pick<Platform, 'now'>,
 ): ((target: Target) => Middleware) | undefined {
   const most = mostEjected(targets.length, config.maxEjectionPercent)
   if (most === 0) return undefined
@@ -77,7 +77,7 @@ export function outlierDetection(
     next(x).then((response) => {
       const result = tryResult(response)
       if (result === 'good' && target.standing === UNTROUBLED) return response
-      const now = site.now()
+      const now = platform.now()
       target.standing = judge(target.standing, result, config, () => hasRoom(now), now)
       return response
     })

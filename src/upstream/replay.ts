@@ -1,5 +1,5 @@
 import type { Exchange } from '../core/exchange.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { clientRefusal } from './outcome.ts'
 import { markUpload } from './upload.ts'
 
@@ -12,7 +12,7 @@ const MAX_REPLAY_BYTES = 64 * 1024
  */
 export async function bufferBody(
   x: Exchange,
-  site: Pick<Site, 'now'>,
+  platform: Pick<Platform, 'now'>,
   max = MAX_REPLAY_BYTES,
 ): Promise<Response | undefined> {
   const { outgoing } = x
@@ -25,7 +25,7 @@ export async function bufferBody(
   const timer = setTimeout(() => {
     late = true
     reader.cancel().catch(() => {})
-  }, x.deadline - site.now())
+  }, x.deadline - platform.now())
   try {
     for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
       bytes.set(chunk.value, filled)
@@ -38,7 +38,7 @@ export async function bufferBody(
     clearTimeout(timer)
   }
   if (late) return clientRefusal(x, 'upstream-timeout')
-  markUpload(x, site.now())
+  markUpload(x, platform.now())
   outgoing.body = bytes.subarray(0, filled)
   return undefined
 }

@@ -2,7 +2,7 @@ import type { RetryConfig } from '../config/upstream.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { discard } from '../lib/discard.ts'
 import type { Middleware } from '../core/pipeline.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { problemCode } from '../core/problem.ts'
 import { avoidLastTarget } from './balance.ts'
 import { failureOf, isInvented } from './outcome.ts'
@@ -11,21 +11,21 @@ import { parseRetryAfter } from './retry-after.ts'
 import type { RetryBudget } from './retry-budget.ts'
 
 /** Repeats failed tries of the configured methods, up to `attempts` times, within the deadline and the budget. */
-export function retry(config: RetryConfig, budget: RetryBudget, site: Site): Middleware {
+export function retry(config: RetryConfig, budget: RetryBudget, platform: Platform): Middleware {
   const methods = new Set<string>(config.methods)
   const isRetriable = compileTriggers(config)
   return (next) => {
     const repeat = async (x: Exchange): Promise<Response> => {
       if (x.outgoing.body instanceof ReadableStream) {
-        const refusal = await bufferBody(x, site)
+        const refusal = await bufferBody(x, platform)
         if (refusal) return refusal
       }
       let last = await next(x)
       // The answer so far: the upstream's own last one, or while it has given none what the gateway made of that.
       let best = last
       for (let nth = 1; nth <= config.attempts && isRetriable(last) && canRepeat(x); nth++) {
-        const wait = waitBefore(nth, last, config, site)
-        if (site.now() + wait >= x.deadline || !budget.take(site.now())) break
+        const wait = waitBefore(nth, last, config, platform)
+        if (platform.now() + wait >= x.deadline || !budget.take(platform.now())) break
         await pause(wait, x.signal)
         if (x.signal.aborted) break
         avoidLastTarget(x)
@@ -69,10 +69,12 @@ function compileTriggers(config: RetryConfig): (response: Response) => boolean {
 }
 
 /** Milliseconds: what the origin asked for, else full jitter, so that clients that failed together do not come back together. */
-function waitBefore(nth: number, failed: Response, config: RetryConfig, site: Site): number {
+function waitBefore(nth: number, failed: Response, config: RetryConfig, platform: Platform): number {
   const { base, max } = config.backoff
-  const asked = config.respectRetryAfter ? parseRetryAfter(failed.headers.get('retry-after'), site.now()) : undefined
-  return asked ?? site.random() * Math.min(max, (2 ** nth - 1) * base)
+  const asked = config.respectRetryAfter
+    ? parseRetryAfter(failed.headers.get('retry-after'), platform.now())
+    : undefined
+  return asked ?? platform.random() * Math.min(max, (2 ** nth - 1) * base)
 }
 
 /** Resolves after `ms` milliseconds, or at once when the client leaves. */

@@ -2,7 +2,7 @@ import type { Exchange } from '../core/exchange.ts'
 import { discard } from '../lib/discard.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { isOpaque } from '../lib/header.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { closeAttempt, openAttempt, type Attempt, type Load } from './attempt.ts'
 import { endSpan, traceTry } from './client-span.ts'
 import { stripHopByHop } from './hop-by-hop.ts'
@@ -29,12 +29,12 @@ export interface SendOptions {
 const RAW_ANSWER = { encodeResponseBody: 'manual' } as const
 
 /** Sends one try to `target` and answers with its response, or with the problem that stands for its failure. */
-export function send(target: Target, options: SendOptions, load: Load, site: Site): Handler {
+export function send(target: Target, options: SendOptions, load: Load, platform: Platform): Handler {
   return async (x) => {
     const signature = options.sign && (await options.sign(x, target.base))
     if (signature instanceof Response) return signature
     const { method, path, search, headers } = x.outgoing
-    const left = Math.max(1, Math.ceil(x.deadline - site.now()))
+    const left = Math.max(1, Math.ceil(x.deadline - platform.now()))
     const limit = Math.min(left, options.perTryTimeout)
     x.attempts++
     x.target = target.label
@@ -46,14 +46,14 @@ export function send(target: Target, options: SendOptions, load: Load, site: Sit
     let response: Response
     try {
       const { signal } = attempt.controller
-      const body = outgoingBody(x, attempt, site)
-      const answer = await site.fetch(target.base + path + search, {
+      const body = outgoingBody(x, attempt, platform)
+      const answer = await platform.fetch(target.base + path + search, {
         method,
         headers: x.outgoing.hasOpaqueValues ? withOpaqueValues(x) : headers,
         body,
         redirect: 'manual',
         signal,
-        ...((x.outgoing.wantsRawAnswer === true || options.idleTimeout !== undefined) && RAW_ANSWER),
+        ...((x.outgoing.wantsRawResponse === true || options.idleTimeout !== undefined) && RAW_ANSWER),
       })
       closeAttempt(attempt)
       response = pass(x, answer, options.idleTimeout)
@@ -64,10 +64,10 @@ export function send(target: Target, options: SendOptions, load: Load, site: Sit
         if (span) endSpan(span, 0, error.name)
         throw error
       }
-      response = classifyRejection(x, attempt.ending, isHurried(x, limit === left, options, site.now()))
+      response = classifyRejection(x, attempt.ending, isHurried(x, limit === left, options, platform.now()))
     }
     const failure = response.status < 400 ? undefined : failureOf(response)
-    if (failure === 'connect-failure') target.failedAt = site.now()
+    if (failure === 'connect-failure') target.failedAt = platform.now()
     if (span) endSpan(span, response.status, failure)
     return response
   }
@@ -90,12 +90,12 @@ function withOpaqueValues({ request, headers: received, outgoing }: Exchange): H
   return headers
 }
 
-function outgoingBody(x: Exchange, attempt: Attempt, site: Site): BodyInit | null {
+function outgoingBody(x: Exchange, attempt: Attempt, platform: Platform): BodyInit | null {
   const { method, body } = x.outgoing
   // The runtime gives every request with a Content-Length a body and then refuses to send one with GET or HEAD, where content
   // has no defined meaning (RFC 9110 §9.3.1).
   if (body === null || method === 'GET' || method === 'HEAD') return null
-  return body instanceof ReadableStream ? watchUpload(x, body, attempt, site.now) : body
+  return body instanceof ReadableStream ? watchUpload(x, body, attempt, platform.now) : body
 }
 
 function pass(x: Exchange, response: Response, idleTimeout: number | undefined): Response {

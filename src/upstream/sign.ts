@@ -1,6 +1,6 @@
 import type { SignConfig } from '../config/upstream-sign.ts'
 import type { Exchange } from '../core/exchange.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import { contentDigest } from '../signatures/content-digest.ts'
 import { importMaterial } from '../signatures/key-material.ts'
 import type { Message } from '../signatures/message.ts'
@@ -15,20 +15,20 @@ export type Signer = (x: Exchange, base: string) => Promise<Readonly<Record<stri
  * Compiles an upstream's `sign` (RFC 9421): an origin that checks it can refuse whoever goes round the gateway. Every try has a
  * nonce of its own. Without its secret the upstream's routes answer 503: nothing is sent unsigned.
  */
-export function compileSigner(config: SignConfig, site: Pick<Site, 'now' | 'secret'>): Signer {
+export function compileSigner(config: SignConfig, platform: Pick<Platform, 'now' | 'secret'>): Signer {
   const { keyid, alg, components } = config
-  const load = makeKeyLoader(config, site)
+  const load = makeKeyLoader(config, platform)
   const covered = components.includes('content-digest') ? components : [...components, 'content-digest']
   return async (x, base) => {
     const key = await load()
     if (key === undefined) return clientRefusal(x, 'not-configured')
-    const refusal = await bufferBody(x, site, config.maxBody)
+    const refusal = await bufferBody(x, platform, config.maxBody)
     if (refusal) return refusal
     const { outgoing } = x
     const digest = await digestOf(outgoing)
     dropLookAlikes(outgoing.headers)
     const url = new URL(base + outgoing.path + outgoing.search)
-    const created = Math.floor(site.now() / 1000)
+    const created = Math.floor(platform.now() / 1000)
     const signature = await signMessage(messageOf(url, outgoing, digest), {
       keyid,
       alg,
@@ -42,8 +42,8 @@ export function compileSigner(config: SignConfig, site: Pick<Site, 'now' | 'secr
   }
 }
 
-function makeKeyLoader(config: SignConfig, site: Pick<Site, 'secret'>): () => Promise<CryptoKey | undefined> {
-  const text = site.secret((config.secret ?? config.key)!)
+function makeKeyLoader(config: SignConfig, platform: Pick<Platform, 'secret'>): () => Promise<CryptoKey | undefined> {
+  const text = platform.secret((config.secret ?? config.key)!)
   let key: CryptoKey | undefined
   return async () => {
     if (text === undefined) return undefined

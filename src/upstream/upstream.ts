@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { retryBudget } from '../config/retry-budget.ts'
 import type { RetryConfig, UpstreamConfig, upstreamOverride } from '../config/upstream.ts'
 import { compose, type Handler, type Middleware } from '../core/pipeline.ts'
-import type { Site } from '../core/policy.ts'
+import type { Platform } from '../core/policy.ts'
 import type { Load } from './attempt.ts'
 import { balance, makeBalancer, type Balancer } from './balance.ts'
 import { breaker } from './breaker.ts'
@@ -46,10 +46,10 @@ export interface Upstream {
 export type UpstreamOverride = Omit<z.output<typeof upstreamOverride>, 'name'>
 
 /** Makes an upstream's shared state; throws an Error that names the JSON path when a `$env` URL cannot be resolved. */
-export function makeUpstream(name: string, config: UpstreamConfig, site: Site): Upstream {
-  const targets = makeTargets(name, config.targets, site.variable)
-  const hears = config.circuitBreaker !== undefined || config.healthCheck !== undefined || site.steered
-  const line = hears ? makeCircuitLine(name, config, targets, site) : undefined
+export function makeUpstream(name: string, config: UpstreamConfig, platform: Platform): Upstream {
+  const targets = makeTargets(name, config.targets, platform.variable)
+  const hears = config.circuitBreaker !== undefined || config.healthCheck !== undefined || platform.hasAdmin
+  const line = hears ? makeCircuitLine(name, config, targets, platform) : undefined
   const circuit = config.circuitBreaker && line && makeCircuitView(line, config.circuitBreaker.maxOpenDuration)
   return {
     name,
@@ -58,14 +58,14 @@ export function makeUpstream(name: string, config: UpstreamConfig, site: Site): 
     budget: makeRetryBudget(config.retry?.budget ?? z.parse(retryBudget, {})),
     circuit,
     line,
-    balancer: makeBalancer(targets, config, site),
+    balancer: makeBalancer(targets, config, platform),
     load: {
       get inFlight() {
         return targets.reduce((sum, target) => sum + target.inFlight, 0)
       },
     },
     waiting: { count: 0 },
-    describeTargets: () => targets.map((target) => describeTarget(target, site.now())),
+    describeTargets: () => targets.map((target) => describeTarget(target, platform.now())),
     condition: () => (circuit?.isOpen() ? 'open' : 'ok'),
     breakerStore: () => (line?.isAlone() ? 'unreachable' : 'ok'),
     timesAlone: () => line?.timesAlone() ?? 0,
@@ -73,7 +73,7 @@ export function makeUpstream(name: string, config: UpstreamConfig, site: Site): 
 }
 
 /** A route's way to its upstream: only the stages that are configured, outside in deadline, shed, breaker, hedge, retry, balance, send. */
-export function compileUpstream(upstream: Upstream, override: UpstreamOverride = {}, site: Site): Handler {
+export function compileUpstream(upstream: Upstream, override: UpstreamOverride = {}, platform: Platform): Handler {
   const { config, circuit, balancer } = upstream
   const timeout = override.timeout ?? config.timeout
   const again = override.retry === undefined ? config.retry : override.retry
@@ -83,17 +83,17 @@ export function compileUpstream(upstream: Upstream, override: UpstreamOverride =
     perTryTimeout: again?.perTryTimeout ?? timeout,
     idleTimeout: override.idleTimeout ?? config.idleTimeout,
     numbered: again != null || beside != null,
-    sign: config.sign && compileSigner(config.sign, site),
+    sign: config.sign && compileSigner(config.sign, platform),
   }
-  const stages: Middleware[] = [deadline(timeout, site)]
+  const stages: Middleware[] = [deadline(timeout, platform)]
   if (config.maxConcurrent !== undefined) stages.push(shed(config.maxConcurrent, upstream.waiting))
-  if (circuit) stages.push(breaker(config.circuitBreaker!, circuit, site))
-  else if (upstream.line) stages.push(watch(upstream.line, site))
+  if (circuit) stages.push(breaker(config.circuitBreaker!, circuit, platform))
+  else if (upstream.line) stages.push(watch(upstream.line, platform))
   const budget = again ? budgetFor(upstream, again) : upstream.budget
   if (again || beside) stages.push(countRequests(budget))
-  if (beside) stages.push(hedge(beside, budget, site))
-  if (again) stages.push(retry(again, budget, site))
-  const sendTo = (target: Target) => compose(balancer.around(target), send(target, options, target, site))
+  if (beside) stages.push(hedge(beside, budget, platform))
+  if (again) stages.push(retry(again, budget, platform))
+  const sendTo = (target: Target) => compose(balancer.around(target), send(target, options, target, platform))
   return compose(stages, balance(balancer, sendTo))
 }
 

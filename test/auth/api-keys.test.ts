@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { authProvider } from '../../src/config/auth-provider.ts'
 import { makeIdentityClient } from '../../src/identity/client.ts'
 import type { Actor, NewApiKey } from '../../src/identity/types.ts'
-import type { Site } from '../../src/core/policy.ts'
-import { makeTestSite } from '../support/platform.ts'
+import type { Platform } from '../../src/core/policy.ts'
+import { makeTestPlatform } from '../support/platform.ts'
 import { makeGate } from './gate.ts'
 
 const BY: Actor = { provider: 'test', issuer: 'test', subject: 'ada', client: '192.0.2.1', request: 'r' }
@@ -26,9 +26,12 @@ function setup(config: Record<string, unknown> = {}, rules: Record<string, unkno
       if (watch.isDown) throw new Error('unreachable')
       return env.IDENTITY.getByName(name)
     },
-  } as Site['identity']
+  } as Platform['identityStore']
   const keys = authProvider.parse({ type: 'apiKey', ...config })
-  const gate = makeGate(makeTestSite({ authProviders: { keys }, identity, now: () => watch.now }), rules)
+  const gate = makeGate(
+    makeTestPlatform({ authProviders: { keys }, identityStore: identity, now: () => watch.now }),
+    rules,
+  )
   const send = (key: string | string[], header = 'x-api-key') =>
     gate(undefined, { headers: [key].flat().map((each): [string, string] => [header, each]) })
   return { watch, gate, send }

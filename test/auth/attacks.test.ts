@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { makeTestSite } from '../support/platform.ts'
+import { makeTestPlatform } from '../support/platform.ts'
 import { ATTACKS } from './attacks.ts'
 import { confused, HEADER, onCurve, onEdwards, PUBLISHED, raw, SECRET } from './forgery.ts'
 import { makeGate } from './gate.ts'
@@ -10,7 +10,7 @@ const issuer = makeIssuer()
 issuer.keys = [...PUBLISHED]
 // So that a fetch is one that a token has caused.
 const patient = { jwksCooldown: '1h', jwksMaxAge: '1h' }
-const site = makeTestSite({
+const platform = makeTestPlatform({
   authProviders: {
     main: provider({ algorithms: ['RS256'], ...patient }),
     curve: provider({ issuer: 'curve', ...patient }),
@@ -20,7 +20,7 @@ const site = makeTestSite({
   secret: () => SECRET,
   fetch: issuer.fetch,
 })
-const gate = makeGate(site, { scopes: ['users:read'], claims: { tenant: 'acme' } })
+const gate = makeGate(platform, { scopes: ['users:read'], claims: { tenant: 'acme' } })
 const GOOD = await Promise.all([raw(HEADER), onCurve(), onEdwards(), confused(SECRET, {}, 'old')])
 const MUTATED = 10_000
 

@@ -5,7 +5,7 @@ import { makeIdentityClient } from '../../src/identity/client.ts'
 import { auth } from '../../src/policies/auth.ts'
 import { SECRET, signedRequest } from '../signatures/client.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/platform.ts'
+import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 import { makeGate } from './gate.ts'
 import { makeIssuer, makeKey, provider, sign } from './issuer.ts'
 
@@ -18,7 +18,7 @@ const made = await makeIdentityClient(env.IDENTITY).createApiKey(
   BY,
 )
 if (typeof made === 'string') throw new Error(made)
-const site = makeTestSite({
+const platform = makeTestPlatform({
   authProviders: {
     main: provider(),
     keys: authProvider.parse({ type: 'apiKey' }),
@@ -48,7 +48,7 @@ const carrying = (apiKey?: string, certificate: object = NONE) =>
 const challengeOf = ({ response }: { response: Response }) => response.headers.get('www-authenticate')
 
 describe('any of several kinds', () => {
-  const gate = makeGate(site, { providers: ['main', 'keys', 'opaque'] })
+  const gate = makeGate(platform, { providers: ['main', 'keys', 'opaque'] })
 
   it('takes what any of them takes, and nobody else is asked about it', async () => {
     asked.length = 0
@@ -63,8 +63,8 @@ describe('any of several kinds', () => {
     const passage = await gate()
     expect(passage).toMatchObject({ code: 'credentials-missing', status: 401 })
     expect(challengeOf(passage)).toBe('Bearer realm="api", ApiKey realm="api"')
-    expect((await makeGate(site, { providers: ['main', 'opaque'] })()).code).toBe('token-missing')
-    expect((await makeGate(site, { providers: ['keys'] })()).code).toBe('api-key-missing')
+    expect((await makeGate(platform, { providers: ['main', 'opaque'] })()).code).toBe('token-missing')
+    expect((await makeGate(platform, { providers: ['keys'] })()).code).toBe('api-key-missing')
   })
 
   it('says what is wrong with what came', async () => {
@@ -75,8 +75,8 @@ describe('any of several kinds', () => {
     expect(inactive.code).toBe('token-inactive')
     expect(challengeOf(inactive)).toMatch(/^Bearer realm="api", error="invalid_token", [^,]+, ApiKey realm="api"$/)
     const [jwtOnly, both] = [
-      makeGate(site, { providers: ['main', 'keys'] }),
-      makeGate(site, { providers: ['keys', 'main'] }),
+      makeGate(platform, { providers: ['main', 'keys'] }),
+      makeGate(platform, { providers: ['keys', 'main'] }),
     ]
     for (const each of [jwtOnly, both]) {
       expect((await each(`Bearer ${await sign(key, { exp: 1 })}`)).code).toBe('token-expired')
@@ -97,7 +97,7 @@ describe('any of several kinds', () => {
   })
 
   it('takes the first of two good credentials, whichever of them is remembered', async () => {
-    const keyFirst = makeGate(site, { providers: ['keys', 'main'] })
+    const keyFirst = makeGate(platform, { providers: ['keys', 'main'] })
     for (let round = 0; round < 3; round++) {
       const token = `Bearer ${await sign(key, { jti: `${round}` })}`
       for (let again = 0; again < 2; again++) {
@@ -116,7 +116,7 @@ describe('any of several kinds', () => {
   })
 
   it('does not let a platform without certificates speak for a bad token', async () => {
-    const mixed = makeGate(site, { providers: ['main', 'mtls'] })
+    const mixed = makeGate(platform, { providers: ['main', 'mtls'] })
     expect((await mixed(`Bearer ${await sign(key, { exp: 1 })}`)).code).toBe('token-expired')
     expect((await mixed()).code).toBe('certificate-unavailable')
     expect((await mixed(undefined, carrying())).code).toBe('credentials-missing')
@@ -131,7 +131,7 @@ it('tells keys in two headers apart, whichever of them is remembered', async () 
     first: authProvider.parse({ type: 'apiKey', header: 'x-first' }),
     second: authProvider.parse({ type: 'apiKey', header: 'x-second' }),
   }
-  const gate = makeGate(makeTestSite({ authProviders: providers }))
+  const gate = makeGate(makeTestPlatform({ authProviders: providers }))
   const both = { headers: { 'x-first': made.key, 'x-second': other.key } }
   expect((await gate(undefined, { headers: { 'x-second': other.key } })).x.identity?.subject).toBe('other')
   for (let round = 0; round < 2; round++) expect((await gate(undefined, both)).x.identity?.subject).toBe('acme')
@@ -145,10 +145,10 @@ describe('any of two providers that share a key', () => {
       ...parts,
     })
   const partners = { strict: shared({ maxBody: '16b' }), lax: shared({ components: ['@method'] }), main: provider() }
-  const signedSite = makeTestSite({ authProviders: partners, secret: () => SECRET, fetch: jwks.fetch })
+  const signedPlatform = makeTestPlatform({ authProviders: partners, secret: () => SECRET, fetch: jwks.fetch })
   const handler = auth.compile(
     auth.config.parse({ providers: ['strict', 'lax', 'main'] }),
-    signedSite,
+    signedPlatform,
     makeTestFacts({ hasAuth: true, authProviders: partners }),
   )(async (x) => new Response(x.outgoing.body as BodyInit | null))
   const codeOf = async (request: Request) => {
@@ -174,7 +174,7 @@ describe('any of two providers that share a key', () => {
 })
 
 describe('all of several kinds', () => {
-  const gate = makeGate(site, { providers: ['main', 'keys', 'mtls'], require: 'all' })
+  const gate = makeGate(platform, { providers: ['main', 'keys', 'mtls'], require: 'all' })
   const everything = carrying(made.key, CERTIFICATE)
 
   it('takes the first for the caller, and the key for limits', async () => {
@@ -191,12 +191,12 @@ describe('all of several kinds', () => {
 
   it('adds up no rights', async () => {
     const token = `Bearer ${await sign(key, { scope: 'a' })}`
-    const needs = (rules: object) => makeGate(site, { providers: ['main', 'keys'], require: 'all', ...rules })
+    const needs = (rules: object) => makeGate(platform, { providers: ['main', 'keys'], require: 'all', ...rules })
     expect((await needs({ scopes: ['partner'] })(token, everything)).code).toBe('scope-missing')
     expect((await needs({ scopes: ['a', 'partner'] })(token, everything)).code).toBe('scope-missing')
     expect((await needs({ roles: ['machine'] })(token, everything)).code).toBe('role-missing')
     expect((await needs({ scopes: ['a'] })(token, everything)).status).toBe(200)
-    const keyFirst = makeGate(site, { providers: ['keys', 'main'], require: 'all', scopes: ['partner'] })
+    const keyFirst = makeGate(platform, { providers: ['keys', 'main'], require: 'all', scopes: ['partner'] })
     expect((await keyFirst(token, everything)).x.identity).toMatchObject({ provider: 'keys', subject: 'acme' })
   })
 
@@ -219,16 +219,16 @@ describe('all of several kinds', () => {
   it('waits for nothing when all are remembered', async () => {
     const init = { headers: { authorization: `Bearer ${await sign(key)}`, 'x-api-key': made.key } }
     const answer = Promise.resolve(new Response('passed'))
-    const facts = makeTestFacts({ hasAuth: true, authProviders: site.authProviders })
+    const facts = makeTestFacts({ hasAuth: true, authProviders: platform.authProviders })
     const config = auth.config.parse({ providers: ['main', 'keys'], require: 'all' })
-    const handler = auth.compile(config, site, facts)(() => answer)
+    const handler = auth.compile(config, platform, facts)(() => answer)
     const ask = () => handler(makeTestExchange(new Request('https://gw.test/', init)))
     await ask()
     expect(ask()).toBe(answer)
   })
 
   it('is closed when one of them has no secret', async () => {
-    const unset = makeTestSite({ ...site, secret: () => undefined })
+    const unset = makeTestPlatform({ ...platform, secret: () => undefined })
     const token = `Bearer ${await sign(key)}`
     expect((await makeGate(unset, { providers: ['main', 'opaque'] })(token)).status).toBe(200)
     const all = makeGate(unset, { providers: ['main', 'opaque'], require: 'all' })

@@ -1,5 +1,5 @@
 import { auth } from '../../src/policies/auth.ts'
-import type { RouteParts, Site } from '../../src/core/policy.ts'
+import type { RouteParts, Platform } from '../../src/core/policy.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { confused, HEADER, onCurve, onEdwards, PUBLISHED, raw, SECRET } from './forgery.ts'
 import { provider } from './issuer.ts'
@@ -14,7 +14,7 @@ const REPORT_EVERY = 100_000
 
 let fetches = 0
 const patient = { jwksCooldown: '1d', jwksMaxAge: '1d' }
-const site = {
+const platform = {
   authProviders: {
     main: provider({ algorithms: ['RS256'], ...patient }),
     curve: provider({ issuer: 'curve', ...patient }),
@@ -24,16 +24,16 @@ const site = {
   secret: () => SECRET,
   variable: () => undefined,
   now: Date.now,
-  steered: false,
+  hasAdmin: false,
   oauthPaths: {},
   fetch: () => {
     fetches++
     return Promise.resolve(Response.json({ keys: PUBLISHED }))
   },
   // No object is asked: nothing here is revoked, and no API keys are taken.
-} as Partial<Site> as Site
-const policy = auth.config.parse({ providers: Object.keys(site.authProviders) })
-const handler = auth.compile(policy, site, {} as RouteParts)(() => Promise.resolve(new Response()))
+} as Partial<Platform> as Platform
+const policy = auth.config.parse({ providers: Object.keys(platform.authProviders) })
+const handler = auth.compile(policy, platform, {} as RouteParts)(() => Promise.resolve(new Response()))
 
 async function statusOf(token: string): Promise<number> {
   const request = new Request('https://gw.test/', { headers: { authorization: `Bearer ${token}` } })

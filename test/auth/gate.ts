@@ -1,9 +1,9 @@
 import type { AuthProviderConfig } from '../../src/config/auth-provider.ts'
 import type { Exchange } from '../../src/core/exchange.ts'
 import { auth } from '../../src/policies/auth.ts'
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/platform.ts'
+import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 
 export interface Passage {
   readonly response: Response
@@ -14,10 +14,10 @@ export interface Passage {
 }
 
 /** A route with `auth` in front of a terminal that answers 200; each call sends one request and waits for its background work. */
-export function makeGate(site: Site, config: Record<string, unknown> = {}) {
-  const parsed = auth.config.parse({ providers: Object.keys(site.authProviders), ...config })
-  const facts = makeTestFacts({ hasAuth: true, authProviders: site.authProviders })
-  const handler = auth.compile(parsed, site, facts)(() => Promise.resolve(new Response('passed')))
+export function makeGate(platform: Platform, config: Record<string, unknown> = {}) {
+  const parsed = auth.config.parse({ providers: Object.keys(platform.authProviders), ...config })
+  const facts = makeTestFacts({ hasAuth: true, authProviders: platform.authProviders })
+  const handler = auth.compile(parsed, platform, facts)(() => Promise.resolve(new Response('passed')))
   return async (authorization?: string, init: RequestInit = {}): Promise<Passage> => {
     const headers = new Headers(init.headers)
     if (authorization !== undefined) headers.set('authorization', authorization)
@@ -30,11 +30,11 @@ export function makeGate(site: Site, config: Record<string, unknown> = {}) {
   }
 }
 
-/** A site whose clock stands at `clock.now` (epoch ms), so that a test can move it. */
-export function makeClockedSite(
+/** A platform whose clock stands at `clock.now` (epoch ms), so that a test can move it. */
+export function makeClockedPlatform(
   authProviders: Record<string, AuthProviderConfig>,
-  parts: Partial<Site> = {},
-): { site: Site; clock: { now: number } } {
+  parts: Partial<Platform> = {},
+): { platform: Platform; clock: { now: number } } {
   const clock = { now: Date.now() }
-  return { site: makeTestSite({ authProviders, now: () => clock.now, ...parts }), clock }
+  return { platform: makeTestPlatform({ authProviders, now: () => clock.now, ...parts }), clock }
 }

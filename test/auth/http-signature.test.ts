@@ -7,7 +7,7 @@ import type { SignatureAlgorithm } from '../../src/signatures/algorithm.ts'
 import { keyRecipe } from '../../src/signatures/algorithm.ts'
 import { SECRET, signedRequest } from '../signatures/client.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite } from '../support/platform.ts'
+import { makeTestPlatform } from '../support/platform.ts'
 
 type Written = z.input<typeof httpSignatureProvider>
 type Parts = Parameters<typeof signedRequest>[0]
@@ -17,7 +17,11 @@ const secrets: Record<string, string> = { ACME: SECRET, SHORT: 'too short' }
 
 function makeProvider(parts: Partial<Written> = {}, now: () => number = Date.now, nonces = env.NONCES) {
   const config = z.parse(httpSignatureProvider, { type: 'httpSignature', keys: [ACME], ...parts })
-  return makeHttpSignature('partners', config, makeTestSite({ secret: ({ $secret }) => secrets[$secret], now, nonces }))
+  return makeHttpSignature(
+    'partners',
+    config,
+    makeTestPlatform({ secret: ({ $secret }) => secrets[$secret], now, nonceStores: nonces }),
+  )
 }
 
 const without = (name: string) => (fields: Record<string, string>) =>

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { authProvider } from '../../src/config/auth-provider.ts'
-import type { Site } from '../../src/core/policy.ts'
-import { makeTestSite } from '../support/platform.ts'
+import type { Platform } from '../../src/core/policy.ts'
+import { makeTestPlatform } from '../support/platform.ts'
 import { makeGate } from './gate.ts'
 
 const URL_OF = 'https://id.test/introspect'
 const SECRET = 'p:ss wörd'
 
 /** A route whose provider asks an issuer that answers as `issuer.answer` says. */
-function setup(fields: Record<string, unknown> = {}, site: Partial<Site> = {}) {
+function setup(fields: Record<string, unknown> = {}, platform: Partial<Platform> = {}) {
   const issuer = {
     now: Math.floor(Date.now() / 1000) * 1000,
     calls: [] as { url: string; init: RequestInit }[],
@@ -22,7 +22,7 @@ function setup(fields: Record<string, unknown> = {}, site: Partial<Site> = {}) {
     ...fields,
   })
   const gate = makeGate(
-    makeTestSite({
+    makeTestPlatform({
       authProviders: { opaque },
       secret: () => SECRET,
       now: () => issuer.now,
@@ -30,7 +30,7 @@ function setup(fields: Record<string, unknown> = {}, site: Partial<Site> = {}) {
         issuer.calls.push({ url, init })
         return issuer.answer()
       },
-      ...site,
+      ...platform,
     }),
   )
   const answering = (answer: unknown) => (issuer.answer = () => Response.json(answer))

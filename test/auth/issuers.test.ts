@@ -4,7 +4,7 @@ import { issuersOf } from '../../src/auth/issuers.ts'
 import { authProvider } from '../../src/config/auth-provider.ts'
 import { makeIdentityClient } from '../../src/identity/client.ts'
 import { SECRET, signedRequest } from '../signatures/client.ts'
-import { makeTestSite } from '../support/platform.ts'
+import { makeTestPlatform } from '../support/platform.ts'
 import { makeGate } from './gate.ts'
 import { ISSUER, provider } from './issuer.ts'
 
@@ -28,9 +28,9 @@ const providers = {
     keys: [{ keyid: 'acme', alg: 'hmac-sha256', secret: { $secret: 'ACME' } }],
   }),
 }
-const site = makeTestSite({
+const platform = makeTestPlatform({
   authProviders: providers,
-  steered: true,
+  hasAdmin: true,
   secret: () => SECRET,
   variable: (name) => (name === 'ISSUER' ? 'https://other.test/introspect' : undefined),
   fetch: async () => Response.json({ active: true, sub: 'ada', iat: Math.floor(Date.now() / 1000) - 60 }),
@@ -51,7 +51,7 @@ type Gate = ReturnType<typeof makeGate>
 const ISSUERS = [ISSUER, 'https://id.test', 'opaque', 'https://other.test', 'CN=Acme CA', 'partners']
 
 it('are what every kind of provider says of its callers, each once', () => {
-  expect(issuersOf(site)).toEqual(ISSUERS)
+  expect(issuersOf(platform)).toEqual(ISSUERS)
 })
 
 it.each<[provider: string, subject: string, call: (gate: Gate) => ReturnType<Gate>]>([
@@ -63,7 +63,7 @@ it.each<[provider: string, subject: string, call: (gate: Gate) => ReturnType<Gat
     async (gate) => gate(undefined, { headers: (await signedRequest({ url: 'https://gw.test/users/7' })).headers }),
   ],
 ])('a caller of the provider %s is revoked by issuer and subject', async (name, subject, call) => {
-  const isolate = () => makeGate(makeTestSite({ ...site }), { providers: [name] })
+  const isolate = () => makeGate(makeTestPlatform({ ...platform }), { providers: [name] })
   const { status, x } = await call(isolate())
   expect([status, x.identity?.subject]).toEqual([200, subject])
   const { issuer } = x.identity!

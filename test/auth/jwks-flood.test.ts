@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { encode } from './forgery.ts'
-import { makeClockedSite, makeGate } from './gate.ts'
+import { makeClockedPlatform, makeGate } from './gate.ts'
 import { ISSUER, makeIssuer, makeKey, provider, sign } from './issuer.ts'
 
 const key = await makeKey('k1')
@@ -13,8 +13,8 @@ const unknown = (nth: number) => `${encode({ alg: 'ES256', kid: `unknown-${nth}`
 
 function setup() {
   const issuer = makeIssuer(key)
-  const { site, clock } = makeClockedSite({ main: provider() }, { fetch: issuer.fetch })
-  const gate = makeGate(site)
+  const { platform, clock } = makeClockedPlatform({ main: provider() }, { fetch: issuer.fetch })
+  const gate = makeGate(platform)
   /** Over one second of the gateway's clock; a test has one request's timers for them all, so not all at once. */
   const flood = async () => {
     const startedAt = clock.now

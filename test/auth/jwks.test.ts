@@ -1,6 +1,6 @@
 import { exportJWK, generateKeyPair } from 'jose'
 import { describe, expect, it } from 'vitest'
-import { makeClockedSite, makeGate } from './gate.ts'
+import { makeClockedPlatform, makeGate } from './gate.ts'
 import { ISSUER, JWKS_URL, makeIssuer, makeKey, provider, sign, type TestKey } from './issuer.ts'
 
 const [first, second] = [await makeKey('k1'), await makeKey('k2')]
@@ -13,21 +13,21 @@ const LONG = { exp: Math.floor(Date.now() / 1000) + 86_400 }
 
 function setup(keys: TestKey[] = [first], fields: Record<string, unknown> = {}) {
   const issuer = makeIssuer(...keys)
-  const { site, clock } = makeClockedSite({ main: provider(fields) }, { fetch: issuer.fetch })
-  const gate = makeGate(site)
+  const { platform, clock } = makeClockedPlatform({ main: provider(fields) }, { fetch: issuer.fetch })
+  const gate = makeGate(platform)
   const codeOf = async (token: string) => (await gate(`Bearer ${token}`)).code
-  return { issuer, site, clock, gate, codeOf, calls: () => issuer.calls.length }
+  return { issuer, platform, clock, gate, codeOf, calls: () => issuer.calls.length }
 }
 
 const down = () => new Response('', { status: 503 })
 
 describe('the keys of an issuer', () => {
   it('are fetched once, when first needed, for all requests and routes', async () => {
-    const { site, codeOf, calls } = setup()
+    const { platform, codeOf, calls } = setup()
     expect(calls()).toBe(0)
     const tokens = await Promise.all(Array.from({ length: 50 }, (_, i) => sign(first, { jti: `${i}` })))
     expect(new Set(await Promise.all(tokens.map(codeOf)))).toEqual(new Set([undefined]))
-    expect((await makeGate(site, { scopes: ['a'] })(`Bearer ${tokens[0]}`)).code).toBe('scope-missing')
+    expect((await makeGate(platform, { scopes: ['a'] })(`Bearer ${tokens[0]}`)).code).toBe('scope-missing')
     expect(calls()).toBe(1)
   })
 

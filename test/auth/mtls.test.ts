@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { authProvider } from '../../src/config/auth-provider.ts'
-import { makeTestSite } from '../support/platform.ts'
+import { makeTestPlatform } from '../support/platform.ts'
 import { makeGate } from './gate.ts'
 
 const gateOf = (fields: Record<string, unknown> = {}) =>
   makeGate(
-    makeTestSite({
+    makeTestPlatform({
       authProviders: { mtls: authProvider.parse({ type: 'mtls', subjects: ['CN=partner,O=Acme'], ...fields }) },
     }),
   )

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { makeTestSite } from '../support/platform.ts'
+import { makeTestPlatform } from '../support/platform.ts'
 import { makeGate } from './gate.ts'
 import { ISSUER, makeIssuer, makeKey, provider, sign } from './issuer.ts'
 
@@ -21,7 +21,7 @@ describe('several providers', () => {
   const legacy = (issuerName: string) =>
     provider({ issuer: issuerName, algorithms: ['HS256'], jwksUri: undefined, secret: { $secret: 'OLD' } })
   const siteWith = (issuerName: string, secret: string | undefined) =>
-    makeTestSite({
+    makeTestPlatform({
       authProviders: { main: provider(), legacy: legacy(issuerName) },
       fetch: issuer.fetch,
       secret: ({ $secret }) => ($secret === 'OLD' ? secret : undefined),
@@ -46,7 +46,7 @@ describe('several providers', () => {
     const other = await makeKey('k2')
     const down = 'https://down.test/jwks.json'
     const twins = (jwksUri: string) =>
-      makeTestSite({
+      makeTestPlatform({
         authProviders: { main: provider({ jwksUri }), second: provider({ jwksUri: 'https://second.test/jwks.json' }) },
         fetch: async (url) =>
           url === down
@@ -73,7 +73,7 @@ describe('several providers', () => {
   })
 
   it('answers 503 while the variable with the address of the keys is not set', async () => {
-    const unset = makeTestSite({ authProviders: { main: provider({ jwksUri: { $env: 'JWKS' } }) } })
+    const unset = makeTestPlatform({ authProviders: { main: provider({ jwksUri: { $env: 'JWKS' } }) } })
     expect((await makeGate(unset)(`Bearer ${await sign(key)}`)).code).toBe('not-configured')
   })
 })

@@ -2,8 +2,8 @@ import { env } from 'cloudflare:workers'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { makeIdentityClient } from '../../src/identity/client.ts'
 import type { Actor, RevocationTarget } from '../../src/identity/types.ts'
-import type { Site } from '../../src/core/policy.ts'
-import { makeClockedSite, makeGate } from './gate.ts'
+import type { Platform } from '../../src/core/policy.ts'
+import { makeClockedPlatform, makeGate } from './gate.ts'
 import { ISSUER, makeIssuer, makeKey, provider, sign } from './issuer.ts'
 
 const key = await makeKey('k1')
@@ -16,13 +16,13 @@ async function revoke(target: RevocationTarget): Promise<void> {
 }
 
 /** One isolate: its own copy of what the one store says, and its own clock. */
-function isolate(parts: Partial<Site> = {}, fields: Record<string, unknown> = {}) {
+function isolate(parts: Partial<Platform> = {}, fields: Record<string, unknown> = {}) {
   const issuer = makeIssuer(key)
-  const { site, clock } = makeClockedSite(
+  const { platform, clock } = makeClockedPlatform(
     { main: provider({ jwksMaxAge: '1d', ...fields }) },
-    { fetch: issuer.fetch, steered: true, ...parts },
+    { fetch: issuer.fetch, hasAdmin: true, ...parts },
   )
-  const gate = makeGate(site)
+  const gate = makeGate(platform)
   return { clock, gate, codeOf: async (token: string) => (await gate(`Bearer ${token}`)).code }
 }
 
@@ -40,7 +40,7 @@ function unreliable() {
         return stub.ask(call, args)
       },
     }),
-  } as unknown as Site['identity']
+  } as unknown as Platform['identityStore']
   return { state, identity }
 }
 
@@ -82,15 +82,15 @@ describe('a revoked token', () => {
   it('is not asked about where nobody can revoke', async () => {
     const { state, identity } = unreliable()
     await revoke(target)
-    expect(await isolate({ steered: false, identity }).codeOf(token)).toBeUndefined()
+    expect(await isolate({ hasAdmin: false, identityStore: identity }).codeOf(token)).toBeUndefined()
     expect(state.asked).toBe(0)
     for (const path of ['token', 'revoke'] as const)
-      expect(await isolate({ steered: false, oauthPaths: { [path]: '/x' } }).codeOf(token)).toBe('token-revoked')
+      expect(await isolate({ hasAdmin: false, oauthPaths: { [path]: '/x' } }).codeOf(token)).toBe('token-revoked')
   })
 
   it('costs no question while what is known is fresh, nor does a good one', async () => {
     const { state, identity } = unreliable()
-    const { codeOf, clock } = isolate({ identity })
+    const { codeOf, clock } = isolate({ identityStore: identity })
     await codeOf(token)
     const asked = state.asked
     clock.now += 1_999
@@ -102,7 +102,7 @@ describe('a revoked token', () => {
 describe('a store that is down', () => {
   it('closes the route after 5 s with 503, until it is back', async () => {
     const { state, identity } = unreliable()
-    const { codeOf, gate, clock } = isolate({ identity })
+    const { codeOf, gate, clock } = isolate({ identityStore: identity })
     const token = await sign(key)
     expect(await codeOf(token)).toBeUndefined()
     state.down = true
@@ -119,7 +119,7 @@ describe('a store that is down', () => {
 
   it('lets others in where the provider says so, but nobody who is known to be revoked', async () => {
     const { state, identity } = unreliable()
-    const { codeOf, clock } = isolate({ identity }, { onRevocationStoreError: 'allow' })
+    const { codeOf, clock } = isolate({ identityStore: identity }, { onRevocationStoreError: 'allow' })
     const revoked = { jti: `t${++nth}` }
     await revoke(revoked)
     expect(await codeOf(await sign(key, revoked))).toBe('token-revoked')
@@ -127,27 +127,29 @@ describe('a store that is down', () => {
     clock.now += 60_000
     expect(await codeOf(await sign(key))).toBeUndefined()
     expect(await codeOf(await sign(key, revoked))).toBe('token-revoked')
-    expect(await isolate({ identity }, { onRevocationStoreError: 'allow' }).codeOf(await sign(key))).toBeUndefined()
+    expect(
+      await isolate({ identityStore: identity }, { onRevocationStoreError: 'allow' }).codeOf(await sign(key)),
+    ).toBeUndefined()
   })
 
   it('says nothing of tokens that are wrong anyway', async () => {
     const { state, identity } = unreliable()
     state.down = true
-    expect(await isolate({ identity }).codeOf(await sign(key, { exp: 1 }))).toBe('token-expired')
+    expect(await isolate({ identityStore: identity }).codeOf(await sign(key, { exp: 1 }))).toBe('token-expired')
     expect(state.asked).toBe(0)
   })
 })
 
 it('where all providers must agree, a revocation of any of them counts', async () => {
   const issuer = makeIssuer(key)
-  const { site } = makeClockedSite(
+  const { platform } = makeClockedPlatform(
     { main: provider(), second: provider({ audience: ['other', 'api'] }) },
-    { fetch: issuer.fetch, steered: true },
+    { fetch: issuer.fetch, hasAdmin: true },
   )
-  const both = makeGate(site, { require: 'all' })
+  const both = makeGate(platform, { require: 'all' })
   const target = { jti: `t${++nth}` }
   const token = await sign(key, target)
   expect((await both(`Bearer ${token}`)).code).toBeUndefined()
   await revoke(target)
-  expect((await makeGate({ ...site }, { require: 'all' })(`Bearer ${token}`)).code).toBe('token-revoked')
+  expect((await makeGate({ ...platform }, { require: 'all' })(`Bearer ${token}`)).code).toBe('token-revoked')
 })

@@ -3,7 +3,7 @@ import { authProvider } from '../../src/config/auth-provider.ts'
 import type { Handler } from '../../src/core/pipeline.ts'
 import { auth } from '../../src/policies/auth.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/platform.ts'
+import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 
 const handlers = new Map<string, Handler>()
 
@@ -26,11 +26,11 @@ function compile(pathname: string): Handler {
     algorithms: ['ES256'],
     jwksUri: ISSUER_URL + pathname,
   })
-  const site = makeTestSite({ authProviders: { main } })
-  const facts = makeTestFacts({ hasAuth: true, authProviders: site.authProviders })
+  const platform = makeTestPlatform({ authProviders: { main } })
+  const facts = makeTestFacts({ hasAuth: true, authProviders: platform.authProviders })
   return auth.compile(
     auth.config.parse({ providers: ['main'] }),
-    site,
+    platform,
     facts,
   )((x) => Promise.resolve(Response.json(x.identity)))
 }

@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 import { ISSUER, JWKS_URL, makeIssuer, makeKey, sign } from '../auth/issuer.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
 
@@ -16,7 +16,7 @@ const authProviders = {
 let nth = 0
 
 /** An admin route over a store of its own, which nobody else writes to. */
-async function deploy(parts: Partial<Site> = {}) {
+async function deploy(parts: Partial<Platform> = {}) {
   const name = `store-${nth++}`
   const gateway = makeTestGateway(
     {
@@ -31,7 +31,7 @@ async function deploy(parts: Partial<Site> = {}) {
       ],
     },
     {
-      identity: { getByName: () => env.IDENTITY.getByName(name) } as unknown as Site['identity'],
+      identityStore: { getByName: () => env.IDENTITY.getByName(name) } as unknown as Platform['identityStore'],
       fetch: (url, init) => issuer.fetch(url, init),
       variable: (variable) => (variable === 'LOG_LEVEL' ? 'silent' : undefined),
       ...parts,
@@ -371,8 +371,8 @@ describe('a store that does not answer', () => {
     const real = env.IDENTITY.getByName('real') as unknown as { ask: (...asked: unknown[]) => Promise<unknown> }
     const ask = (name: string, args: unknown) =>
       name === 'revocationsSince' ? real.ask(name, args) : Promise.reject(new Error('no'))
-    const hanging = { getByName: () => ({ ask }) } as unknown as Site['identity']
-    const admin = await deploy({ identity: hanging })
+    const hanging = { getByName: () => ({ ask }) } as unknown as Platform['identityStore']
+    const admin = await deploy({ identityStore: hanging })
     const silent = { code: 'state-unavailable', detail: expect.stringMatching(/did not answer; a change may/) }
     for (const path of ['users', 'users/ada', 'clients', 'keys', 'revocations', 'sessions', 'audit'])
       expect(await admin('GET', path)).toMatchObject({ status: 503, body: silent })

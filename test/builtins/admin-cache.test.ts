@@ -1,13 +1,13 @@
 import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { PURGES_OBJECT } from '../../src/cache/purge-feed.ts'
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 import { brokenCacheState, ownCacheState } from '../support/cache-state.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
 
 let nth = 0
 
-function deploy(parts: Partial<Site> = {}) {
+function deploy(parts: Partial<Platform> = {}) {
   const name = `purging-${nth++}`
   const cacheState = ownCacheState(name)
   const gateway = makeTestGateway(
@@ -17,8 +17,8 @@ function deploy(parts: Partial<Site> = {}) {
       ],
     },
     {
-      cacheState,
-      identity: { getByName: () => env.IDENTITY.getByName(name) } as unknown as Site['identity'],
+      cacheCoordinators: cacheState,
+      identityStore: { getByName: () => env.IDENTITY.getByName(name) } as unknown as Platform['identityStore'],
       variable: (variable) => (variable === 'LOG_LEVEL' ? 'silent' : undefined),
       ...parts,
     },
@@ -106,7 +106,7 @@ describe('a purge that is not clear', () => {
 })
 
 it('is a 503 when the store does not take it', async () => {
-  const { purge } = deploy({ cacheState: brokenCacheState(async () => undefined) })
+  const { purge } = deploy({ cacheCoordinators: brokenCacheState(async () => undefined) })
   const { status, body } = await purge({ tags: ['users'] })
   expect([status, body['code']]).toEqual([503, 'state-unavailable'])
 })
@@ -114,8 +114,8 @@ it('is a 503 when the store does not take it', async () => {
 it('is made although the audit log cannot be reached, and says so', async () => {
   const identity = {
     getByName: () => ({ ask: () => Promise.reject(new Error('down')) }),
-  } as unknown as Site['identity']
-  const { purge, made } = deploy({ identity })
+  } as unknown as Platform['identityStore']
+  const { purge, made } = deploy({ identityStore: identity })
   expect(await purge({ tags: ['users'] })).toMatchObject({ status: 200, body: { audited: false } })
   expect(await made()).toEqual(['hard tag users'])
 })

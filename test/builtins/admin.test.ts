@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 import { ISSUER, JWKS_URL, makeIssuer, makeKey, sign } from '../auth/issuer.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
 import { originUrl } from '../support/platform.ts'
@@ -33,7 +33,7 @@ const ENDPOINTS = [
 let nth = 0
 
 /** A deployment whose upstreams nobody else has: `isolate()` is the view of one more isolate on it, whose file may say some of them differently. */
-function deploy(parts: Partial<Site> = {}, adminPolicies: object = {}) {
+function deploy(parts: Partial<Platform> = {}, adminPolicies: object = {}) {
   nth++
   const name = (part: string) => `${part}-${nth}`
   const label = (prefix: string) => `${new URL(originUrl).host}/${prefix}`
@@ -54,14 +54,14 @@ function deploy(parts: Partial<Site> = {}, adminPolicies: object = {}) {
       },
     ],
   }
-  const site: Partial<Site> = {
-    steered: true,
+  const platform: Partial<Platform> = {
+    hasAdmin: true,
     variable: (variable) => (variable === 'LOG_LEVEL' ? 'silent' : undefined),
     fetch: (url, init) => (url === JWKS_URL ? issuer.fetch(url, init) : fetch(url, init)),
     ...parts,
   }
   const isolate = (changed: object = {}) => {
-    const gateway = makeTestGateway({ ...routesFile, upstreams: { ...routesFile.upstreams, ...changed } }, site)
+    const gateway = makeTestGateway({ ...routesFile, upstreams: { ...routesFile.upstreams, ...changed } }, platform)
     const admin = (path: string, init: RequestInit = {}) =>
       gateway.fetch(`/ops/admin${path}`, { ...init, headers: { ...operator, ...(init.headers as object) } })
     const put = (path: string, body: unknown, headers: object = {}) =>
@@ -330,7 +330,7 @@ describe('an admin route', () => {
     ])
 
     const log = vi.spyOn(console, 'log').mockImplementation(() => {})
-    const alone = deploy({ variable: () => undefined, identity: broken as unknown as Site['identity'] })
+    const alone = deploy({ variable: () => undefined, identityStore: broken as unknown as Platform['identityStore'] })
     expect((await alone.isolate().put(`/breakers/${alone.orders}`, { forced: 'open' })).status).toBe(200)
     const lines = log.mock.calls.map(([line]) => JSON.parse(line as string) as Record<string, unknown>)
     expect(lines).toContainEqual(expect.objectContaining({ upstream: alone.orders, after: 'open', audited: false }))
@@ -341,8 +341,8 @@ describe('an admin route', () => {
     const hanging = () => new Promise<never>(() => {})
     const seen = { forced: null, everywhere: { state: 'closed', forMs: 0 }, drained: [], leases: 0, regions: [] }
     const worlds: Record<string, object> = {}
-    const site = { worlds: { getByName: (name: string) => worlds[name] } as unknown as Site['worlds'] }
-    const { isolate, orders, users, label } = deploy({ ...site, variable: () => undefined })
+    const platform = { worlds: { getByName: (name: string) => worlds[name] } as unknown as Platform['globalUpstreams'] }
+    const { isolate, orders, users, label } = deploy({ ...platform, variable: () => undefined })
     const log = vi.spyOn(console, 'log').mockImplementation(() => {})
     const { admin, put } = isolate()
     worlds[orders] = { inspect }
@@ -374,7 +374,9 @@ describe('an admin route', () => {
 
   it('answers what nobody thought of with the gateway’s own 500', async () => {
     const broken = { inspect: () => Promise.resolve({ regions: [] }) }
-    const { isolate, users } = deploy({ worlds: { getByName: () => broken } as unknown as Site['worlds'] })
+    const { isolate, users } = deploy({
+      globalUpstreams: { getByName: () => broken } as unknown as Platform['globalUpstreams'],
+    })
     expect(await problemOf(await isolate().admin(`/targets/${users}`))).toEqual([500, 'internal-error', undefined])
   })
 })

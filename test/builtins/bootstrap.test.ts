@@ -1,8 +1,8 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { complaintText } from '../../src/config/schema/diagnostic.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
 
 const TOKEN = 'a-token-that-is-known-to-whoever-deploys'
@@ -28,10 +28,13 @@ let nth = 0
 
 function deploy(secret: string | undefined = TOKEN) {
   const name = `bootstrap-${nth++}`
-  const identity = { getByName: () => env.IDENTITY.getByName(name) } as unknown as Site['identity']
+  const identity = { getByName: () => env.IDENTITY.getByName(name) } as unknown as Platform['identityStore']
   const variables: Record<string, string | undefined> = { UMBRAL_BOOTSTRAP_TOKEN: secret, LOG_LEVEL: 'silent' }
   const variable = (asked: string) => variables[asked]
-  const { fetch } = makeTestGateway({ authProviders, routes: [admin(), bootstrap()] }, { identity, variable })
+  const { fetch } = makeTestGateway(
+    { authProviders, routes: [admin(), bootstrap()] },
+    { identityStore: identity, variable },
+  )
   const call = async (token: string | undefined, body: object = { username: 'ada', password: PASSWORD }) => {
     const headers = {
       'content-type': 'application/json',
@@ -124,14 +127,14 @@ describe('bootstrap', () => {
 })
 
 describe('a routes file with bootstrap', () => {
-  const complaints = (...routes: object[]) => {
+  const diagnostics = (...routes: object[]) => {
     const loaded = loadConfig({ version: 1, authProviders, routes })
-    return 'complaints' in loaded ? loaded.complaints.map(complaintText) : []
+    return 'diagnostics' in loaded ? loaded.diagnostics.map(diagnosticText) : []
   }
   const nowhere = expect.stringMatching(/^routes\[\d\]\.builtin: the first user has the role "admin" and logs in here/)
 
   it('is accepted beside an admin route that takes who it makes', () => {
-    expect(complaints(admin(), bootstrap())).toEqual([])
+    expect(diagnostics(admin(), bootstrap())).toEqual([])
   })
 
   it.each<[what: string, routes: object[], expected: unknown]>([
@@ -149,6 +152,6 @@ describe('a routes file with bootstrap', () => {
       'routes[1].policies.auth: expected null: nobody can pass it before there is a user',
     ],
   ])('is refused %s', (_, routes, expected) => {
-    expect(complaints(...routes)).toEqual([expected])
+    expect(diagnostics(...routes)).toEqual([expected])
   })
 })

@@ -5,7 +5,7 @@ import { cache } from '../../src/policies/cache.ts'
 import { problem } from '../../src/core/problem.ts'
 import { makeCachedGateway } from '../support/cached.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/platform.ts'
+import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 
 // The first object loads the module, which takes its time here.
 beforeAll(async () => void (await env.CACHE_STATE.getByName('first').join('key')))
@@ -79,7 +79,7 @@ it('nobody waits again for a body that has turned out to be too large', async ()
 
 it("a refresh that brings the gateway's own word leaves what is stored", async () => {
   let ahead = 0
-  const site = makeTestSite({
+  const platform = makeTestPlatform({
     variable: (name) => ({ LOG_LEVEL: 'silent' })[name],
     now: () => Date.now() + ahead,
   })
@@ -87,7 +87,7 @@ it("a refresh that brings the gateway's own word leaves what is stored", async (
   let asked = 0
   const serve = cache.compile(
     config,
-    site,
+    platform,
     makeTestFacts({ upstream: 'shop' }),
   )(() => Promise.resolve(asked++ === 0 ? new Response('good') : problem('client-gone')))
   const get = async () => {

@@ -5,8 +5,8 @@ import { makeCollapse, type Collapse, type Ending, type Outcome, type Turn } fro
 import { encodeHead } from '../../src/cache/codec.ts'
 import { makeRedisTier } from '../../src/cache/redis-tier.ts'
 import type { CacheRedis } from '../../src/cache/redis.ts'
-import type { Site } from '../../src/core/policy.ts'
-import { brokenCacheState, cacheSite, ownCacheState } from '../support/cache-state.ts'
+import type { Platform } from '../../src/core/policy.ts'
+import { brokenCacheState, cachePlatform, ownCacheState } from '../support/cache-state.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { signalRedis, startRedis, type TestRedis } from '../support/redis.ts'
 import { head } from '../support/tiers.ts'
@@ -19,8 +19,8 @@ const pause = (ms: number) => new Promise((passed) => setTimeout(passed, ms))
 beforeAll(async () => void (await env.CACHE_STATE.getByName('first').join('key')))
 
 /** One isolate. */
-const isolate = (state = ownCacheState(), redis?: TestRedis, parts: Parameters<typeof cacheSite>[2] = {}) =>
-  makeCollapse(cacheSite(state, redis, parts))
+const isolate = (state = ownCacheState(), redis?: TestRedis, parts: Parameters<typeof cachePlatform>[2] = {}) =>
+  makeCollapse(cachePlatform(state, redis, parts))
 
 /** Two processes and their clients share one thread here, which may be busy for longer than anything would wait for Redis. */
 function patient({ url, token }: TestRedis): CacheRedis {
@@ -37,7 +37,7 @@ const stored = (isShared: boolean): Ending => ({
 /** The edge of one process, which others do not see. */
 function ownEdge() {
   const held = new Set<string>()
-  const edgeCache: Site['edgeCache'] = {
+  const edgeCache: Platform['edgeCache'] = {
     match: () => Promise.resolve(undefined),
     put: async (url) => {
       await pause(30)
@@ -85,7 +85,7 @@ describe('two hundred misses of one key', () => {
     const redis = patient(await startRedis())
     const edges = [ownEdge(), ownEdge()]
     const processes = edges.map(({ edgeCache }) =>
-      makeCollapse(cacheSite(ownCacheState(), undefined, { edgeCache }), redis),
+      makeCollapse(cachePlatform(ownCacheState(), undefined, { edgeCache }), redis),
     )
     // What the leader would have stored.
     await makeRedisTier(redis, Date.now).write(KEY, encodeHead(head())!, new Uint8Array([1]), Date.now() + 60_000)
@@ -106,7 +106,7 @@ describe('two hundred misses of one key', () => {
         return answers++ === 0 ? undefined : answer
       },
     }
-    const [first, second] = [late, redis].map((one) => makeCollapse(cacheSite(ownCacheState()), one))
+    const [first, second] = [late, redis].map((one) => makeCollapse(cachePlatform(ownCacheState()), one))
     const turn = await first!.join(KEY, makeTestExchange(), 1_000)
     expect(turn.role).toBe('lead')
     await makeRedisTier(redis, Date.now).write(KEY, encodeHead(head())!, new Uint8Array([1]), Date.now() + 60_000)
@@ -118,7 +118,7 @@ describe('two hundred misses of one key', () => {
 
   it('are one for each process when what was stored is too large for Redis', async () => {
     const redis = patient(await startRedis())
-    const processes = [1, 2].map(() => makeCollapse(cacheSite(ownCacheState()), redis))
+    const processes = [1, 2].map(() => makeCollapse(cachePlatform(ownCacheState()), redis))
     expect(await misses(processes, 100, 50, stored(false))).toEqual({ lead: 2, read: 98, alone: 0 })
   })
 
@@ -142,7 +142,7 @@ it('sends those who looked just before it was stored to the store', async () => 
 describe('who has read in vain', () => {
   it.each([false, true])('leads, and others follow; with Redis: %s', async (withRedis) => {
     const redis = withRedis ? patient(await startRedis()) : undefined
-    const one = makeCollapse(cacheSite(ownCacheState()), redis)
+    const one = makeCollapse(cachePlatform(ownCacheState()), redis)
     if (redis) await makeRedisTier(redis, Date.now).write(KEY, encodeHead(head())!, new Uint8Array([1]), NEVER)
     expect(await misses([one], 1, 0, 'stored')).toMatchObject({ lead: 1 })
     expect(await one.join(KEY, makeTestExchange(), 1_000)).toEqual({ role: 'read' })
@@ -209,7 +209,7 @@ describe('a leader', () => {
 
   it('far away who never comes back leaves one leader in each process', async () => {
     const redis = patient(await startRedis())
-    const [there, here] = [1, 2].map(() => makeCollapse(cacheSite(ownCacheState()), redis))
+    const [there, here] = [1, 2].map(() => makeCollapse(cachePlatform(ownCacheState()), redis))
     expect(await there!.join(KEY, makeTestExchange(), 1_000)).toMatchObject({ role: 'lead' })
     const start = Date.now()
     const turns = await Promise.all([1, 2, 3].map(() => here!.join(KEY, makeTestExchange(), 200)))
@@ -308,7 +308,7 @@ describe('a refresh in the background', () => {
 
   it('is done by one of several processes that share Redis', async () => {
     const redis = patient(await startRedis())
-    const processes = [1, 2].map(() => makeCollapse(cacheSite(ownCacheState()), redis))
+    const processes = [1, 2].map(() => makeCollapse(cachePlatform(ownCacheState()), redis))
     const leads = await Promise.all(processes.map((one) => one.lead(KEY, makeTestExchange())))
     expect(leads.filter((found) => found !== undefined).length).toBe(1)
   })

@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
-import { makeTestSite, originUrl } from '../support/platform.ts'
+import { makeTestPlatform, originUrl } from '../support/platform.ts'
 
-type Namespaces = 'breakers' | 'worlds' | 'limits' | 'identity' | 'nonces' | 'logins' | 'cacheState'
+type Namespaces =
+  'breakers' | 'globalUpstreams' | 'limitShards' | 'identityStore' | 'nonceStores' | 'loginGuards' | 'cacheCoordinators'
 
-/** The real site, with a list of everything beyond this isolate that it was asked for. */
-function watchedSite() {
+/** The real platform, with a list of everything beyond this isolate that it was asked for. */
+function watchedPlatform() {
   const asked: string[] = []
-  const real = makeTestSite()
+  const real = makeTestPlatform()
   const watch = <T extends object>(name: string, target: T): T =>
     new Proxy(target, {
       get(of, property) {
@@ -24,14 +25,25 @@ function watchedSite() {
   let isHanging = false
   const silent = { purges: () => new Promise<never>(() => {}) }
   const cacheState = {
-    getByName: (name: string) => (isHanging ? silent : real.cacheState.getByName(name)),
-  } as unknown as Site['cacheState']
-  const names: readonly Namespaces[] = ['breakers', 'worlds', 'limits', 'identity', 'nonces', 'logins', 'cacheState']
-  const namespaces = Object.fromEntries(names.map((name) => [name, watch(name, real[name])])) as Pick<Site, Namespaces>
-  const site: Partial<Site> = {
+    getByName: (name: string) => (isHanging ? silent : real.cacheCoordinators.getByName(name)),
+  } as unknown as Platform['cacheCoordinators']
+  const names: readonly Namespaces[] = [
+    'breakers',
+    'globalUpstreams',
+    'limitShards',
+    'identityStore',
+    'nonceStores',
+    'loginGuards',
+    'cacheCoordinators',
+  ]
+  const namespaces = Object.fromEntries(names.map((name) => [name, watch(name, real[name])])) as Pick<
+    Platform,
+    Namespaces
+  >
+  const platform: Partial<Platform> = {
     ...namespaces,
     variable: (name) => (name === 'LOG_LEVEL' ? 'silent' : undefined),
-    cacheState: watch('cacheState', cacheState),
+    cacheCoordinators: watch('cacheCoordinators', cacheState),
     now: () => Date.now() + skew,
     edgeCache: watch('edge', real.edgeCache),
     fetch: (url, init) => {
@@ -44,18 +56,18 @@ function watchedSite() {
     skew = 3_000
     isHanging = true
   }
-  return { site, hang, take: () => asked.splice(0) }
+  return { platform, hang, take: () => asked.splice(0) }
 }
 
 describe('a hit of the edge', () => {
   it('asks the edge cache once, and nothing else', async () => {
-    const { site, hang, take } = watchedSite()
+    const { platform, hang, take } = watchedPlatform()
     const gateway = makeTestGateway(
       {
         upstreams: { origin: { targets: [{ url: originUrl }] } },
         routes: [{ id: 'a', match: { path: '/*' }, upstream: 'origin', policies: { cache: { ttl: '1h' } } }],
       },
-      site,
+      platform,
     )
     const ask = async () => {
       const answer = await gateway.fetch(`/hit-${run}`)
@@ -74,6 +86,6 @@ describe('a hit of the edge', () => {
     // Purges are asked for behind its back: a store that never answers holds nobody up.
     hang()
     expect(await ask()).toEqual({ body: first.body, status: expect.stringMatching(/; ?hit/) })
-    expect(take().toSorted()).toEqual(['cacheState.getByName', 'edge.match'])
+    expect(take().toSorted()).toEqual(['cacheCoordinators.getByName', 'edge.match'])
   })
 })

@@ -2,14 +2,14 @@ import { expect, it } from 'vitest'
 import { rememberBriefly } from '../../src/cache/edge-memory.ts'
 import type { EdgeCache } from '../../src/cache/edge-tier.ts'
 import { isolate, bytesOf, head, newKey, readAll, streamOf } from '../support/tiers.ts'
-import { makeTestSite } from '../support/platform.ts'
+import { makeTestPlatform } from '../support/platform.ts'
 
 /** An isolate with a memory of its own, and what it asks of the cache that all share. */
 function remembering() {
   const clock = { now: Date.now() }
   const asked: string[] = []
   const held: (() => void)[] = []
-  const shared = makeTestSite().edgeCache
+  const shared = makeTestPlatform().edgeCache
   const watched: EdgeCache = {
     async match(url) {
       asked.push('match')

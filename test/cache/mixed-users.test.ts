@@ -75,7 +75,7 @@ it.each(['sub', 'tenant', 'none'])(
       {
         authProviders,
         policies: { auth: { providers: ['a', 'b'] } },
-        site: { secret: ({ $secret }) => SECRETS[$secret as keyof typeof SECRETS] },
+        platform: { secret: ({ $secret }) => SECRETS[$secret as keyof typeof SECRETS] },
       },
     )
     const kinds = { sub: ['me', 'public'], tenant: ['tenant', 'public'], none: ['me', 'tenant', 'public'] }[identity]!
@@ -105,7 +105,7 @@ it('gives a token that may do less nothing of what the same caller got with one 
     {
       authProviders,
       policies: { auth: { providers: ['a', 'b'] } },
-      site: { secret: ({ $secret }) => SECRETS[$secret as keyof typeof SECRETS] },
+      platform: { secret: ({ $secret }) => SECRETS[$secret as keyof typeof SECRETS] },
     },
   )
   expect(weak.subject).toBe(strong.subject)
@@ -121,7 +121,7 @@ it('keeps nothing of callers who lack the tenant claim', async () => {
     {
       authProviders,
       policies: { auth: { providers: ['a'] } },
-      site: { secret: ({ $secret }) => SECRETS[$secret as keyof typeof SECRETS] },
+      platform: { secret: ({ $secret }) => SECRETS[$secret as keyof typeof SECRETS] },
     },
   )
   const headers = { authorization: `Bearer ${user.token}` }

@@ -111,7 +111,7 @@ it('forgets nothing, and goes on collapsing, when a client leaves while the orig
   const asked: boolean[] = []
   let hangs = true
   const { ask, settled, pass } = makeCachedGateway({}, () => new Response(), {
-    site: {
+    platform: {
       fetch: async (_, { signal, headers } = {}) => {
         const isConditional = new Headers(headers).has('if-none-match')
         asked.push(isConditional)

@@ -1,10 +1,10 @@
 import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { makePurges, PURGES_OBJECT, sitePurges, type Purges, type PurgeSite } from '../../src/cache/purge-feed.ts'
+import { makePurges, PURGES_OBJECT, sitePurges, type Purges, type PurgePlatform } from '../../src/cache/purge-feed.ts'
 import { askRedisPurges } from '../../src/cache/purge-redis.ts'
 import { cacheRedis } from '../../src/cache/redis.ts'
 import type { PurgeOrder, Standing } from '../../src/cache/purges.ts'
-import { brokenCacheState, cacheSite, ownCacheState } from '../support/cache-state.ts'
+import { brokenCacheState, cachePlatform, ownCacheState } from '../support/cache-state.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { command, restartRedis, signalRedis, startRedis, type TestRedis } from '../support/redis.ts'
 
@@ -42,15 +42,18 @@ interface World {
   readonly isolate: () => Purges & { ahead: number; calls: () => number }
 }
 
-function countCalls(site: PurgeSite, parts: Partial<PurgeSite>): { site: PurgeSite; calls: () => number } {
+function countCalls(
+  platform: PurgePlatform,
+  parts: Partial<PurgePlatform>,
+): { platform: PurgePlatform; calls: () => number } {
   let calls = 0
   const cacheState = {
     getByName: (name: string) => {
       calls++
-      return site.cacheState.getByName(name)
+      return platform.cacheCoordinators.getByName(name)
     },
-  } as PurgeSite['cacheState']
-  return { site: { ...site, cacheState, ...parts }, calls: () => calls }
+  } as PurgePlatform['cacheCoordinators']
+  return { platform: { ...platform, cacheCoordinators: cacheState, ...parts }, calls: () => calls }
 }
 
 function world(store: 'objects' | 'redis'): World {
@@ -60,9 +63,9 @@ function world(store: 'objects' | 'redis'): World {
       const clock = { ahead: 0 }
       const now = () => Date.now() + clock.ahead
       // Processes that share Redis share no objects.
-      const own = cacheSite(store === 'redis' ? ownCacheState() : state, store === 'redis' ? redis : undefined)
-      const { site, calls } = countCalls(own, { now })
-      return Object.assign(clock, sitePurges(site), { calls })
+      const own = cachePlatform(store === 'redis' ? ownCacheState() : state, store === 'redis' ? redis : undefined)
+      const { platform, calls } = countCalls(own, { now })
+      return Object.assign(clock, sitePurges(platform), { calls })
     },
   }
 }
@@ -133,7 +136,7 @@ describe('a store that does not answer', () => {
     ['hangs', () => new Promise<never>(() => {})],
     ['cannot say', async () => undefined],
   ])('(%s) makes nobody wait longer than a quarter of a second, once, and nothing live', async (_, call) => {
-    const purges = sitePurges(cacheSite(brokenCacheState(call)))
+    const purges = sitePurges(cachePlatform(brokenCacheState(call)))
     const start = Date.now()
     await purges.ready(x)
     expect(await purges.standing(entry(start), x)).toBe('validate')
@@ -147,15 +150,15 @@ describe('a store that does not answer', () => {
     const state = ownCacheState()
     let down = false
     let ahead = 0
-    const site = cacheSite(
+    const platform = cachePlatform(
       {
         getByName: (name: string) =>
           (down ? brokenCacheState(() => Promise.reject(new Error('down'))) : state).getByName(name),
-      } as PurgeSite['cacheState'],
+      } as PurgePlatform['cacheCoordinators'],
       undefined,
       { now: () => Date.now() + ahead },
     )
-    const purges = sitePurges(site)
+    const purges = sitePurges(platform)
     await caughtUp(purges)
     const [old, other] = [entry(Date.now()), { ...entry(Date.now()), tags: [] }]
     await purges.purge([tag('users')], x)
@@ -175,7 +178,7 @@ describe('a store that does not answer', () => {
   it('that has lost its memory, in which purges may have been, makes nothing live that was stored before', async () => {
     const own = await startRedis()
     let ahead = 0
-    const purges = sitePurges(cacheSite(ownCacheState(), own, { now: () => Date.now() + ahead }))
+    const purges = sitePurges(cachePlatform(ownCacheState(), own, { now: () => Date.now() + ahead }))
     await caughtUp(purges)
     const old = entry(Date.now())
     expect(purges.standing(old, x)).toBe('live')
@@ -188,7 +191,7 @@ describe('a store that does not answer', () => {
   it('as a Redis that hangs: added wait is one store timeout, and it is heard again when it is back', async () => {
     const own = await startRedis()
     let ahead = 0
-    const purges = sitePurges(cacheSite(ownCacheState(), own, { now: () => Date.now() + ahead }))
+    const purges = sitePurges(cachePlatform(ownCacheState(), own, { now: () => Date.now() + ahead }))
     await caughtUp(purges)
     const old = entry(Date.now())
     await signalRedis(own.redisPid, 'SIGSTOP')
@@ -205,7 +208,7 @@ describe('a store that does not answer', () => {
 
 it('keeps to its bound in Redis too: what is forgotten purges everything up to its time', async () => {
   const own = await startRedis()
-  const asked = cacheRedis(cacheSite(ownCacheState(), own))!
+  const asked = cacheRedis(cachePlatform(ownCacheState(), own))!
   const ask = (cursor: number, ...orders: PurgeOrder[]) => askRedisPurges(asked, cursor, orders, x.waitUntil, 3)
   await ask(0, tag('a', 'soft'), tag('b', 'soft'), tag('c'))
   const { purges, last } = (await ask(0, tag('d'), tag('e'), tag('f g')))!
@@ -236,7 +239,7 @@ it('asks a store that has begun anew for what came after its own last purge', as
 
 it('is not fooled by what is no answer', async () => {
   const own = await startRedis()
-  const asked = cacheRedis(cacheSite(ownCacheState(), own))!
+  const asked = cacheRedis(cachePlatform(ownCacheState(), own))!
   await command(own, 'SET', 'umbral:purges', 'text')
   expect(await askRedisPurges(asked, 0, [], x.waitUntil)).toBeUndefined()
 })

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { complaintText } from '../../src/config/schema/diagnostic.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
 
 const jwt = { type: 'jwt', issuer: 'i', audience: 'a', algorithms: ['ES256'], jwksUri: 'https://id.test/jwks' }
 
-function complaints(policies: object, path = '/admin/*', defaults = {}): string[] {
+function diagnostics(policies: object, path = '/admin/*', defaults = {}): string[] {
   const routes = [{ id: 'admin', match: { path }, builtin: 'admin', policies }]
   const loaded = loadConfig({ version: 1, authProviders: { main: jwt }, defaults, routes })
-  return 'complaints' in loaded ? loaded.complaints.map(complaintText) : []
+  return 'diagnostics' in loaded ? loaded.diagnostics.map(diagnosticText) : []
 }
 
 const auth = (parts: object) => ({ auth: { providers: ['main'], ...parts } })
@@ -21,13 +21,13 @@ describe('builtin: admin', () => {
     ['networks', { ip: { allow: ['10.0.0.0/8', '::1'] } }],
     ['a role and every network', { ...auth({ roles: ['admin'] }), ip: { allow: ['0.0.0.0/0'] } }],
   ])('is accepted behind %s', (_, policies) => {
-    expect(complaints(policies)).toEqual([])
+    expect(diagnostics(policies)).toEqual([])
   })
 
   it('is accepted behind what the defaults say, and refused when its route switches that off', () => {
     const defaults = { policies: auth({ roles: ['admin'] }) }
-    expect(complaints({}, '/admin/*', defaults)).toEqual([])
-    expect(complaints({ auth: null }, '/admin/*', defaults)).toEqual([unguarded])
+    expect(diagnostics({}, '/admin/*', defaults)).toEqual([])
+    expect(diagnostics({ auth: null }, '/admin/*', defaults)).toEqual([unguarded])
   })
 
   it.each([
@@ -54,11 +54,11 @@ describe('builtin: admin', () => {
       'routes[0].policies.ip.allow: whoever gets here steers all traffic; "0.0.0.0/1" is half of everyone, expected the networks of operators',
     ],
   ])('is refused behind %s', (_, policies, expected) => {
-    expect(complaints(policies)).toEqual([expected])
+    expect(diagnostics(policies)).toEqual([expected])
   })
 
   it('needs a path that takes all of its endpoints', () => {
-    expect(complaints(auth({ roles: ['admin'] }), '/admin')).toEqual([
+    expect(diagnostics(auth({ roles: ['admin'] }), '/admin')).toEqual([
       'routes[0].match.path: expected a final "/*": admin has several endpoints',
     ])
   })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { complaintText } from '../../src/config/schema/diagnostic.ts'
-import { environmentComplaints, unsetKeys } from '../../src/config/environment.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
+import { environmentDiagnostics, unsetKeys } from '../../src/config/environment.ts'
 import { loadConfig } from '../../src/config/load.ts'
 
 const introspection = {
@@ -15,21 +15,21 @@ const load = (provider: object, auth: object = {}) =>
     authProviders: { p: provider, keys: { type: 'apiKey' } },
     routes: [{ id: 'a', match: { path: '/a' }, respond: {}, policies: { auth: { providers: ['p'], ...auth } } }],
   })
-const complaints = (provider: object) => {
+const diagnostics = (provider: object) => {
   const loaded = load(provider)
-  return 'complaints' in loaded ? loaded.complaints.map(complaintText) : []
+  return 'diagnostics' in loaded ? loaded.diagnostics.map(diagnosticText) : []
 }
 const configOf = (provider: object, auth?: object) => {
   const loaded = load(provider, auth)
-  if ('complaints' in loaded) throw new Error('refused')
+  if ('diagnostics' in loaded) throw new Error('refused')
   return loaded.config
 }
 
 describe('auth providers', () => {
   it('of each type need no more than what they cannot know', () => {
-    expect(complaints({ type: 'apiKey' })).toEqual([])
-    expect(complaints({ type: 'mtls', subjects: ['CN=partner'] })).toEqual([])
-    expect(complaints(introspection)).toEqual([])
+    expect(diagnostics({ type: 'apiKey' })).toEqual([])
+    expect(diagnostics({ type: 'mtls', subjects: ['CN=partner'] })).toEqual([])
+    expect(diagnostics(introspection)).toEqual([])
     expect(configOf({ type: 'apiKey' }).authProviders.p).toMatchObject({
       type: 'apiKey',
       header: 'x-api-key',
@@ -56,7 +56,7 @@ describe('auth providers', () => {
     [{ ...introspection, url: 'https://u:hunter2@id.test/' }, /^authProviders\.p\.url: (?!.*hunter2)/],
     [{ ...introspection, timeout: '1m' }, /^authProviders\.p\.timeout: expected a duration from 10ms to 10s/],
   ])('%j is refused', (provider, message) => {
-    expect(complaints(provider)).toEqual([expect.stringMatching(message)])
+    expect(diagnostics(provider)).toEqual([expect.stringMatching(message)])
   })
 
   it('say at the start which secret or variable is not set, and what that closes', () => {
@@ -72,7 +72,7 @@ describe('auth providers', () => {
       'ID_SECRET is not set: route a answers 503',
     ])
     expect(unsetKeys(configOf(introspection), () => 'set')).toEqual([])
-    expect(environmentComplaints(configOf(inVariable), () => 'nonsense').map(({ path }) => path)).toEqual([
+    expect(environmentDiagnostics(configOf(inVariable), () => 'nonsense').map(({ path }) => path)).toEqual([
       ['authProviders', 'p', 'url'],
     ])
   })

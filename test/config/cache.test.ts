@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest'
-import { complaintText } from '../../src/config/schema/diagnostic.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
 
 const AUTH = { main: { type: 'jwt', issuer: 'i', audience: 'a', algorithms: ['HS256'], secret: { $secret: 'S' } } }
 const auth = { providers: ['main'] }
 
 /** What is wrong with a route that has these policies, a line each. */
-function complaints(policies: object, route: object = { upstream: 'shop' }): string[] {
+function diagnostics(policies: object, route: object = { upstream: 'shop' }): string[] {
   const loaded = loadConfig({
     version: 1,
     authProviders: AUTH,
@@ -16,7 +16,7 @@ function complaints(policies: object, route: object = { upstream: 'shop' }): str
     },
     routes: [{ id: 'a', match: { path: '/a/:id' }, policies, ...route }],
   })
-  return 'complaints' in loaded ? loaded.complaints.map(complaintText) : []
+  return 'diagnostics' in loaded ? loaded.diagnostics.map(diagnosticText) : []
 }
 
 it.each<[what: string, policies: object]>([
@@ -56,7 +56,7 @@ it.each<[what: string, policies: object]>([
   ],
   ['a split by lot', { cache: {}, split: [{ upstream: 'next', percent: 10 }] }],
 ])('takes %s', (_, policies) => {
-  expect(complaints(policies)).toEqual([])
+  expect(diagnostics(policies)).toEqual([])
 })
 
 it.each<[policies: object, message: string]>([
@@ -92,11 +92,11 @@ it.each<[policies: object, message: string]>([
     'stickyOn: "jwt.sub" is not part of the cache’s key, so that one caller’s side would be everybody’s; expected "cache": { "key": { "identity": "sub" } }',
   ],
 ])('refuses %j', (policies, message) => {
-  expect(complaints(policies).join('\n')).toContain(message)
+  expect(diagnostics(policies).join('\n')).toContain(message)
 })
 
 it('has no use beside what answers without an upstream', () => {
-  expect(complaints({ cache: {} }, { respond: { body: 'x' } }).join('\n')).toContain(
+  expect(diagnostics({ cache: {} }, { respond: { body: 'x' } }).join('\n')).toContain(
     'cache: has no use beside "respond"',
   )
 })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { complaintText } from '../../src/config/schema/diagnostic.ts'
-import { environmentComplaints } from '../../src/config/environment.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
+import { environmentDiagnostics } from '../../src/config/environment.ts'
 import { loadConfig } from '../../src/config/load.ts'
 
 const users = { targets: [{ url: 'http://127.0.0.1:9101' }] }
@@ -17,9 +17,9 @@ function load(parts: Record<string, unknown>) {
   })
 }
 
-function complaints(parts: Record<string, unknown>): string[] {
+function diagnostics(parts: Record<string, unknown>): string[] {
   const loaded = load(parts)
-  return 'complaints' in loaded ? loaded.complaints.map(complaintText) : []
+  return 'diagnostics' in loaded ? loaded.diagnostics.map(diagnosticText) : []
 }
 
 /** One route that answers by `terminal`. */
@@ -34,15 +34,15 @@ const upstreamOf = (parts: object, routes?: object[]) => ({
 
 describe('what could only be answered with a 500', () => {
   it.each([204, 205, 304])('refuses a body with a %i', (status) => {
-    expect(complaints(routeOf({ respond: { status, body: '' } }))).toEqual([
+    expect(diagnostics(routeOf({ respond: { status, body: '' } }))).toEqual([
       `routes[0].respond.body: a ${status} has no body (RFC 9110 §15)`,
     ])
-    expect(complaints(routeOf({ respond: { status } }))).toEqual([])
+    expect(diagnostics(routeOf({ respond: { status } }))).toEqual([])
     expect(new Response(null, { status }).status).toBe(status)
   })
 
   it.each(['a\nb', 'a\r', '\0', 'a\x7f', '€', 'é', '\t'])('refuses the header value %j', (value) => {
-    expect(complaints(routeOf({ respond: { headers: { 'x-a': value } } }))).toEqual([
+    expect(diagnostics(routeOf({ respond: { headers: { 'x-a': value } } }))).toEqual([
       `routes[0].respond.headers["x-a"]: expected printable ASCII, found ${JSON.stringify(value)}`,
     ])
   })
@@ -64,7 +64,7 @@ describe('what could only be answered with a 500', () => {
     'a..b',
     'é.test',
   ])('refuses a redirect to the host %j', (host) => {
-    expect(complaints(redirectTo(host))).toEqual([
+    expect(diagnostics(redirectTo(host))).toEqual([
       expect.stringMatching(/^routes\[0\]\.redirect\.host: expected a host .*, found "/),
     ])
   })
@@ -72,7 +72,7 @@ describe('what could only be answered with a 500', () => {
   it.each(['api.example.com', 'a:8443', 'localhost', '127.0.0.1:80', '[::1]', '[2001:db8::1]:8080'])(
     'accepts a redirect to the host %j',
     (host) => {
-      expect(complaints(redirectTo(host))).toEqual([])
+      expect(diagnostics(redirectTo(host))).toEqual([])
     },
   )
 })
@@ -173,7 +173,7 @@ describe('what would be ignored', () => {
       has('routes[0].policies.headers.request', 'has no use beside "builtin": no request is sent on'),
     ],
   ])('refuses %s', (_, parts, expected) => {
-    expect(complaints(parts)).toEqual([expected])
+    expect(diagnostics(parts)).toEqual([expected])
   })
 
   it.each<[string, Record<string, unknown>]>([
@@ -210,12 +210,12 @@ describe('what would be ignored', () => {
       },
     ],
   ])('accepts %s', (_, parts) => {
-    expect(complaints(parts)).toEqual([])
+    expect(diagnostics(parts)).toEqual([])
   })
 })
 
 describe('a path with an encoded slash', () => {
-  const routeAt = (match: object) => complaints({ routes: [{ id: 'a', match, upstream: 'users' }] })
+  const routeAt = (match: object) => diagnostics({ routes: [{ id: 'a', match, upstream: 'users' }] })
 
   it.each(['/s/a%2Fb', '/a%2Fb/:id', '/a%2Fb/*'])('is refused where no request can have one: %s', (path) => {
     expect(routeAt({ path })).toEqual([
@@ -234,7 +234,7 @@ describe('a parameter that only every object has', () => {
     [{ rateLimit: [limiter] }, 'rateLimit[0].key[0]: no parameter "toString"'],
   ])('is refused: %j', (policies, expected) => {
     const match = { path: '/users/:id' }
-    expect(complaints({ routes: [{ id: 'a', match, upstream: 'users', policies }] })).toEqual([
+    expect(diagnostics({ routes: [{ id: 'a', match, upstream: 'users', policies }] })).toEqual([
       expect.stringContaining(`routes[0].policies.${expected}`),
     ])
   })
@@ -264,10 +264,10 @@ describe('a policy that can do nothing', () => {
     ['rewrite', { query: { set: {}, remove: [] } }],
   ])('is refused: %s %j', (name, config) => {
     const message = MESSAGES[name]
-    expect(complaints({ routes: [route({ [name]: config })] })).toEqual([`routes[0].policies.${name}: ${message}`])
+    expect(diagnostics({ routes: [route({ [name]: config })] })).toEqual([`routes[0].policies.${name}: ${message}`])
     const defaults = { policies: { [name]: config } }
-    expect(complaints({ defaults, routes: [route({})] })).toEqual([`defaults.policies.${name}: ${message}`])
-    expect(complaints({ defaults, routes: [route({ [name]: null })] })).toEqual([])
+    expect(diagnostics({ defaults, routes: [route({})] })).toEqual([`defaults.policies.${name}: ${message}`])
+    expect(diagnostics({ defaults, routes: [route({ [name]: null })] })).toEqual([])
   })
 
   it.each<[Name, object]>([
@@ -286,14 +286,14 @@ describe('a policy that can do nothing', () => {
   ])('is not one that does, in the route, in the defaults, or in both together: %s %j', (name, config) => {
     const own = route({ [name]: config })
     const empty = route({ [name]: {} })
-    expect(complaints({ routes: [own] })).toEqual([])
-    expect(complaints({ defaults: { policies: { [name]: config } }, routes: [empty] })).toEqual([])
-    expect(complaints({ defaults: { policies: { [name]: {} } }, routes: [own] })).toEqual([])
+    expect(diagnostics({ routes: [own] })).toEqual([])
+    expect(diagnostics({ defaults: { policies: { [name]: config } }, routes: [empty] })).toEqual([])
+    expect(diagnostics({ defaults: { policies: { [name]: {} } }, routes: [own] })).toEqual([])
   })
 })
 
 describe('a redirect onto itself', () => {
-  const redirect = (match: object, to: object) => complaints({ routes: [{ id: 'a', match, redirect: to }] })
+  const redirect = (match: object, to: object) => diagnostics({ routes: [{ id: 'a', match, redirect: to }] })
 
   it.each<[object, object]>([
     [{ path: '/old/*' }, { path: '/old/*' }],
@@ -332,10 +332,10 @@ describe('a redirect onto itself', () => {
 describe('what is wrong with an upstream', () => {
   it('is not said again by every route that overrides another part of it', () => {
     const override = { id: 'a', match: { path: '/a' }, upstream: { name: 'users', timeout: '1s' } }
-    expect(complaints(upstreamOf({ retry: { methods: ['POST'] } }, [override]))).toEqual([
+    expect(diagnostics(upstreamOf({ retry: { methods: ['POST'] } }, [override]))).toEqual([
       expect.stringMatching(/^upstreams\.users\.retry\.methods: POST/),
     ])
-    expect(complaints(upstreamOf({ retry: { perTryTimeout: '2s' } }, [override]))).toEqual([
+    expect(diagnostics(upstreamOf({ retry: { perTryTimeout: '2s' } }, [override]))).toEqual([
       expect.stringMatching(/^routes\[0\]\.upstream\.retry\.perTryTimeout: /),
     ])
   })
@@ -356,14 +356,16 @@ describe('what is wrong with an upstream', () => {
   ])('%j is', (parts, message) => {
     const where = 'upstreams.users.'
     const expected = typeof message === 'string' ? where + message : new RegExp(`^${where}${message.source}`)
-    expect(complaints(upstreamOf(parts))).toEqual([
+    expect(diagnostics(upstreamOf(parts))).toEqual([
       typeof expected === 'string' ? expected : expect.stringMatching(expected),
     ])
   })
 
   it('is said of what a route makes of it', () => {
     const made = (upstream: object, match: object = { path: '/a' }) =>
-      complaints(upstreamOf({ hedge: { after: '1s' } }, [{ id: 'a', match, upstream: { name: 'users', ...upstream } }]))
+      diagnostics(
+        upstreamOf({ hedge: { after: '1s' } }, [{ id: 'a', match, upstream: { name: 'users', ...upstream } }]),
+      )
     expect(made({ timeout: '1s' })).toEqual([
       'routes[0].upstream.hedge.after: expected less than the timeout (1s), found 1s',
     ])
@@ -379,23 +381,23 @@ describe('jwksUri', () => {
   const at = (jwksUri: unknown) => ({ authProviders: { main: { ...published, jwksUri } } })
 
   it('may have a query, and neither credentials nor a fragment', () => {
-    expect(complaints(at('https://id.test/keys?p=policy'))).toEqual([])
+    expect(diagnostics(at('https://id.test/keys?p=policy'))).toEqual([])
     for (const bad of ['https://id.test/keys#a', 'https://id.test/keys#', 'ftp://id.test', '/keys']) {
-      expect(complaints(at(bad))).toEqual([
+      expect(diagnostics(at(bad))).toEqual([
         `authProviders.main.jwksUri: expected an absolute http(s) URL without credentials or fragment, or { "$env": "NAME" }, found "${bad}"`,
       ])
     }
-    const [leaky] = complaints(at('https://u:hunter2@id.test/keys'))
+    const [leaky] = diagnostics(at('https://u:hunter2@id.test/keys'))
     expect(leaky).toMatch(/, found "https:\/\/…@id\.test\/keys"$/)
   })
 
   it('is held to the same in a variable, where a target may have no query', () => {
     const loaded = load({ ...at({ $env: 'KEYS' }), upstreams: { users: { targets: [{ url: { $env: 'USERS' } }] } } })
-    if ('complaints' in loaded) throw new Error('refused')
-    const found = (url: string) => environmentComplaints(loaded.config, () => url).map(({ path }) => path.join('.'))
+    if ('diagnostics' in loaded) throw new Error('refused')
+    const found = (url: string) => environmentDiagnostics(loaded.config, () => url).map(({ path }) => path.join('.'))
     expect(found('https://id.test/keys?p=1')).toEqual(['upstreams.users.targets.0.url'])
     expect(found('https://id.test/keys#a')).toEqual(['authProviders.main.jwksUri', 'upstreams.users.targets.0.url'])
     expect(found('https://id.test/keys')).toEqual([])
-    expect(environmentComplaints(loaded.config, () => undefined)).toEqual([])
+    expect(environmentDiagnostics(loaded.config, () => undefined)).toEqual([])
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { complaintLines, complaintText } from '../../src/config/schema/diagnostic.ts'
+import { diagnosticLines, diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
 
 type Policies = Record<string, unknown>
@@ -7,14 +7,14 @@ type Policies = Record<string, unknown>
 const main = { type: 'jwt', issuer: 'i', audience: 'a', algorithms: ['HS256'], secret: { $secret: 'S' } }
 
 /** What is said of routes with these policies under these defaults. */
-function complaints(defaults: Policies, own: readonly Policies[], path = (i: number) => `/${i}`): string[] {
+function diagnostics(defaults: Policies, own: readonly Policies[], path = (i: number) => `/${i}`): string[] {
   const loaded = loadConfig({
     version: 1,
     authProviders: { main },
     defaults: { policies: defaults },
     routes: own.map((policies, i) => ({ id: `r${i}`, match: { path: path(i) }, respond: {}, policies })),
   })
-  return 'complaints' in loaded ? loaded.complaints.map(complaintText) : []
+  return 'diagnostics' in loaded ? loaded.diagnostics.map(diagnosticText) : []
 }
 
 const limiter = { name: 'l', algorithm: 'fixed-window', limit: 5, window: '1500ms', key: ['client.ip'] }
@@ -41,30 +41,30 @@ describe('a complaint about a value from defaults', () => {
       /^defaults\.policies.*no parameter "\{params\.id\}"/,
     ],
   ])('is said once, there: %s', (_, defaults, expected) => {
-    const found = complaints(defaults, [{}, {}, { cors: null }])
+    const found = diagnostics(defaults, [{}, {}, { cors: null }])
     expect(found).toEqual([expect.stringMatching(expected)])
   })
 
   it('stays with the routes that make it wrong', () => {
     const defaults = { headers: { response: { set: { 'x-user': '{jwt.sub}' } } } }
-    expect(complaints(defaults, [{ auth }, {}, { auth }])).toEqual([
+    expect(diagnostics(defaults, [{ auth }, {}, { auth }])).toEqual([
       'routes[1].policies.headers.response.set["x-user"]: "{jwt.sub}" needs the policy "auth" on this route',
     ])
     const ofParam = { headers: { response: { set: { 'x-id': '{params.id}' } } } }
-    expect(complaints(ofParam, [{}, {}], (i) => (i === 0 ? '/a/:id' : '/b'))).toEqual([
+    expect(diagnostics(ofParam, [{}, {}], (i) => (i === 0 ? '/a/:id' : '/b'))).toEqual([
       expect.stringMatching(/^routes\[1\]\.policies\.headers\.response\.set\["x-id"\]: no parameter/),
     ])
   })
 
   it('is not made of what a route says itself, nor where no route inherits it', () => {
     const wrong = { providers: ['mian'] }
-    expect(complaints({ auth: wrong }, [{ auth: wrong }, {}]).map((text) => text.split(':')[0])).toEqual([
+    expect(diagnostics({ auth: wrong }, [{ auth: wrong }, {}]).map((text) => text.split(':')[0])).toEqual([
       'routes[0].policies.auth.providers[0]',
       'defaults.policies.auth.providers[0]',
     ])
-    expect(complaints({ auth: wrong }, [{ auth }, { auth: null }])).toEqual([])
-    expect(complaints({ bodyLimit: {} }, [{ bodyLimit: { max: '1kb' } }, { bodyLimit: null }])).toEqual([])
-    expect(complaints({ rateLimit: [limiter] }, [{ rateLimit: [{ ...limiter, window: '2500ms' }] }])).toEqual([
+    expect(diagnostics({ auth: wrong }, [{ auth }, { auth: null }])).toEqual([])
+    expect(diagnostics({ bodyLimit: {} }, [{ bodyLimit: { max: '1kb' } }, { bodyLimit: null }])).toEqual([])
+    expect(diagnostics({ rateLimit: [limiter] }, [{ rateLimit: [{ ...limiter, window: '2500ms' }] }])).toEqual([
       expect.stringMatching(/^routes\[0\]\.policies\.rateLimit\[0\]\.window: /),
     ])
   })
@@ -73,7 +73,7 @@ describe('a complaint about a value from defaults', () => {
 describe('complaintLines', () => {
   it('shows twenty and counts the rest', () => {
     const many = (count: number) => Array.from({ length: count }, (_, i) => ({ path: [i], message: 'm' }))
-    expect(complaintLines(many(20))).toHaveLength(20)
-    expect(complaintLines(many(10_000)).slice(-2)).toEqual(['  [19]: m', '  … and 9980 more'])
+    expect(diagnosticLines(many(20))).toHaveLength(20)
+    expect(diagnosticLines(many(10_000)).slice(-2)).toEqual(['  [19]: m', '  … and 9980 more'])
   })
 })

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { complaintText } from '../../src/config/schema/diagnostic.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { unsetKeys } from '../../src/config/environment.ts'
 
@@ -15,16 +15,16 @@ const load = (provider: object, sign: object = SIGN) =>
     routes: [{ id: 'r', match: { path: '/' }, upstream: 'orders', policies: { auth: { providers: ['partners'] } } }],
   })
 
-function complaints(provider: object, sign?: object): string[] {
+function diagnostics(provider: object, sign?: object): string[] {
   const loaded = load(provider, sign)
-  return 'complaints' in loaded ? loaded.complaints.map(complaintText) : []
+  return 'diagnostics' in loaded ? loaded.diagnostics.map(diagnosticText) : []
 }
 
 it('takes what the documentation shows', () => {
   expect(
-    complaints({ components: ['@method', '@target-uri', 'content-digest'], maxAge: '5m', requireNonce: true }),
+    diagnostics({ components: ['@method', '@target-uri', 'content-digest'], maxAge: '5m', requireNonce: true }),
   ).toEqual([])
-  expect(complaints({ keys: [HMAC, { keyid: 'b', alg: 'ed25519', jwk: JWK }] })).toEqual([])
+  expect(diagnostics({ keys: [HMAC, { keyid: 'b', alg: 'ed25519', jwk: JWK }] })).toEqual([])
 })
 
 it.each<[what: string, where: string, provider: object, sign?: object]>([
@@ -43,14 +43,14 @@ it.each<[what: string, where: string, provider: object, sign?: object]>([
   ['an HMAC with a private key', 'sign.alg', {}, { keyid: 'gw', alg: 'hmac-sha256', key: { $secret: 'K' } }],
   ['no key', 'sign.alg', {}, { keyid: 'gw', alg: 'ed25519' }],
 ])('refuses %s at %s', (_, where, provider, sign) => {
-  const found = complaints(provider, sign)
+  const found = diagnostics(provider, sign)
   expect(found.length).toBeGreaterThan(0)
-  expect(found.filter((complaint) => !complaint.includes(where))).toEqual([])
+  expect(found.filter((diagnostic) => !diagnostic.includes(where))).toEqual([])
 })
 
 it('says what is not set, and what that costs', () => {
   const loaded = load({})
-  if ('complaints' in loaded) throw new Error('refused')
+  if ('diagnostics' in loaded) throw new Error('refused')
   expect(unsetKeys(loaded.config, () => undefined)).toEqual([
     'ACME is not set: route r answers 503',
     'ORIGIN is not set: nothing is sent to the upstream orders, whose routes answer 503',

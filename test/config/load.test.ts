@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { complaintText } from '../../src/config/schema/diagnostic.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
 
 const jwt = {
@@ -13,7 +13,7 @@ const users = { targets: [{ url: 'http://127.0.0.1:9101' }] }
 const route = { id: 'a', match: { path: '/a' }, upstream: 'users' }
 const limiter = { name: 'l', algorithm: 'fixed-window', limit: 5, window: '1s', key: ['client.ip'] }
 
-function complaints(parts: Record<string, unknown>): string[] {
+function diagnostics(parts: Record<string, unknown>): string[] {
   const loaded = loadConfig({
     version: 1,
     upstreams: { users },
@@ -21,7 +21,7 @@ function complaints(parts: Record<string, unknown>): string[] {
     routes: [route],
     ...parts,
   })
-  return 'complaints' in loaded ? loaded.complaints.map(complaintText) : []
+  return 'diagnostics' in loaded ? loaded.diagnostics.map(diagnosticText) : []
 }
 
 const withPolicies = (policies: unknown, match = { path: '/a' }) => ({ routes: [{ ...route, match, policies }] })
@@ -322,7 +322,7 @@ describe('loadConfig', () => {
     ],
     ['config tests', { tests: [] }, 'tests: not supported yet'],
   ])('refuses %s', (_, parts, expected) => {
-    const found = complaints(parts)
+    const found = diagnostics(parts)
     expect(found[0]).toMatch(expected)
     expect(found).toHaveLength(1)
   })
@@ -352,7 +352,7 @@ describe('loadConfig', () => {
       { ...route, policies: { rateLimit: [limiter] } },
       { ...route, id: 'b', match: { path: '/b' }, policies: { rateLimit: [{ ...limiter, limit: 6 }] } },
     ]
-    expect(complaints({ routes })).toEqual([
+    expect(diagnostics({ routes })).toEqual([
       'routes[1].policies.rateLimit[0].name: a limiter "l" with other settings stands in routes[0]; one name is one count everywhere',
     ])
   })
@@ -363,10 +363,10 @@ describe('loadConfig', () => {
       { ...route, id: 'b', match: { path: '/b' }, policies: { rateLimit: [{ ...limiter, cost: 3 }] } },
       { ...route, id: 'c', match: { path: '/c' }, policies: { rateLimit: [{ ...limiter, cost: 0 }] } },
     ]
-    expect(complaints({ routes })).toEqual([])
+    expect(diagnostics({ routes })).toEqual([])
   })
 
   it.each([null, 7, [], 'x'])('refuses %j as a whole', (json) => {
-    expect(loadConfig(json)).toMatchObject({ complaints: [{ path: [] }] })
+    expect(loadConfig(json)).toMatchObject({ diagnostics: [{ path: [] }] })
   })
 })

@@ -9,7 +9,7 @@ type Match = RouteConfig['match']
 
 const all = [...METHODS]
 
-const complaints = (...matches: Match[]) =>
+const diagnostics = (...matches: Match[]) =>
   overlappingRoutes(matches.map((match, i) => ({ id: `r${i}`, match, policies: {} }))).map(
     ({ path, message }) => `${path[1]}: ${message}`,
   )
@@ -75,7 +75,7 @@ describe('overlappingRoutes', () => {
     ],
     ['a path that cannot be read', [{ path: 'x' }, { path: 'x' }], []],
   ])('%s', (_, matches, expected) => {
-    expect(complaints(...matches)).toEqual(expected)
+    expect(diagnostics(...matches)).toEqual(expected)
   })
 
   it('complains of exactly the routes that the router never finds', () => {
@@ -110,7 +110,7 @@ describe('overlappingRoutes', () => {
               const answer = router(method, path, request)
               if (answer.kind === 'route') found.add(answer.index)
             }
-        const said = complaints(...matches)
+        const said = diagnostics(...matches)
         for (const i of matches.keys()) {
           const mine = said.filter((text) => text.startsWith(`${i}: `))
           // Two that are alike in some method or host are an error although each may be found by another.

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { complaintText } from '../../src/config/schema/diagnostic.ts'
-import { environmentComplaints } from '../../src/config/environment.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
+import { environmentDiagnostics } from '../../src/config/environment.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
 
@@ -16,11 +16,11 @@ const fileOf = (targets: object[], authProviders: object = {}, transport: object
 })
 
 /** What is wrong with a file, where these variables are known. */
-function complaints(file: object, variables: Record<string, string> = {}): string[] {
+function diagnostics(file: object, variables: Record<string, string> = {}): string[] {
   const loaded = loadConfig(file)
   const found =
-    'complaints' in loaded ? loaded.complaints : environmentComplaints(loaded.config, (name) => variables[name])
-  return found.map(complaintText)
+    'diagnostics' in loaded ? loaded.diagnostics : environmentDiagnostics(loaded.config, (name) => variables[name])
+  return found.map(diagnosticText)
 }
 
 describe('transport.targets', () => {
@@ -37,11 +37,11 @@ describe('transport.targets', () => {
       {},
     ],
   ])('takes %s', (_what, file, variables) => {
-    expect(complaints(file, variables)).toEqual([])
+    expect(diagnostics(file, variables)).toEqual([])
   })
 
   const expected = 'expected https, because transport.targets is "https"'
-  it.each<[what: string, file: object, variables: Record<string, string>, complaint: string]>([
+  it.each<[what: string, file: object, variables: Record<string, string>, diagnostic: string]>([
     [
       'plain HTTP',
       fileOf([{ url: 'https://a.test' }, { url: 'http://a.test' }]),
@@ -68,8 +68,8 @@ describe('transport.targets', () => {
       { J: 'http://id.test/jwks' },
       `authProviders.main.jwksUri: the variable J holds http; ${expected}`,
     ],
-  ])('refuses %s', (_what, file, variables, complaint) => {
-    expect(complaints(file, variables)).toEqual([expect.stringContaining(complaint)])
+  ])('refuses %s', (_what, file, variables, diagnostic) => {
+    expect(diagnostics(file, variables)).toEqual([expect.stringContaining(diagnostic)])
   })
 
   it('stops the Worker at its start when the variable turns out to be plain HTTP', () => {
@@ -92,7 +92,7 @@ describe('the token endpoint', () => {
       },
     ],
   })
-  const about = (file: object) => complaints(file).filter((line) => line.startsWith('routes[0].policies.rateLimit: '))
+  const about = (file: object) => diagnostics(file).filter((line) => line.startsWith('routes[0].policies.rateLimit: '))
 
   it('is refused without a limit before auth', () => {
     for (const limiters of [undefined, [limiter]])

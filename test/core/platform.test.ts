@@ -1,13 +1,13 @@
 import { env } from 'cloudflare:workers'
 import { expect, it } from 'vitest'
 import type { Config } from '../../src/config/routes-file.ts'
-import { makeSite } from '../../src/core/platform.ts'
+import { makePlatform } from '../../src/core/platform.ts'
 
 const routesWith = (...builtins: ('health' | 'admin')[]) =>
   builtins.map((builtin) => ({ builtin })) as unknown as Config['routes']
 
 it('is steered where a route is for operators', () => {
-  const steered = (routes: Config['routes']) => makeSite(env, { authProviders: {}, routes }).steered
+  const steered = (routes: Config['routes']) => makePlatform(env, { authProviders: {}, routes }).hasAdmin
   expect([steered(routesWith()), steered(routesWith('health')), steered(routesWith('health', 'admin'))]).toEqual([
     false,
     false,
@@ -16,7 +16,7 @@ it('is steered where a route is for operators', () => {
 })
 
 it('reads where a request came in, which is not known here', () => {
-  const { region } = makeSite(env, { authProviders: {}, routes: [] })
+  const { region } = makePlatform(env, { authProviders: {}, routes: [] })
   expect(region(new Request('https://gw.test/'))).toBe('local')
   expect(region(new Request('https://gw.test/', { cf: { continent: 'SA' } as RequestInitCfProperties }))).toBe('sam')
 })

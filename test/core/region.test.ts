@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { breakerName, placeOf, regionOf } from '../../src/core/region.ts'
+import { breakerName, locationOf, regionOf } from '../../src/core/region.ts'
 
 it.each([
   ['Seattle', 'NA', '-122.3', 'wnam'],
@@ -28,5 +28,5 @@ it('is local for a runtime that tells nothing', () => {
 
 it('names one object for each region, and places all but the local one', () => {
   expect(breakerName('weur', 'users')).toBe('weur:users')
-  expect([placeOf('weur'), placeOf('local')]).toEqual([{ locationHint: 'weur' }, undefined])
+  expect([locationOf('weur'), locationOf('local')]).toEqual([{ locationHint: 'weur' }, undefined])
 })

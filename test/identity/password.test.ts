@@ -2,28 +2,28 @@ import { scryptSync } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, expect, it } from 'vitest'
 import { hashPassword, isPasswordHash, takeTurn, verifyPassword } from '../../src/identity/password.ts'
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 
-const site = { now: Date.now }
+const platform = { now: Date.now }
 /** As a login does it. */
-const verify = async (password: string, stored: string | undefined, at: Pick<Site, 'now'> = site) =>
+const verify = async (password: string, stored: string | undefined, at: Pick<Platform, 'now'> = platform) =>
   (await takeTurn(at)) ? verifyPassword(password, stored, at) : 'busy'
 
 // The queue is the isolate's: each test begins with an empty one.
 beforeEach(() => sleep(160))
 
 it('verifies the password that was hashed, in either Unicode form, and no other', async () => {
-  const hash = await hashPassword('pässword 1', site)
+  const hash = await hashPassword('pässword 1', platform)
   expect(isPasswordHash(hash)).toBe(true)
   await sleep(160)
-  expect(await verify('pa\u0308ssword 1', hash, site)).toBe(true)
+  expect(await verify('pa\u0308ssword 1', hash, platform)).toBe(true)
   await sleep(160)
-  expect(await verify('pässword 2', hash, site)).toBe(false)
-  expect(await hashPassword('pässword 1', site)).not.toBe(hash)
+  expect(await verify('pässword 2', hash, platform)).toBe(false)
+  expect(await hashPassword('pässword 1', platform)).not.toBe(hash)
 })
 
 it('is scrypt as RFC 7914 has it, with N = 2^14, r = 8, p = 1', async () => {
-  const hash = await hashPassword('secret-secret', site)
+  const hash = await hashPassword('secret-secret', platform)
   const [, , , salt, derived] = hash.split('$')
   const expected = scryptSync('secret-secret', Buffer.from(salt!, 'base64'), 32, { N: 16_384, r: 8, p: 1 })
   expect(Buffer.from(derived!, 'base64').equals(expected)).toBe(true)
@@ -35,7 +35,7 @@ it.each([
   ['other parameters', `$scrypt$ln=4,r=8,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`],
   ['the hash of nobody', `$scrypt$ln=14,r=8,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`],
 ])('is false for %s', async (_, stored) => {
-  expect(await verify('', stored, site)).toBe(false)
+  expect(await verify('', stored, platform)).toBe(false)
 })
 
 it('takes four at once and answers the fifth busy, then has room again', async () => {
@@ -43,7 +43,7 @@ it('takes four at once and answers the fifth busy, then has room again', async (
   const answers = await Promise.all(Array.from({ length: 5 }, () => verify('x', hash)))
   expect(answers).toEqual([false, false, false, false, 'busy'])
   await sleep(160)
-  expect(await verify('x', hash, site)).toBe(false)
+  expect(await verify('x', hash, platform)).toBe(false)
 })
 
 it('has room again when those who waited were dropped, and when the clock steps back', async () => {
@@ -53,12 +53,12 @@ it('has room again when those who waited were dropped, and when the clock steps 
   expect(await verify('x', undefined, clock)).toBe('busy')
   now += 1_000
   expect(await verify('x', undefined, clock)).toBe(false)
-  expect(await verify('x', undefined, site)).toBe(false)
+  expect(await verify('x', undefined, platform)).toBe(false)
   await Promise.all(dropped)
 })
 
 it('derives no more than 1,024 characters of a password', async () => {
-  const hash = await hashPassword('x'.repeat(1_024), site)
+  const hash = await hashPassword('x'.repeat(1_024), platform)
   await sleep(160)
-  expect(await verify('x'.repeat(1_025), hash, site)).toBe(false)
+  expect(await verify('x'.repeat(1_025), hash, platform)).toBe(false)
 })

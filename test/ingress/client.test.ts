@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { compileHeaderReader } from '../../src/ingress/headers.ts'
-import { receive } from '../../src/ingress/received.ts'
+import { readRequest } from '../../src/ingress/received.ts'
 import { compileClientReader, type ClientAddressConfig } from '../../src/ingress/client.ts'
 
 const readHeaders = compileHeaderReader([])
@@ -14,7 +14,7 @@ function read(
     headers: { host: 'gw.test', ...headers },
     ...(clientIp && { cf: { clientIp } as RequestInitCfProperties }),
   })
-  return compileClientReader({ source: 'runtime', trustedProxies: [], ...config })(receive(request, readHeaders))
+  return compileClientReader({ source: 'runtime', trustedProxies: [], ...config })(readRequest(request, readHeaders))
 }
 
 const proxied = { source: 'x-forwarded-for', trustedProxies: ['10.0.0.0/8', '2001:db8::/32'] } as const
@@ -57,7 +57,7 @@ describe('compileClientReader', () => {
   it('believes CF-Connecting-IP from Cloudflare alone, and not where workerd listens without addresses', () => {
     const readWith = (cf: RequestInitCfProperties) =>
       compileClientReader({ source: 'runtime', trustedProxies: [] })(
-        receive(new Request('http://gw.test/', { headers: { 'cf-connecting-ip': '192.0.2.9' }, cf }), readHeaders),
+        readRequest(new Request('http://gw.test/', { headers: { 'cf-connecting-ip': '192.0.2.9' }, cf }), readHeaders),
       ).ip
     expect(readWith({ colo: 'AMS' })).toBe('192.0.2.9')
     expect(readWith({ clientPid: 7, clientUid: 0 })).toBe('')
@@ -117,7 +117,8 @@ describe('compileClientReader', () => {
   it('does not take the country of a proxy for that of the client', () => {
     const countryOf = (headers: Record<string, string>) => {
       const cf = { clientIp: '10.0.0.3:1', country: 'DE' } as RequestInitCfProperties
-      return compileClientReader(proxied)(receive(new Request('http://gw.test/', { headers, cf }), readHeaders)).country
+      return compileClientReader(proxied)(readRequest(new Request('http://gw.test/', { headers, cf }), readHeaders))
+        .country
     }
     expect(countryOf({})).toBe('DE')
     expect(countryOf({ 'x-forwarded-for': '192.0.2.7' })).toBeUndefined()

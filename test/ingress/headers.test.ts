@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { introduce, compileHeaderReader } from '../../src/ingress/headers.ts'
+import { setForwardedHeaders, compileHeaderReader } from '../../src/ingress/headers.ts'
 
 const client = {
   ip: '192.0.2.1',
@@ -14,7 +14,7 @@ const read = compileHeaderReader(['X-Auth-Subject'])
 function filtered(headers: [string, string][], init: RequestInit = {}) {
   const { forwarded, fault } = read(new Request('https://gw.test/', { ...init, headers }))
   expect(fault).toBeUndefined()
-  introduce(forwarded, client)
+  setForwardedHeaders(forwarded, client)
   return forwarded.headers
 }
 

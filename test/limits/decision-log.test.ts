@@ -1,6 +1,6 @@
 import { afterEach, expect, it, vi } from 'vitest'
 import type { Decision } from '../../src/limits/decision-log.ts'
-import { makeLimited, makePatientSite, type RawLimiter } from '../support/limits.ts'
+import { makeLimited, makePatientPlatform, type RawLimiter } from '../support/limits.ts'
 
 const ID = '0af7651916cd43dd8448eb211c80319c'
 const NOW = 1_700_000_000_000
@@ -28,8 +28,8 @@ const dead = {
 }
 
 it('has a line for each decision, with the id of the request and no word of who asked', async () => {
-  const site = makePatientSite({ ...variables(), now: () => NOW })
-  const ask = makeLimited([perIp, { ...perIp, name: 'watching', limit: 9, mode: 'shadow' }], site)
+  const platform = makePatientPlatform({ ...variables(), now: () => NOW })
+  const ask = makeLimited([perIp, { ...perIp, name: 'watching', limit: 9, mode: 'shadow' }], platform)
   await ask()
   await ask()
   const base = { event: 'limit', at: NOW, id: ID, cost: 1, key: expect.stringMatching(/^[0-9a-f]{64}$/) as string }
@@ -52,7 +52,7 @@ it('has a line for each decision, with the id of the request and no word of who 
 it.each([undefined, '', 'off', '0'])('is not written with UMBRAL_LIMIT_LOG %j', async (setting) => {
   const ask = makeLimited(
     [perIp],
-    makePatientSite({ variable: (name) => (name === 'UMBRAL_LIMIT_LOG' ? setting : undefined) }),
+    makePatientPlatform({ variable: (name) => (name === 'UMBRAL_LIMIT_LOG' ? setting : undefined) }),
   )
   await ask()
   expect(lines()).toEqual([])
@@ -62,7 +62,8 @@ it('is at the time of the store, and the same key wherever it is counted', async
   const name = crypto.randomUUID()
   const strict: RawLimiter = { ...perIp, name, consistency: 'strict', onStoreError: 'deny' }
   const before = Date.now()
-  for (const now of [() => NOW, () => 2 * NOW]) await makeLimited([strict], makePatientSite({ ...variables(), now }))()
+  for (const now of [() => NOW, () => 2 * NOW])
+    await makeLimited([strict], makePatientPlatform({ ...variables(), now }))()
   expect(lines()).toMatchObject([{ outcome: 'admitted' }, { outcome: 'refused' }])
   expect(new Set(lines().map(({ key }) => key)).size).toBe(1)
   for (const { at } of lines()) expect(Math.abs(at - before)).toBeLessThan(10_000)
@@ -75,7 +76,7 @@ it.each([
 ] as const)('says that nobody has counted when the store is down: %s', async (onStoreError, outcomes) => {
   const warned = vi.spyOn(console, 'warn').mockImplementation(() => {})
   const limiter: RawLimiter = { ...perIp, name: `dead-${onStoreError}`, consistency: 'strict', onStoreError }
-  const ask = makeLimited([limiter], makePatientSite(dead))
+  const ask = makeLimited([limiter], makePatientPlatform(dead))
   await ask()
   await ask()
   expect(lines()).toMatchObject(outcomes.map((outcome) => ({ outcome, blind: true })))
@@ -101,7 +102,7 @@ it.each([
 it('has a further line for what the answer has cost', async () => {
   const limiter: RawLimiter = { ...perIp, limit: 9, cost: { responseHeader: 'x-cost', max: 5 } }
   const origin = () => Promise.resolve(new Response('ok', { headers: { 'x-cost': '4' } }))
-  await makeLimited([limiter], makePatientSite(variables()), origin)()
+  await makeLimited([limiter], makePatientPlatform(variables()), origin)()
   expect(lines()).toMatchObject([
     { outcome: 'admitted', cost: 1, id: ID },
     { outcome: 'charged', cost: 3, id: ID },
@@ -117,7 +118,7 @@ it('says until when what was taken ahead could be spent', async () => {
     consistency: 'leased',
   }
   // In an isolate in which no time passes, every key is hot.
-  const ask = makeLimited([leased], makePatientSite({ ...variables(), now: () => NOW }))
+  const ask = makeLimited([leased], makePatientPlatform({ ...variables(), now: () => NOW }))
   for (let i = 0; i < 60; i++) await ask()
   const spent = lines().filter(({ leaseUntil }) => leaseUntil !== undefined)
   expect(spent.length).toBeGreaterThan(0)

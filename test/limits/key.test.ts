@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Identity } from '../../src/core/exchange.ts'
-import { parseKeyPart, type KeyPart } from '../../src/core/request-attribute.ts'
+import { parseRequestAttribute, type RequestAttribute } from '../../src/core/request-attribute.ts'
 import { compileKey } from '../../src/limits/key.ts'
 import { compileTemplate } from '../../src/core/template.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 
-const parts = (...texts: string[]) => texts.map((text) => parseKeyPart(text) as KeyPart)
+const parts = (...texts: string[]) => texts.map((text) => parseRequestAttribute(text) as RequestAttribute)
 const nobody = () => {}
 
 function withIp(ip: string) {
@@ -30,7 +30,7 @@ describe('parseKeyPart', () => {
     ['param:id', { kind: 'param', name: 'id' }],
     ['const:jwt.sub', { kind: 'const', name: 'jwt.sub' }],
   ])('reads %s', (text, part) => {
-    expect(parseKeyPart(text)).toEqual(part)
+    expect(parseRequestAttribute(text)).toEqual(part)
   })
   it.each([
     '',
@@ -46,7 +46,7 @@ describe('parseKeyPart', () => {
     'apiKey.tier',
     'Route',
   ])('refuses "%s"', (text) => {
-    expect(parseKeyPart(text)).toBeUndefined()
+    expect(parseRequestAttribute(text)).toBeUndefined()
   })
 })
 

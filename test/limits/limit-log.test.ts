@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { makeLimited, type RawLimiter } from '../support/limits.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite } from '../support/platform.ts'
+import { makeTestPlatform } from '../support/platform.ts'
 
 const limiter: RawLimiter = {
   name: 'per-ip',
@@ -27,7 +27,7 @@ it('tells of requests without a key and of what a shadow would refuse, once a mi
   const shadow: RawLimiter = { ...limiter, name: 'tried', key: ['const:all'], limit: 1, mode: 'shadow' }
   const ask = makeLimited(
     [limiter, { ...limiter, name: 'fine', key: ['const:all'] }, shadow],
-    makeTestSite({ now: () => now }),
+    makeTestPlatform({ now: () => now }),
   )
   await ask()
   now += 1_000
@@ -56,8 +56,8 @@ it('tells of requests without a key and of what a shadow would refuse, once a mi
 
 it('tells nothing while all is well, and nothing where warnings are not wanted', async () => {
   let now = 1_700_000_000_000
-  const quiet = makeTestSite({ now: () => now, variable: (name) => (name === 'LOG_LEVEL' ? 'error' : undefined) })
-  const [well, unheard] = [makeLimited([limiter], makeTestSite({ now: () => now })), makeLimited([limiter], quiet)]
+  const quiet = makeTestPlatform({ now: () => now, variable: (name) => (name === 'LOG_LEVEL' ? 'error' : undefined) })
+  const [well, unheard] = [makeLimited([limiter], makeTestPlatform({ now: () => now })), makeLimited([limiter], quiet)]
   for (let i = 0; i < 3; i++) {
     await well()
     await unheard({}, nowhere)
@@ -68,8 +68,8 @@ it('tells nothing while all is well, and nothing where warnings are not wanted',
 
 it('tells of keys for which there is no room', async () => {
   let now = 1_700_000_000_000
-  const site = makeTestSite({ now: () => now })
-  const ask = makeLimited([{ ...limiter, algorithm: 'sliding-window' }], site)
+  const platform = makeTestPlatform({ now: () => now })
+  const ask = makeLimited([{ ...limiter, algorithm: 'sliding-window' }], platform)
   const { client } = makeTestExchange()
   for (let i = 0; i < 2_501; i++) await ask({}, { client: { ...client, ip: `10.0.${i >> 8}.${i & 255}` } })
   now += 60_000

@@ -59,7 +59,7 @@ function inFolder<Result>(content: string, run: (folder: string) => Result): Res
 }
 
 test.for(files)('the routes file at $place is right', ({ place, text }) => {
-  expect(readJson(place, text).complaints).toEqual([])
+  expect(readJson(place, text).diagnostics).toEqual([])
   const { status, stderr } = inFolder(text, (folder) =>
     spawnSync(process.execPath, ['dev/build.ts', '--check', join(folder, 'shop.json')], {
       cwd: ROOT,

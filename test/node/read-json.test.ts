@@ -1,17 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import { readJson } from '../../dev/read-json.ts'
-import { complaintText } from '../../src/config/schema/diagnostic.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 
-const complaints = (text: string) => readJson('r.json', text).complaints.map(complaintText)
+const diagnostics = (text: string) => readJson('r.json', text).diagnostics.map(diagnosticText)
 
 describe('readJson', () => {
   it('reads what JSON.parse reads, and passes over a byte order mark', () => {
     const text = '{ "a": [1, -2.5e3, "\\u00e4", null, true], "__proto__": { "b": {} } }'
-    expect(readJson('r.json', `\uFEFF${text}`)).toEqual({ json: JSON.parse(text), complaints: [] })
+    expect(readJson('r.json', `\uFEFF${text}`)).toEqual({ json: JSON.parse(text), diagnostics: [] })
   })
 
   it('names a key that stands twice by its path and both lines', () => {
-    expect(complaints('{\n"routes": [\n{ "policies": { "auth": {} },\n\n"policies": {} }\n]\n}')).toEqual([
+    expect(diagnostics('{\n"routes": [\n{ "policies": { "auth": {} },\n\n"policies": {} }\n]\n}')).toEqual([
       'routes[0].policies: stands twice (lines 3 and 5)',
     ])
   })
@@ -26,7 +26,7 @@ describe('readJson', () => {
     ],
     ['[{"a":1},{"a":1},{"b":{"a":1}}]', []],
   ])('finds in %j: %j', (text, expected) => {
-    expect(complaints(text)).toEqual(expected.map((line) => expect.stringContaining(line) as string))
+    expect(diagnostics(text)).toEqual(expected.map((line) => expect.stringContaining(line) as string))
   })
 
   it.each([

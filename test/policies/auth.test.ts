@@ -1,14 +1,14 @@
 import { describe, expect, it, vi } from 'vitest'
 import { auth, identityHeaderNames } from '../../src/policies/auth.ts'
-import { makeClockedSite, makeGate } from '../auth/gate.ts'
+import { makeClockedPlatform, makeGate } from '../auth/gate.ts'
 import { ISSUER, makeIssuer, makeKey, provider, sign } from '../auth/issuer.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/platform.ts'
+import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 
 const key = await makeKey('k1')
 const issuer = makeIssuer(key)
-const site = makeTestSite({ authProviders: { main: provider() }, fetch: issuer.fetch })
-const gate = makeGate(site)
+const platform = makeTestPlatform({ authProviders: { main: provider() }, fetch: issuer.fetch })
+const gate = makeGate(platform)
 const challengeOf = ({ response }: { response: Response }) => response.headers.get('www-authenticate')
 
 describe('auth', () => {
@@ -93,11 +93,11 @@ describe('what a route asks of its caller', () => {
     [{ claims: { 'org.paid': true } }, { org: { paid: true } }, undefined],
     [{ claims: { 'org.paid': true } }, {}, 'claim-mismatch'],
   ])('%j of %j → %s', async (rules, claims, code) => {
-    expect((await makeGate(site, rules)(`Bearer ${await sign(key, claims)}`)).code).toBe(code)
+    expect((await makeGate(platform, rules)(`Bearer ${await sign(key, claims)}`)).code).toBe(code)
   })
 
   it('says in a 403 that a scope is missing, and not which', async () => {
-    const passage = await makeGate(site, { scopes: ['a', 'b'] })(`Bearer ${await sign(key)}`)
+    const passage = await makeGate(platform, { scopes: ['a', 'b'] })(`Bearer ${await sign(key)}`)
     expect(passage.status).toBe(403)
     expect(challengeOf(passage)).toBe('Bearer realm="api", error="insufficient_scope"')
     expect(Object.keys((await passage.response.json()) as object)).toEqual(['type', 'title', 'status', 'code'])
@@ -106,7 +106,7 @@ describe('what a route asks of its caller', () => {
   })
 
   it('names what is missing where the provider allows it', async () => {
-    const open = makeTestSite({
+    const open = makeTestPlatform({
       authProviders: { main: provider({ discloseRequirements: true }) },
       fetch: issuer.fetch,
     })
@@ -122,7 +122,7 @@ describe('what a route asks of its caller', () => {
 
   it('keeps the decisions of two routes about one token apart', async () => {
     const token = `Bearer ${await sign(key, { scope: 'a' })}`
-    const [open, closed] = [makeGate(site, { scopes: ['a'] }), makeGate(site, { scopes: ['b'] })]
+    const [open, closed] = [makeGate(platform, { scopes: ['a'] }), makeGate(platform, { scopes: ['b'] })]
     for (let round = 0; round < 3; round++) {
       expect((await open(token)).status).toBe(200)
       expect((await closed(token)).code).toBe('scope-missing')
@@ -143,14 +143,16 @@ describe('identity headers', () => {
     ['missing', {}, undefined],
     ['$roles', { roles: [] }, undefined],
   ])('%s of %j → %s', async (source, claims, value) => {
-    const { x } = await makeGate(site, { identityHeaders: { 'X-Who': source } })(`Bearer ${await sign(key, claims)}`)
+    const { x } = await makeGate(platform, { identityHeaders: { 'X-Who': source } })(
+      `Bearer ${await sign(key, claims)}`,
+    )
     expect(x.outgoing.headers['x-who']).toBe(value)
     expect(x.outgoing.headers).not.toHaveProperty('x-auth-subject')
   })
 
   it('differ between two routes that one token visits', async () => {
     const token = `Bearer ${await sign(key)}`
-    const [standard, own] = [makeGate(site), makeGate(site, { identityHeaders: { 'x-who': 'sub' } })]
+    const [standard, own] = [makeGate(platform), makeGate(platform, { identityHeaders: { 'x-who': 'sub' } })]
     for (let round = 0; round < 2; round++) {
       expect((await standard(token)).x.outgoing.headers).not.toHaveProperty('x-who')
       expect((await own(token)).x.outgoing.headers).not.toHaveProperty('x-auth-subject')
@@ -175,8 +177,8 @@ describe('the cache of verified tokens', () => {
     const verified = vi.spyOn(crypto.subtle, 'verify')
     const x = makeTestExchange(new Request('https://gw.test/', { headers: { authorization: header } }))
     const answer = Promise.resolve(new Response('passed'))
-    const facts = makeTestFacts({ hasAuth: true, authProviders: site.authProviders })
-    const handler = auth.compile(auth.config.parse({ providers: ['main'] }), site, facts)(() => answer)
+    const facts = makeTestFacts({ hasAuth: true, authProviders: platform.authProviders })
+    const handler = auth.compile(auth.config.parse({ providers: ['main'] }), platform, facts)(() => answer)
     // The very promise of the next layer: none of its own was made.
     expect(handler(x)).toBe(answer)
     expect(verified).not.toHaveBeenCalled()
@@ -184,7 +186,7 @@ describe('the cache of verified tokens', () => {
   })
 
   it('judges exp and nbf again at every use', async () => {
-    const { site: clocked, clock } = makeClockedSite({ main: provider() }, { fetch: issuer.fetch })
+    const { platform: clocked, clock } = makeClockedPlatform({ main: provider() }, { fetch: issuer.fetch })
     const start = Math.floor(clock.now / 1000)
     const gated = makeGate(clocked)
     const token = `Bearer ${await sign(key, { nbf: start, exp: start + 60 })}`

@@ -7,12 +7,12 @@ import { problemCode } from '../../src/core/problem.ts'
 import { send } from '../../src/upstream/send.ts'
 import { makeTargets } from '../../src/upstream/target.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite, originUrl } from '../support/platform.ts'
+import { makeTestFacts, makeTestPlatform, originUrl } from '../support/platform.ts'
 
 const facts = makeTestFacts()
 
 const limited = (max: string, terminal: Handler) =>
-  bodyLimit.compile(z.parse(bodyLimit.config, { max }), makeTestSite(), facts)(terminal)
+  bodyLimit.compile(z.parse(bodyLimit.config, { max }), makeTestPlatform(), facts)(terminal)
 
 const post = (body: BodyInit, headers: Record<string, string> = {}) =>
   makeTestExchange(new Request('https://gw.test/', { method: 'POST', headers, body }))
@@ -21,7 +21,7 @@ const post = (body: BodyInit, headers: Record<string, string> = {}) =>
 const forward: Handler = (x) => {
   const [target] = makeTargets('origin', [{ url: originUrl, weight: 1 }], () => undefined)
   const options = { timeout: 5000, perTryTimeout: Infinity, idleTimeout: undefined, numbered: false }
-  return send(target!, options, { inFlight: 0 }, makeTestSite())(x)
+  return send(target!, options, { inFlight: 0 }, makeTestPlatform())(x)
 }
 
 const unasked: Handler = () => Promise.reject(new Error('nobody may ask the upstream'))
@@ -74,13 +74,13 @@ describe('bodyLimit with an unknown length', () => {
     const x = post(streamOf([bytes(4), bytes(6)]))
     const response = await limited('10b', forward)(x)
     expect(await response.json<{ body: string }>()).toMatchObject({ body: 'a'.repeat(10) })
-    expect(x.clientFault).toBeUndefined()
+    expect(x.uploadProblem).toBeUndefined()
   })
 
   it('breaks off at the chunk that is too much, and says so instead of the upstream’s failure', async () => {
     const x = post(streamOf([bytes(4), bytes(6), bytes(1)]))
     expect(problemCode(await limited('10b', forward)(x))).toBe('body-too-large')
-    expect(x.clientFault).toBe('body-too-large')
+    expect(x.uploadProblem).toBe('body-too-large')
   })
 
   it('says so too when whoever read the body answered something else', async () => {

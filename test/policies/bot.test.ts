@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { bot } from '../../src/policies/bot.ts'
-import { askPolicy, policyComplaints } from '../support/policy.ts'
+import { askPolicy, policyDiagnostics } from '../support/policy.ts'
 
 async function judged(config: object, said: object | undefined): Promise<string> {
   const cf = said === undefined ? {} : { botManagement: said }
@@ -35,6 +35,6 @@ describe('bot', () => {
     [{ minScore: 100 }, 'minScore: '],
     [{ onUnknown: 'ask' }, 'onUnknown: '],
   ])('refuses %j', (config, message) => {
-    expect(policyComplaints(bot, config)).toEqual([expect.stringContaining(message)])
+    expect(policyDiagnostics(bot, config)).toEqual([expect.stringContaining(message)])
   })
 })

@@ -3,7 +3,7 @@ import { sitePurges } from '../../src/cache/purge-feed.ts'
 import { makeCachedGateway, type OriginRequest } from '../support/cached.ts'
 import { ownCacheState } from '../support/cache-state.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite } from '../support/platform.ts'
+import { makeTestPlatform } from '../support/platform.ts'
 
 /** RFC 9111 §4.3.5. */
 const heading = (head: Record<string, string>) =>
@@ -65,11 +65,11 @@ it('the stale time after a soft purge runs from the purge, whoever looks in betw
   let isDown = false
   const cache = { ttl: '1h', staleWhileRevalidate: '20s', collapse: false }
   const answer = () => (isDown ? new Response('down', { status: 503 }) : new Response('good'))
-  const { get, pass } = makeCachedGateway(cache, answer, { site: { cacheState } })
+  const { get, pass } = makeCachedGateway(cache, answer, { platform: { cacheCoordinators: cacheState } })
   await get('/a')
   expect((await get('/a')).status).toMatch(/^hit; ttl=3\d+/)
   isDown = true
-  const elsewhere = sitePurges(makeTestSite({ cacheState }))
+  const elsewhere = sitePurges(makeTestPlatform({ cacheCoordinators: cacheState }))
   expect(await elsewhere.purge([{ kind: 'all', value: '', mode: 'soft' }], makeTestExchange())).toBe(true)
   pass(8_000)
   expect(await get('/a')).toMatchObject({ text: 'good', status: expect.stringMatching(/^hit; ttl=-(?:8|9|1\d);/) })

@@ -4,7 +4,7 @@ import { cacheTallies } from '../../src/cache/tally.ts'
 import { cache } from '../../src/policies/cache.ts'
 import { makeCachedGateway } from '../support/cached.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/platform.ts'
+import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 
 const counting = (headers: Record<string, string>) => {
   let nth = 0
@@ -182,14 +182,14 @@ it('asks the origin once for requests that come together', async () => {
 })
 
 it('counts, by route, what came from the store and what that has saved', async () => {
-  const site = makeTestSite({ variable: (name) => ({ LOG_LEVEL: 'silent' })[name] })
+  const platform = makeTestPlatform({ variable: (name) => ({ LOG_LEVEL: 'silent' })[name] })
   const x = makeTestExchange(new Request('https://gw.test/counted'))
-  const layer = cache.compile(z.parse(cache.config, { ttl: '1m' }), site, makeTestFacts({ upstream: 'shop' }))
+  const layer = cache.compile(z.parse(cache.config, { ttl: '1m' }), platform, makeTestFacts({ upstream: 'shop' }))
   const serve = layer(() => Promise.resolve(new Response('12345678', { headers: { 'content-length': '8' } })))
   for (let i = 0; i < 3; i++) {
     const one = makeTestExchange(x.request)
     await (await serve(one)).text()
     await one.settled()
   }
-  expect(cacheTallies(site)).toMatchObject({ test: { hits: 2, misses: 1, stored: 1, bytesSaved: 16, bypassed: 0 } })
+  expect(cacheTallies(platform)).toMatchObject({ test: { hits: 2, misses: 1, stored: 1, bytesSaved: 16, bypassed: 0 } })
 })

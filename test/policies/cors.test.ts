@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { applyEdits } from '../../src/ingress/edits.ts'
+import { applyHeaderEdits } from '../../src/ingress/edits.ts'
 import { cors } from '../../src/policies/cors.ts'
 import { problemCode } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/platform.ts'
+import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 
 const facts = makeTestFacts()
 const APP = 'https://app.example.com'
@@ -20,14 +20,14 @@ async function ask(
   const passed = { on: false }
   const answer = cors.compile(
     z.parse(cors.config, config),
-    makeTestSite(),
+    makeTestPlatform(),
     facts,
   )(() => {
     passed.on = true
     return Promise.resolve(new Response('data', { headers: upstream }))
   })
   const response = await answer(x)
-  return { response: applyEdits(response, x.edits), code: problemCode(response), wentOn: passed.on }
+  return { response: applyHeaderEdits(response, x.edits), code: problemCode(response), wentOn: passed.on }
 }
 
 const preflight = (config: object, headers: Record<string, string>) => ask(config, headers, 'OPTIONS')
@@ -205,7 +205,7 @@ describe('cors, preflights', () => {
 })
 
 describe('cors, configuration', () => {
-  const complaints = (config: unknown) => {
+  const diagnostics = (config: unknown) => {
     const { data, error } = z.safeParse(cors.config, config)
     return data
       ? cors.check!(data, facts).map(({ path, message }) => `${path.join('.')}: ${message}`)
@@ -232,14 +232,14 @@ describe('cors, configuration', () => {
     [{ origins: [APP], headers: ['*'] }, '"*" stands for none'],
     [{ origins: [APP], methods: ['GETT'] }, 'did you mean "GET"?'],
   ])('%j: %s', (config, expected) => {
-    const [first] = complaints(config)
+    const [first] = diagnostics(config)
     expect(first).toContain(expected)
   })
 
   it.each([[{ origins: [APP], credentials: true }], [{ origins: ['*'] }], [{ origins: ['http://localhost:3000'] }]])(
     '%j is fine',
     (config) => {
-      expect(complaints(config)).toEqual([])
+      expect(diagnostics(config)).toEqual([])
     },
   )
 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { geo } from '../../src/policies/geo.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { askPolicy, policyComplaints } from '../support/policy.ts'
+import { askPolicy, policyDiagnostics } from '../support/policy.ts'
 
 const { client } = makeTestExchange()
 
@@ -62,6 +62,6 @@ describe('geo', () => {
     [{ allow: ['DE', 'DE'] }, 'allow.1: "DE" stands twice'],
     [{ onUnknown: 'deny' }, ': expected somewhere to "allow" or to "deny"'],
   ])('refuses %j', (config, message) => {
-    expect(policyComplaints(geo, config)).toEqual([expect.stringContaining(message)])
+    expect(policyDiagnostics(geo, config)).toEqual([expect.stringContaining(message)])
   })
 })

@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { applyEdits } from '../../src/ingress/edits.ts'
+import { applyHeaderEdits } from '../../src/ingress/edits.ts'
 import type { Exchange, Identity } from '../../src/core/exchange.ts'
 import { headers } from '../../src/policies/headers.ts'
 import { problem } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/platform.ts'
+import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 
 const facts = makeTestFacts({ params: ['id'], hasAuth: true })
 const identityOf = (subject: string): Identity => ({
@@ -31,10 +31,10 @@ async function pass(
   })
   const handler = headers.compile(
     z.parse(headers.config, config),
-    makeTestSite(),
+    makeTestPlatform(),
     facts,
   )(() => Promise.resolve(answer()))
-  const response = applyEdits(await handler(x), x.edits)
+  const response = applyHeaderEdits(await handler(x), x.edits)
   return { upstream: x.outgoing.headers, client: Object.fromEntries(response.headers) }
 }
 
@@ -97,13 +97,13 @@ describe('headers, response', () => {
 
   it('asks for nothing when there is nothing to change', () => {
     const x = makeTestExchange()
-    void headers.compile(z.parse(headers.config, {}), makeTestSite(), facts)(() => Promise.resolve(plain()))(x)
+    void headers.compile(z.parse(headers.config, {}), makeTestPlatform(), facts)(() => Promise.resolve(plain()))(x)
     expect(x.edits).toEqual([])
   })
 })
 
 describe('headers, configuration', () => {
-  const complaints = (config: unknown) =>
+  const diagnostics = (config: unknown) =>
     headers.check!(z.parse(headers.config, config), facts).map(({ path, message }) => `${path.join('.')}: ${message}`)
 
   it.each([
@@ -124,7 +124,7 @@ describe('headers, configuration', () => {
     [{ request: { set: { 'x-a': '{params.ID}' } } }, 'did you mean "params.id"?'],
     [{ request: { set: { 'x-a': '1', 'X-A': '2' } } }, '"x-a" is the same header'],
   ])('%j: %s', (config, expected) => {
-    expect(complaints(config).join('\n')).toContain(expected)
+    expect(diagnostics(config).join('\n')).toContain(expected)
   })
 
   it('claims the names it vouches for, and leaves to clients what is theirs', () => {

@@ -5,13 +5,13 @@ import { makeCidrMatcher, parseCidr, parseIp } from '../../src/lib/ip.ts'
 import { ip } from '../../src/policies/ip.ts'
 import { problemCode } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite } from '../support/platform.ts'
+import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 
 const facts = makeTestFacts()
 
 /** The status that a client with this address gets. */
 async function answer(config: unknown, address: string): Promise<string> {
-  const middleware = ip.compile(z.parse(ip.config, config), makeTestSite(), facts)
+  const middleware = ip.compile(z.parse(ip.config, config), makeTestPlatform(), facts)
   const x = makeTestExchange()
   const response = await middleware(() => Promise.resolve(new Response('in')))({
     ...x,

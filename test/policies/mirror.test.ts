@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { complaintText } from '../../src/config/schema/diagnostic.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { Exchange } from '../../src/core/exchange.ts'
 import type { Handler } from '../../src/core/pipeline.ts'
 import { mirror, mirrorTallies } from '../../src/policies/mirror.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
-import { makeTestFacts, makeTestSite, originUrl } from '../support/platform.ts'
+import { makeTestFacts, makeTestPlatform, originUrl } from '../support/platform.ts'
 
 const ok: Handler = (x) => {
   x.attempts++
@@ -22,11 +22,11 @@ interface Setup {
 
 /** Compiles the layer around a real upstream, with `shadow` as the upstream that gets the copies. */
 function compile(shadow: Handler, real: Handler = ok, { percent = 100, ...parts }: Setup = {}) {
-  const site = makeTestSite(parts)
+  const platform = makeTestPlatform(parts)
   const ways: unknown[] = []
   const facts = makeTestFacts({ upstream: 'users', sendTo: (...way) => (ways.push(way), shadow) })
-  const handler = mirror.compile(z.parse(mirror.config, { upstream: 'shadow', percent }), site, facts)(real)
-  return { handler, ways, tally: () => mirrorTallies(site).shadow }
+  const handler = mirror.compile(z.parse(mirror.config, { upstream: 'shadow', percent }), platform, facts)(real)
+  return { handler, ways, tally: () => mirrorTallies(platform).shadow }
 }
 
 /** A shadow that keeps the exchanges it gets and answers 200. */
@@ -221,10 +221,10 @@ describe('configuration', () => {
   const target = { targets: [{ url: originUrl }] }
   const base = { version: 1, upstreams: { users: target, next: target, shadow: target } }
 
-  function complaints(config: unknown, policies: object = {}, parts: object = { upstream: 'users' }) {
+  function diagnostics(config: unknown, policies: object = {}, parts: object = { upstream: 'users' }) {
     const one = { id: 'a', match: { path: '/a' }, policies: { mirror: config, ...policies }, ...parts }
     const loaded = loadConfig({ ...base, routes: [one] })
-    return 'complaints' in loaded ? loaded.complaints.map(complaintText) : []
+    return 'diagnostics' in loaded ? loaded.diagnostics.map(diagnosticText) : []
   }
   const at = 'routes[0].policies.mirror'
 
@@ -235,20 +235,20 @@ describe('configuration', () => {
     ['too little', { upstream: 'shadow', percent: -0.5 }, `${at}.percent: expected at least 0, found -0.5`],
     ['an unknown key', { upstream: 'shadow', sample: 1 }, `${at}.sample: unknown key`],
   ])('refuses %s', (_, config, message) => {
-    expect(complaints(config)).toEqual([expect.stringContaining(message)])
+    expect(diagnostics(config)).toEqual([expect.stringContaining(message)])
   })
 
   it('refuses to copy to an upstream that answers a share', () => {
     const split = [{ upstream: 'next', percent: 5 }]
-    expect(complaints({ upstream: 'next' }, { split })).toEqual([
+    expect(diagnostics({ upstream: 'next' }, { split })).toEqual([
       expect.stringContaining(`${at}.upstream: "next" answers a share of this route’s requests (split)`),
     ])
-    expect(complaints({ upstream: 'shadow' }, { split })).toEqual([])
+    expect(diagnostics({ upstream: 'shadow' }, { split })).toEqual([])
   })
 
   it('is refused where nothing is sent on', () => {
     const message = `${at}: has no use beside "respond": no request is sent on`
-    expect(complaints({ upstream: 'shadow' }, {}, { respond: {} })).toEqual([message])
+    expect(diagnostics({ upstream: 'shadow' }, {}, { respond: {} })).toEqual([message])
   })
 
   it('copies all unless told otherwise', () => {

@@ -1,12 +1,12 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { complaintsOf, explainIssue } from '../../src/config/explain.ts'
+import { diagnosticsOf, explainIssue } from '../../src/config/explain.ts'
 import { limiterTally } from '../../src/limits/tally.ts'
 import { rateLimit } from '../../src/policies/rate-limit.ts'
-import type { Site } from '../../src/core/policy.ts'
-import { makeLimited, makePatientSite, type RawLimiter } from '../support/limits.ts'
-import { makeTestFacts, makeTestSite } from '../support/platform.ts'
+import type { Platform } from '../../src/core/policy.ts'
+import { makeLimited, makePatientPlatform, type RawLimiter } from '../support/limits.ts'
+import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 
 const NOW = 1_700_000_050_000 - (1_700_000_050_000 % 60_000) + 10_000
 const units: RawLimiter = {
@@ -22,15 +22,15 @@ const fromAnswer: RawLimiter = { ...units, cost: { responseHeader: 'x-cost', max
 
 const costing = (cost: string) => () => Promise.resolve(new Response('ok', { headers: { 'x-cost': cost } }))
 
-const STORES: [store: string, consistency: 'local' | 'leased' | 'strict', site: () => Site][] = [
-  ['the isolate', 'local', () => makeTestSite({ now: () => NOW })],
-  ['Durable Objects', 'strict', () => makePatientSite()],
-  ['leases', 'leased', () => makePatientSite()],
+const STORES: [store: string, consistency: 'local' | 'leased' | 'strict', platform: () => Platform][] = [
+  ['the isolate', 'local', () => makeTestPlatform({ now: () => NOW })],
+  ['Durable Objects', 'strict', () => makePatientPlatform()],
+  ['leases', 'leased', () => makePatientPlatform()],
   [
     'Upstash Redis',
     'strict',
     () =>
-      makePatientSite({
+      makePatientPlatform({
         variable: (name) => (name === 'UPSTASH_REDIS_REST_URL' ? env.TEST_UPSTASH_URL : undefined),
         secret: ({ $secret }) => ($secret === 'UPSTASH_REDIS_REST_TOKEN' ? env.TEST_UPSTASH_TOKEN : undefined),
       }),
@@ -62,20 +62,20 @@ describe('a cost', () => {
     [{ algorithm: 'token-bucket', burst: 5, cost: 6 }, '0.cost: expected at most 5'],
   ])('is refused as in %j', (parts, message) => {
     const parsed = z.safeParse(rateLimit.config, [{ ...units, ...parts }], { error: explainIssue, reportInput: true })
-    const found = parsed.success ? rateLimit.check!(parsed.data, makeTestFacts()) : complaintsOf(parsed.error.issues)
+    const found = parsed.success ? rateLimit.check!(parsed.data, makeTestFacts()) : diagnosticsOf(parsed.error.issues)
     const lines = found.map(({ path, message: said }) => `${path.join('.')}: ${said}`)
     expect(lines.filter((line) => line.includes('cost'))).toEqual([expect.stringContaining(message)])
   })
 
-  it.each(STORES)('is a number, in %s', async (_, consistency, site) => {
-    const ask = makeLimited([fresh({ ...units, cost: 4 }, consistency)], site())
+  it.each(STORES)('is a number, in %s', async (_, consistency, platform) => {
+    const ask = makeLimited([fresh({ ...units, cost: 4 }, consistency)], platform())
     expect([leftOf((await ask()).left), leftOf((await ask()).left), (await ask()).status]).toEqual([6, 2, 429])
   })
 
-  it.each(STORES)('of 0 takes nothing and says what is left, in %s', async (_, consistency, getSite) => {
-    const site = getSite()
+  it.each(STORES)('of 0 takes nothing and says what is left, in %s', async (_, consistency, getPlatform) => {
+    const platform = getPlatform()
     const entry = fresh(units, consistency)
-    const [ask, look] = [makeLimited([entry], site), makeLimited([{ ...entry, cost: 0 }], site)]
+    const [ask, look] = [makeLimited([entry], platform), makeLimited([{ ...entry, cost: 0 }], platform)]
     expect(leftOf((await look()).left)).toBe(10)
     for (let i = 0; i < 11; i++) await ask()
     const looked = await look()
@@ -84,7 +84,7 @@ describe('a cost', () => {
 
   it('is what the request says, from 1 to the most, and else the default', async () => {
     const taken = async (value: string | undefined) => {
-      const ask = makeLimited([fromRequest], makeTestSite({ now: () => NOW }))
+      const ask = makeLimited([fromRequest], makeTestPlatform({ now: () => NOW }))
       return 10 - leftOf((await ask(value === undefined ? {} : { headers: { 'x-cost': value } })).left)
     }
     const said = ['3', '8', '9', '99999999999999999999', '0', '-1', '1.5', '1e3', 'NaN', '', undefined]
@@ -93,7 +93,7 @@ describe('a cost', () => {
 
   it('that is more than is left is refused, and says when there will be that much', async () => {
     const bucket: RawLimiter = { ...fromRequest, algorithm: 'token-bucket' }
-    const ask = makeLimited([bucket], makeTestSite({ now: () => NOW }))
+    const ask = makeLimited([bucket], makeTestPlatform({ now: () => NOW }))
     await ask({ headers: { 'x-cost': '8' } })
     const refused = await ask({ headers: { 'x-cost': '5' } })
     expect([refused.status, refused.left, refused.headers.get('retry-after')]).toEqual([429, '"units";r=2;t=18', '18'])
@@ -104,8 +104,8 @@ describe('a cost', () => {
 describe('a cost that the answer says', () => {
   it.each(STORES)(
     'is charged when the answer is there, and hidden from the client, in %s',
-    async (_, consistency, site) => {
-      const ask = makeLimited([fresh(fromAnswer, consistency)], site(), costing('4'))
+    async (_, consistency, platform) => {
+      const ask = makeLimited([fresh(fromAnswer, consistency)], platform(), costing('4'))
       const first = await ask()
       expect([leftOf(first.left), first.headers.has('x-cost')]).toEqual([9, false])
       expect(leftOf((await ask()).left)).toBe(5)
@@ -116,24 +116,24 @@ describe('a cost that the answer says', () => {
 
   it.each(STORES)(
     'takes what is left and no more, and counts what it could not take, in %s',
-    async (_, consistency, getSite) => {
-      const site = getSite()
+    async (_, consistency, getPlatform) => {
+      const platform = getPlatform()
       const entry = fresh(fromAnswer, consistency)
-      const ask = makeLimited([entry], site, costing('8'))
+      const ask = makeLimited([entry], platform, costing('8'))
       await ask()
       // 2 are left: one is taken before the answer, 7 are due after it.
       expect((await ask()).status).toBe(200)
       const refused = await ask()
       expect([refused.status, leftOf(refused.left)]).toEqual([429, 0])
-      expect(limiterTally(site, entry.name)).toMatchObject({ admitted: 2, refused: 1, uncharged: 6 })
+      expect(limiterTally(platform, entry.name)).toMatchObject({ admitted: 2, refused: 1, uncharged: 6 })
     },
   )
 
   it('is charged to what an isolate has taken ahead too, once the store has nothing left', async () => {
     let now = NOW
-    const site = makePatientSite({ now: () => now })
+    const platform = makePatientPlatform({ now: () => now })
     const entry = { ...fresh(fromAnswer, 'leased'), limit: 3_000, cost: { responseHeader: 'x-cost', max: 50 } }
-    const ask = makeLimited([entry], site, costing('50'))
+    const ask = makeLimited([entry], platform, costing('50'))
     let admitted = 0
     for (let i = 0; i < 200; i++) {
       now += 2
@@ -142,13 +142,13 @@ describe('a cost that the answer says', () => {
     // 60 × 50, and one in flight when the last unit went.
     expect(admitted).toBeGreaterThan(50)
     expect(admitted).toBeLessThanOrEqual(61)
-    expect(limiterTally(site, entry.name).uncharged).toBeLessThan(50)
+    expect(limiterTally(platform, entry.name).uncharged).toBeLessThan(50)
   })
 
   it('is 1 when the answer says nothing of use, and at most the most', async () => {
     const taken = async (value: string) => {
-      const site = makeTestSite({ now: () => NOW })
-      const ask = makeLimited([fromAnswer], site, costing(value))
+      const platform = makeTestPlatform({ now: () => NOW })
+      const ask = makeLimited([fromAnswer], platform, costing(value))
       await ask()
       return 9 - leftOf((await ask()).left)
     }
@@ -158,8 +158,8 @@ describe('a cost that the answer says', () => {
   it('is bound by what is in flight: what runs when the last unit goes, and nothing after it', async () => {
     let arrived = 0
     const gates: (() => void)[] = []
-    const site = makeTestSite({ now: () => NOW })
-    const ask = makeLimited([fromAnswer], site, async () => {
+    const platform = makeTestPlatform({ now: () => NOW })
+    const ask = makeLimited([fromAnswer], platform, async () => {
       arrived++
       await new Promise<void>((open) => gates.push(open))
       return costing('8')()
@@ -170,6 +170,6 @@ describe('a cost that the answer says', () => {
     await Promise.all(running)
     expect((await ask()).status).toBe(429)
     // 3 × 8 were spent of 10: above the limit by at most 2 × 7, that of those in flight but one.
-    expect([arrived, limiterTally(site, 'units').uncharged]).toEqual([3, 14])
+    expect([arrived, limiterTally(platform, 'units').uncharged]).toEqual([3, 14])
   })
 })

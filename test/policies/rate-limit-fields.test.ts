@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { parseList } from 'structured-headers'
 import { describe, expect, it } from 'vitest'
 import { limiterTallies, limiterTally } from '../../src/limits/tally.ts'
-import { makeLimited, makePatientSite, type RawLimiter } from '../support/limits.ts'
-import { makeTestSite } from '../support/platform.ts'
+import { makeLimited, makePatientPlatform, type RawLimiter } from '../support/limits.ts'
+import { makeTestPlatform } from '../support/platform.ts'
 
 const NOW = 1_700_000_050_000 - (1_700_000_050_000 % 60_000) + 10_000
 const perIp: RawLimiter = {
@@ -44,7 +44,7 @@ describe('the RateLimit fields', () => {
         let now = NOW
         const ask = makeLimited(
           entries.map((entry) => ({ ...perIp, ...entry })),
-          makeTestSite({ now: () => now }),
+          makeTestPlatform({ now: () => now }),
         )
         for (const wait of waits) {
           now += wait
@@ -72,7 +72,7 @@ describe('the RateLimit fields', () => {
       window: '31d',
       consistency: 'strict',
     }
-    const isolates = [0, 1].map(() => makeLimited([entry], makePatientSite()))
+    const isolates = [0, 1].map(() => makeLimited([entry], makePatientPlatform()))
     const left: number[] = []
     for (let i = 0; i < 24; i++) left.push(readFields((await isolates[i % 2]!()).headers).limits[0]![1]!)
     expect(left).toEqual([...Array.from({ length: 20 }, (_, i) => 19 - i), 0, 0, 0, 0])
@@ -81,7 +81,7 @@ describe('the RateLimit fields', () => {
   it('name all that is violated, in the order asked, and take nothing from those that are not', async () => {
     const hour: RawLimiter = { ...perIp, name: 'hour', window: '1h', limit: 2 }
     const day: RawLimiter = { ...perIp, name: 'day', window: '1d', limit: 5 }
-    const ask = makeLimited([perIp, hour, day], makeTestSite({ now: () => NOW }))
+    const ask = makeLimited([perIp, hour, day], makeTestPlatform({ now: () => NOW }))
     await ask()
     await ask()
     for (let i = 0; i < 3; i++) {
@@ -98,7 +98,7 @@ describe('the RateLimit fields', () => {
   it('say of a daily quota beside a short window when it begins anew, on a refusal too', async () => {
     let now = Date.UTC(2024, 1, 29, 23, 59, 0)
     const day: RawLimiter = { ...perIp, name: 'day', window: '1d', limit: 3 }
-    const ask = makeLimited([perIp, day], makeTestSite({ now: () => now }))
+    const ask = makeLimited([perIp, day], makeTestPlatform({ now: () => now }))
     await ask()
     await ask()
     expect((await ask()).headers.get('retry-after')).toBe('60')
@@ -122,14 +122,14 @@ describe('a limiter in shadow mode', () => {
   it.each(['local', 'leased', 'strict'] as const)(
     'refuses nothing and says nothing, but counts it: %s',
     async (consistency) => {
-      const site = makePatientSite()
+      const platform = makePatientPlatform()
       const name = crypto.randomUUID()
       const ask = makeLimited(
         [
           { ...shadow, name, window: '31d', consistency },
           { ...perIp, window: '31d' },
         ],
-        site,
+        platform,
       )
       const answers = [await ask(), await ask(), await ask()]
       expect(answers.map(({ status }) => status)).toEqual([200, 200, 429])
@@ -138,7 +138,7 @@ describe('a limiter in shadow mode', () => {
         expect(headers.get('ratelimit-policy')).not.toContain(name)
       }
       // The third was refused anyway: nobody needs to know what the shadow makes of it.
-      expect(limiterTallies(site)).toMatchObject({
+      expect(limiterTallies(platform)).toMatchObject({
         [name]: { admitted: 1, shadowRefused: 1, refused: 0 },
         'per-ip': { admitted: 2, shadowRefused: 0, refused: 1 },
       })
@@ -148,23 +148,23 @@ describe('a limiter in shadow mode', () => {
   it('leaves the fields of the origin alone where it is the only one', async () => {
     const origin = () => Promise.resolve(new Response('ok', { headers: { ratelimit: '"origin";r=7;t=1' } }))
     const early: RawLimiter = { ...shadow, name: 'early', before: 'auth' }
-    expect((await makeLimited([shadow, early], makeTestSite(), origin)()).left).toBe('"origin";r=7;t=1')
+    expect((await makeLimited([shadow, early], makeTestPlatform(), origin)()).left).toBe('"origin";r=7;t=1')
     const enforced: RawLimiter = { ...early, mode: 'enforce' }
-    const { left } = await makeLimited([shadow, enforced], makeTestSite({ now: () => NOW }), origin)()
+    const { left } = await makeLimited([shadow, enforced], makeTestPlatform({ now: () => NOW }), origin)()
     expect(left).toBe('"early";r=0;t=50')
   })
 
   it('delays nothing: nobody waits for its store', async () => {
     const hanging = { get: () => ({ take: () => new Promise(() => {}) }), idFromName: () => ({}) } as never
-    const site = makeTestSite({ limits: hanging })
+    const platform = makeTestPlatform({ limitShards: hanging })
     let reached = false
-    const ask = makeLimited([{ ...shadow, consistency: 'strict' }], site, () => {
+    const ask = makeLimited([{ ...shadow, consistency: 'strict' }], platform, () => {
       reached = true
       return Promise.resolve(new Response('ok'))
     })
     const answered = ask()
     expect(reached).toBe(true)
     expect((await answered).status).toBe(200)
-    expect(limiterTally(site, 'shadow')).toMatchObject({ storeFailures: 1, blind: 0, shadowRefused: 0 })
+    expect(limiterTally(platform, 'shadow')).toMatchObject({ storeFailures: 1, blind: 0, shadowRefused: 0 })
   })
 })

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
 import { rateLimit } from '../../src/policies/rate-limit.ts'
 import type { RouteFacts } from '../../src/core/policy.ts'
-import { makeIdentity, makeLimited, makePatientSite, type RawLimiter } from '../support/limits.ts'
-import { makeTestFacts, makeTestSite } from '../support/platform.ts'
+import { makeIdentity, makeLimited, makePatientPlatform, type RawLimiter } from '../support/limits.ts'
+import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 
 const NOW = 1_700_000_050_000 - (1_700_000_050_000 % 60_000) + 10_000
 const tiers: RawLimiter = {
@@ -20,7 +20,7 @@ const tiers: RawLimiter = {
 }
 const keys = { type: 'apiKey', header: 'x-api-key', cacheTtl: 1_000, discloseRequirements: true } as const
 
-const complaints = (parts: object, facts: Partial<RouteFacts> = {}) => {
+const diagnostics = (parts: object, facts: Partial<RouteFacts> = {}) => {
   const route = makeTestFacts({ hasAuth: true, authProviders: { keys } as never, ...facts })
   const parsed = rateLimit.config.safeParse([{ ...tiers, ...parts }])
   const found = parsed.success ? rateLimit.check!(parsed.data, route) : parsed.error.issues
@@ -37,26 +37,26 @@ it.each([
   [{ when: { 'jwt.plan': 'gold' }, limit: 0 }, '0.overrides.0.limit: '],
   [{ when: { 'jwt.plan': 'gold' }, limit: 1, burst: 2 }, '0.overrides.0.burst: has no use with the algorithm'],
 ])('refuses %j', (override, message) => {
-  expect(complaints({ overrides: [override] })).toEqual([expect.stringContaining(message)])
+  expect(diagnostics({ overrides: [override] })).toEqual([expect.stringContaining(message)])
 })
 
 it('refuses an override that none of the callers would reach, and one for callers that nobody knows', () => {
   const gold = { when: { 'jwt.plan': 'gold' }, limit: 5 }
   const trial = { when: { 'jwt.trial': true, 'jwt.plan': 'gold' }, limit: 3 }
-  expect(complaints({ overrides: [gold, trial] })).toEqual([
+  expect(diagnostics({ overrides: [gold, trial] })).toEqual([
     '0.overrides.1.when: never comes to bear: overrides[0] holds for all of these',
   ])
-  expect(complaints({ overrides: [trial, gold] })).toEqual([])
-  expect(complaints({ key: ['client.ip'] }, { hasAuth: false })).toContain(
+  expect(diagnostics({ overrides: [trial, gold] })).toEqual([])
+  expect(diagnostics({ key: ['client.ip'] }, { hasAuth: false })).toContain(
     '0.overrides.0.when.jwt.plan: jwt.plan needs the policy "auth" on this route',
   )
-  expect(complaints({ overrides: [{ when: { 'apiKey.tier': 'gold' }, limit: 4 }] }, { authProviders: {} })).toEqual([
+  expect(diagnostics({ overrides: [{ when: { 'apiKey.tier': 'gold' }, limit: 4 }] }, { authProviders: {} })).toEqual([
     '0.overrides.0.when.apiKey.tier: apiKey.tier needs an auth provider of type "apiKey"',
   ])
 })
 
 it('gives each caller the limit of the first entry that holds, and says so', async () => {
-  const ask = makeLimited([tiers], makeTestSite({ now: () => NOW }))
+  const ask = makeLimited([tiers], makeTestPlatform({ now: () => NOW }))
   const quotaOf = async (parts: Parameters<typeof makeIdentity>[0]) =>
     (await ask({}, makeIdentity(parts))).headers.get('ratelimit-policy')
   expect(await quotaOf({ claims: { plan: 'gold', trial: false }, tier: 'gold' })).toBe('"tiers";q=5;w=60')
@@ -73,7 +73,7 @@ it.each([
   ['leases', 'leased'],
 ] as const)('counts each for itself, also of one caller whose tier has changed, in %s', async (_, consistency) => {
   const name = crypto.randomUUID()
-  const ask = makeLimited([{ ...tiers, name, window: '31d', consistency }], makePatientSite())
+  const ask = makeLimited([{ ...tiers, name, window: '31d', consistency }], makePatientPlatform())
   const [none, gold] = [makeIdentity({}), makeIdentity({ tier: 'gold' })]
   const statuses = []
   for (const caller of [none, none, none, gold, gold, gold, gold, gold, none])
@@ -91,7 +91,7 @@ it('gives a bucket the burst of its override, or as much as its limit', async ()
       { when: { 'jwt.plan': 'silver' }, limit: 3 },
     ],
   }
-  const ask = makeLimited([bucket], makeTestSite({ now: () => NOW }))
+  const ask = makeLimited([bucket], makeTestPlatform({ now: () => NOW }))
   const quotaOf = async (plan: string) =>
     (await ask({}, makeIdentity({ claims: { plan } }))).headers.get('ratelimit-policy')
   expect(await Promise.all(['gold', 'silver', 'none'].map(quotaOf))).toEqual([

@@ -3,16 +3,16 @@ import { env } from 'cloudflare:workers'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import type * as z from 'zod/mini'
-import { applyEdits } from '../../src/ingress/edits.ts'
+import { applyHeaderEdits } from '../../src/ingress/edits.ts'
 import { SHARDS } from '../../src/limits/durable.ts'
 import { limitStores } from '../../src/limits/stores.ts'
 import { limiterTally } from '../../src/limits/tally.ts'
-import { compose, pass, type Handler } from '../../src/core/pipeline.ts'
+import { compose, passThrough, type Handler } from '../../src/core/pipeline.ts'
 import { rateLimit, rateLimitBeforeAuth } from '../../src/policies/rate-limit.ts'
-import type { RouteFacts, Site } from '../../src/core/policy.ts'
+import type { RouteFacts, Platform } from '../../src/core/policy.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { signalRedis, startRedis } from '../support/redis.ts'
-import { makeTestFacts, makeTestSite } from '../support/platform.ts'
+import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 
 type Raw = z.input<typeof rateLimit.config>[number]
 
@@ -28,16 +28,16 @@ const origin: Handler = async () => {
   return new Response('ok')
 }
 
-/** A site whose stores get time to answer on a busy machine. */
-function makePatientSite(parts: Partial<Site> = {}, timeoutMs = 5_000): Site {
-  const site = makeTestSite(parts)
-  limitStores(site, timeoutMs)
-  return site
+/** A platform whose stores get time to answer on a busy machine. */
+function makePatientPlatform(parts: Partial<Platform> = {}, timeoutMs = 5_000): Platform {
+  const platform = makeTestPlatform(parts)
+  limitStores(platform, timeoutMs)
+  return platform
 }
 
 /** What the client would get: the answer and the last edit of each header. */
-function makeGateway(limiters: readonly Raw[], site: Site) {
-  const handler = rateLimit.compile(rateLimit.config.parse(limiters), site, route)(origin)
+function makeGateway(limiters: readonly Raw[], platform: Platform) {
+  const handler = rateLimit.compile(rateLimit.config.parse(limiters), platform, route)(origin)
   return async (ip = '192.0.2.1') => {
     const x = makeTestExchange(undefined, { params: { id: '7' } })
     const response = await handler({ ...x, client: { ...x.client, ip } })
@@ -51,8 +51,8 @@ describe('configuration', () => {
   const messages = (limiters: readonly unknown[], facts: Partial<RouteFacts> = {}) => {
     const parsed = rateLimit.config.safeParse(limiters)
     if (!parsed.success) return parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
-    const complaints = rateLimit.check?.(parsed.data, { ...route, ...facts }) ?? []
-    return complaints.map(({ path, message }) => `${path.join('.')}: ${message}`)
+    const diagnostics = rateLimit.check?.(parsed.data, { ...route, ...facts }) ?? []
+    return diagnostics.map(({ path, message }) => `${path.join('.')}: ${message}`)
   }
 
   it('is strict, and falls back to the isolate, unless told otherwise', () => {
@@ -120,27 +120,27 @@ describe('limits before auth', () => {
   })
 
   it('are a layer of their own, which is none where there are none', async () => {
-    const site = makeTestSite({ now: () => NOW })
+    const platform = makeTestPlatform({ now: () => NOW })
     const compileBoth = (limiters: readonly Raw[]) =>
-      [rateLimitBeforeAuth, rateLimit].map((policy) => policy.compile(policy.config.parse(limiters), site, route))
-    expect(compileBoth([local]).map((layer) => layer === pass)).toEqual([true, false])
-    expect(compileBoth([early]).map((layer) => layer === pass)).toEqual([false, true])
-    expect(compileBoth([early, local]).map((layer) => layer === pass)).toEqual([false, false])
+      [rateLimitBeforeAuth, rateLimit].map((policy) => policy.compile(policy.config.parse(limiters), platform, route))
+    expect(compileBoth([local]).map((layer) => layer === passThrough)).toEqual([true, false])
+    expect(compileBoth([early]).map((layer) => layer === passThrough)).toEqual([false, true])
+    expect(compileBoth([early, local]).map((layer) => layer === passThrough)).toEqual([false, false])
   })
 
   it.each([
     [[early], '"early";r=1;t=50'],
     [[local, early], '"per-ip";r=1;t=50, "early";r=1;t=50'],
   ])('say what is left in one list with the others, in place of what the origin says', async (limiters, expected) => {
-    const site = makeTestSite({ now: () => NOW })
+    const platform = makeTestPlatform({ now: () => NOW })
     const config = rateLimit.config.parse(limiters)
     const handler = compose(
-      [rateLimitBeforeAuth.compile(config, site, route), rateLimit.compile(config, site, route)],
+      [rateLimitBeforeAuth.compile(config, platform, route), rateLimit.compile(config, platform, route)],
       async () =>
         new Response('ok', { headers: { ratelimit: '"origin";r=7;t=1', 'ratelimit-policy': '"origin";q=9;w=1' } }),
     )
     const x = makeTestExchange()
-    const { headers } = applyEdits(await handler(x), x.edits)
+    const { headers } = applyHeaderEdits(await handler(x), x.edits)
     expect(headers.get('ratelimit')).toBe(expected)
     expect(headers.get('ratelimit-policy')).toBe(expected.replaceAll('r=1;t=50', 'q=2;w=60'))
   })
@@ -151,7 +151,7 @@ describe('buckets', () => {
 
   it('admit a burst, say what is left and when there is more, and hold as many as the limit unless told otherwise', async () => {
     let now = NOW
-    const ask = makeGateway([bucket], makeTestSite({ now: () => now }))
+    const ask = makeGateway([bucket], makeTestPlatform({ now: () => now }))
     const first = await ask()
     expect(first.headers.get('ratelimit-policy')).toBe('"logins";q=5;w=60;burst=3')
     expect(first.headers.get('ratelimit')).toBe('"logins";r=2;t=12')
@@ -164,24 +164,24 @@ describe('buckets', () => {
     now += 7_000
     expect((await ask()).status).toBe(200)
     const { burst: _burst, ...plain } = bucket
-    const { headers } = await makeGateway([plain], makeTestSite())()
+    const { headers } = await makeGateway([plain], makeTestPlatform())()
     expect([headers.get('ratelimit-policy'), headers.get('ratelimit')]).toEqual([
       '"logins";q=5;w=60;burst=5',
       '"logins";r=4;t=12',
     ])
   })
 
-  it.each<[store: string, site: () => Site]>([
-    ['Durable Objects', () => makePatientSite()],
+  it.each<[store: string, platform: () => Platform]>([
+    ['Durable Objects', () => makePatientPlatform()],
     [
       'Upstash Redis',
       () =>
-        makePatientSite({
+        makePatientPlatform({
           variable: (name) => (name === 'UPSTASH_REDIS_REST_URL' ? env.TEST_UPSTASH_URL : undefined),
           secret: ({ $secret }) => ($secret === 'UPSTASH_REDIS_REST_TOKEN' ? env.TEST_UPSTASH_TOKEN : undefined),
         }),
     ],
-  ])('admit it in all isolates together, in %s', async (_store, site) => {
+  ])('admit it in all isolates together, in %s', async (_store, platform) => {
     const strict: Raw = {
       ...bucket,
       name: crypto.randomUUID(),
@@ -189,7 +189,7 @@ describe('buckets', () => {
       consistency: 'strict',
       onStoreError: 'deny',
     }
-    const isolates = [makeGateway([strict], site()), makeGateway([strict], site())]
+    const isolates = [makeGateway([strict], platform()), makeGateway([strict], platform())]
     const answers = []
     for (let i = 0; i < 6; i++) answers.push(await isolates[i % 2]!())
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 429, 429, 429])
@@ -208,7 +208,7 @@ describe('buckets', () => {
 describe('local limits', () => {
   it('admit the limit, say what is left, and refuse the rest until the window ends', async () => {
     let now = NOW
-    const ask = makeGateway([local], makeTestSite({ now: () => now }))
+    const ask = makeGateway([local], makeTestPlatform({ now: () => now }))
     reached = 0
     const first = await ask()
     expect(first.status).toBe(200)
@@ -234,7 +234,7 @@ describe('local limits', () => {
 
   it('are asked in order, and the first that refuses answers', async () => {
     const wide: Raw = { ...local, name: 'wide', limit: 5, key: ['const:all'] }
-    const ask = makeGateway([local, wide], makeTestSite({ now: () => NOW }))
+    const ask = makeGateway([local, wide], makeTestPlatform({ now: () => NOW }))
     expect((await ask()).headers.get('ratelimit')).toBe('"per-ip";r=1;t=50, "wide";r=4;t=50')
     await ask()
     const refused = await ask()
@@ -244,16 +244,16 @@ describe('local limits', () => {
   })
 
   it('count together in all routes of a site where a name stands', async () => {
-    const site = makeTestSite({ now: () => NOW })
-    const [one, other] = [makeGateway([local], site), makeGateway([local], site)]
+    const platform = makeTestPlatform({ now: () => NOW })
+    const [one, other] = [makeGateway([local], platform), makeGateway([local], platform)]
     expect([(await one()).status, (await other()).status, (await one()).status]).toEqual([200, 200, 429])
   })
 
   it('share one count among requests without a key', async () => {
-    const site = makeTestSite({ now: () => NOW })
-    const ask = makeGateway([local], site)
+    const platform = makeTestPlatform({ now: () => NOW })
+    const ask = makeGateway([local], platform)
     expect([(await ask('')).status, (await ask('')).status, (await ask('')).status]).toEqual([200, 200, 429])
-    expect(limiterTally(site, 'per-ip')).toMatchObject({ missingKeys: 3, admitted: 2, refused: 1 })
+    expect(limiterTally(platform, 'per-ip')).toMatchObject({ missingKeys: 3, admitted: 2, refused: 1 })
     expect((await ask()).status).toBe(200)
   })
 
@@ -269,7 +269,7 @@ describe('local limits', () => {
       fc.asyncProperty(entries, async (limiters) => {
         const { headers } = await makeGateway(
           limiters.map((parts) => ({ ...local, ...parts })),
-          makeTestSite(),
+          makeTestPlatform(),
         )()
         expect(headers.get('ratelimit-policy')).toMatch(list('"[ -!#-[\\]-~]+";q=\\d{1,15};w=\\d{1,15}'))
         expect(headers.get('ratelimit')).toMatch(list('"[ -!#-[\\]-~]+";r=\\d{1,15};t=\\d{1,15}'))
@@ -279,7 +279,7 @@ describe('local limits', () => {
 
   it('hand on what the next layer promises, with no await of their own', () => {
     const answer = Promise.resolve(new Response('ok'))
-    const handler = rateLimit.compile(rateLimit.config.parse([local]), makeTestSite(), route)(() => answer)
+    const handler = rateLimit.compile(rateLimit.config.parse([local]), makeTestPlatform(), route)(() => answer)
     expect(handler(makeTestExchange())).toBe(answer)
   })
 })
@@ -291,7 +291,7 @@ describe('strict limits in Durable Objects', () => {
   it('admit the limit in all isolates together', async () => {
     const name = crypto.randomUUID()
     const limiter: Raw = { ...perIp, name, window: '1d', limit: 10, onStoreError: 'deny' }
-    const gateways = [makePatientSite(), makePatientSite()].map((site) => makeGateway([limiter], site))
+    const gateways = [makePatientPlatform(), makePatientPlatform()].map((platform) => makeGateway([limiter], platform))
     const statuses: number[] = []
     for (let i = 0; i < 12; i += 2) {
       const pair = await Promise.all(gateways.map((ask) => ask()))
@@ -304,8 +304,8 @@ describe('strict limits in Durable Objects', () => {
     const name = crypto.randomUUID()
     const strict: Raw = { ...perIp, name, window: '1d', limit: 2, onStoreError: 'deny' }
     const narrow: Raw = { ...local, name: 'narrow', limit: 1 }
-    const site = makePatientSite({ now: () => NOW })
-    const ask = makeGateway([strict, narrow], site)
+    const platform = makePatientPlatform({ now: () => NOW })
+    const ask = makeGateway([strict, narrow], platform)
     const first = await ask()
     expect(first.headers.get('ratelimit')).toMatch(new RegExp(`^"narrow";r=0;t=50, "${name}";r=1;t=\\d+$`))
     expect(first.headers.get('ratelimit-policy')).toBe(`"narrow";q=1;w=60, "${name}";q=2;w=86400`)
@@ -314,7 +314,7 @@ describe('strict limits in Durable Objects', () => {
       expect([refused.status, refused.headers.get('ratelimit')]).toEqual([429, '"narrow";r=0;t=50'])
       expect(refused.headers.get('ratelimit-policy')).toBe(first.headers.get('ratelimit-policy'))
     }
-    expect((await makeGateway([strict], site)()).headers.get('ratelimit')).toMatch(/;r=0;/)
+    expect((await makeGateway([strict], platform)()).headers.get('ratelimit')).toMatch(/;r=0;/)
   })
 
   it.each([
@@ -322,9 +322,9 @@ describe('strict limits in Durable Objects', () => {
     ['deny', [503, 503, 503], null],
     ['local', [200, 200, 429], 'r=0;t=50'],
   ] as const)('with onStoreError "%s" answer %j when the objects hang', async (onStoreError, expected, left) => {
-    const site = makeTestSite({ now: () => NOW })
+    const platform = makeTestPlatform({ now: () => NOW })
     const name = `hang-${onStoreError}`
-    const ask = makeGateway([{ ...perIp, name, onStoreError }], site)
+    const ask = makeGateway([{ ...perIp, name, onStoreError }], platform)
     hangs = true
     let holding = 0
     const held = Array.from({ length: SHARDS }, (_, i) =>
@@ -344,14 +344,14 @@ describe('strict limits in Durable Objects', () => {
     expect(answers[2]!.headers.get('ratelimit-policy')).toBe(`"${name}";q=2;w=60;fallback=${onStoreError}`)
     if (onStoreError === 'deny') expect(JSON.parse(answers[0]!.body)).toMatchObject({ code: 'limit-store-unavailable' })
     const blind = expected.filter((status) => status === 200).length
-    expect(limiterTally(site, name)).toMatchObject({ storeFailures: 3, blind, admitted: blind })
-    expect(limitStores(site).degraded()).toBe('durable-objects')
+    expect(limiterTally(platform, name)).toMatchObject({ storeFailures: 3, blind, admitted: blind })
+    expect(limitStores(platform).degraded()).toBe('durable-objects')
   })
 })
 
 describe('strict limits in Upstash Redis', () => {
-  const upstashSite = (url: string, token: string, timeoutMs?: number) =>
-    makePatientSite(
+  const upstashPlatform = (url: string, token: string, timeoutMs?: number) =>
+    makePatientPlatform(
       {
         variable: (name) => (name === 'UPSTASH_REDIS_REST_URL' ? url : undefined),
         secret: ({ $secret }) => ($secret === 'UPSTASH_REDIS_REST_TOKEN' ? token : undefined),
@@ -361,7 +361,9 @@ describe('strict limits in Upstash Redis', () => {
 
   it('admit the limit in all isolates together, whatever the limiter is called', async () => {
     const limiter: Raw = { ...perIp, name: crypto.randomUUID(), window: '31d', limit: 3, onStoreError: 'deny' }
-    const gateways = [0, 1].map(() => makeGateway([limiter], upstashSite(env.TEST_UPSTASH_URL, env.TEST_UPSTASH_TOKEN)))
+    const gateways = [0, 1].map(() =>
+      makeGateway([limiter], upstashPlatform(env.TEST_UPSTASH_URL, env.TEST_UPSTASH_TOKEN)),
+    )
     const statuses: number[] = []
     for (let i = 0; i < 5; i++) statuses.push((await gateways[i % 2]!()).status)
     expect(statuses).toEqual([200, 200, 200, 429, 429])
@@ -376,12 +378,12 @@ describe('strict limits in Upstash Redis', () => {
     ['local', 'SIGKILL', [200, 200, 429]],
   ] as const)('with onStoreError "%s" and a Redis that got %s answer %j', async (onStoreError, signal, expected) => {
     const { url, token, redisPid } = await startRedis()
-    const site = upstashSite(url, token, 500)
-    const ask = makeGateway([{ ...perIp, window: '31d', limit: 1, onStoreError }], site)
+    const platform = upstashPlatform(url, token, 500)
+    const ask = makeGateway([{ ...perIp, window: '31d', limit: 1, onStoreError }], platform)
     const statuses = [(await ask()).status]
     await signalRedis(redisPid, signal)
     for (let i = 0; i < 2; i++) statuses.push((await ask()).status)
     expect(statuses).toEqual(expected)
-    expect(limiterTally(site, 'per-ip').storeFailures).toBe(2)
+    expect(limiterTally(platform, 'per-ip').storeFailures).toBe(2)
   })
 })

@@ -5,7 +5,7 @@ import type { Exchange, Identity } from '../../src/core/exchange.ts'
 import { rewrite } from '../../src/policies/rewrite.ts'
 import { problemCode } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestFacts, makeTestSite, originUrl } from '../support/platform.ts'
+import { makeTestFacts, makeTestPlatform, originUrl } from '../support/platform.ts'
 
 const facts = makeTestFacts({ params: ['id', '*'], hasAuth: true })
 const identity: Identity = {
@@ -22,7 +22,7 @@ async function target(config: unknown, parts: Partial<Exchange>, search = ''): P
   const x = makeTestExchange(new Request(`https://gw.test/users/7${search}`), { identity, ...parts })
   const response = await rewrite.compile(
     z.parse(rewrite.config, config),
-    makeTestSite(),
+    makeTestPlatform(),
     facts,
   )(() => fetch(originUrl + x.outgoing.path + x.outgoing.search))(x)
   return problemCode(response) ?? (await response.json<{ target: string }>()).target
@@ -34,7 +34,7 @@ function queryAfter(query: object, search: string): string {
   x.outgoing.search = search
   void rewrite.compile(
     z.parse(rewrite.config, { query }),
-    makeTestSite(),
+    makeTestPlatform(),
     facts,
   )(() => Promise.resolve(new Response()))(x)
   return x.outgoing.search

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { rules } from '../../src/policies/rules.ts'
-import { askPolicy, policyComplaints } from '../support/policy.ts'
+import { askPolicy, policyDiagnostics } from '../support/policy.ts'
 
 const JSON_ONLY = { require: { 'Content-Type': ['application/json', 'application/json;*'] } }
 
@@ -76,7 +76,7 @@ describe('rules', () => {
   })
 
   it.each(['/*/.git*', '/.*', '/*.php', '/*..', '/a;*', '/caf%C3%A9/*', '/*'])('takes the pattern %s', (pattern) => {
-    expect(policyComplaints(rules, { forbidPaths: [pattern] })).toEqual([])
+    expect(policyDiagnostics(rules, { forbidPaths: [pattern] })).toEqual([])
   })
 
   it.each([
@@ -96,6 +96,6 @@ describe('rules', () => {
     [{ forbidPaths: ['/*\\*'] }, 'expected a pattern of valid paths'],
     [{ require: { a: 'b' }, forbid: { A: ['*'] } }, 'require.a: is forbidden altogether'],
   ])('refuses %j', (config, message) => {
-    expect(policyComplaints(rules, config).join('\n')).toContain(message)
+    expect(policyDiagnostics(rules, config).join('\n')).toContain(message)
   })
 })

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { security } from '../../src/policies/security.ts'
 import { problem } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { askPolicy, policyComplaints } from '../support/policy.ts'
+import { askPolicy, policyDiagnostics } from '../support/policy.ts'
 
 const { client } = makeTestExchange()
 const SAFE = {
@@ -86,6 +86,6 @@ describe('security', () => {
     [{ permissionsPolicy: 'a\nb' }, 'permissionsPolicy: expected printable ASCII'],
     [{ hstss: {} }, ': '],
   ])('refuses %j', (config, message) => {
-    expect(policyComplaints(security, config)).toEqual([expect.stringContaining(message)])
+    expect(policyDiagnostics(security, config)).toEqual([expect.stringContaining(message)])
   })
 })

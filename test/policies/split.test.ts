@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { complaintText } from '../../src/config/schema/diagnostic.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { Identity } from '../../src/core/exchange.ts'
 import type { Handler } from '../../src/core/pipeline.ts'
 import { split } from '../../src/policies/split.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
-import { makeTestFacts, makeTestSite, originUrl } from '../support/platform.ts'
+import { makeTestFacts, makeTestPlatform, originUrl } from '../support/platform.ts'
 
 const ann: Identity = { provider: 'm', issuer: 'https://id.test/', subject: 'ann', scopes: [], roles: [], claims: {} }
 const next = { upstream: 'next', percent: 5, stickyOn: 'jwt.sub', overrideHeader: 'X-Canary' }
@@ -25,7 +25,7 @@ function compile(config: unknown, { id = 'get-user', random = Math.random } = {}
     }
   }
   const facts = makeTestFacts({ id, upstream: 'users', hasAuth: true, sendTo })
-  const handler = split.compile(z.parse(split.config, config), makeTestSite({ random }), facts)(sendTo('own'))
+  const handler = split.compile(z.parse(split.config, config), makeTestPlatform({ random }), facts)(sendTo('own'))
   const plain = makeTestExchange(request)
   return (subject?: string, headers?: Record<string, string>) => {
     const x = headers === undefined ? plain : makeTestExchange(new Request(request, { headers }))
@@ -188,10 +188,10 @@ describe('configuration', () => {
   const base = { version: 1, authProviders: auth, upstreams: { users: target, next: target, 'users-next': target } }
   const plain = { upstream: 'next', percent: 5 }
 
-  function complaints(entries: unknown, parts: object = { upstream: 'users' }, policies: object = {}) {
+  function diagnostics(entries: unknown, parts: object = { upstream: 'users' }, policies: object = {}) {
     const one = { id: 'a', match: { path: '/a' }, policies: { split: entries, ...policies }, ...parts }
     const loaded = loadConfig({ ...base, routes: [one] })
-    return 'complaints' in loaded ? loaded.complaints.map(complaintText) : []
+    return 'diagnostics' in loaded ? loaded.diagnostics.map(diagnosticText) : []
   }
   const [at, first] = ['routes[0].policies.split', 'routes[0].policies.split[0]']
 
@@ -240,12 +240,12 @@ describe('configuration', () => {
     ['no header', [{ ...plain, overrideHeader: 'x canary' }], `${first}.overrideHeader: expected a header name`],
     ['an unknown key', [{ ...plain, weight: 5 }], `${first}.weight: unknown key`],
   ])('refuses %s', (_, entries, message) => {
-    expect(complaints(entries)).toEqual([expect.stringContaining(message)])
+    expect(diagnostics(entries)).toEqual([expect.stringContaining(message)])
   })
 
   it('is refused where nothing is sent on, unless the route only inherits it', () => {
     const message = `${at}: has no use beside "respond": no request is sent on`
-    expect(complaints([plain], { respond: {} })).toEqual([message])
+    expect(diagnostics([plain], { respond: {} })).toEqual([message])
     const defaults = { policies: { split: [{ ...plain, stickyOn: 'jwt.sub' }] } }
     const routes = [{ id: 'a', match: { path: '/a' }, respond: { body: 'still here' } }]
     expect(loadConfig({ ...base, defaults, routes })).toHaveProperty('config')
@@ -255,7 +255,7 @@ describe('configuration', () => {
     const entries = [33.3, 33.3, 33.4].map((percent, i) => ({ percent, upstream: ['next', 'users-next', 'third'][i] }))
     const routes = [{ id: 'a', match: { path: '/a' }, upstream: 'users', policies: { split: entries } }]
     expect(loadConfig({ ...base, upstreams: { ...base.upstreams, third: target }, routes })).toHaveProperty('config')
-    expect(complaints([next], { upstream: 'users' }, { auth: { providers: ['main'] } })).toEqual([])
+    expect(diagnostics([next], { upstream: 'users' }, { auth: { providers: ['main'] } })).toEqual([])
   })
 })
 

@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { makeHttpSignature } from '../../src/auth/http-signature.ts'
 import type { Authenticator } from '../../src/auth/authenticator.ts'
 import { httpSignatureProvider } from '../../src/config/auth-provider-http-signature.ts'
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 
 export { NonceStore } from '../../src/state/nonce-store.ts'
@@ -12,11 +12,11 @@ let isolate = ''
 
 function makeProvider({ NONCES, SECRET }: Cloudflare.Env & { readonly SECRET: string }): Authenticator {
   const keys = [{ keyid: 'acme', alg: 'hmac-sha256', secret: { $secret: 'SECRET' } }]
-  const site = { secret: () => SECRET, now: Date.now, nonces: NONCES }
+  const platform = { secret: () => SECRET, now: Date.now, nonces: NONCES }
   return makeHttpSignature(
     'partners',
     z.parse(httpSignatureProvider, { type: 'httpSignature', keys }),
-    site as unknown as Site,
+    platform as unknown as Platform,
   )
 }
 

@@ -1,24 +1,32 @@
 import { env } from 'cloudflare:workers'
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 import type { TestRedis } from './redis.ts'
-import { makeTestSite } from './platform.ts'
+import { makeTestPlatform } from './platform.ts'
 
 let made = 0
 
 /** Objects that nobody else has: those of one deployment, or of one process that shares only its Redis with others. */
-export function ownCacheState(name = `state-${made++}`): Site['cacheState'] {
-  return { getByName: (object: string) => env.CACHE_STATE.getByName(`${name}:${object}`) } as Site['cacheState']
+export function ownCacheState(name = `state-${made++}`): Platform['cacheCoordinators'] {
+  return {
+    getByName: (object: string) => env.CACHE_STATE.getByName(`${name}:${object}`),
+  } as Platform['cacheCoordinators']
 }
 
 /** Objects that do as `call` says, whatever they are asked. */
-export function brokenCacheState(call: () => Promise<unknown>): Site['cacheState'] {
-  return { getByName: () => ({ join: call, wait: call, finish: call, purges: call }) } as unknown as Site['cacheState']
+export function brokenCacheState(call: () => Promise<unknown>): Platform['cacheCoordinators'] {
+  return {
+    getByName: () => ({ join: call, wait: call, finish: call, purges: call }),
+  } as unknown as Platform['cacheCoordinators']
 }
 
-/** A site as one isolate sees it. */
-export function cacheSite(cacheState: Site['cacheState'], redis?: TestRedis, parts: Partial<Site> = {}): Site {
-  return makeTestSite({
-    cacheState,
+/** A platform as one isolate sees it. */
+export function cachePlatform(
+  cacheState: Platform['cacheCoordinators'],
+  redis?: TestRedis,
+  parts: Partial<Platform> = {},
+): Platform {
+  return makeTestPlatform({
+    cacheCoordinators: cacheState,
     variable: (name) => (name === 'UPSTASH_REDIS_REST_URL' ? redis?.url : undefined),
     secret: ({ $secret }) => ($secret === 'UPSTASH_REDIS_REST_TOKEN' ? redis?.token : undefined),
     ...parts,

@@ -1,4 +1,4 @@
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 import { makeTestGateway, type TestGateway } from './gateway-in-workerd.ts'
 
 /** What an origin is asked, as it sees it. */
@@ -27,7 +27,7 @@ export interface CachedSetup {
   readonly authProviders?: Readonly<Record<string, unknown>>
   readonly match?: Readonly<Record<string, unknown>>
   readonly upstream?: Readonly<Record<string, unknown>>
-  readonly site?: Partial<Site>
+  readonly platform?: Partial<Platform>
 }
 
 let worlds = 0
@@ -36,7 +36,7 @@ let worlds = 0
 export function makeCachedGateway(
   cache: Readonly<Record<string, unknown>>,
   origin: (request: OriginRequest) => Response | Promise<Response>,
-  { policies = {}, authProviders = {}, match = {}, upstream = {}, site = {} }: CachedSetup = {},
+  { policies = {}, authProviders = {}, match = {}, upstream = {}, platform = {} }: CachedSetup = {},
 ): CachedGateway {
   const asked: OriginRequest[] = []
   let skew = 0
@@ -54,7 +54,7 @@ export function makeCachedGateway(
         asked.push(request)
         return origin(request)
       },
-      ...site,
+      ...platform,
     },
   )
   const host = `w${++worlds}-${crypto.randomUUID()}.test`

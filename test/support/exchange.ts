@@ -31,7 +31,7 @@ export function makeTestExchange(
     edits: [],
     attempts: 0,
     target: undefined,
-    clientFault: undefined,
+    uploadProblem: undefined,
     trace: undefined,
     ...parts,
     settled: async () => {

@@ -1,11 +1,11 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { complaintText } from '../../src/config/schema/diagnostic.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { oauthPaths } from '../../src/config/oauth-builtins.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { makeGateway } from '../../src/gateway.ts'
-import type { Site } from '../../src/core/policy.ts'
-import { makeTestSite } from './platform.ts'
+import type { Platform } from '../../src/core/policy.ts'
+import { makeTestPlatform } from './platform.ts'
 
 export interface TestGateway {
   /** The gateway's answer; `settled` waits for what it left to `waitUntil`. */
@@ -13,13 +13,13 @@ export interface TestGateway {
   readonly settled: () => Promise<void>
 }
 
-/** The whole gateway, compiled from the text of a routes.json, in this test's workerd. Throws with the complaints of a broken file. */
-export function makeTestGateway(routesFile: Record<string, unknown>, site: Partial<Site> = {}): TestGateway {
+/** The whole gateway, compiled from the text of a routes.json, in this test's workerd. Throws with the diagnostics of a broken file. */
+export function makeTestGateway(routesFile: Record<string, unknown>, platform: Partial<Platform> = {}): TestGateway {
   const loaded = loadConfig({ version: 1, ...routesFile })
-  if ('complaints' in loaded) throw new Error(loaded.complaints.map(complaintText).join('\n'))
+  if ('diagnostics' in loaded) throw new Error(loaded.diagnostics.map(diagnosticText).join('\n'))
   const { authProviders, routes } = loaded.config
-  const parts = { authProviders, oauthPaths: oauthPaths(routes), ...site }
-  const gateway = makeGateway(loaded.config, makeTestSite(parts))
+  const parts = { authProviders, oauthPaths: oauthPaths(routes), ...platform }
+  const gateway = makeGateway(loaded.config, makeTestPlatform(parts))
   const contexts: ExecutionContext[] = []
   return {
     async fetch(url, init) {

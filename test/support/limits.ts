@@ -1,35 +1,35 @@
 import type * as z from 'zod/mini'
-import { applyEdits } from '../../src/ingress/edits.ts'
+import { applyHeaderEdits } from '../../src/ingress/edits.ts'
 import type { Exchange, Identity } from '../../src/core/exchange.ts'
 import { limitStores } from '../../src/limits/stores.ts'
 import { compose, type Handler } from '../../src/core/pipeline.ts'
 import { rateLimit, rateLimitBeforeAuth } from '../../src/policies/rate-limit.ts'
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 import { makeTestExchange } from './exchange.ts'
-import { makeTestFacts, makeTestSite } from './platform.ts'
+import { makeTestFacts, makeTestPlatform } from './platform.ts'
 
 /** A limiter as it is written in routes.json. */
 export type RawLimiter = z.input<typeof rateLimit.config>[number]
 
-/** A site whose stores get time to answer on a busy machine. */
-export function makePatientSite(parts: Partial<Site> = {}, timeoutMs = 5_000): Site {
-  const site = makeTestSite(parts)
-  limitStores(site, timeoutMs)
-  return site
+/** A platform whose stores get time to answer on a busy machine. */
+export function makePatientPlatform(parts: Partial<Platform> = {}, timeoutMs = 5_000): Platform {
+  const platform = makeTestPlatform(parts)
+  limitStores(platform, timeoutMs)
+  return platform
 }
 
 /** What a client gets from a route with these limiters, as it leaves the gateway, after all `waitUntil` work. */
 export function makeLimited(
   limiters: readonly RawLimiter[],
-  site: Site,
+  platform: Platform,
   origin: Handler = () => Promise.resolve(new Response('ok')),
 ) {
   const config = rateLimit.config.parse(limiters)
-  const layers = [rateLimitBeforeAuth, rateLimit].map((policy) => policy.compile(config, site, makeTestFacts()))
+  const layers = [rateLimitBeforeAuth, rateLimit].map((policy) => policy.compile(config, platform, makeTestFacts()))
   const handler = compose(layers, origin)
   return async (request: RequestInit = {}, parts: Partial<Exchange> = {}) => {
     const x = makeTestExchange(new Request('https://gw.test/users/7', request), parts)
-    const response = applyEdits(await handler(x), x.edits)
+    const response = applyHeaderEdits(await handler(x), x.edits)
     await x.settled()
     const body = await response.text()
     return { status: response.status, headers: response.headers, body, left: response.headers.get('ratelimit') }

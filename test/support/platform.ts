@@ -1,8 +1,8 @@
 import { env } from 'cloudflare:workers'
-import type { RouteParts, Site } from '../../src/core/policy.ts'
+import type { RouteParts, Platform } from '../../src/core/policy.ts'
 
-/** A site with this test run's real Durable Objects, the real clock and the real network; replace what a test must steer. */
-export function makeTestSite(parts: Partial<Site> = {}): Site {
+/** A platform with this test run's real Durable Objects, the real clock and the real network; replace what a test must steer. */
+export function makeTestPlatform(parts: Partial<Platform> = {}): Platform {
   return {
     secret: () => undefined,
     variable: () => undefined,
@@ -12,13 +12,13 @@ export function makeTestSite(parts: Partial<Site> = {}): Site {
     authProviders: {},
     region: () => 'local',
     breakers: env.BREAKERS,
-    worlds: env.WORLDS,
-    steered: false,
-    limits: env.LIMITS,
-    identity: env.IDENTITY,
-    nonces: env.NONCES,
-    logins: env.LOGINS,
-    cacheState: env.CACHE_STATE,
+    globalUpstreams: env.WORLDS,
+    hasAdmin: false,
+    limitShards: env.LIMITS,
+    identityStore: env.IDENTITY,
+    nonceStores: env.NONCES,
+    loginGuards: env.LOGINS,
+    cacheCoordinators: env.CACHE_STATE,
     edgeCache: caches.default,
     oauthPaths: {},
     ...parts,

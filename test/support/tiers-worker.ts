@@ -1,4 +1,4 @@
-import { makeTiers, type CacheSite } from '../../src/cache/tiers.ts'
+import { makeTiers, type CachePlatform } from '../../src/cache/tiers.ts'
 
 interface Env {
   readonly ORIGIN: string
@@ -6,8 +6,8 @@ interface Env {
   readonly UPSTASH_REDIS_REST_TOKEN?: string
 }
 
-/** One for the isolate: the tiers know each other by their site. */
-let site: CacheSite | undefined
+/** One for the isolate: the tiers know each other by their platform. */
+let platform: CachePlatform | undefined
 
 const KEEP_MS = 60_000
 
@@ -17,13 +17,13 @@ const KEEP_MS = 60_000
  */
 export default {
   async fetch(request: Request, env: Env, context: ExecutionContext): Promise<Response> {
-    site ??= {
+    platform ??= {
       now: Date.now,
       edgeCache: caches.default,
       variable: () => env.UPSTASH_REDIS_REST_URL,
       secret: () => env.UPSTASH_REDIS_REST_TOKEN,
     }
-    const tiers = makeTiers(site)
+    const tiers = makeTiers(platform)
     const x = { waitUntil: (work: Promise<unknown>) => context.waitUntil(work) }
     const { pathname } = new URL(request.url)
     const asksOnly = pathname.startsWith('/kept')

@@ -1,8 +1,8 @@
 import type { Stored, StoredHead } from '../../src/cache/entry.ts'
-import { type CacheSite, makeTiers } from '../../src/cache/tiers.ts'
+import { type CachePlatform, makeTiers } from '../../src/cache/tiers.ts'
 import { makeTestExchange } from './exchange.ts'
 import type { TestRedis } from './redis.ts'
-import { makeTestSite } from './platform.ts'
+import { makeTestPlatform } from './platform.ts'
 
 /** When this file began. */
 export const NOW = Date.now()
@@ -41,14 +41,14 @@ export const readAll = async (body: ReadableStream<Uint8Array> | null) =>
   new Uint8Array(await new Response(body).arrayBuffer())
 
 /** The tiers of an isolate of its own, which shares the edge with all others of this file. */
-export function isolate(redis?: TestRedis, parts: Partial<CacheSite> = {}) {
-  const site = makeTestSite({
+export function isolate(redis?: TestRedis, parts: Partial<CachePlatform> = {}) {
+  const platform = makeTestPlatform({
     variable: (name) => (name === 'UPSTASH_REDIS_REST_URL' ? redis?.url : undefined),
     secret: () => redis?.token,
     ...parts,
   })
   const x = makeTestExchange()
-  const tiers = makeTiers(site)
+  const tiers = makeTiers(platform)
   return {
     tiers,
     settled: x.settled,
@@ -65,7 +65,7 @@ export function isolate(redis?: TestRedis, parts: Partial<CacheSite> = {}) {
 }
 
 /** An edge that has nothing and takes nothing, as that of another data centre. */
-export const FAR_AWAY: CacheSite['edgeCache'] = {
+export const FAR_AWAY: CachePlatform['edgeCache'] = {
   match: () => Promise.resolve(undefined),
   put: () => Promise.resolve(),
   delete: () => Promise.resolve(false),

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { upstream as upstreamSchema } from '../../src/config/upstream.ts'
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 import { problem } from '../../src/core/problem.ts'
 import type { Order } from '../../src/state/upstream-world.ts'
 import { compileUpstream, makeUpstream } from '../../src/upstream/upstream.ts'
@@ -25,7 +25,7 @@ function compile(env: Env) {
       return typeof value === 'function' ? value.bind(namespace) : value
     },
   })
-  const site: Site = {
+  const platform: Platform = {
     secret: () => undefined,
     variable: () => undefined,
     now: Date.now,
@@ -37,17 +37,17 @@ function compile(env: Env) {
     authProviders: {},
     region: () => 'local',
     breakers,
-    worlds: env.WORLDS,
-    steered: false,
-    limits: env.LIMITS,
-    identity: env.IDENTITY,
-    nonces: env.NONCES,
-    logins: env.LOGINS,
-    cacheState: env.CACHE_STATE,
+    globalUpstreams: env.WORLDS,
+    hasAdmin: false,
+    limitShards: env.LIMITS,
+    identityStore: env.IDENTITY,
+    nonceStores: env.NONCES,
+    loginGuards: env.LOGINS,
+    cacheCoordinators: env.CACHE_STATE,
     edgeCache: caches.default,
     oauthPaths: {},
   }
-  const upstream = makeUpstream('faults', z.parse(upstreamSchema, JSON.parse(env.UPSTREAM)), site)
+  const upstream = makeUpstream('faults', z.parse(upstreamSchema, JSON.parse(env.UPSTREAM)), platform)
   const state = () => ({
     inFlight: upstream.load.inFlight,
     waiting: upstream.waiting.count,
@@ -56,7 +56,7 @@ function compile(env: Env) {
     targets: upstream.describeTargets(),
     ...calls,
   })
-  return { handler: compileUpstream(upstream, undefined, site), state }
+  return { handler: compileUpstream(upstream, undefined, platform), state }
 }
 
 /** The upstream stages alone, around the real network: what the gateway would do with a request that passed every policy. */

@@ -1,19 +1,23 @@
 import * as z from 'zod/mini'
 import { upstream as upstreamSchema } from '../../src/config/upstream.ts'
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 import { compileUpstream, makeUpstream, type UpstreamOverride } from '../../src/upstream/upstream.ts'
-import { makeTestSite } from './platform.ts'
+import { makeTestPlatform } from './platform.ts'
 
 let nth = 0
 
 /** An upstream as routes.json would state it, under a name of its own, with the handler of a route that uses it. */
 export function makeTestUpstream(
   config: object,
-  { name = `test-${nth++}`, override, ...parts }: Partial<Site> & { name?: string; override?: UpstreamOverride } = {},
+  {
+    name = `test-${nth++}`,
+    override,
+    ...parts
+  }: Partial<Platform> & { name?: string; override?: UpstreamOverride } = {},
 ) {
-  const site = makeTestSite(parts)
-  const upstream = makeUpstream(name, z.parse(upstreamSchema, config), site)
-  return { upstream, handler: compileUpstream(upstream, override, site) }
+  const platform = makeTestPlatform(parts)
+  const upstream = makeUpstream(name, z.parse(upstreamSchema, config), platform)
+  return { upstream, handler: compileUpstream(upstream, override, platform) }
 }
 
 /** What the origin saw of a request. */

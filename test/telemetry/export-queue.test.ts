@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { makeExportQueue, type ExportCounts } from '../../src/telemetry/export-queue.ts'
+import { makeExportQueue, type ExportCounters } from '../../src/telemetry/export-queue.ts'
 import { openSpan, type SpanRecord } from '../../src/telemetry/span.ts'
 
 const spans = (count: number): SpanRecord[] =>
@@ -12,7 +12,7 @@ function makeTestQueue(answerAtOnce = true) {
   const clock = { now: 1_800_000_000_000 }
   const batches: { size: number; answer: PromiseWithResolvers<void> }[] = []
   const work: Promise<unknown>[] = []
-  const complaints: ExportCounts[] = []
+  const diagnostics: ExportCounters[] = []
   const send = (batch: readonly SpanRecord[]): Promise<void> => {
     const answer = Promise.withResolvers<void>()
     batches.push({ size: batch.length, answer })
@@ -22,14 +22,14 @@ function makeTestQueue(answerAtOnce = true) {
   const queue = makeExportQueue(
     send,
     () => clock.now,
-    (_error, counts) => complaints.push({ ...counts }),
+    (_error, counts) => diagnostics.push({ ...counts }),
   )
   return {
     clock,
     batches,
-    complaints,
+    diagnostics,
     work,
-    counts: queue.counts,
+    counts: queue.counters,
     push: (count: number) => queue.push(spans(count), (promise) => void work.push(promise)),
     tick: () => scheduler.wait(5),
   }
@@ -88,12 +88,12 @@ describe('export queue', () => {
   })
 
   it('counts a lost batch and goes on', async () => {
-    const { push, tick, batches, counts, complaints } = makeTestQueue(false)
+    const { push, tick, batches, counts, diagnostics } = makeTestQueue(false)
     push(128)
     await tick()
     batches[0]!.answer.reject(new Error('down'))
     await tick()
-    expect(complaints).toEqual([{ exported: 0, dropped: 0, failed: 128 }])
+    expect(diagnostics).toEqual([{ exported: 0, dropped: 0, failed: 128 }])
     push(130)
     await tick()
     batches[1]!.answer.resolve()

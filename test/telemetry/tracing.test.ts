@@ -1,14 +1,14 @@
 import { describe, expect, it, vi } from 'vitest'
 import { compose, type Middleware } from '../../src/core/pipeline.ts'
 import { problem } from '../../src/core/problem.ts'
-import { makeTracing, spanned, type RequestFacts, type Tracing } from '../../src/telemetry/tracing.ts'
+import { makeTracing, withSpan, type RequestSummary, type Tracing } from '../../src/telemetry/tracing.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const SPAN = 'b7ad6b7169203331'
 const START = 1_800_000_000_000
 
-const facts: RequestFacts = {
+const facts: RequestSummary = {
   route: 'get-user',
   method: 'GET',
   path: '/users/7',
@@ -185,7 +185,7 @@ describe('spanned', () => {
     new Set(spans.map((span) => span.parentId)).size
 
   it('covers a policy’s own work, beside the others', async () => {
-    const { spans } = await run([spanned('auth', work(5)), spanned('rateLimit', work(7))], async () => {
+    const { spans } = await run([withSpan('auth', work(5)), withSpan('rateLimit', work(7))], async () => {
       clock.now += 100
       return new Response()
     })
@@ -197,13 +197,13 @@ describe('spanned', () => {
   })
 
   it('lets an exchange without a trace pass, such as a refresh beside a sampled request', async () => {
-    const handler = compose([spanned('mirror', work(1)), spanned('split', work(1))], async () => new Response('ok'))
+    const handler = compose([withSpan('mirror', work(1)), withSpan('split', work(1))], async () => new Response('ok'))
     expect(await (await handler(makeTestExchange(undefined, { trace: undefined }))).text()).toBe('ok')
   })
 
   it('carries the code of a refusal, on the policy that refused alone', async () => {
     const refuse: Middleware = () => async () => problem('token-missing')
-    const { spans } = await run([spanned('cors', work(1)), spanned('auth', refuse), spanned('rateLimit', work(1))])
+    const { spans } = await run([withSpan('cors', work(1)), withSpan('auth', refuse), withSpan('rateLimit', work(1))])
     expect(spans.map(({ name, attributes }) => [name, attributes])).toEqual([
       ['cors', {}],
       ['auth', { 'umbral.problem': 'token-missing' }],
@@ -215,7 +215,7 @@ describe('spanned', () => {
       if (when === 'at once') throw new TypeError('no')
       return Promise.reject(new TypeError(x.id))
     }
-    const { spans, result } = await run([spanned('auth', failing)])
+    const { spans, result } = await run([withSpan('auth', failing)])
     expect(result).toBeInstanceOf(TypeError)
     expect(spans[0]).toMatchObject({ errorType: 'TypeError', endMs: START })
   })
@@ -227,7 +227,7 @@ describe('spanned', () => {
       await gates[entered++]!.promise
       return next(x)
     }
-    const handler = compose([spanned('auth', slow)], async () => new Response())
+    const handler = compose([withSpan('auth', slow)], async () => new Response())
     clock.now = START
     const traces = [begin(tracing), begin(tracing)]
     const answers = traces.map((trace) => handler(makeTestExchange(undefined, { trace })))

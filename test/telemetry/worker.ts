@@ -3,17 +3,17 @@ import type { Exchange } from '../../src/core/exchange.ts'
 import { compose, type Handler, type Middleware } from '../../src/core/pipeline.ts'
 import { problem, problemCode } from '../../src/core/problem.ts'
 import { makeErrorReporter } from '../../src/telemetry/errors.ts'
-import { makeTracing, spanned, type ActiveTrace } from '../../src/telemetry/tracing.ts'
+import { makeTracing, withSpan, type ActiveTrace } from '../../src/telemetry/tracing.ts'
 import { headersOf, makeTestExchange } from '../support/exchange.ts'
 
 const env = bindings as unknown as Readonly<Record<string, string | undefined>>
-const site = {
+const platform = {
   variable: (name: string) => env[name],
   now: Date.now,
   fetch: (url: string, init?: RequestInit) => fetch(url, init),
 }
-const tracing = makeTracing(site)
-const reportError = makeErrorReporter(site)
+const tracing = makeTracing(platform)
+const reportError = makeErrorReporter(platform)
 
 const auth: Middleware = (next) => async (x) => (x.path === '/refused' ? problem('token-missing') : next(x))
 const limit: Middleware = (next) => async (x) => {
@@ -35,7 +35,7 @@ const send: Handler = async (x) => {
 }
 
 const plain = compose([auth, limit], send)
-const traced = compose([spanned('auth', auth), spanned('rateLimit', limit)], send)
+const traced = compose([withSpan('auth', auth), withSpan('rateLimit', limit)], send)
 
 async function serve(request: Request, waitUntil: Exchange['waitUntil']): Promise<Response> {
   const path = new URL(request.url).pathname
@@ -85,10 +85,10 @@ async function loop(count: number, sampled: string | null): Promise<Response> {
     while (spans - (settled() - before) > 1_536) await scheduler.wait(1)
   }
   await Promise.all(work)
-  return Response.json(tracing!.counts())
+  return Response.json(tracing!.counters())
 }
 
-const settled = () => Object.values(tracing!.counts()).reduce((sum, count) => sum + count)
+const settled = () => Object.values(tracing!.counters()).reduce((sum, count) => sum + count)
 
 const empty = { status: 200 } as Response
 
@@ -97,7 +97,7 @@ const handler: ExportedHandler = {
     const url = new URL(request.url)
     const waitUntil = (work: Promise<unknown>) => context.waitUntil(work)
     if (url.pathname === '/loop') return loop(Number(url.searchParams.get('n')), url.searchParams.get('sampled'))
-    if (url.pathname === '/counts') return Response.json(tracing!.counts())
+    if (url.pathname === '/counts') return Response.json(tracing!.counters())
     return serve(request, waitUntil)
   },
 }

@@ -8,7 +8,7 @@ import { countNames, makeTestTargets, nameOf, seededRandom, worstError } from '.
 import { makeTestUpstream } from '../support/upstream.ts'
 
 const STRATEGIES = ['round-robin', 'least-requests', 'ewma', 'hash'] as const
-const site = (random = seededRandom()) => ({ now: () => 0, random })
+const platform = (random = seededRandom()) => ({ now: () => 0, random })
 const times = <T>(count: number, make: (nth: number) => T) => Array.from({ length: count }, (_, i) => make(i))
 const fromClient = (ip: string) =>
   makeTestExchange(undefined, {
@@ -19,7 +19,7 @@ describe('every strategy', () => {
   const balancerOf = (loadBalancing: (typeof STRATEGIES)[number], weights: readonly number[]) => {
     const targets = makeTestTargets(...weights)
     const config = { loadBalancing, hashOn: 'client.ip', outlierDetection: undefined }
-    return { targets, pick: makeBalancer(targets, config, site()).pick }
+    return { targets, pick: makeBalancer(targets, config, platform()).pick }
   }
 
   it.each(
@@ -66,7 +66,7 @@ describe('a retry', () => {
     const { pick } = makeBalancer(
       targets,
       { loadBalancing: 'hash', hashOn: 'client.ip', outlierDetection: undefined },
-      site(),
+      platform(),
     )
     const x = makeTestExchange()
     const tried = times(3, () => {
@@ -88,7 +88,7 @@ describe('round-robin', () => {
     const { pick } = makeBalancer(
       targets,
       { loadBalancing: 'round-robin', hashOn: undefined, outlierDetection: undefined },
-      site(),
+      platform(),
     )
     expect(times(8, () => nameOf(pick(makeTestExchange()))![1]).join('')).toBe('00100010')
   })

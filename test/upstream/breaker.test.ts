@@ -1,14 +1,14 @@
 import { describe, expect, it, vi } from 'vitest'
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 import { problemCode } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite, originUrl } from '../support/platform.ts'
+import { makeTestPlatform, originUrl } from '../support/platform.ts'
 import { makeTestUpstream } from '../support/upstream.ts'
 
 const SETTINGS = { minimumRequests: 5, openDuration: '300ms', maxOpenDuration: '2s' }
 
 /** An upstream whose origin is up or down as the test says; each call stands for an isolate when they share a name. */
-function makeIsolate(name: string, more: object = {}, parts: Partial<Site> = {}, target = originUrl) {
+function makeIsolate(name: string, more: object = {}, parts: Partial<Platform> = {}, target = originUrl) {
   const config = { targets: [{ url: target }], timeout: '5s', circuitBreaker: { ...SETTINGS, ...more } }
   const { upstream, handler } = makeTestUpstream(config, { name, ...parts })
   const ask = async (path = '/ok', signal?: AbortSignal) => {
@@ -225,7 +225,7 @@ describe('the circuit breaker', () => {
   })
 
   it('never waits for the object, and decides alone while that is out of reach', async () => {
-    const real = makeTestSite().breakers
+    const real = makeTestPlatform().breakers
     let reachable = false
     const breakers = new Proxy(real, {
       get: (namespace, key) => {
@@ -251,19 +251,19 @@ describe('the circuit breaker', () => {
 })
 
 it('calls its object at most five times a second, and the origin once a request', async () => {
-  const site = makeTestSite()
+  const platform = makeTestPlatform()
   let objectCalls = 0
   let fetches = 0
-  const breakers = new Proxy(site.breakers, {
+  const breakers = new Proxy(platform.breakers, {
     get: (namespace, key) => {
       if (key === 'getByName') objectCalls++
       const value: unknown = Reflect.get(namespace, key)
       return typeof value === 'function' ? value.bind(namespace) : value
     },
   })
-  const fetch: Site['fetch'] = (url, init) => {
+  const fetch: Platform['fetch'] = (url, init) => {
     fetches++
-    return site.fetch(url, init)
+    return platform.fetch(url, init)
   }
   const { ask } = makeIsolate('counted', {}, { breakers, fetch })
   const started = Date.now()

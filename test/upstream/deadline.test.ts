@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { deadline, parseGrpcTimeout, parseTimeoutMs } from '../../src/upstream/deadline.ts'
 import { problemCode } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite } from '../support/platform.ts'
+import { makeTestPlatform } from '../support/platform.ts'
 
-const site = makeTestSite({ now: () => 1_100 })
+const platform = makeTestPlatform({ now: () => 1_100 })
 const answer = () => Promise.resolve(new Response('ok'))
 const exchange = (headers: Record<string, string> = {}, deadlineAt = Infinity) =>
   makeTestExchange(new Request('https://gw.test/', { headers }), { startedAt: 1_000, deadline: deadlineAt })
@@ -20,24 +20,24 @@ describe('deadline', () => {
     [{ 'grpc-timeout': '2S', 'x-request-timeout-ms': '500' }, 1_500],
   ])('%o ends at %i', async (headers, at) => {
     const x = exchange(headers)
-    await deadline(5_000, site)(answer)(x)
+    await deadline(5_000, platform)(answer)(x)
     expect(x.deadline).toBe(at)
   })
 
   it('never lengthens one that is set', async () => {
     const x = exchange({}, 1_200)
-    await deadline(5_000, site)(answer)(x)
+    await deadline(5_000, platform)(answer)(x)
     expect(x.deadline).toBe(1_200)
   })
 
   it('tells a gRPC origin what is left', async () => {
     const x = exchange({ 'grpc-timeout': '2S' })
-    await deadline(5_000, site)(answer)(x)
+    await deadline(5_000, platform)(answer)(x)
     expect(x.outgoing.headers['grpc-timeout']).toBe('1900m')
   })
 
   it('answers 504 when nothing is left', async () => {
-    const response = await deadline(5_000, site)(answer)(exchange({ 'x-request-timeout-ms': '100' }))
+    const response = await deadline(5_000, platform)(answer)(exchange({ 'x-request-timeout-ms': '100' }))
     expect(problemCode(response)).toBe('upstream-timeout')
   })
 })

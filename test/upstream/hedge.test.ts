@@ -1,10 +1,10 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { Exchange } from '../../src/core/exchange.ts'
 import { problemCode } from '../../src/core/problem.ts'
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 import type { Span, Trace } from '../../src/telemetry/trace.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite, originUrl } from '../support/platform.ts'
+import { makeTestPlatform, originUrl } from '../support/platform.ts'
 import { echoOf, makeTestUpstream } from '../support/upstream.ts'
 
 const DEAD = 'http://127.0.0.1:1'
@@ -21,10 +21,10 @@ interface Try {
 const isAborted = ({ signal }: Try) => signal?.aborted === true
 
 /** An upstream that is tried in the order of its targets; `tries` has what went to them over the real network. */
-function make(targets: object[], hedge: object, more: object = {}, parts: Partial<Site> = {}) {
-  const real = parts.fetch ?? makeTestSite().fetch
+function make(targets: object[], hedge: object, more: object = {}, parts: Partial<Platform> = {}) {
+  const real = parts.fetch ?? makeTestPlatform().fetch
   const tries: Try[] = []
-  const fetch: Site['fetch'] = (url, init) => {
+  const fetch: Platform['fetch'] = (url, init) => {
     tries.push({ url, at: Date.now(), signal: init?.signal ?? undefined })
     return real(url, init)
   }
@@ -111,7 +111,7 @@ describe('a hedge', () => {
 
   it('gives up the body of an answer that comes too late', async () => {
     const cancelled: string[] = []
-    const fetch: Site['fetch'] = async (url) => {
+    const fetch: Platform['fetch'] = async (url) => {
       const isSlow = url.includes('/slow')
       await new Promise((over) => setTimeout(over, isSlow ? 150 : 10))
       return new Response(new ReadableStream({ cancel: () => void cancelled.push(url) }))
@@ -141,7 +141,7 @@ describe('a hedge', () => {
   })
 
   it('ends with a fault of the gateway’s own, and is not touched by one of a try that has lost', async () => {
-    const faulty: Site['fetch'] = async (url) => {
+    const faulty: Platform['fetch'] = async (url) => {
       await new Promise((over) => setTimeout(over, url.includes('/late') ? 120 : 40))
       if (url.includes('/good')) return new Response('ok')
       throw new TypeError('refused')
@@ -260,7 +260,7 @@ describe('what a hedge costs', () => {
 
 describe('p95', () => {
   /** Answers after as many milliseconds as the path says, by the test's own network. */
-  const fetch: Site['fetch'] = async (url, init) => {
+  const fetch: Platform['fetch'] = async (url, init) => {
     const ms = Number(/\/(\d+)$/.exec(url)![1])
     await new Promise((over) => setTimeout(over, ms))
     return init?.signal?.aborted ? Promise.reject(new Error('aborted')) : new Response('ok')
@@ -279,7 +279,7 @@ describe('p95', () => {
   })
 
   it('is not learnt from errors or other methods', async () => {
-    const failing: Site['fetch'] = () => Promise.resolve(new Response(null, { status: 500 }))
+    const failing: Platform['fetch'] = () => Promise.resolve(new Response(null, { status: 500 }))
     const errors = make(
       [at('')],
       { after: 'p95' },
@@ -307,7 +307,7 @@ function makeRecorder(): Trace & { ends: number[] } {
 }
 
 /** The real network, `ms` milliseconds later. */
-function late(ms: number): Site['fetch'] {
+function late(ms: number): Platform['fetch'] {
   return async (url, init) => {
     await new Promise((over) => setTimeout(over, ms))
     return fetch(url, init)

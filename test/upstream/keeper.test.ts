@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 import type { Report } from '../../src/upstream/circuit-report.ts'
 import { makeKeeper } from '../../src/upstream/keeper.ts'
-import { makeTestSite } from '../support/platform.ts'
+import { makeTestPlatform } from '../support/platform.ts'
 
 const settings = {
   failureRate: 50,
@@ -24,7 +24,7 @@ const report: Report = {
   health: undefined,
 }
 const keeperOf = (getByName: unknown) =>
-  makeKeeper(makeTestSite({ breakers: { getByName } as unknown as Site['breakers'] }))
+  makeKeeper(makeTestPlatform({ breakers: { getByName } as unknown as Platform['breakers'] }))
 
 it.each<[string, () => unknown]>([
   [

@@ -1,17 +1,17 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it, vi } from 'vitest'
-import type { Site } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/policy.ts'
 import { problemCode } from '../../src/core/problem.ts'
 import type { Region } from '../../src/core/region.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite, originUrl } from '../support/platform.ts'
+import { makeTestPlatform, originUrl } from '../support/platform.ts'
 import { makeTestUpstream } from '../support/upstream.ts'
 
 const REGIONS = ['weur', 'enam', 'apac'] as const
 const SETTINGS = { minimumRequests: 5, openDuration: '400ms', maxOpenDuration: '2s' }
 
 /** An isolate of a region, in front of one origin that answers by the request's path. */
-function makeIsolate(name: string, region: Region, more: object = {}, parts: Partial<Site> = {}) {
+function makeIsolate(name: string, region: Region, more: object = {}, parts: Partial<Platform> = {}) {
   const config = { targets: [{ url: originUrl }], timeout: '5s', circuitBreaker: SETTINGS, ...more }
   const { upstream, handler } = makeTestUpstream(config, { name, region: () => region, ...parts })
   const ask = async (path = '/ok') => {
@@ -85,13 +85,13 @@ describe('isolates in three regions', () => {
   it('keep the region of their first request, for leases must go back to where they came from', async () => {
     let region: Region = 'weur'
     const named = new Set<string>()
-    const { breakers } = makeTestSite()
+    const { breakers } = makeTestPlatform()
     const counted = {
       getByName: (...[name, options]: Parameters<typeof breakers.getByName>) => {
         named.add(name)
         return breakers.getByName(name, options)
       },
-    } as unknown as Site['breakers']
+    } as unknown as Platform['breakers']
     const { settle } = makeIsolate('stays', 'local', {}, { region: () => region, breakers: counted })
     await settle('/ok')
     region = 'apac'
@@ -107,7 +107,7 @@ describe('what an operator orders', () => {
     ['with health checks alone', { circuitBreaker: undefined, healthCheck: { path: '/ok' } }, false],
     ['with nothing, but a route for operators', { circuitBreaker: undefined }, true],
   ])('drains targets of an upstream %s, under traffic within two seconds', async (what, more, steered) => {
-    const { upstream, ask, settle } = makeIsolate(`drain ${what}`, 'weur', more, { steered })
+    const { upstream, ask, settle } = makeIsolate(`drain ${what}`, 'weur', more, { hasAdmin: steered })
     const [target] = upstream.targets
     await settle('/ok')
     await wait(1_000)
@@ -155,21 +155,21 @@ describe('what an operator orders', () => {
 })
 
 it('asks nothing of an upstream that has nothing to hear', async () => {
-  const hanging = { getByName: () => expect.unreachable('no object is needed') } as unknown as Site['breakers']
+  const hanging = { getByName: () => expect.unreachable('no object is needed') } as unknown as Platform['breakers']
   const { settle, upstream } = makeIsolate('quiet', 'weur', { circuitBreaker: undefined }, { breakers: hanging })
   await settle('/ok')
   expect([upstream.line, upstream.breakerStore(), upstream.timesAlone()]).toEqual([undefined, 'ok', 0])
 })
 
 it('calls its object at most five times a second, also while probes come and go', async () => {
-  const { breakers } = makeTestSite()
+  const { breakers } = makeTestPlatform()
   const calls: number[] = []
   const counted = {
     getByName: (...args: Parameters<typeof breakers.getByName>) => {
       calls.push(Date.now())
       return breakers.getByName(...args)
     },
-  } as unknown as Site['breakers']
+  } as unknown as Platform['breakers']
   const circuitBreaker = { minimumRequests: 5, openDuration: '50ms', maxOpenDuration: '50ms', halfOpenProbes: 3 }
   const { ask } = makeIsolate('bounded', 'weur', { circuitBreaker }, { breakers: counted })
   const since = Date.now()

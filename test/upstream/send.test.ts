@@ -105,7 +105,7 @@ describe('send', () => {
     const x: Exchange = makeTestExchange(new Request('https://gw.test/a', { method: 'POST', body: 'x' }))
     x.outgoing.body = new ReadableStream({
       pull: (stream) => {
-        x.clientFault = 'body-too-large'
+        x.uploadProblem = 'body-too-large'
         stream.error(new Error('too large'))
       },
     })

@@ -2,14 +2,14 @@ import { expect, it, vi } from 'vitest'
 import { problemCode } from '../../src/core/problem.ts'
 import { compileUpstream } from '../../src/upstream/upstream.ts'
 import { makeTestExchange } from '../support/exchange.ts'
-import { makeTestSite, originUrl } from '../support/platform.ts'
+import { makeTestPlatform, originUrl } from '../support/platform.ts'
 import { makeTestUpstream } from '../support/upstream.ts'
 
 const get = (path: string) => makeTestExchange(new Request(`https://gw.test${path}`))
 const QUICK = { backoff: { base: '1ms', max: '1ms' } }
 
 /** An upstream that lets two wait, and counts what goes to the origin. */
-function make(more: object = {}, fetch = makeTestSite().fetch) {
+function make(more: object = {}, fetch = makeTestPlatform().fetch) {
   let tries = 0
   const counted = (url: string, init?: RequestInit) => {
     tries++
@@ -32,7 +32,7 @@ it('answers what is too much at once with 503 and Retry-After, without any work 
 
 it('is one bound for all routes of the upstream', async () => {
   const { handler, upstream } = make()
-  const other = compileUpstream(upstream, { timeout: 9_000 }, makeTestSite())
+  const other = compileUpstream(upstream, { timeout: 9_000 }, makeTestPlatform())
   const two = [handler(get('/delay/100')), other(get('/delay/100'))]
   expect([problemCode(await handler(get('/ok'))), problemCode(await other(get('/ok')))]).toEqual([
     'overloaded',

@@ -1,6 +1,6 @@
 import type { Exchange } from '../../core/exchange.ts'
 import type { IdentityClient } from '../../identity/types.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import { isLogged } from '../../telemetry/log-level.ts'
 import { actorOf } from './actor.ts'
 
@@ -20,15 +20,15 @@ export interface AdminAct {
  * `audited: false`.
  */
 export function makeAudit(
-  site: Pick<Site, 'variable' | 'now'>,
+  platform: Pick<Platform, 'variable' | 'now'>,
   identity: IdentityClient,
 ): (x: Exchange, act: AdminAct) => Promise<void> {
-  const isWritten = isLogged('warn', site.variable('LOG_LEVEL'))
+  const isWritten = isLogged('warn', platform.variable('LOG_LEVEL'))
   return async (x, act) => {
     const { resource, upstream, ...details } = act
     const recorded = await identity.recordAct(`${resource}.steer`, upstream, details, actorOf(x))
     if (!isWritten) return
-    const time = new Date(site.now()).toISOString()
+    const time = new Date(platform.now()).toISOString()
     const who = x.identity && { provider: x.identity.provider, issuer: x.identity.issuer, subject: x.identity.subject }
     const lost = recorded === 'recorded' ? {} : { audited: false }
     console.log(

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { nearest } from '../../lib/nearest.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import type { Endpoint } from './endpoint.ts'
 import { makeResource } from './resource.ts'
@@ -18,7 +18,7 @@ const change = z.strictObject({
 })
 
 /** Circuit breakers: what an operator has forced, what is so everywhere, and what each region says of its own. */
-export function makeBreakers(upstreams: readonly Upstream[], site: Site): Endpoint[] {
+export function makeBreakers(upstreams: readonly Upstream[], platform: Platform): Endpoint[] {
   return makeResource(
     {
       name: 'breakers',
@@ -41,6 +41,6 @@ export function makeBreakers(upstreams: readonly Upstream[], site: Site): Endpoi
         here: { circuit: condition() === 'open' ? 'open' : 'closed', store: breakerStore(), timesAlone: timesAlone() },
       }),
     },
-    site,
+    platform,
   )
 }

@@ -3,7 +3,7 @@ import { sitePurges } from '../../cache/purge-feed.ts'
 import type { PurgeOrder } from '../../cache/purges.ts'
 import { expected } from '../../config/schema/scalars.ts'
 import type { IdentityClient } from '../../identity/types.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import { problem } from '../../core/problem.ts'
 import { canonicalPath, rawPath, rawSearch } from '../../routing/canonical-path.ts'
 import { actorOf } from './actor.ts'
@@ -36,8 +36,8 @@ const newPurge = z.strictObject({
 })
 
 /** Purges what is cached by tag, URL or prefix, or all of it: removes it, or with `soft` makes it stale. In force everywhere within five seconds. */
-export function makeCache(site: Site, identity: IdentityClient): Endpoint[] {
-  const purges = sitePurges(site)
+export function makeCache(platform: Platform, identity: IdentityClient): Endpoint[] {
+  const purges = sitePurges(platform)
   return [
     {
       path: 'cache/purge',

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
-import { complaintText } from '../../config/schema/diagnostic.ts'
-import { complaintsOf, explainIssue } from '../../config/explain.ts'
+import { diagnosticText } from '../../config/schema/diagnostic.ts'
+import { diagnosticsOf, explainIssue } from '../../config/explain.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import { problem } from '../../core/problem.ts'
 
@@ -27,7 +27,7 @@ export function checked<Schema extends z.ZodMiniType>(
 ): { readonly change: z.output<Schema> } | Response {
   const parsed = z.safeParse(schema, value, { error: explainIssue, reportInput: true })
   if (parsed.success) return { change: parsed.data }
-  return problem('admin-invalid', { detail: complaintsOf(parsed.error.issues).map(complaintText).join('\n') })
+  return problem('admin-invalid', { detail: diagnosticsOf(parsed.error.issues).map(diagnosticText).join('\n') })
 }
 
 /** Undefined for more than MAX_BYTES; nothing of a body that breaks off, for what there is of it is not what was meant. */

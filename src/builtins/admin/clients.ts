@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { choice, distinct } from '../../config/schema/scalars.ts'
 import { GRANTS, type Client, type IdentityClient, type MadeClient } from '../../identity/types.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import { actorOf } from './actor.ts'
 import { readChange } from './change.ts'
 import { endTokens, makeCutoff } from './cutoff.ts'
@@ -24,8 +24,8 @@ const newClient = z.strictObject({
 const clientChange = z.strictObject({ new_secret: z.exactOptional(z.literal(true)), ...settings })
 
 /** OAuth clients. A secret is shown when it is made, and never again. */
-export function makeClients(site: Site, identity: IdentityClient): Endpoint[] {
-  const cutoff = makeCutoff(site)
+export function makeClients(platform: Platform, identity: IdentityClient): Endpoint[] {
+  const cutoff = makeCutoff(platform)
 
   const create: Answer = async ({ x }) => {
     const read = await readChange(x, newClient)

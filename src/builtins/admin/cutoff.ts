@@ -1,13 +1,13 @@
 import { selfProviders } from '../../config/self-provider.ts'
 import { MAX_ACCESS_TOKEN_MS, MAX_SKEW_MS } from '../../identity/bounds.ts'
 import type { Actor, Cutoff, IdentityClient } from '../../identity/types.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 
 /** Which tokens end with an account's rights: those that the gateway has issued itself and that may still live. */
 export type MakeCutoff = () => Cutoff
 
 /** Each cutoff reaches from its call on for the longest life of an access token and the largest clock skew; without an own issuer it names none. */
-export function makeCutoff({ authProviders, now }: Pick<Site, 'authProviders' | 'now'>): MakeCutoff {
+export function makeCutoff({ authProviders, now }: Pick<Platform, 'authProviders' | 'now'>): MakeCutoff {
   const issuers = selfProviders(authProviders).map(({ config }) => config.issuer)
   return () => ({ issuers, until: now() + MAX_ACCESS_TOKEN_MS + MAX_SKEW_MS })
 }

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import type { ApiKey, IdentityClient } from '../../identity/types.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import { actorOf } from './actor.ts'
 import { readChange } from './change.ts'
 import { answerJson, type Endpoint } from './endpoint.ts'
@@ -11,7 +11,7 @@ import { settled } from './settled.ts'
 const keyQuery = z.extend(pageQuery, { owner: z.exactOptional(accountName) })
 
 /** API keys. A key is shown when it is made, and never again; afterwards it is spoken of by its id. */
-export function makeKeys({ now }: Pick<Site, 'now'>, identity: IdentityClient): Endpoint[] {
+export function makeKeys({ now }: Pick<Platform, 'now'>, identity: IdentityClient): Endpoint[] {
   const newKey = z.strictObject({
     owner: accountName,
     tier: z.exactOptional(text),

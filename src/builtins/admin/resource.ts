@@ -2,7 +2,7 @@ import type * as z from 'zod/mini'
 import { expectedOneOf } from '../../config/schema/diagnostic.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import { problem } from '../../core/problem.ts'
 import type { Order, WorldView } from '../../state/upstream-world.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
@@ -29,10 +29,10 @@ export interface ResourceKind<Change extends z.ZodMiniType> extends Owners {
 }
 
 /** Sees and steers one kind of thing in the objects that keep it; each change is written to the log, also one whose outcome nobody heard. */
-export function makeResource<Change extends z.ZodMiniType>(kind: ResourceKind<Change>, site: Site): Endpoint[] {
+export function makeResource<Change extends z.ZodMiniType>(kind: ResourceKind<Change>, platform: Platform): Endpoint[] {
   const { name, upstreams, order, about, view } = kind
-  const audit = makeAudit(site, makeIdentityClient(site.identity))
-  const state = makeStateClient(site)
+  const audit = makeAudit(platform, makeIdentityClient(platform.identityStore))
+  const state = makeStateClient(platform)
 
   const see = async (upstream: Upstream): Promise<object> => {
     const found = await state.look(upstream.name)

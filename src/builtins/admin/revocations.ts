@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { issuersOf } from '../../auth/issuers.ts'
 import { expectedOneOf } from '../../config/schema/diagnostic.ts'
 import type { IdentityClient, Revocation, RevocationTarget } from '../../identity/types.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import { problem } from '../../core/problem.ts'
 import { actorOf } from './actor.ts'
 import { readChange } from './change.ts'
@@ -14,14 +14,14 @@ import { settled } from './settled.ts'
 const WHICH = 'expected "jti", or "issuer" and "subject", or "sid"'
 
 /** Tokens that are refused although they have not expired: one, all of a subject, or all of one login. */
-export function makeRevocations(site: Site, identity: IdentityClient): Endpoint[] {
-  const issuers = issuersOf(site)
+export function makeRevocations(platform: Platform, identity: IdentityClient): Endpoint[] {
+  const issuers = issuersOf(platform)
   const newRevocation = z.strictObject({
     jti: z.optional(text),
     issuer: z.optional(text),
     subject: z.optional(text),
     sid: z.optional(text),
-    until: timeAfter(site.now),
+    until: timeAfter(platform.now),
   })
   return [
     {

@@ -1,6 +1,6 @@
-import { within } from '../../lib/within.ts'
-import type { Site } from '../../core/policy.ts'
-import { breakerName, placeOf, type Region } from '../../core/region.ts'
+import { withTimeout } from '../../lib/within.ts'
+import type { Platform } from '../../core/policy.ts'
+import { breakerName, locationOf, type Region } from '../../core/region.ts'
 import type { BreakerView } from '../../state/circuit-breaker.ts'
 import type { Order, WorldView } from '../../state/upstream-world.ts'
 
@@ -21,11 +21,15 @@ export interface StateClient {
 }
 
 /** Gives each object a second. Never rejects; `look` asks the world before the regions, which it asks all at once: two seconds at most. */
-export function makeStateClient({ worlds, breakers }: Pick<Site, 'worlds' | 'breakers'>): StateClient {
-  const world = (upstream: string) => within<WorldView>(ANSWER_MS, async () => worlds.getByName(upstream).inspect())
+export function makeStateClient({
+  globalUpstreams: worlds,
+  breakers,
+}: Pick<Platform, 'globalUpstreams' | 'breakers'>): StateClient {
+  const world = (upstream: string) =>
+    withTimeout<WorldView>(ANSWER_MS, async () => worlds.getByName(upstream).inspect())
   const breaker = (upstream: string, region: Region) =>
-    within<BreakerView>(ANSWER_MS, async () =>
-      breakers.getByName(breakerName(region, upstream), placeOf(region)).inspect(),
+    withTimeout<BreakerView>(ANSWER_MS, async () =>
+      breakers.getByName(breakerName(region, upstream), locationOf(region)).inspect(),
     )
   return {
     world,
@@ -35,6 +39,6 @@ export function makeStateClient({ worlds, breakers }: Pick<Site, 'worlds' | 'bre
       const regions = found.regions.map(async (one) => ({ ...one, breaker: await breaker(upstream, one.region) }))
       return { world: found, regions: await Promise.all(regions) }
     },
-    steer: (upstream, order) => within<WorldView>(ANSWER_MS, async () => worlds.getByName(upstream).steer(order)),
+    steer: (upstream, order) => withTimeout<WorldView>(ANSWER_MS, async () => worlds.getByName(upstream).steer(order)),
   }
 }

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { expectedOneOf } from '../../config/schema/diagnostic.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import type { WorldView } from '../../state/upstream-world.ts'
 import type { Health } from '../../upstream/health.ts'
 import type { TargetView } from '../../upstream/target-view.ts'
@@ -12,7 +12,7 @@ import type { State } from './state.ts'
 const change = z.strictObject({ target: z.string(), drained: z.boolean() })
 
 /** Targets: which may get requests, what the checks of each region say of them, and what the isolate that answers knows. */
-export function makeTargets(upstreams: readonly Upstream[], site: Site): Endpoint[] {
+export function makeTargets(upstreams: readonly Upstream[], platform: Platform): Endpoint[] {
   return makeResource(
     {
       name: 'targets',
@@ -31,7 +31,7 @@ export function makeTargets(upstreams: readonly Upstream[], site: Site): Endpoin
         return { upstream: upstream.name, targets }
       },
     },
-    site,
+    platform,
   )
 }
 

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import type { IdentityClient, User, UserChange } from '../../identity/types.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import { actorOf } from './actor.ts'
 import { readChange } from './change.ts'
 import { makeCutoff } from './cutoff.ts'
@@ -20,8 +20,8 @@ const newUser = z.strictObject({ username: accountName, password, ...profile })
 const userChange = z.strictObject({ password: z.exactOptional(password), ...profile })
 
 /** Users: who may log in with a password, and what for. Passwords go in and never come out. */
-export function makeUsers(site: Site, identity: IdentityClient): Endpoint[] {
-  const cutoff = makeCutoff(site)
+export function makeUsers(platform: Platform, identity: IdentityClient): Endpoint[] {
+  const cutoff = makeCutoff(platform)
   // Tokens say what their subject might do when they were issued: whoever may do something else, or is somebody else, has to get new ones.
   const cutoffOf = ({ passwordHash, disabled, roles, scopes }: UserChange) =>
     [passwordHash, disabled, roles, scopes].some((part) => part !== undefined) ? cutoff() : undefined
@@ -30,7 +30,7 @@ export function makeUsers(site: Site, identity: IdentityClient): Endpoint[] {
     const read = await readChange(x, newUser)
     if (read instanceof Response) return read
     const { username, password: secret, ...fields } = read.change
-    const passwordHash = await hashed(secret, site)
+    const passwordHash = await hashed(secret, platform)
     if (passwordHash instanceof Response) return passwordHash
     const user = { username, passwordHash, ...stored(fields) }
     const made = settled(await identity.createUser(user, actorOf(x)), `user "${username}"`)
@@ -41,7 +41,7 @@ export function makeUsers(site: Site, identity: IdentityClient): Endpoint[] {
     const read = await readChange(x, userChange)
     if (read instanceof Response) return read
     const { password: secret, ...fields } = read.change
-    const passwordHash = secret === undefined ? undefined : await hashed(secret, site)
+    const passwordHash = secret === undefined ? undefined : await hashed(secret, platform)
     if (passwordHash instanceof Response) return passwordHash
     const wanted = { ...stored(fields), ...(passwordHash !== undefined && { passwordHash }) }
     const changed = settled(await identity.updateUser(name, wanted, actorOf(x), cutoffOf(wanted)), `user "${name}"`)

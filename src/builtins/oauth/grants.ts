@@ -4,7 +4,7 @@ import type { TokensConfig } from '../../config/schema/tokens.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
 import type { Client, Grant } from '../../identity/types.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import { invalidClient } from './client.ts'
 import type { Form } from './form.ts'
 import { makeIssue } from './issue.ts'
@@ -24,20 +24,20 @@ export interface TokenAsk {
 type GrantAnswer = (ask: TokenAsk) => Promise<Response>
 
 /** How each grant is answered. */
-export function makeGrants(site: Site, tokens: TokensConfig): Readonly<Record<Grant, GrantAnswer>> {
+export function makeGrants(platform: Platform, tokens: TokensConfig): Readonly<Record<Grant, GrantAnswer>> {
   return {
-    password: makePasswordGrant(site, tokens),
-    client_credentials: makeClientGrant(site),
-    refresh_token: makeRefreshGrant(site, tokens),
+    password: makePasswordGrant(platform, tokens),
+    client_credentials: makeClientGrant(platform),
+    refresh_token: makeRefreshGrant(platform, tokens),
   }
 }
 
 /** RFC 6749 §4.3. */
-function makePasswordGrant(site: Site, tokens: TokensConfig): GrantAnswer {
-  const identity = makeIdentityClient(site.identity)
-  const logIn = makeLogIn(site)
-  const issue = makeIssue(site)
-  const life = familyLife(site, tokens)
+function makePasswordGrant(platform: Platform, tokens: TokensConfig): GrantAnswer {
+  const identity = makeIdentityClient(platform.identityStore)
+  const logIn = makeLogIn(platform)
+  const issue = makeIssue(platform)
+  const life = familyLife(platform, tokens)
   const wantsFamily = (scope: string | undefined, client: Client | undefined) =>
     tokens.grants.includes('refresh_token') &&
     (tokens.refreshTokens === 'always' || asksForRefresh(scope)) &&
@@ -63,14 +63,14 @@ function makePasswordGrant(site: Site, tokens: TokensConfig): GrantAnswer {
   }
 }
 
-function familyLife(site: Site, { refreshTtl, sessionTtl, accessTtl }: TokensConfig) {
-  const { clockSkew } = selfProvider(site.authProviders).config
+function familyLife(platform: Platform, { refreshTtl, sessionTtl, accessTtl }: TokensConfig) {
+  const { clockSkew } = selfProvider(platform.authProviders).config
   return { idleMs: refreshTtl, lifeMs: sessionTtl, accessMs: accessTtl + clockSkew }
 }
 
 /** RFC 6749 §4.4. */
-function makeClientGrant(site: Site): GrantAnswer {
-  const issue = makeIssue(site)
+function makeClientGrant(platform: Platform): GrantAnswer {
+  const issue = makeIssue(platform)
   return async ({ form, client, asOf }) => {
     if (!client?.confidential) return invalidClient()
     const { clientId, roles } = client
@@ -80,10 +80,10 @@ function makeClientGrant(site: Site): GrantAnswer {
 }
 
 /** RFC 6749 §6, with rotation (RFC 9700 §4.14.2). What can fail is tried before the token is spent: a client cannot show it twice. */
-function makeRefreshGrant(site: Site, { refreshTtl }: TokensConfig): GrantAnswer {
-  const identity = makeIdentityClient(site.identity)
-  const issue = makeIssue(site)
-  const ownKeys = ownKeysOf(site)
+function makeRefreshGrant(platform: Platform, { refreshTtl }: TokensConfig): GrantAnswer {
+  const identity = makeIdentityClient(platform.identityStore)
+  const issue = makeIssue(platform)
+  const ownKeys = ownKeysOf(platform)
   return async ({ form, client, asOf }) => {
     const clientId = client?.clientId ?? ''
     const shown = form.get('refresh_token')

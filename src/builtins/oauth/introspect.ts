@@ -4,7 +4,7 @@ import { makeIdentityClient } from '../../identity/client.ts'
 import { refreshFamily } from '../../identity/secrets.ts'
 import type { Client, User } from '../../identity/types.ts'
 import type { Handler } from '../../core/pipeline.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import { authenticateClient, invalidClient } from './client.ts'
 import { compileEndpoint } from './endpoint.ts'
 import { readForm } from './form.ts'
@@ -15,10 +15,10 @@ import { refuse } from './refusal.ts'
 type Said = Readonly<Record<string, unknown>> | 'unavailable' | undefined
 
 /** Introspection (RFC 7662) for whoever the route's `auth` lets in, and without it for clients with a secret. */
-export function makeIntrospect(site: Site): Handler {
-  const identity = makeIdentityClient(site.identity)
-  const ofAccess = makeAccessAnswer(site)
-  const ofRefresh = makeRefreshAnswer(site)
+export function makeIntrospect(platform: Platform): Handler {
+  const identity = makeIdentityClient(platform.identityStore)
+  const ofAccess = makeAccessAnswer(platform)
+  const ofRefresh = makeRefreshAnswer(platform)
   return compileEndpoint('POST', async (x) => {
     const form = await readForm(x)
     if (form instanceof Response) return form
@@ -35,9 +35,9 @@ export function makeIntrospect(site: Site): Handler {
 }
 
 /** Stricter than a route: user and client are asked for, so that one who was disabled this second has no active token. */
-function makeAccessAnswer(site: Site): (token: string, x: Exchange) => Promise<Said> {
-  const identity = makeIdentityClient(site.identity)
-  const readOwnToken = makeReadOwnToken(site)
+function makeAccessAnswer(platform: Platform): (token: string, x: Exchange) => Promise<Said> {
+  const identity = makeIdentityClient(platform.identityStore)
+  const readOwnToken = makeReadOwnToken(platform)
   return async (token, x) => {
     const found = await readOwnToken(token, x)
     if (typeof found !== 'object') return found
@@ -54,9 +54,9 @@ function makeAccessAnswer(site: Site): (token: string, x: Exchange) => Promise<S
 
 const isDisabled = (holder: User | Client | string | undefined) => typeof holder === 'object' && holder.disabled
 
-function makeRefreshAnswer(site: Site): (token: string) => Promise<Said> {
-  const identity = makeIdentityClient(site.identity)
-  const { issuer } = selfProvider(site.authProviders).config
+function makeRefreshAnswer(platform: Platform): (token: string) => Promise<Said> {
+  const identity = makeIdentityClient(platform.identityStore)
+  const { issuer } = selfProvider(platform.authProviders).config
   return async (token) => {
     const family = await identity.findRefresh(token)
     if (typeof family === 'string') return family === 'unknown' ? undefined : family

@@ -1,7 +1,7 @@
 import { importJWK, SignJWT } from 'jose'
 import { ownKeysOf } from '../../auth/own-keys.ts'
 import { selfProvider } from '../../config/self-provider.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import { refuse } from './refusal.ts'
 
 /** Whom a token is for. */
@@ -23,9 +23,9 @@ export interface Bearer {
 export type Issue = (bearer: Bearer, refreshToken?: string) => Promise<Response>
 
 /** For `builtin: token`: its access tokens (ES256) live for `accessTtl` from `asOf` on. Throws without a provider with `"keys": "self"`. */
-export function makeIssue(site: Site): Issue {
-  const { issuer, audience, tokens } = selfProvider(site.authProviders).config
-  const ownKeys = ownKeysOf(site)
+export function makeIssue(platform: Platform): Issue {
+  const { issuer, audience, tokens } = selfProvider(platform.authProviders).config
+  const ownKeys = ownKeysOf(platform)
   const expiresIn = Math.floor(tokens.accessTtl / 1000)
   return async ({ subject, username, clientId, scopes, roles, sid, asOf }, refreshToken) => {
     const keys = await ownKeys()
@@ -34,7 +34,7 @@ export function makeIssue(site: Site): Issue {
     const scope = scopes.join(' ')
     const issuedAt = Math.floor(asOf / 1000)
     // A login may have waited for seconds.
-    const waited = Math.max(0, Math.floor((site.now() - asOf) / 1000))
+    const waited = Math.max(0, Math.floor((platform.now() - asOf) / 1000))
     const claims = {
       iss: issuer,
       aud: audience,

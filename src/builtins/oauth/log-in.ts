@@ -3,7 +3,7 @@ import type { Exchange } from '../../core/exchange.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
 import { takeTurn, verifyPassword } from '../../identity/password.ts'
 import type { User } from '../../identity/types.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import { refuse } from './refusal.ts'
 
 /** Whose password it was, and the hash that it was held against: another one by now means that it is over. */
@@ -19,18 +19,18 @@ export type LogIn = (username: string, password: string, x: Exchange) => Promise
  * Every login goes the same way, whether its user exists, its password is right, or its network is locked: nothing but the answer to the right password
  * tells one from the other, neither words nor time.
  */
-export function makeLogIn(site: Pick<Site, 'identity' | 'logins' | 'now'>): LogIn {
-  const identity = makeIdentityClient(site.identity)
-  const judgeLogin = makeLoginGuard(site)
+export function makeLogIn(platform: Pick<Platform, 'identityStore' | 'loginGuards' | 'now'>): LogIn {
+  const identity = makeIdentityClient(platform.identityStore)
+  const judgeLogin = makeLoginGuard(platform)
   return async (username, password, x) => {
     // Two spellings of one character are one name, as they are one password.
     const name = username.normalize('NFC')
     // First, so that whom there is no room for costs the store nothing.
-    if (!(await takeTurn(site))) return refuse('login-busy')
+    if (!(await takeTurn(platform))) return refuse('login-busy')
     const found = await identity.userCredentials(name)
     if (found === 'unavailable') return refuse('state-unavailable')
     const { user, passwordHash } = found === 'unknown' ? { user: undefined, passwordHash: undefined } : found
-    const isRight = verifyPassword(password, passwordHash, site)
+    const isRight = verifyPassword(password, passwordHash, platform)
     const verdict = await judgeLogin(name, x.client.ip, isRight && user !== undefined)
     if (verdict === undefined) return refuse('state-unavailable')
     if (verdict.delayMs > 0) await new Promise((passed) => setTimeout(passed, verdict.delayMs))

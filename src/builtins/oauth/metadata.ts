@@ -1,13 +1,13 @@
 import { selfProvider } from '../../config/self-provider.ts'
 import type { Handler } from '../../core/pipeline.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import { compileEndpoint } from './endpoint.ts'
 
 const WITH_SECRET = ['client_secret_basic', 'client_secret_post']
 const WITHOUT = [...WITH_SECRET, 'none']
 
 /** What clients may know of this authorization server (RFC 8414 §2); addresses are those of this file's routes at the issuer's own. */
-export function makeMetadata({ authProviders, oauthPaths }: Site): Handler {
+export function makeMetadata({ authProviders, oauthPaths }: Platform): Handler {
   const { issuer, tokens } = selfProvider(authProviders).config
   const at = (path: string | undefined) => path && new URL(path, issuer).href
   const { token, revoke, introspect, jwks } = oauthPaths

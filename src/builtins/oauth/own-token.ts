@@ -3,15 +3,15 @@ import { compileRevocationCheck } from '../../auth/revocation-check.ts'
 import { selfProvider } from '../../config/self-provider.ts'
 import type { Exchange, Identity } from '../../core/exchange.ts'
 import { PROBLEMS, type ProblemCode } from '../../core/problem.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 
 /** What an access token of this gateway says, once verified; undefined for one that is over or revoked, and for any other text. */
 export type ReadOwnToken = (token: string, x: Exchange) => Promise<Identity | 'unavailable' | undefined>
 
 /** A token in a form is judged as one in a header is: by the provider with `"keys": "self"`. */
-export function makeReadOwnToken(site: Site): ReadOwnToken {
-  const authenticator = authenticatorOf(site, selfProvider(site.authProviders).name)
-  const revocationOf = compileRevocationCheck(site)
+export function makeReadOwnToken(platform: Platform): ReadOwnToken {
+  const authenticator = authenticatorOf(platform, selfProvider(platform.authProviders).name)
+  const revocationOf = compileRevocationCheck(platform)
   return async (token, x) => {
     // What cannot stand in a header is no token.
     if (!/^[\w.-]+$/.test(token)) return undefined

@@ -4,7 +4,7 @@ import { makeIdentityClient } from '../../identity/client.ts'
 import { refreshFamily } from '../../identity/secrets.ts'
 import type { Client } from '../../identity/types.ts'
 import type { Handler } from '../../core/pipeline.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import { authenticateClient } from './client.ts'
 import { compileEndpoint } from './endpoint.ts'
 import { readForm } from './form.ts'
@@ -20,9 +20,9 @@ type RevokeAccess = (token: string, client: Client | undefined, x: Exchange) => 
  * Revocation (RFC 7009): of a refresh token with all that came of its login, or of one access token. A token that is not good, or never was one, is
  * answered alike; `token_type_hint` is not needed.
  */
-export function makeRevoke(site: Site): Handler {
-  const identity = makeIdentityClient(site.identity)
-  const revokeAccess = makeRevokeAccess(site)
+export function makeRevoke(platform: Platform): Handler {
+  const identity = makeIdentityClient(platform.identityStore)
+  const revokeAccess = makeRevokeAccess(platform)
   const revokeRefresh = async (token: string, client: Client | undefined): Promise<Outcome> => {
     const revoked = await identity.revokeRefresh(token, client?.clientId ?? '')
     return revoked === 'revoked' || revoked === 'unknown' ? 'done' : 'unavailable'
@@ -42,10 +42,10 @@ export function makeRevoke(site: Site): Handler {
   })
 }
 
-function makeRevokeAccess(site: Site): RevokeAccess {
-  const identity = makeIdentityClient(site.identity)
-  const { clockSkew } = selfProvider(site.authProviders).config
-  const readOwnToken = makeReadOwnToken(site)
+function makeRevokeAccess(platform: Platform): RevokeAccess {
+  const identity = makeIdentityClient(platform.identityStore)
+  const { clockSkew } = selfProvider(platform.authProviders).config
+  const readOwnToken = makeReadOwnToken(platform)
   return async (token, client, x) => {
     const found = await readOwnToken(token, x)
     if (found === 'unavailable') return 'unavailable'

@@ -1,7 +1,7 @@
 import { selfProvider } from '../../config/self-provider.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
 import type { Handler } from '../../core/pipeline.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import { authenticateClient } from './client.ts'
 import { compileEndpoint } from './endpoint.ts'
 import { readForm } from './form.ts'
@@ -9,17 +9,17 @@ import { makeGrants } from './grants.ts'
 import { refuse } from './refusal.ts'
 
 /** The token endpoint (RFC 6749 §3.2). Without a `grant_type` it is `password`, as clients of FastAPI's tutorial send it. */
-export function makeToken(site: Site): Handler {
-  const { tokens } = selfProvider(site.authProviders).config
-  const identity = makeIdentityClient(site.identity)
-  const grants = makeGrants(site, tokens)
+export function makeToken(platform: Platform): Handler {
+  const { tokens } = selfProvider(platform.authProviders).config
+  const identity = makeIdentityClient(platform.identityStore)
+  const grants = makeGrants(platform, tokens)
   return compileEndpoint('POST', async (x) => {
     const form = await readForm(x)
     if (form instanceof Response) return form
     const asked = form.get('grant_type') ?? 'password'
     const grant = tokens.grants.find((name) => name === asked)
     if (grant === undefined) return refuse('grant-unsupported')
-    const asOf = site.now()
+    const asOf = platform.now()
     const client = await authenticateClient(x, form, identity)
     if (client instanceof Response) return client
     if (client && !client.grants.includes(grant)) return refuse('grant-not-allowed')

@@ -2,13 +2,13 @@ import { selfProvider } from '../../config/self-provider.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import { problem } from '../../core/problem.ts'
-import type { Site } from '../../core/policy.ts'
+import type { Platform } from '../../core/policy.ts'
 import { compileEndpoint } from './endpoint.ts'
 
 /** Who the caller is, as the store knows it now: `GET /users/me` of FastAPI's tutorial. */
-export function makeUserinfo(site: Site): Handler {
-  const own = selfProvider(site.authProviders).name
-  const store = makeIdentityClient(site.identity)
+export function makeUserinfo(platform: Platform): Handler {
+  const own = selfProvider(platform.authProviders).name
+  const store = makeIdentityClient(platform.identityStore)
   return compileEndpoint('GET', async ({ identity }) => {
     // Another issuer's `ada` is not ours, and neither is a client that acts for itself.
     const name = identity?.provider === own ? identity.claims.username : undefined

@@ -1,7 +1,7 @@
 import { nearest } from '../../lib/nearest.ts'
 
 /** One thing that is wrong with a routes.json. */
-export interface Complaint {
+export interface Diagnostic {
   /** Where: object keys and array indexes from the root (or from the policy, in a policy's own check). */
   readonly path: readonly (string | number)[]
   /** What was expected there, and what was found. */
@@ -35,15 +35,15 @@ export function pathText(path: readonly (string | number)[]): string {
 }
 
 /** `routes[0].upstream: no upstream "user"; did you mean "users"?` */
-export function complaintText(complaint: Complaint): string {
-  return `${pathText(complaint.path)}: ${complaint.message}`
+export function diagnosticText(diagnostic: Diagnostic): string {
+  return `${pathText(diagnostic.path)}: ${diagnostic.message}`
 }
 
 const MOST_SHOWN = 20
 
-/** Complaints for a terminal, a line each: the first 20, then how many more there are. */
-export function complaintLines(complaints: readonly Complaint[]): string[] {
-  const lines = complaints.slice(0, MOST_SHOWN).map((complaint) => `  ${complaintText(complaint)}`)
-  const more = complaints.length - lines.length
+/** Diagnostics for a terminal, a line each: the first 20, then how many more there are. */
+export function diagnosticLines(diagnostics: readonly Diagnostic[]): string[] {
+  const lines = diagnostics.slice(0, MOST_SHOWN).map((diagnostic) => `  ${diagnosticText(diagnostic)}`)
+  const more = diagnostics.length - lines.length
   return more > 0 ? [...lines, `  … and ${more} more`] : lines
 }

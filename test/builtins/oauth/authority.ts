@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers'
 import { makeIdentityClient } from '../../../src/identity/client.ts'
 import { hashPassword } from '../../../src/identity/password.ts'
 import type { Actor, IdentityClient, NewClient, NewUser } from '../../../src/identity/types.ts'
-import type { Site } from '../../../src/core/policy.ts'
+import type { Platform } from '../../../src/core/policy.ts'
 import { makeTestGateway } from '../../support/gateway-in-workerd.ts'
 
 export const ISSUER = 'https://gw.test/'
@@ -56,18 +56,20 @@ export const gatewayProvider = {
 let nth = 0
 
 /** A gateway with users, clients and failed logins of its own, in real Durable Objects; `tokens` are the provider's. */
-export async function deploy(tokens: object = {}, parts: Partial<Site> = {}) {
+export async function deploy(tokens: object = {}, parts: Partial<Platform> = {}) {
   const name = `authority-${nth++}`
-  const identity = { getByName: () => env.IDENTITY.getByName(name) } as unknown as Site['identity']
-  const logins = { getByName: (shard: string) => env.LOGINS.getByName(`${name} ${shard}`) } as unknown as Site['logins']
+  const identity = { getByName: () => env.IDENTITY.getByName(name) } as unknown as Platform['identityStore']
+  const logins = {
+    getByName: (shard: string) => env.LOGINS.getByName(`${name} ${shard}`),
+  } as unknown as Platform['loginGuards']
   const routesFile = {
     clientAddress: { source: 'cf-connecting-ip' },
     authProviders: { gateway: { ...gatewayProvider, tokens } },
     routes,
   }
   const variable = (asked: string) => (asked === 'LOG_LEVEL' ? 'silent' : undefined)
-  const isolate = (more: Partial<Site> = {}) =>
-    makeTestGateway(routesFile, { identity, logins, variable, ...parts, ...more })
+  const isolate = (more: Partial<Platform> = {}) =>
+    makeTestGateway(routesFile, { identityStore: identity, loginGuards: logins, variable, ...parts, ...more })
   const gateway = isolate()
   const store = makeIdentityClient(identity)
   await addUser(store, { username: 'johndoe', email: 'john@example.com', fullName: 'John Doe', scopes: ['items:read'] })

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { LoginVerdict } from '../../../src/state/login-guard.ts'
-import type { Site } from '../../../src/core/policy.ts'
+import type { Platform } from '../../../src/core/policy.ts'
 import { addUser, deploy, PASSWORD } from './authority.ts'
 
 const from = (ip: string) => ({ 'cf-connecting-ip': ip })
@@ -30,8 +30,8 @@ it('treats an unknown user alike, and a /64 of IPv6 as one network', async () =>
         return { passes: false, delayMs: 0 }
       },
     }),
-  } as unknown as Site['logins']
-  const { post } = await deploy({}, { logins })
+  } as unknown as Platform['loginGuards']
+  const { post } = await deploy({}, { loginGuards: logins })
   const nobody = { username: 'nobody', password: 'x' }
   for (const ip of ['2001:db8::1', '2001:db8::ffff:ffff:ffff:ffff', '2001:db8:0:1::1'])
     expect((await post('/token', nobody, from(ip))).status).toBe(401)
@@ -65,8 +65,10 @@ it('answers 503 to more logins at once than may wait, and harms nobody who was r
 })
 
 it('fails closed while the guard does not answer', async () => {
-  const logins = { getByName: () => ({ judge: () => Promise.reject(new Error()) }) } as unknown as Site['logins']
-  const { logIn } = await deploy({}, { logins })
+  const logins = {
+    getByName: () => ({ judge: () => Promise.reject(new Error()) }),
+  } as unknown as Platform['loginGuards']
+  const { logIn } = await deploy({}, { loginGuards: logins })
   const response = await logIn()
   expect([response.status, await response.json()]).toEqual([
     503,
@@ -77,8 +79,8 @@ it('fails closed while the guard does not answer', async () => {
 it('waits as long as the guard says', async () => {
   const logins = {
     getByName: () => ({ judge: async () => ({ passes: true, delayMs: 300 }) }),
-  } as unknown as Site['logins']
-  const { logIn } = await deploy({}, { logins })
+  } as unknown as Platform['loginGuards']
+  const { logIn } = await deploy({}, { loginGuards: logins })
   const startedAt = Date.now()
   expect((await logIn()).status).toBe(200)
   expect(Date.now() - startedAt).toBeGreaterThanOrEqual(295)
@@ -87,8 +89,8 @@ it('waits as long as the guard says', async () => {
 it('takes as long for a wrong name as for a wrong password', async () => {
   const logins = {
     getByName: () => ({ judge: async () => ({ passes: false, delayMs: 0 }) }),
-  } as unknown as Site['logins']
-  const { post, settled } = await deploy({}, { logins })
+  } as unknown as Platform['loginGuards']
+  const { post, settled } = await deploy({}, { loginGuards: logins })
   const timed = async (username: string) => {
     // Past the slot of the derivation before, so that nothing waits for its turn.
     await scheduler.wait(60)

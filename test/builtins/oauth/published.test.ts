@@ -76,7 +76,7 @@ it('is about no user of another issuer who has the same name', async () => {
   }
   const gateway = makeTestGateway(
     { authProviders: { gateway: gatewayProvider, external }, routes: [me] },
-    { identity, secret: () => 'a secret of more than thirty-two bytes' },
+    { identityStore: identity, secret: () => 'a secret of more than thirty-two bytes' },
   )
   const { SignJWT } = await import('jose')
   const token = await new SignJWT({ username: 'ada' })
@@ -90,7 +90,7 @@ it('is about no user of another issuer who has the same name', async () => {
   expect([response.status, await response.json()]).toEqual([401, expect.objectContaining({ code: 'user-unknown' })])
 })
 
-it.each<[what: string, change: object, complaint: string]>([
+it.each<[what: string, change: object, diagnostic: string]>([
   ['no provider', { authProviders: {} }, 'routes[0].builtin: needs an auth provider of type "jwt" with "keys": "self"'],
   [
     'two of them',
@@ -139,7 +139,7 @@ it.each<[what: string, change: object, complaint: string]>([
     { routes: [{ id: 'jwks', match: { path: '/:tenant/jwks' }, builtin: 'jwks' }] },
     'routes[0].match.path: expected a path without parameters',
   ],
-])('refuses a file with %s', (_, change, complaint) => {
+])('refuses a file with %s', (_, change, diagnostic) => {
   const file = { authProviders: { gateway: gatewayProvider }, routes, ...change }
-  expect(() => makeTestGateway(file)).toThrow(complaint)
+  expect(() => makeTestGateway(file)).toThrow(diagnostic)
 })

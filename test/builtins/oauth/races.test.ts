@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { UserChange } from '../../../src/identity/types.ts'
-import type { Site } from '../../../src/core/policy.ts'
+import type { Platform } from '../../../src/core/policy.ts'
 import { HASH } from '../../identity/store.ts'
 import { addClient, addUser, basic, BY, deploy, ISSUER, PASSWORD, type TokenAnswer } from './authority.ts'
 
@@ -14,7 +14,7 @@ async function deployWithOperator(tokens: object, act: () => Promise<unknown>) {
     await act()
     return { passes: true, delayMs: 1_100 }
   }
-  return deploy(tokens, { logins: { getByName: () => ({ judge }) } as unknown as Site['logins'] })
+  return deploy(tokens, { loginGuards: { getByName: () => ({ judge }) } as unknown as Platform['loginGuards'] })
 }
 
 it.each<[what: string, change: UserChange]>([

@@ -1,6 +1,6 @@
 import { decodeJwt } from 'jose'
 import { describe, expect, it } from 'vitest'
-import type { Site } from '../../../src/core/policy.ts'
+import type { Platform } from '../../../src/core/policy.ts'
 import { addClient, addUser, basic, BY, deploy, PASSWORD, type TokenAnswer } from './authority.ts'
 
 /** Status, code, and what RFC 6749 §5.2 wants; every refusal has the same form. */
@@ -235,9 +235,11 @@ describe('a refresh token', () => {
 })
 
 it('answers 503 for the while that the store does not answer, and tells no secret', async () => {
-  const dead = { getByName: () => ({ ask: () => Promise.reject(new Error(PASSWORD)) }) } as unknown as Site['identity']
+  const dead = {
+    getByName: () => ({ ask: () => Promise.reject(new Error(PASSWORD)) }),
+  } as unknown as Platform['identityStore']
   const { isolate } = await deploy()
-  const { fetch } = isolate({ identity: dead })
+  const { fetch } = isolate({ identityStore: dead })
   const headers = { 'content-type': 'application/x-www-form-urlencoded' }
   const response = await fetch('/token', { method: 'POST', headers, body: 'username=johndoe&password=x' })
   expect(response.headers.get('retry-after')).toBe('1')

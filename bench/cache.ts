@@ -2,7 +2,7 @@ import { createServer, type AddressInfo, type Server } from 'node:net'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { measure } from './compare.ts'
-import { needWrk, pinThisProcess } from './load.ts'
+import { needProgram, pinThisProcess } from './load.ts'
 import { atMost, printFigures, single, spread, type Figure } from './statistics.ts'
 import { makeBench, startPolicySet, type Bench, type Subject } from './subjects.ts'
 
@@ -93,7 +93,7 @@ async function main(): Promise<void> {
     options: { rounds: { type: 'string', default: '9' }, seconds: { type: 'string', default: '1' } },
   })
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
-  needWrk()
+  needProgram('wrk')
   pinThisProcess()
   console.log(`Node ${process.version}, ${cpus().length} cores`)
   const [bench, slow] = await Promise.all([makeBench(), startSlowOrigin()])

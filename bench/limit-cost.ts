@@ -1,5 +1,5 @@
 import { compare } from './compare.ts'
-import { needWrk, pinThisProcess } from './load.ts'
+import { needProgram, pinThisProcess } from './load.ts'
 import { LIMIT_SETS } from './policy-sets.ts'
 import { atMost, type Figure, spread } from './statistics.ts'
 import { makeBench, startPolicySet, type Subject } from './subjects.ts'
@@ -8,7 +8,7 @@ const SECONDS = 1
 
 /** A request's CPU with a limiter, above what it costs on the bare route in the same moment: workerd's own, Durable Objects among it. */
 export async function measureLimits(rounds: number): Promise<Figure[]> {
-  needWrk()
+  needProgram('wrk')
   pinThisProcess()
   const bench = await makeBench()
   const running: Subject[] = []

@@ -19,12 +19,12 @@ export function pinThisProcess(): void {
   if (PINNED) spawnSync('taskset', ['-a', '-cp', LOAD_CORE, String(process.pid)])
 }
 
-/** wrk is the load generator; Debian has it. */
-export function needWrk(): void {
-  if (spawnSync('wrk', ['-v']).error === undefined) return
-  console.error('Installing wrk (apt-get install wrk)')
-  const installed = spawnSync('apt-get', ['install', '-y', '-qq', 'wrk'], { stdio: ['ignore', 'ignore', 'inherit'] })
-  if (installed.status !== 0) throw new Error('The benchmark needs wrk: apt-get install wrk')
+/** Installs one of Debian's packages unless there is a program of its name. Throws when that fails. */
+export function needProgram(name: string): void {
+  if (spawnSync('which', [name]).status === 0) return
+  console.error(`Installing ${name} (apt-get install ${name})`)
+  const installed = spawnSync('apt-get', ['install', '-y', '-qq', name], { stdio: ['ignore', 'ignore', 'inherit'] })
+  if (installed.status !== 0) throw new Error(`The benchmark needs ${name}: apt-get install ${name}`)
 }
 
 export interface Load {

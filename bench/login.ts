@@ -4,7 +4,7 @@ import { positive } from './arguments.ts'
 import { measureAnswers } from './login-answers.ts'
 import { measureFlood } from './login-flood.ts'
 import { startAuthority } from './login-authority.ts'
-import { needWrk, PINNED, pinThisProcess } from './load.ts'
+import { needProgram, PINNED, pinThisProcess } from './load.ts'
 import { printFigures, type Figure } from './statistics.ts'
 
 /**
@@ -33,7 +33,7 @@ async function main(): Promise<void> {
   const seconds = positive('--seconds', values.seconds)
   const flood = positive('--flood', values.flood)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
-  if (values.part.some((part) => part.endsWith('flood'))) needWrk()
+  if (values.part.some((part) => part.endsWith('flood'))) needProgram('wrk')
   pinThisProcess()
   console.log(
     `Node ${process.version}, ${availableParallelism()} cores, gateway and load ${PINNED ? 'on a core each' : 'not pinned'}`,

@@ -4,9 +4,10 @@ import { parseArgs } from 'node:util'
 import { positive } from './arguments.ts'
 import { measureBundle } from './bundle.ts'
 import { measureGateway } from './gateway-cost.ts'
-import { needWrk, PINNED, pinThisProcess } from './load.ts'
+import { needProgram, PINNED, pinThisProcess } from './load.ts'
 import { POLICY_SETS } from './policy-sets.ts'
 import { measureMatching, measureStart } from './route-count.ts'
+import { measureInstructions } from './instructions.ts'
 import { makeBench } from './subjects.ts'
 import { measureTokens } from './token-cost.ts'
 
@@ -14,7 +15,7 @@ import { measureTokens } from './token-cost.ts'
  * `npm run bench -- [--set full] [--part gateway] [--rounds 7] [--seconds 1] [--quick] [--json FILE]`: what the gateway costs, on this machine.
  * `--set` measures the bare route and the named sets only. docs/benchmarks.md tells how to read it.
  */
-const PARTS = ['bundle', 'matching', 'tokens', 'start', 'gateway'] as const
+const PARTS = ['bundle', 'matching', 'tokens', 'start', 'gateway', 'instructions'] as const
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -35,7 +36,7 @@ async function main(): Promise<void> {
   if (unknown !== undefined) throw new Error(`--part: expected one of ${PARTS.join(', ')}, found ${unknown}`)
 
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
-  if (parts.includes('gateway')) needWrk()
+  if (parts.includes('gateway')) needProgram('wrk')
   pinThisProcess()
   console.log(
     `Node ${process.version}, ${cpus().length} cores, gateway and load ${PINNED ? 'on a core each' : 'not pinned'}`,
@@ -48,6 +49,7 @@ async function main(): Promise<void> {
       tokens: parts.includes('tokens') && (await measureTokens(rounds)),
       start: parts.includes('start') && (await measureStart(bench, rounds)),
       gateway: parts.includes('gateway') && (await measureGateway(bench, sets, rounds, seconds)),
+      instructions: parts.includes('instructions') && (await measureInstructions(bench)),
     }
     if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
   } finally {

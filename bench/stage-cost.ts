@@ -1,5 +1,5 @@
 import { compare, over } from './compare.ts'
-import { needWrk, pinThisProcess } from './load.ts'
+import { needProgram, pinThisProcess } from './load.ts'
 import { BALANCED_SETS } from './policy-sets.ts'
 import { atMost, type Figure } from './statistics.ts'
 import { makeBench, startPolicySet, type Subject } from './subjects.ts'
@@ -8,7 +8,7 @@ const SECONDS = 1
 
 /** A request's CPU with a breaker and several targets, as a share of what it costs on the bare route in the same moment. */
 export async function measureStages(rounds: number): Promise<Figure[]> {
-  needWrk()
+  needProgram('wrk')
   pinThisProcess()
   const bench = await makeBench()
   const running: Subject[] = []

@@ -32,7 +32,7 @@ export interface Subject {
 }
 
 const PATH = '/users/42'
-const common = { ip: '127.0.0.1', port: 0, launcher: GATEWAY_LAUNCHER }
+const common = { ip: '127.0.0.1', port: 0 }
 
 /** Builds the Worker and starts the origin; the folder goes with this process. */
 export async function makeBench(): Promise<Bench> {
@@ -47,8 +47,8 @@ export async function makeBench(): Promise<Bench> {
   return { folder, origin, token, worker: await buildWorker(text) }
 }
 
-/** The gateway with one set of policies, in a process of its own. */
-export async function startPolicySet(bench: Bench, name: string): Promise<Subject> {
+/** The gateway with one set of policies, in a process of its own, which `launcher` starts. */
+export async function startPolicySet(bench: Bench, name: string, launcher = GATEWAY_LAUNCHER): Promise<Subject> {
   const set = POLICY_SETS[name] ?? BALANCED_SETS[name] ?? LIMIT_SETS[name]
   if (!set) throw new Error(`--set: expected one of ${Object.keys(POLICY_SETS).join(', ')}, found ${name}`)
   const routes = join(bench.folder, `${name}.json`)
@@ -56,7 +56,8 @@ export async function startPolicySet(bench: Bench, name: string): Promise<Subjec
   const log = join(bench.folder, `${name}.log`)
   const fd = openSync(log, 'a')
   const stateDir = join(bench.folder, `${name}.state`)
-  const process = await startGatewayProcess({ ...common, routes, stateDir, stdout: fd, env: environmentOf(set, bench) })
+  const env = environmentOf(set, bench)
+  const process = await startGatewayProcess({ ...common, launcher, routes, stateDir, stdout: fd, env })
   closeSync(fd)
   return subject(name, process, { authorization: `Bearer ${bench.token}`, ...set.headers }, () => statSync(log).size)
 }
@@ -76,13 +77,17 @@ export async function workerConfig(bench: Bench, name: 'pass-through' | 'require
   return workerdConfig(spec, cacheSpec(bench.worker))
 }
 
-export async function startWorker(bench: Bench, name: 'pass-through' | 'required-calls'): Promise<Subject> {
+export async function startWorker(
+  bench: Bench,
+  name: 'pass-through' | 'required-calls',
+  launcher = GATEWAY_LAUNCHER,
+): Promise<Subject> {
   const config = await workerConfig(bench, name)
   const env = { BENCH_ORIGIN: bench.origin.url }
   const stateDir = join(bench.folder, `${name}.state`)
   const log = join(bench.folder, `${name}.log`)
   const fd = openSync(log, 'a')
-  const process = await startWorkerd({ ...common, config, stateDir, env, stdout: fd })
+  const process = await startWorkerd({ ...common, launcher, config, stateDir, env, stdout: fd })
   closeSync(fd)
   return subject(name, process, { authorization: `Bearer ${bench.token}` }, () => statSync(log).size)
 }

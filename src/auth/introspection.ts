@@ -1,6 +1,6 @@
 import type { IntrospectionProviderConfig } from '../config/auth-provider-introspection.ts'
 import { isDocumentUrl, resolveUrl } from '../config/schema/scalars.ts'
-import { readCappedText } from '../lib/capped-text.ts'
+import { readText } from '../lib/body.ts'
 import type { Platform } from '../core/policy.ts'
 import { makeAnswers } from './answers.ts'
 import type { Authenticator } from './authenticator.ts'
@@ -76,7 +76,7 @@ async function introspect(
       redirect: 'manual',
       signal: AbortSignal.timeout(timeoutMs),
     })
-    if (response.status === 200) return parseIntrospected(await readCappedText(response, MAX_BYTES))
+    if (response.status === 200) return parseIntrospected(await readText(response, MAX_BYTES))
     await response.body?.cancel()
     return undefined
   } catch {

@@ -1,5 +1,5 @@
 import { type CryptoKey, importJWK, type JWK } from 'jose'
-import { readCappedText } from '../lib/capped-text.ts'
+import { readText } from '../lib/body.ts'
 import type { Platform } from '../core/policy.ts'
 import type { VerificationKey } from './keys.ts'
 import { isFitKey, type PublishedJwk } from './key-strength.ts'
@@ -31,7 +31,7 @@ export async function loadKeySet(
       await response.body?.cancel()
       return undefined
     }
-    const jwks = parseKeySet(await readCappedText(response, MAX_BYTES))
+    const jwks = parseKeySet(await readText(response, MAX_BYTES))
     return jwks && (await importKeys(jwks, algorithms, known))
   } catch {
     return undefined

@@ -1,7 +1,7 @@
 import { sha256Hex } from '../identity/secrets.ts'
 import { lengthPrefixed } from '../core/request-attribute.ts'
 import { parseIp } from '../lib/ip.ts'
-import { withTimeout } from '../lib/within.ts'
+import { withTimeout } from '../lib/time.ts'
 import type { Platform } from '../core/policy.ts'
 import type { LoginVerdict } from '../state/login-guard.ts'
 

@@ -1,4 +1,4 @@
-import { withTimeout } from '../lib/within.ts'
+import { withTimeout } from '../lib/time.ts'
 import { decodeHead } from './codec.ts'
 import type { Stored } from './entry.ts'
 

@@ -1,5 +1,5 @@
 import type { Exchange } from '../core/exchange.ts'
-import { withTimeout } from '../lib/within.ts'
+import { withTimeout } from '../lib/time.ts'
 import { makeStoreHealth } from '../limits/store-health.ts'
 import type { Platform } from '../core/policy.ts'
 import type { Outcome, Place, Told } from './flights.ts'

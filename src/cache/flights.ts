@@ -1,4 +1,4 @@
-import { withTimeout } from '../lib/within.ts'
+import { withTimeout } from '../lib/time.ts'
 
 /** How a leader's work ended. `uncacheable`: nothing was stored, and for a while nobody waits for this key; `failed`: nothing was stored this time. */
 export type Outcome = 'stored' | 'uncacheable' | 'failed'

@@ -1,5 +1,5 @@
 import type { Exchange } from '../core/exchange.ts'
-import { discard } from '../lib/discard.ts'
+import { discardBody } from '../lib/body.ts'
 import type { Handler } from '../core/pipeline.ts'
 import type { StoredHead } from './entry.ts'
 import { restore, type Narrowed } from './narrow.ts'
@@ -37,7 +37,7 @@ export async function askOrigin(
   }
   const names = asked.answer.status < 500 ? varyNames(asked.answer.headers) : []
   if (names === '*' || !restore(x, narrowed, names)) return asked
-  discard(asked.answer)
+  discardBody(asked.answer)
   return send(x, next, now)
 }
 

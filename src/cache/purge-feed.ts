@@ -1,6 +1,6 @@
 import type { Exchange } from '../core/exchange.ts'
 import { makeFollower } from '../lib/follower.ts'
-import { withTimeout } from '../lib/within.ts'
+import { withTimeout } from '../lib/time.ts'
 import type { Platform } from '../core/policy.ts'
 import type { StoredHead } from './entry.ts'
 import type { PurgeNews } from './purge-log.ts'

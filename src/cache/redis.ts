@@ -1,6 +1,6 @@
 import type { Redis } from '@upstash/redis/cloudflare'
 import { connectRedis } from '../lib/redis.ts'
-import { withTimeout } from '../lib/within.ts'
+import { withTimeout } from '../lib/time.ts'
 import { makeStoreHealth } from '../limits/store-health.ts'
 
 /** The part of `Platform` that tells where Redis is. */

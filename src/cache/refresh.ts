@@ -1,5 +1,5 @@
 import type { Exchange } from '../core/exchange.ts'
-import { discard } from '../lib/discard.ts'
+import { discardBody } from '../lib/body.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { problemCode } from '../core/problem.ts'
 import type { Ending } from './collapse.ts'
@@ -51,7 +51,7 @@ async function fetchBehind(
   const { answer } = asked
   const plan = planStoring(cache, x, key, place, { ...narrowed, unkeyed: [] }, asked)
   if ('head' in plan) return tiers.keep(plan.slot, { head: plan.head, body: answer.body }, x)
-  discard(answer)
+  discardBody(answer)
   // The gateway's own word says nothing about what is stored.
   if (answer.status >= 500 || problemCode(answer) !== undefined) return 'failed'
   await tiers.drop(place.slot, x)

@@ -1,5 +1,5 @@
 import type { Exchange } from '../core/exchange.ts'
-import { discard } from '../lib/discard.ts'
+import { discardBody } from '../lib/body.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { problem, problemCode } from '../core/problem.ts'
 import type { Forwarded } from './cache-status.ts'
@@ -127,7 +127,7 @@ function answered(errand: Errand, got: Answered): Response {
   if (status >= 500 && usable?.verdict.onError === true) {
     cache.tally.errorHits++
     finish('failed')
-    discard(got.answer)
+    discardBody(got.answer)
     return hit(cache, x, usable, { fwd, fwdStatus: status, ttl: usable.verdict.ttl, detail: 'stale-if-error' })
   }
   if (x.request.method === 'HEAD' && usable !== undefined) updateByHead(errand, got, usable.found)
@@ -135,7 +135,7 @@ function answered(errand: Errand, got: Answered): Response {
   // Nobody has asked the origin on any condition.
   if (status === 304) {
     finish('failed')
-    discard(got.answer)
+    discardBody(got.answer)
     return labelled(x, problem('upstream-protocol'), { fwd, fwdStatus: status })
   }
   return x.request.method === 'HEAD' ? labelled(x, got.answer, { fwd, fwdStatus: status }) : store(errand, got)

@@ -1,4 +1,4 @@
-import { withTimeout } from '../lib/within.ts'
+import { withTimeout } from '../lib/time.ts'
 import { encodeHead, type StoredBytes } from './codec.ts'
 import { makeCopies } from './copies.ts'
 import { type EdgeCache, edgeUrl, makeEdgeTier } from './edge-tier.ts'

@@ -1,4 +1,4 @@
-import { withTimeout } from '../lib/within.ts'
+import { withTimeout } from '../lib/time.ts'
 import type { IdentityStore } from '../state/identity-store.ts'
 import type { IdentityApi, IdentityClient } from './types.ts'
 

@@ -1,4 +1,4 @@
-import { withTimeout } from './within.ts'
+import { withTimeout } from './time.ts'
 
 /** Keeps an isolate's copy of something up with its store. Times are milliseconds. */
 export interface Follower {

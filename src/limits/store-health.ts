@@ -1,4 +1,4 @@
-import { withTimeout } from '../lib/within.ts'
+import { withTimeout } from '../lib/time.ts'
 
 /** Asks a store that may be down: plain numbers in this isolate. */
 export interface StoreHealth {

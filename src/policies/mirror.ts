@@ -3,7 +3,7 @@ import { expectedOneOf } from '../config/schema/diagnostic.ts'
 import { doc, percent } from '../config/schema/scalars.ts'
 import { makeBackgroundExchange } from '../core/background-exchange.ts'
 import type { Exchange, Outgoing } from '../core/exchange.ts'
-import { discard } from '../lib/discard.ts'
+import { discardBody } from '../lib/body.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { definePolicy, type Platform } from '../core/policy.ts'
 
@@ -112,7 +112,7 @@ async function run(copy: Exchange, send: Handler, { tally, running }: Shadow): P
   try {
     const response = await send(copy)
     if (response.status >= 500) tally.failed++
-    discard(response)
+    discardBody(response)
   } catch {
     tally.failed++
   } finally {

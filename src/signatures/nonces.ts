@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { withTimeout } from '../lib/within.ts'
+import { withTimeout } from '../lib/time.ts'
 import type { NonceStore } from '../state/nonce-store.ts'
 
 /** One object does about 1,000 writes a second. */

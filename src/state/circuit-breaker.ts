@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-import { withTimeout } from '../lib/within.ts'
+import { withTimeout } from '../lib/time.ts'
 import { readReport, type Report, type ReportV1, type Verdict } from '../upstream/circuit-report.ts'
 import { total, type Tally } from '../upstream/circuit.ts'
 import type { Health } from '../upstream/health.ts'

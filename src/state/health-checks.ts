@@ -1,4 +1,4 @@
-import { discard } from '../lib/discard.ts'
+import { discardBody } from '../lib/body.ts'
 import { begin, hear, learn, NEVER, type HealthPlan } from '../upstream/health-plan.ts'
 import type { Fault, Health, HealthSettings } from '../upstream/health.ts'
 
@@ -85,7 +85,7 @@ async function ask(url: string, timeout: number, fetch: HealthCheckParts['fetch'
   const timer = setTimeout(() => controller.abort(), timeout)
   try {
     const response = await fetch(url, { ...REQUEST, signal: controller.signal })
-    discard(response)
+    discardBody(response)
     return response.ok ? undefined : `status ${response.status}`
   } catch {
     return controller.signal.aborted ? 'timeout' : 'unreachable'

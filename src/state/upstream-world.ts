@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-import { withTimeout } from '../lib/within.ts'
+import { withTimeout } from '../lib/time.ts'
 import { breakerName, locationOf, type Region } from '../core/region.ts'
 import { standingOf } from '../upstream/regional.ts'
 import { leftOf } from '../upstream/term.ts'

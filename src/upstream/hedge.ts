@@ -1,6 +1,6 @@
 import type { HedgeConfig } from '../config/target-health.ts'
 import type { Exchange } from '../core/exchange.ts'
-import { discard } from '../lib/discard.ts'
+import { discardBody } from '../lib/body.ts'
 import type { Handler, Middleware } from '../core/pipeline.ts'
 import type { Platform } from '../core/policy.ts'
 import { makeArm, type Arm } from './arm.ts'
@@ -68,7 +68,7 @@ function race(x: Exchange, next: Handler, { after, max, mayStart, took }: Plan):
   }
   const settle = (arm: Arm, response: Response) => {
     running--
-    if (isOver) return discard(response)
+    if (isOver) return discardBody(response)
     if (best === undefined || better(best.response, response) === response) best = { arm, response }
     const good = isGood(response)
     if (!good && running > 0) return

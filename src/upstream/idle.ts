@@ -1,4 +1,4 @@
-import { withTimeout } from '../lib/within.ts'
+import { withTimeout } from '../lib/time.ts'
 
 /** As much as is asked of the origin at once, in bytes: the default of 4 KiB costs a turn of the event loop each. */
 const CHUNK_BYTES = 64 * 1024

@@ -1,4 +1,4 @@
-import { withTimeout } from '../lib/within.ts'
+import { withTimeout } from '../lib/time.ts'
 import type { Platform } from '../core/policy.ts'
 import { breakerName, locationOf } from '../core/region.ts'
 import { hear, PROTOCOL, type Report, type Verdict } from './circuit-report.ts'

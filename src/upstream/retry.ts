@@ -1,6 +1,6 @@
 import type { RetryConfig } from '../config/upstream.ts'
 import type { Exchange } from '../core/exchange.ts'
-import { discard } from '../lib/discard.ts'
+import { discardBody } from '../lib/body.ts'
 import type { Middleware } from '../core/pipeline.ts'
 import type { Platform } from '../core/policy.ts'
 import { problemCode } from '../core/problem.ts'
@@ -48,7 +48,7 @@ function canRepeat(x: Exchange): boolean {
  */
 export function better(older: Response, newer: Response): Response {
   const keep = isInvented(newer) && !isInvented(older) ? older : newer
-  discard(keep === older ? newer : older)
+  discardBody(keep === older ? newer : older)
   return keep
 }
 

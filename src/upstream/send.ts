@@ -1,5 +1,5 @@
 import type { Exchange } from '../core/exchange.ts'
-import { discard } from '../lib/discard.ts'
+import { discardBody } from '../lib/body.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { isOpaque } from '../lib/header.ts'
 import type { Platform } from '../core/policy.ts'
@@ -102,7 +102,7 @@ function pass(x: Exchange, response: Response, idleTimeout: number | undefined):
   const { headers } = response
   const refusal = classifyAnswer(x, response, headers)
   if (refusal) {
-    discard(response)
+    discardBody(response)
     return refusal
   }
   if (response.status === 101) return response

@@ -1,4 +1,4 @@
-import { withTimeout } from '../../lib/within.ts'
+import { withTimeout } from '../../lib/time.ts'
 import type { Platform } from '../../core/policy.ts'
 import { breakerName, locationOf, type Region } from '../../core/region.ts'
 import type { BreakerView } from '../../state/circuit-breaker.ts'

@@ -3,7 +3,8 @@ import { jwtProvider } from '../src/config/auth-provider-jwt.ts'
 import type { Exchange } from '../src/core/exchange.ts'
 import type { Handler } from '../src/core/pipeline.ts'
 import { auth } from '../src/policies/auth.ts'
-import type { RouteParts, Platform } from '../src/core/policy.ts'
+import type { Platform } from "../src/core/platform.ts";
+import type { RouteParts } from '../src/core/policy.ts'
 import { makeTestExchange } from '../test/support/exchange.ts'
 
 const ISSUER = 'https://id.bench.test/'

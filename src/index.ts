@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers'
 import routes from '../.build/routes.txt'
 import type { Config } from './config/routes-file.ts'
 import { makeGateway } from './gateway.ts'
-import { makePlatform } from './core/platform.ts'
+import { makePlatform } from './env.ts'
 
 export { CacheCoordinator } from './state/cache-coordinator.ts'
 export { CircuitBreaker } from './state/circuit-breaker.ts'

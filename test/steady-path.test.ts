@@ -1,6 +1,6 @@
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { expect, it } from 'vitest'
-import type { Platform } from '../src/core/policy.ts'
+import type { Platform } from '../src/core/platform.ts'
 import { makeTestGateway } from './support/gateway-in-workerd.ts'
 import { originUrl } from './support/platform.ts'
 

@@ -1,4 +1,4 @@
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import type { Authenticator } from './authenticator.ts'
 import { makeApiKeys } from './api-key.ts'
 import { makeHttpSignature } from './http-signature.ts'

@@ -1,6 +1,6 @@
 import type { HttpSignatureProviderConfig, SignatureKeyConfig } from '../config/auth-provider-http-signature.ts'
 import type { Exchange, Identity } from '../core/exchange.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import { rawPath, rawSearch } from '../routing/canonical-path.ts'
 import { verifyBase } from '../signatures/algorithm.ts'

@@ -1,7 +1,7 @@
 import type { IntrospectionProviderConfig } from '../config/auth-provider-introspection.ts'
 import { isDocumentUrl, resolveUrl } from '../config/schema/scalars.ts'
 import { readText } from '../lib/body.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import { makeAnswers } from './answers.ts'
 import type { Authenticator } from './authenticator.ts'
 import { BEARER_CHALLENGE, bearerToken, isBearerToken } from './bearer.ts'

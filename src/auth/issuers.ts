@@ -1,6 +1,6 @@
 import type { AuthProviderConfig } from '../config/auth-provider.ts'
 import { isDocumentUrl, resolveUrl } from '../config/schema/scalars.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 
 /**
  * The issuers of callers that a site's providers establish, so far as routes.json says them: with a subject they name whose tokens, signatures or

@@ -1,6 +1,6 @@
 import type { JwtProviderConfig } from '../config/auth-provider-jwt.ts'
 import { isDocumentUrl, resolveUrl } from '../config/schema/scalars.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import type { CompactJws } from './compact-jws.ts'
 import { FETCH_TIMEOUT_MS, loadKeySet } from './key-set.ts'
 import type { KeySource, VerificationKey, WaitUntil } from './keys.ts'

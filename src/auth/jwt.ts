@@ -1,6 +1,6 @@
 import type { JwtProviderConfig } from '../config/auth-provider-jwt.ts'
 import type { Identity } from '../core/exchange.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import { compileClaimPath } from '../lib/claim-path.ts'
 import type { Authenticator } from './authenticator.ts'

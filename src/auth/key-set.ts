@@ -1,6 +1,6 @@
 import { type CryptoKey, importJWK, type JWK } from 'jose'
 import { readText } from '../lib/body.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import type { VerificationKey } from './keys.ts'
 import { isFitKey, type PublishedJwk } from './key-strength.ts'
 

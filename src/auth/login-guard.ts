@@ -2,7 +2,7 @@ import { sha256Hex } from '../identity/secrets.ts'
 import { lengthPrefixed } from '../core/request-attribute.ts'
 import { parseIp } from '../lib/ip.ts'
 import { withTimeout } from '../lib/time.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import type { LoginVerdict } from '../state/login-guard.ts'
 
 /** Logins are rare beside requests, and a shard does about 1,000 of them a second. */

@@ -1,6 +1,6 @@
 import { makeIdentityClient } from '../identity/client.ts'
 import type { SigningKeys } from '../identity/types.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 
 /** The keys that this gateway signs with; undefined while the store is out of reach and what is known is too old. Never rejects. */
 export type OwnKeys = () => Promise<SigningKeys | undefined>

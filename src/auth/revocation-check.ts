@@ -1,7 +1,7 @@
 import type { AuthProviderConfig } from '../config/auth-provider.ts'
 import type { Exchange, Identity } from '../core/exchange.ts'
 import { makeIdentityClient } from '../identity/client.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import type { Authenticated } from './authenticator.ts'
 import { makeRevocations, type Revocations, type Standing } from './revocations.ts'

@@ -1,5 +1,5 @@
 import type { JwtProviderConfig } from '../config/auth-provider-jwt.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import type { KeySource, VerificationKey } from './keys.ts'
 
 /** The one key of a provider with a shared secret. Not configured when unset, or shorter than a hash (RFC 7518 §3.2). */

@@ -1,6 +1,6 @@
 import type { JwtProviderConfig } from '../config/auth-provider-jwt.ts'
 import { makeIdentityClient } from '../identity/client.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import { makeJwks } from './jwks.ts'
 import type { KeySource } from './keys.ts'
 

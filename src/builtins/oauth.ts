@@ -1,6 +1,6 @@
 import type { OAuthBuiltin } from '../config/oauth-builtins.ts'
 import type { Handler } from '../core/pipeline.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import { makeIntrospect } from './oauth/introspect.ts'
 import { makeJwksEndpoint } from './oauth/jwks.ts'
 import { makeMetadata } from './oauth/metadata.ts'

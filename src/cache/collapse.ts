@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Exchange } from '../core/exchange.ts'
 import { withTimeout } from '../lib/time.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import { makeFlightObjects } from './flight-objects.ts'
 import { LEASE_MS, type Outcome, type Told } from './flights.ts'
 import { makeRedisLock } from './redis-lock.ts'

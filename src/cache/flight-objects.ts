@@ -1,7 +1,7 @@
 import type { Exchange } from '../core/exchange.ts'
 import { withTimeout } from '../lib/time.ts'
 import { makeStoreHealth } from '../limits/store-health.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import type { Outcome, Place, Told } from './flights.ts'
 
 type Asking = Pick<Exchange, 'request' | 'waitUntil'>

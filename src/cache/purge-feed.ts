@@ -1,7 +1,7 @@
 import type { Exchange } from '../core/exchange.ts'
 import { makeFollower } from '../lib/follower.ts'
 import { withTimeout } from '../lib/time.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import type { StoredHead } from './entry.ts'
 import type { PurgeNews } from './purge-log.ts'
 import { askRedisPurges } from './purge-redis.ts'

@@ -1,5 +1,6 @@
 import type { Exchange } from '../core/exchange.ts'
-import type { RouteParts, Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
+import type { RouteParts } from '../core/policy.ts'
 import { compileTemplate } from '../core/template.ts'
 import type { CacheConfig } from './cache-config.ts'
 import { makeCollapse, type Collapse } from './collapse.ts'

@@ -1,32 +1,46 @@
-import { rememberBriefly } from '../cache/edge-memory.ts'
-import { oauthPaths } from '../config/oauth-builtins.ts'
-import type { Config } from '../config/routes-file.ts'
-import type { Platform } from './policy.ts'
-import { regionOf } from './region.ts'
+import type { EdgeCache } from '../cache/edge-tier.ts'
+import type { AuthProviderConfig } from '../config/auth-provider.ts'
+import type { OAuthPaths } from '../config/oauth-builtins.ts'
+import type { SecretRef } from '../config/schema/scalars.ts'
+import type { CacheCoordinator } from '../state/cache-coordinator.ts'
+import type { CircuitBreaker } from '../state/circuit-breaker.ts'
+import type { IdentityStore } from '../state/identity-store.ts'
+import type { LimitShard } from '../state/limit-shard.ts'
+import type { LoginGuard } from '../state/login-guard.ts'
+import type { NonceStore } from '../state/nonce-store.ts'
+import type { UpstreamWorld } from '../state/upstream-world.ts'
+import type { Region } from './region.ts'
 
-/** The real platform: this Worker's bindings, clock and network. */
-export function makePlatform(env: Cloudflare.Env, config: Pick<Config, 'authProviders' | 'routes'>): Platform {
-  const variable = (name: string): string | undefined => {
-    const value: unknown = (env as unknown as Record<string, unknown>)[name]
-    return typeof value === 'string' && value !== '' ? value : undefined
-  }
-  return {
-    secret: (ref) => variable(ref.$secret),
-    variable,
-    now: Date.now,
-    random: Math.random,
-    fetch: (url, init) => fetch(url, init),
-    authProviders: config.authProviders,
-    region: regionOf,
-    breakers: env.BREAKERS,
-    globalUpstreams: env.WORLDS,
-    hasAdmin: config.routes.some((route) => route.builtin === 'admin'),
-    limitShards: env.LIMITS,
-    identityStore: env.IDENTITY,
-    nonceStores: env.NONCES,
-    loginGuards: env.LOGINS,
-    cacheCoordinators: env.CACHE_STATE,
-    edgeCache: rememberBriefly(caches.default, Date.now),
-    oauthPaths: oauthPaths(config.routes),
-  }
+/** What a policy may know of the deployment: everything that a test replaces comes in through here. */
+export interface Platform {
+  /** The value of a Worker secret or variable; undefined when it is not set. */
+  readonly secret: (ref: SecretRef) => string | undefined
+  /** A plain variable such as `UPSTASH_REDIS_REST_URL`; undefined when unset or empty. */
+  readonly variable: (name: string) => string | undefined
+  /** Epoch milliseconds. Whole, not monotonic, and still between I/O in production. */
+  readonly now: () => number
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  readonly fetch: (url: string, init?: RequestInit) => Promise<Response>
+  readonly authProviders: Readonly<Record<string, AuthProviderConfig>>
+  /** Where a request came in; asked when something is reported, not for each request. */
+  readonly region: (request: Request) => Region
+  /** An upstream's circuit in one region, and that upstream's one object for the world. */
+  readonly breakers: DurableObjectNamespace<CircuitBreaker>
+  readonly globalUpstreams: DurableObjectNamespace<UpstreamWorld>
+  /** Whether a route lets an operator drain targets, so that every upstream has to ask for them. */
+  readonly hasAdmin: boolean
+  readonly limitShards: DurableObjectNamespace<LimitShard>
+  /** Users, clients, API keys, revocations and the gateway's own keys: ask through `makeIdentityClient`. */
+  readonly identityStore: DurableObjectNamespace<IdentityStore>
+  /** The nonces of signed requests that were used. */
+  readonly nonceStores: DurableObjectNamespace<NonceStore>
+  /** Who has failed to log in lately. */
+  readonly loginGuards: DurableObjectNamespace<LoginGuard>
+  /** Where this data centre, or this process, keeps answers: ask through `makeTiers`. */
+  readonly edgeCache: EdgeCache
+  /** Who fetches what for all, and what was purged. */
+  readonly cacheCoordinators: DurableObjectNamespace<CacheCoordinator>
+  /** Where clients find the OAuth endpoints, for metadata. */
+  readonly oauthPaths: OAuthPaths
 }

@@ -1,52 +1,8 @@
 import type * as z from 'zod/mini'
-import type { EdgeCache } from '../cache/edge-tier.ts'
 import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import type { AuthProviderConfig } from '../config/auth-provider.ts'
-import type { OAuthPaths } from '../config/oauth-builtins.ts'
-import type { SecretRef } from '../config/schema/scalars.ts'
 import type { Handler, Middleware } from './pipeline.ts'
-import type { Region } from './region.ts'
-import type { CacheCoordinator } from '../state/cache-coordinator.ts'
-import type { CircuitBreaker } from '../state/circuit-breaker.ts'
-import type { IdentityStore } from '../state/identity-store.ts'
-import type { LimitShard } from '../state/limit-shard.ts'
-import type { LoginGuard } from '../state/login-guard.ts'
-import type { NonceStore } from '../state/nonce-store.ts'
-import type { UpstreamWorld } from '../state/upstream-world.ts'
-
-/** What a policy may know of the deployment: everything that a test replaces comes in through here. */
-export interface Platform {
-  /** The value of a Worker secret or variable; undefined when it is not set. */
-  readonly secret: (ref: SecretRef) => string | undefined
-  /** A plain variable such as `UPSTASH_REDIS_REST_URL`; undefined when unset or empty. */
-  readonly variable: (name: string) => string | undefined
-  /** Epoch milliseconds. Whole, not monotonic, and still between I/O in production. */
-  readonly now: () => number
-  /** Uniform in [0, 1). */
-  readonly random: () => number
-  readonly fetch: (url: string, init?: RequestInit) => Promise<Response>
-  readonly authProviders: Readonly<Record<string, AuthProviderConfig>>
-  /** Where a request came in; asked when something is reported, not for each request. */
-  readonly region: (request: Request) => Region
-  /** An upstream's circuit in one region, and that upstream's one object for the world. */
-  readonly breakers: DurableObjectNamespace<CircuitBreaker>
-  readonly globalUpstreams: DurableObjectNamespace<UpstreamWorld>
-  /** Whether a route lets an operator drain targets, so that every upstream has to ask for them. */
-  readonly hasAdmin: boolean
-  readonly limitShards: DurableObjectNamespace<LimitShard>
-  /** Users, clients, API keys, revocations and the gateway's own keys: ask through `makeIdentityClient`. */
-  readonly identityStore: DurableObjectNamespace<IdentityStore>
-  /** The nonces of signed requests that were used. */
-  readonly nonceStores: DurableObjectNamespace<NonceStore>
-  /** Who has failed to log in lately. */
-  readonly loginGuards: DurableObjectNamespace<LoginGuard>
-  /** Where this data centre, or this process, keeps answers: ask through `makeTiers`. */
-  readonly edgeCache: EdgeCache
-  /** Who fetches what for all, and what was purged. */
-  readonly cacheCoordinators: DurableObjectNamespace<CacheCoordinator>
-  /** Where clients find the OAuth endpoints, for metadata. */
-  readonly oauthPaths: OAuthPaths
-}
+import type { Platform } from './platform.ts'
 
 /** What a policy's cross-check may look at besides its own configuration. */
 export interface RouteFacts {

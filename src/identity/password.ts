@@ -1,5 +1,5 @@
 import { randomBytes, scryptSync, timingSafeEqual } from 'node:crypto'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 
 const COST = { N: 2 ** 14, r: 8, p: 1 }
 const HASH_BYTES = 32

@@ -1,4 +1,4 @@
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import { hashKey } from './key.ts'
 import type { Verdict } from './limiter.ts'
 

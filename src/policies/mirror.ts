@@ -5,7 +5,8 @@ import { makeBackgroundExchange } from '../core/background-exchange.ts'
 import type { Exchange, Outgoing } from '../core/exchange.ts'
 import { discardBody } from '../lib/body.ts'
 import type { Handler } from '../core/pipeline.ts'
-import { definePolicy, type Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
+import { definePolicy } from '../core/policy.ts'
 
 /** Says to whoever gets a copy that it is one. */
 const MARK = 'x-umbral-mirror'

@@ -13,7 +13,8 @@ import { compileWhen, whenText } from '../limits/overrides.ts'
 import { type LimitStores, limitStores } from '../limits/stores.ts'
 import { limiterTally } from '../limits/tally.ts'
 import { type Middleware, passThrough } from '../core/pipeline.ts'
-import { definePolicy, type Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
+import { definePolicy } from '../core/policy.ts'
 
 const config = doc(
   z.array(limiter).check(z.minLength(1, 'expected at least one limiter')),

@@ -1,5 +1,5 @@
 import type { Exchange } from '../core/exchange.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import { isLogged } from './log-level.ts'
 import { scrub, secretsOf } from './scrub.ts'
 

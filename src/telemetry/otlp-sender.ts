@@ -1,4 +1,4 @@
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import { encodeSpans } from './otlp.ts'
 import type { SpanRecord } from './span.ts'
 

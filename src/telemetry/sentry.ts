@@ -1,5 +1,5 @@
 import { Toucan } from 'toucan-js'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import type { ErrorReport } from './errors.ts'
 import { makeSpanId } from './ids.ts'
 

@@ -1,6 +1,6 @@
 import type { Exchange } from '../core/exchange.ts'
 import type { Middleware } from '../core/pipeline.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import { problemCode } from '../core/problem.ts'
 import { beginTrace, type ActiveTrace } from './active-trace.ts'
 import { makeExportQueue, type ExportCounters } from './export-queue.ts'

@@ -1,7 +1,7 @@
 import type { UpstreamConfig } from '../config/upstream.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Handler, Middleware } from '../core/pipeline.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import { consistentHash } from './consistent-hash.ts'
 import { eligible } from './eligible.ts'
 import { ewma } from './ewma.ts'

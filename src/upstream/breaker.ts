@@ -1,7 +1,7 @@
 import type { CircuitBreakerConfig } from '../config/upstream.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Handler, Middleware } from '../core/pipeline.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import { problem } from '../core/problem.ts'
 import type { ProbeResult } from './circuit.ts'
 import type { CircuitView } from './circuit-view.ts'

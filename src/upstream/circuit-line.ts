@@ -1,6 +1,6 @@
 import type { UpstreamConfig } from '../config/upstream.ts'
 import type { Exchange } from '../core/exchange.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import type { Region } from '../core/region.ts'
 import { makeCircuitBatch, type CircuitBatch } from './circuit-batch.ts'
 import type { Probe, Spent, Verdict } from './circuit-report.ts'

@@ -1,6 +1,6 @@
 import type { Exchange } from '../core/exchange.ts'
 import type { Middleware } from '../core/pipeline.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import type { CircuitLine } from './circuit-line.ts'
 import { LEASE_MS, type ProbeResult } from './circuit.ts'
 import { leftOf, type Term } from './term.ts'

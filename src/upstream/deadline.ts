@@ -1,5 +1,5 @@
 import type { Middleware } from '../core/pipeline.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import { problem } from '../core/problem.ts'
 
 const MS_PER_GRPC_UNIT: Readonly<Record<string, number>> = {

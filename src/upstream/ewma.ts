@@ -1,5 +1,5 @@
 import type { Middleware } from '../core/pipeline.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import type { Strategy } from './balance.ts'
 import type { Target } from './target.ts'
 import { tryResult, type TryResult } from './try-result.ts'

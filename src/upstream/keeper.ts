@@ -1,5 +1,5 @@
 import { withTimeout } from '../lib/time.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import { breakerName, locationOf } from '../core/region.ts'
 import { hear, PROTOCOL, type Report, type Verdict } from './circuit-report.ts'
 import { CLOSED, type Circuit } from './circuit.ts'

@@ -1,4 +1,4 @@
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import type { Strategy } from './balance.ts'
 import type { Target } from './target.ts'
 import { chooseOfTwo } from './two-choices.ts'

@@ -1,6 +1,6 @@
 import type { OutlierConfig } from '../config/target-health.ts'
 import type { Middleware } from '../core/pipeline.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import type { Target } from './target.ts'
 import { leftOf, type Term } from './term.ts'
 import { tryResult, type TryResult } from './try-result.ts'

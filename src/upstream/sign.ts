@@ -1,6 +1,6 @@
 import type { SignConfig } from '../config/upstream-sign.ts'
 import type { Exchange } from '../core/exchange.ts'
-import type { Platform } from '../core/policy.ts'
+import type { Platform } from '../core/platform.ts'
 import { contentDigest } from '../signatures/content-digest.ts'
 import { importMaterial } from '../signatures/key-material.ts'
 import type { Message } from '../signatures/message.ts'

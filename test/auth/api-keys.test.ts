@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { authProvider } from '../../src/config/auth-provider.ts'
 import { makeIdentityClient } from '../../src/identity/client.ts'
 import type { Actor, NewApiKey } from '../../src/identity/types.ts'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import { makeTestPlatform } from '../support/platform.ts'
 import { makeGate } from './gate.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { authProvider } from '../../src/config/auth-provider.ts'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import { makeTestPlatform } from '../support/platform.ts'
 import { makeGate } from './gate.ts'
 

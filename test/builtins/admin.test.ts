@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import { ISSUER, JWKS_URL, makeIssuer, makeKey, sign } from '../auth/issuer.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
 import { originUrl } from '../support/platform.ts'

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
 
 const TOKEN = 'a-token-that-is-known-to-whoever-deploys'

@@ -5,7 +5,7 @@ import { makeCollapse, type Collapse, type Ending, type Outcome, type Turn } fro
 import { encodeHead } from '../../src/cache/codec.ts'
 import { makeRedisTier } from '../../src/cache/redis-tier.ts'
 import type { CacheRedis } from '../../src/cache/redis.ts'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import { brokenCacheState, cachePlatform, ownCacheState } from '../support/cache-state.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { signalRedis, startRedis, type TestRedis } from '../support/redis.ts'

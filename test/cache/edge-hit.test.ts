@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
 import { makeTestPlatform, originUrl } from '../support/platform.ts'
 

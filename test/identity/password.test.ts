@@ -2,7 +2,7 @@ import { scryptSync } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, expect, it } from 'vitest'
 import { hashPassword, isPasswordHash, takeTurn, verifyPassword } from '../../src/identity/password.ts'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 
 const platform = { now: Date.now }
 /** As a login does it. */

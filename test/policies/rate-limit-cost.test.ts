@@ -4,7 +4,7 @@ import * as z from 'zod/mini'
 import { diagnosticsOf, explainIssue } from '../../src/config/explain.ts'
 import { limiterTally } from '../../src/limits/tally.ts'
 import { rateLimit } from '../../src/policies/rate-limit.ts'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import { makeLimited, makePatientPlatform, type RawLimiter } from '../support/limits.ts'
 import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 

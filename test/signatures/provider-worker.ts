@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { makeHttpSignature } from '../../src/auth/http-signature.ts'
 import type { Authenticator } from '../../src/auth/authenticator.ts'
 import { httpSignatureProvider } from '../../src/config/auth-provider-http-signature.ts'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 
 export { NonceStore } from '../../src/state/nonce-store.ts'

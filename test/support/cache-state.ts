@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import type { TestRedis } from './redis.ts'
 import { makeTestPlatform } from './platform.ts'
 

@@ -1,4 +1,4 @@
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import { makeTestGateway, type TestGateway } from './gateway-in-workerd.ts'
 
 /** What an origin is asked, as it sees it. */

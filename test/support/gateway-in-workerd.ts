@@ -4,7 +4,7 @@ import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { oauthPaths } from '../../src/config/oauth-builtins.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { makeGateway } from '../../src/gateway.ts'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import { makeTestPlatform } from './platform.ts'
 
 export interface TestGateway {

@@ -4,7 +4,7 @@ import type { Exchange, Identity } from '../../src/core/exchange.ts'
 import { limitStores } from '../../src/limits/stores.ts'
 import { compose, type Handler } from '../../src/core/pipeline.ts'
 import { rateLimit, rateLimitBeforeAuth } from '../../src/policies/rate-limit.ts'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import { makeTestExchange } from './exchange.ts'
 import { makeTestFacts, makeTestPlatform } from './platform.ts'
 

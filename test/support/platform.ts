@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers'
-import type { RouteParts, Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
+import type { RouteParts } from '../../src/core/policy.ts'
 
 /** A platform with this test run's real Durable Objects, the real clock and the real network; replace what a test must steer. */
 export function makeTestPlatform(parts: Partial<Platform> = {}): Platform {

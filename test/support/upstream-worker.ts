@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { upstream as upstreamSchema } from '../../src/config/upstream.ts'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import { problem } from '../../src/core/problem.ts'
 import type { Order } from '../../src/state/upstream-world.ts'
 import { compileUpstream, makeUpstream } from '../../src/upstream/upstream.ts'

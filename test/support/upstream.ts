@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { upstream as upstreamSchema } from '../../src/config/upstream.ts'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import { compileUpstream, makeUpstream, type UpstreamOverride } from '../../src/upstream/upstream.ts'
 import { makeTestPlatform } from './platform.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import { problemCode } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeTestPlatform, originUrl } from '../support/platform.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { Exchange } from '../../src/core/exchange.ts'
 import { problemCode } from '../../src/core/problem.ts'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import type { Span, Trace } from '../../src/telemetry/trace.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeTestPlatform, originUrl } from '../support/platform.ts'

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import type { Report } from '../../src/upstream/circuit-report.ts'
 import { makeKeeper } from '../../src/upstream/keeper.ts'
 import { makeTestPlatform } from '../support/platform.ts'

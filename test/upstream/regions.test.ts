@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it, vi } from 'vitest'
-import type { Platform } from '../../src/core/policy.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import { problemCode } from '../../src/core/problem.ts'
 import type { Region } from '../../src/core/region.ts'
 import { makeTestExchange } from '../support/exchange.ts'

@@ -1,6 +1,6 @@
 import type { Exchange } from '../../core/exchange.ts'
 import type { IdentityClient } from '../../identity/types.ts'
-import type { Platform } from '../../core/policy.ts'
+import type { Platform } from '../../core/platform.ts'
 import { isLogged } from '../../telemetry/log-level.ts'
 import { actorOf } from './actor.ts'
 

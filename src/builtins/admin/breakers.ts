@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { nearest } from '../../lib/nearest.ts'
-import type { Platform } from '../../core/policy.ts'
+import type { Platform } from '../../core/platform.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import type { Endpoint } from './endpoint.ts'
 import { makeResource } from './resource.ts'

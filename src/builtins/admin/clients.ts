@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { choice, distinct } from '../../config/schema/scalars.ts'
 import { GRANTS, type Client, type IdentityClient, type MadeClient } from '../../identity/types.ts'
-import type { Platform } from '../../core/policy.ts'
+import type { Platform } from '../../core/platform.ts'
 import { actorOf } from './actor.ts'
 import { readChange } from './change.ts'
 import { endTokens, makeCutoff } from './cutoff.ts'

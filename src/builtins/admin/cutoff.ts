@@ -1,7 +1,7 @@
 import { selfProviders } from '../../config/self-provider.ts'
 import { MAX_ACCESS_TOKEN_MS, MAX_SKEW_MS } from '../../identity/bounds.ts'
 import type { Actor, Cutoff, IdentityClient } from '../../identity/types.ts'
-import type { Platform } from '../../core/policy.ts'
+import type { Platform } from '../../core/platform.ts'
 
 /** Which tokens end with an account's rights: those that the gateway has issued itself and that may still live. */
 export type MakeCutoff = () => Cutoff

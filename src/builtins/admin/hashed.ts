@@ -1,5 +1,5 @@
 import { hashPassword } from '../../identity/password.ts'
-import type { Platform } from '../../core/policy.ts'
+import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
 
 /** A new password as the store takes it; 503 when too many wait for that in this isolate, logins among them. */

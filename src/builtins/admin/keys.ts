@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import type { ApiKey, IdentityClient } from '../../identity/types.ts'
-import type { Platform } from '../../core/policy.ts'
+import type { Platform } from '../../core/platform.ts'
 import { actorOf } from './actor.ts'
 import { readChange } from './change.ts'
 import { answerJson, type Endpoint } from './endpoint.ts'

@@ -1,5 +1,5 @@
 import { withTimeout } from '../../lib/time.ts'
-import type { Platform } from '../../core/policy.ts'
+import type { Platform } from '../../core/platform.ts'
 import { breakerName, locationOf, type Region } from '../../core/region.ts'
 import type { BreakerView } from '../../state/circuit-breaker.ts'
 import type { Order, WorldView } from '../../state/upstream-world.ts'

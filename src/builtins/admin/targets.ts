@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { expectedOneOf } from '../../config/schema/diagnostic.ts'
-import type { Platform } from '../../core/policy.ts'
+import type { Platform } from '../../core/platform.ts'
 import type { WorldView } from '../../state/upstream-world.ts'
 import type { Health } from '../../upstream/health.ts'
 import type { TargetView } from '../../upstream/target-view.ts'

@@ -1,7 +1,7 @@
 import { importJWK, SignJWT } from 'jose'
 import { ownKeysOf } from '../../auth/own-keys.ts'
 import { selfProvider } from '../../config/self-provider.ts'
-import type { Platform } from '../../core/policy.ts'
+import type { Platform } from '../../core/platform.ts'
 import { refuse } from './refusal.ts'
 
 /** Whom a token is for. */

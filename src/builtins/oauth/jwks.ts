@@ -1,7 +1,7 @@
 import { ownKeysOf } from '../../auth/own-keys.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import { problem } from '../../core/problem.ts'
-import type { Platform } from '../../core/policy.ts'
+import type { Platform } from '../../core/platform.ts'
 import { compileEndpoint } from './endpoint.ts'
 
 /** The next key is published long before it signs; a key that leaked and was replaced is still believed for so long elsewhere. */

@@ -3,7 +3,7 @@ import type { Exchange } from '../../core/exchange.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
 import { takeTurn, verifyPassword } from '../../identity/password.ts'
 import type { User } from '../../identity/types.ts'
-import type { Platform } from '../../core/policy.ts'
+import type { Platform } from '../../core/platform.ts'
 import { refuse } from './refusal.ts'
 
 /** Whose password it was, and the hash that it was held against: another one by now means that it is over. */

@@ -1,6 +1,6 @@
 import { selfProvider } from '../../config/self-provider.ts'
 import type { Handler } from '../../core/pipeline.ts'
-import type { Platform } from '../../core/policy.ts'
+import type { Platform } from '../../core/platform.ts'
 import { compileEndpoint } from './endpoint.ts'
 
 const WITH_SECRET = ['client_secret_basic', 'client_secret_post']

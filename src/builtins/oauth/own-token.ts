@@ -3,7 +3,7 @@ import { compileRevocationCheck } from '../../auth/revocation-check.ts'
 import { selfProvider } from '../../config/self-provider.ts'
 import type { Exchange, Identity } from '../../core/exchange.ts'
 import { PROBLEMS, type ProblemCode } from '../../core/problem.ts'
-import type { Platform } from '../../core/policy.ts'
+import type { Platform } from '../../core/platform.ts'
 
 /** What an access token of this gateway says, once verified; undefined for one that is over or revoked, and for any other text. */
 export type ReadOwnToken = (token: string, x: Exchange) => Promise<Identity | 'unavailable' | undefined>

@@ -1,7 +1,7 @@
 import { selfProvider } from '../../config/self-provider.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
 import type { Handler } from '../../core/pipeline.ts'
-import type { Platform } from '../../core/policy.ts'
+import type { Platform } from '../../core/platform.ts'
 import { authenticateClient } from './client.ts'
 import { compileEndpoint } from './endpoint.ts'
 import { readForm } from './form.ts'

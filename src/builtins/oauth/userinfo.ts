@@ -2,7 +2,7 @@ import { selfProvider } from '../../config/self-provider.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import { problem } from '../../core/problem.ts'
-import type { Platform } from '../../core/policy.ts'
+import type { Platform } from '../../core/platform.ts'
 import { compileEndpoint } from './endpoint.ts'
 
 /** Who the caller is, as the store knows it now: `GET /users/me` of FastAPI's tutorial. */

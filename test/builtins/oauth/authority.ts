@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers'
 import { makeIdentityClient } from '../../../src/identity/client.ts'
 import { hashPassword } from '../../../src/identity/password.ts'
 import type { Actor, IdentityClient, NewClient, NewUser } from '../../../src/identity/types.ts'
-import type { Platform } from '../../../src/core/policy.ts'
+import type { Platform } from '../../../src/core/platform.ts'
 import { makeTestGateway } from '../../support/gateway-in-workerd.ts'
 
 export const ISSUER = 'https://gw.test/'

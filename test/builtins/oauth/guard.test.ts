@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { LoginVerdict } from '../../../src/state/login-guard.ts'
-import type { Platform } from '../../../src/core/policy.ts'
+import type { Platform } from '../../../src/core/platform.ts'
 import { addUser, deploy, PASSWORD } from './authority.ts'
 
 const from = (ip: string) => ({ 'cf-connecting-ip': ip })

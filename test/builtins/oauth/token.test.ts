@@ -1,6 +1,6 @@
 import { decodeJwt } from 'jose'
 import { describe, expect, it } from 'vitest'
-import type { Platform } from '../../../src/core/policy.ts'
+import type { Platform } from '../../../src/core/platform.ts'
 import { addClient, addUser, basic, BY, deploy, PASSWORD, type TokenAnswer } from './authority.ts'
 
 /** Status, code, and what RFC 6749 §5.2 wants; every refusal has the same form. */

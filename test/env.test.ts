@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { expect, it } from 'vitest'
-import type { Config } from '../../src/config/routes-file.ts'
-import { makePlatform } from '../../src/core/platform.ts'
+import type { Config } from '../src/config/routes-file.ts'
+import { makePlatform } from '../src/env.ts'
 
 const routesWith = (...builtins: ('health' | 'admin')[]) =>
   builtins.map((builtin) => ({ builtin })) as unknown as Config['routes']

@@ -2,7 +2,7 @@ import type { HttpSignatureProviderConfig, SignatureKeyConfig } from '../config/
 import type { Exchange, Identity } from '../core/exchange.ts'
 import type { Platform } from '../core/platform.ts'
 import type { ProblemCode } from '../core/problem.ts'
-import { rawPath, rawSearch } from '../routing/canonical-path.ts'
+import { rawPath, rawSearch } from '../lib/canonical-path.ts'
 import { verifyBase } from '../signatures/algorithm.ts'
 import { matchesContentDigest } from '../signatures/content-digest.ts'
 import { importMaterial, isLongEnough } from '../signatures/key-material.ts'

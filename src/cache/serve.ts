@@ -1,7 +1,7 @@
 import type { Exchange } from '../core/exchange.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { problem } from '../core/problem.ts'
-import { canonicalPath, rawPath } from '../routing/canonical-path.ts'
+import { canonicalPath, rawPath } from '../lib/canonical-path.ts'
 import type { Forwarded } from './cache-status.ts'
 import { requestDirectives } from './directives.ts'
 import { hit, labelled, missOf } from './hit.ts'

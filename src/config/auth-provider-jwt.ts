@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { disclosure } from './disclosure.ts'
 import { revocation } from './revocation.ts'
 import { choice, distinct, doc, documentUrlOrEnv, duration, secretRef } from './schema/scalars.ts'
-import { tokensConfig } from './schema/tokens.ts'
+import { tokensConfig } from '../identity/config.ts'
 
 const ALGORITHMS = [
   'ES256',

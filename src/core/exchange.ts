@@ -1,5 +1,5 @@
 import type { ProblemCode } from './problem.ts'
-import type { Trace } from '../telemetry/trace.ts'
+import type { Trace } from './trace.ts'
 
 /** Who is on the other end of the client's connection, as `clientAddress` says to find out. */
 export interface Client {

@@ -3,7 +3,7 @@ import type { Exchange } from './exchange.ts'
 import { compileClaimPath } from '../lib/claim-path.ts'
 import type { RouteFacts } from './policy.ts'
 import type { ProblemCode } from './problem.ts'
-import { canonicalPath } from '../routing/canonical-path.ts'
+import { canonicalPath } from '../lib/canonical-path.ts'
 
 /** Makes a value safe for the place it goes to; undefined when nothing can. */
 export type Encode = (value: string) => string | undefined

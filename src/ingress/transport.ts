@@ -1,6 +1,6 @@
 import type { Client } from '../core/exchange.ts'
 import { problem } from '../core/problem.ts'
-import { rawSearch } from '../routing/canonical-path.ts'
+import { rawSearch } from '../lib/canonical-path.ts'
 
 /** What a request by plain HTTP is answered for its way alone; undefined when it may go on. */
 export type TransportCheck = (request: Request, client: Client, path: string, route: number) => Response | undefined

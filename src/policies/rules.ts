@@ -6,7 +6,7 @@ import { compileGlob } from '../lib/glob.ts'
 import { canonicalName } from '../lib/header.ts'
 import { definePolicy } from '../core/policy.ts'
 import { problem } from '../core/problem.ts'
-import { canonicalPath } from '../routing/canonical-path.ts'
+import { canonicalPath } from '../lib/canonical-path.ts'
 
 const pattern = headerValue.check(z.minLength(1, 'expected a pattern such as "application/json*", or "*" for anything'))
 const patterns = z.union([pattern, z.array(pattern).check(z.minLength(1), distinct())])

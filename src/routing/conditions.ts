@@ -1,4 +1,4 @@
-import { rawSearch } from './canonical-path.ts'
+import { rawSearch } from '../lib/canonical-path.ts'
 
 /** What a route asks of a request besides its path. */
 export interface Conditions {

@@ -1,4 +1,4 @@
-import { canonicalPath } from './canonical-path.ts'
+import { canonicalPath } from '../lib/canonical-path.ts'
 
 /** One segment of a `match.path`. */
 export type Segment =

@@ -1,6 +1,6 @@
 import { makeSpanId, makeTraceId } from './ids.ts'
 import { makeSpan, openSpan, type SpanRecord } from './span.ts'
-import type { Span, Trace } from './trace.ts'
+import type { Span, Trace } from '../core/trace.ts'
 import { formatTraceparent, parseTraceparent, parseTracestate, RANDOM, SAMPLED } from './trace-context.ts'
 
 /** A trace that one request takes part in. */

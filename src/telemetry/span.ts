@@ -1,4 +1,4 @@
-import type { Span } from './trace.ts'
+import type { Span } from '../core/trace.ts'
 import { formatTraceparent } from './trace-context.ts'
 
 /** Exported as a string, bool, int or double of OTLP; a string then ends after 1,024 characters. */

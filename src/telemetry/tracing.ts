@@ -9,7 +9,7 @@ import { makeOtlpSender } from './otlp-sender.ts'
 import { compileRatio } from './sampling.ts'
 import { describeServerSpan, type RequestSummary } from './server-span.ts'
 import { endSpan } from './span.ts'
-import type { Span, Trace } from './trace.ts'
+import type { Span, Trace } from '../core/trace.ts'
 
 export type { ActiveTrace, RequestSummary }
 

@@ -1,5 +1,5 @@
 import type { Exchange } from '../core/exchange.ts'
-import type { Span } from '../telemetry/trace.ts'
+import type { Span } from '../core/trace.ts'
 import type { Target } from './target.ts'
 
 /** Hands the trace on to the origin, and starts this try's CLIENT span when the request is sampled. */

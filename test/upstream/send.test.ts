@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Exchange } from '../../src/core/exchange.ts'
 import { problemCode } from '../../src/core/problem.ts'
-import type { Span, Trace } from '../../src/telemetry/trace.ts'
+import type { Span, Trace } from '../../src/core/trace.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { originUrl } from '../support/platform.ts'
 import { echoOf, makeTestUpstream } from '../support/upstream.ts'

@@ -1,6 +1,6 @@
 import { ownKeysOf } from '../../auth/own-keys.ts'
 import { selfProvider } from '../../config/self-provider.ts'
-import type { TokensConfig } from '../../config/schema/tokens.ts'
+import type { TokensConfig } from '../../identity/config.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
 import type { Client, Grant } from '../../identity/types.ts'

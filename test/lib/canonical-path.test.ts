@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { canonicalPath, rawPath, rawSearch } from '../../src/routing/canonical-path.ts'
+import { canonicalPath, rawPath, rawSearch } from '../../src/lib/canonical-path.ts'
 
 describe('canonicalPath', () => {
   it.each([

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
-import { MAX_ACCESS_TOKEN_MS } from '../../identity/bounds.ts'
-import { GRANTS } from '../../identity/types.ts'
-import { choice, distinct, doc, duration } from './scalars.ts'
+import { MAX_ACCESS_TOKEN_MS } from './bounds.ts'
+import { GRANTS } from './types.ts'
+import { choice, distinct, doc, duration } from '../config/schema/scalars.ts'
 
 const YEAR_MS = 366 * 86_400_000
 

@@ -1,18 +1,39 @@
 /// <reference types="vite/types/importMeta.d.ts" />
 import { describe, expect, it } from 'vitest'
+import { findCircles, findLargeFolders, findUpwardImports, parseSource } from './support/import-graph.ts'
 
 const sources = import.meta.glob<string>('../src/**/*.ts', { query: '?raw', import: 'default', eager: true })
 
-const files = Object.entries(sources).map(([path, text]) => {
-  const name = path.replace('../src/', '')
-  const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => resolve(name, match[1]!))
-  return { name, text, imports }
-})
+const files = Object.entries(sources).map(([path, text]) => parseSource(path.replace('../src/', ''), text))
 
-/** `./x.ts` as seen from `a/b.ts` → `a/x.ts`; a package keeps its name. */
-function resolve(from: string, specifier: string): string {
-  return specifier.startsWith('.') ? new URL(specifier, `file:///src/${from}`).pathname.replace('/src/', '') : specifier
-}
+/** From the lowest to the highest: a room imports itself and those before it. docs/architecture.md says what each owns. */
+const ROOMS = [
+  'lib',
+  'config/schema',
+  'core',
+  'telemetry',
+  'routing',
+  'cache/http',
+  'signatures',
+  'identity',
+  'auth',
+  'limits',
+  'cache',
+  'upstream',
+  'policies',
+  'config',
+  'builtins',
+  'ingress',
+  'route.ts',
+  'gateway.ts',
+  'env.ts',
+  'index.ts',
+]
+
+/** Imports that go up all the same, each with its reason. */
+const UPWARD: Readonly<Record<string, string>> = {}
+
+const MAX_FILES_IN_A_FOLDER = 15
 
 function importsOf(within: RegExp, forbidden: RegExp): string[] {
   return files
@@ -27,6 +48,23 @@ describe('the rules of the house', () => {
     expect(files.length).toBeGreaterThan(20)
   })
 
+  it('has no circle of imports, types included', () => {
+    expect(findCircles(files)).toEqual([])
+  })
+
+  it('imports down alone, but where a reason is given', () => {
+    expect(findUpwardImports(files, ROOMS).toSorted()).toEqual(Object.keys(UPWARD).toSorted())
+  })
+
+  it('has a place in the list for every file', () => {
+    const placed = (name: string) => ROOMS.some((room) => name === room || name.startsWith(`${room}/`))
+    expect(files.filter(({ name }) => !placed(name)).map(({ name }) => name)).toEqual([])
+  })
+
+  it('keeps folders small enough to read', () => {
+    expect(findLargeFolders(files, MAX_FILES_IN_A_FOLDER)).toEqual([])
+  })
+
   it.each<[rule: string, within: RegExp, forbidden: RegExp]>([
     ['a policy knows no other policy', /^policies\/(?!index)/, /^policies\//],
     [
@@ -35,16 +73,25 @@ describe('the rules of the house', () => {
       /^(hono|cloudflare:workers|upstream\/.*|gateway\.ts|route\.ts)$/,
     ],
     ['Hono stands at the door and in builtins only', /^(?!gateway\.ts|builtins\/)/, /^hono/],
-    ['state and telemetry know no policy', /^(state|telemetry)\//, /^policies\//],
+    ['state and telemetry know no policy', /^(?!policies\/|config\/|route\.ts|ingress\/)/, /^policies\//],
     ['lib knows nothing of ours', /^lib\//, /^(?!lib\/)[\w-]+(\/[\w-]+)*\.ts$/],
-    ['nothing but the entry reads the environment', /^(?!index\.ts|state\/)/, /^cloudflare:workers$/],
+    [
+      'the HTTP cache rules know nothing of the gateway',
+      /^cache\/http\//,
+      /^(?!cache\/http\/|lib\/)[\w-]+(\/[\w-]+)*\.ts$/,
+    ],
+    [
+      'nothing but the entry and Durable Objects reads the environment',
+      /^(?!index\.ts|.*-object\.ts$)/,
+      /^cloudflare:workers$/,
+    ],
     ['nothing reaches up to the gateway', /^(?!index\.ts)/, /^gateway\.ts$/],
     ['nothing but the gateway reaches up to routes', /^(?!gateway\.ts)/, /^route\.ts$/],
     ['upstream stages know no policy', /^upstream\//, /^policies\//],
     [
       'the pipeline and the exchange stand on nothing above them',
       /^core\/(pipeline|exchange|problem)\.ts$/,
-      /^(policies|upstream|limits|auth|state)\//,
+      /^(policies|upstream|limits|auth)\//,
     ],
     ['zod comes in its small form', /./, /^zod(?!\/mini$)/],
   ])('%s', (_, within, forbidden) => {
@@ -55,7 +102,7 @@ describe('the rules of the house', () => {
     const lines = files.map((file) => ({ name: file.name, count: file.text.split('\n').length - 1 }))
     expect(lines.filter((file) => file.count > 250)).toEqual([])
     expect(lines.map((file) => file.count).toSorted((a, b) => a - b)[Math.floor(lines.length / 2)]).toBeLessThanOrEqual(
-      90,
+      100,
     )
   })
 
@@ -75,5 +122,30 @@ describe('the rules of the house', () => {
       ),
     )
     expect(undocumented).toEqual([])
+  })
+})
+
+describe('the finders of these rules', () => {
+  const graph = (imports: Readonly<Record<string, string>>) =>
+    Object.entries(imports).map(([name, imported]) =>
+      parseSource(name, imported && `import type { X } from '${imported}'`),
+    )
+
+  it('name the chain of a circle, types included', () => {
+    const files = graph({ 'a/x.ts': './y.ts', 'a/y.ts': '../b/z.ts', 'b/z.ts': '../a/x.ts', 'b/w.ts': './z.ts' })
+    expect(findCircles(files)).toEqual(['a/x.ts → a/y.ts → b/z.ts → a/x.ts'])
+    expect(findCircles(graph({ 'a/x.ts': './y.ts', 'a/y.ts': '../b/z.ts', 'b/z.ts': '' }))).toEqual([])
+  })
+
+  it('name an import that goes up, and take the inner room for the file in it', () => {
+    const files = graph({ 'b/x.ts': '../a/y.ts', 'a/y.ts': '../b/in/z.ts', 'b/in/z.ts': '' })
+    expect(findUpwardImports(files, ['a', 'b'])).toEqual(['a/y.ts imports b/in/z.ts'])
+    expect(findUpwardImports(files, ['b/in', 'a', 'b'])).toEqual([])
+  })
+
+  it('name a folder with too many files of its own', () => {
+    const files = graph({ 'a/x.ts': '', 'a/y.ts': '', 'a/in/z.ts': '' })
+    expect(findLargeFolders(files, 1)).toEqual(['a: 2 files'])
+    expect(findLargeFolders(files, 2)).toEqual([])
   })
 })

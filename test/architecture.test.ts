@@ -80,11 +80,6 @@ describe('the rules of the house', () => {
       /^cache\/http\//,
       /^(?!cache\/http\/|lib\/)[\w-]+(\/[\w-]+)*\.ts$/,
     ],
-    [
-      'nothing but the entry and Durable Objects reads the environment',
-      /^(?!index\.ts|.*-object\.ts$)/,
-      /^cloudflare:workers$/,
-    ],
     ['nothing reaches up to the gateway', /^(?!index\.ts)/, /^gateway\.ts$/],
     ['nothing but the gateway reaches up to routes', /^(?!gateway\.ts)/, /^route\.ts$/],
     ['upstream stages know no policy', /^upstream\//, /^policies\//],
@@ -96,6 +91,12 @@ describe('the rules of the house', () => {
     ['zod comes in its small form', /./, /^zod(?!\/mini$)/],
   ])('%s', (_, within, forbidden) => {
     expect(importsOf(within, forbidden)).toEqual([])
+  })
+
+  it('reads the environment in the entry and in Durable Objects alone', () => {
+    const readers = files.filter(({ imports }) => imports.includes('cloudflare:workers'))
+    const others = readers.filter(({ name, text }) => name !== 'index.ts' && !text.includes('extends DurableObject'))
+    expect(others.map(({ name }) => name)).toEqual([])
   })
 
   it('keeps files small', () => {

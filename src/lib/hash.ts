@@ -1,18 +1,9 @@
-const GOLDEN = 0x9e3779b1
+import murmurhash from 'murmurhash'
 
 /**
- * 32 evenly spread bits of `text`, as an unsigned integer: the same everywhere and for ever, so its results may be acted on by
- * another isolate, or after a release. `seed` (32 bits) makes independent hashes of one text. No secret: whoever chooses the
- * text chooses the result.
+ * MurmurHash3 x86_32 of the UTF-8 bytes of `text`: 32 evenly spread bits, as an unsigned integer, the same in every isolate and
+ * release. `seed` (32 bits, unsigned) makes independent hashes of one text. Not for secrets: a client that chooses the text can choose the result.
  */
 export function hash32(text: string, seed = 0): number {
-  let hash = seed ^ text.length
-  for (let i = 0; i < text.length; i++) hash = stir(hash ^ text.charCodeAt(i))
-  return stir(stir(hash)) >>> 0
-}
-
-/** A bijection of 32 bits. The shift brings high bits down again: by multiplication alone no bit ever touches a lower one. */
-function stir(hash: number): number {
-  const product = Math.imul(hash, GOLDEN)
-  return product ^ (product >>> 15)
+  return murmurhash.v3(text, seed)
 }

@@ -1,15 +1,11 @@
 import type { Config } from '../config/routes-file.ts'
 import { METHODS } from '../config/schema/scalars.ts'
 import type { Client } from '../core/exchange.ts'
-import { exceedsBytes } from '../lib/utf8.ts'
 import { policies } from '../policies/index.ts'
 import { problem } from '../core/problem.ts'
-import { canonicalPath, rawPath } from '../lib/canonical-path.ts'
+import { canonicalPath, rawPath, rawSearch } from '../lib/canonical-path.ts'
 import { compileRouter, type Found } from '../routing/router.ts'
-import { setForwardedHeaders } from './headers.ts'
-import type { ReceivedRequest } from './received.ts'
-import { compileTransportCheck } from './transport.ts'
-
+import { setForwardedHeaders, type ReceivedRequest, exceedsBytes } from './headers.ts'
 const MAX_URL_BYTES = 8 * 1024
 /** A name or an address, with an optional port (RFC 9110 §7.2); HTTP/1.0 has none at all. */
 const HOST = /^(?:(?:[\w-]+(?:\.[\w-]+)*\.?|\[[\da-f:.]+\])(?::\d{1,5})?)?$/i
@@ -90,4 +86,27 @@ export function injectedHeaders(config: Config): Set<string> {
     ),
   )
   return new Set(names)
+}
+
+/** What a request by plain HTTP is answered for its way alone; undefined when it may go on. */
+export type TransportCheck = (request: Request, client: Client, path: string, route: number) => Response | undefined
+
+/**
+ * Compiles `transport.clients`; `insecure` says of each route, by index, whether it answers plain HTTP all the same. A redirect keeps method and
+ * body (308); what the client has sent by then was readable on the way, which is why refusing is the better choice for an API.
+ */
+export function compileTransportCheck(
+  clients: 'any' | 'https' | 'redirect',
+  insecure: readonly boolean[],
+): TransportCheck {
+  if (clients === 'any') return () => undefined
+  return (request, { scheme, host }, path, route) => {
+    if (scheme === 'https' || insecure[route]) return undefined
+    if (clients === 'https') return problem('https-required')
+    const name = host.replace(/:\d+$/, '')
+    // HTTP/1.0 need not say what host it means, and there is no better guess.
+    if (name === '') return problem('https-required')
+    const location = `https://${name}${path}${rawSearch(request.url)}`
+    return new Response(null, { status: 308, headers: { location, 'cache-control': 'no-store' } })
+  }
 }

@@ -3,7 +3,7 @@ import type { ProblemCode } from '../core/problem.ts'
 import { rawSearch } from '../lib/canonical-path.ts'
 import type { ActiveTrace } from '../telemetry/tracing.ts'
 import type { MatchedRoute } from './admit.ts'
-import type { ReceivedRequest } from './received.ts'
+import type { ReceivedRequest } from './headers.ts'
 
 /** What is known of every request, also of one that finds no route. */
 export interface IncomingRequest {

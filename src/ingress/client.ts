@@ -1,6 +1,6 @@
 import type { Client } from '../core/exchange.ts'
 import { canonicalIp, makeCidrMatcher } from '../lib/ip.ts'
-import type { ReceivedRequest } from './received.ts'
+import type { ReceivedRequest } from './headers.ts'
 
 /** `clientAddress` as checked; `trustedProxies` are networks or single addresses, and there are none but with `x-forwarded-for`. */
 export interface ClientAddressConfig {

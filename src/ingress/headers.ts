@@ -1,6 +1,5 @@
 import type { Client, Outgoing } from '../core/exchange.ts'
 import { canonicalName, isHeaderName, isOpaque } from '../lib/header.ts'
-import { exceedsBytes } from '../lib/utf8.ts'
 import type { ProblemCode } from '../core/problem.ts'
 
 const MAX_HEADERS = 100
@@ -152,3 +151,22 @@ function dropNamed(headers: ForwardedHeaders['headers'], connection: string): vo
 function isWebSocketUpgrade(method: string, upgrade: string): boolean {
   return method === 'GET' && upgrade.toLowerCase() === 'websocket'
 }
+
+/** A request as it came in, read once: each look at the runtime's own object costs a call into the runtime. */
+export interface ReceivedRequest {
+  readonly request: Request
+  readonly method: string
+  readonly url: string
+  readonly headers: ReceivedHeaders
+}
+
+/** Reads what every request is asked for. */
+export function readRequest(request: Request, readHeaders: HeaderReader): ReceivedRequest {
+  return { request, method: request.method, url: request.url, headers: readHeaders(request) }
+}
+
+const encoder = new TextEncoder()
+
+/** Whether `text` takes more than `max` bytes in UTF-8; most texts are so short that their length alone tells. */
+export const exceedsBytes = (text: string, max: number): boolean =>
+  text.length > max || (text.length * 3 > max && encoder.encode(text).length > max)

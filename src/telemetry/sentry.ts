@@ -1,7 +1,7 @@
 import { Toucan } from 'toucan-js'
 import type { Platform } from '../core/platform.ts'
 import type { ErrorReport } from './errors.ts'
-import { makeSpanId } from './ids.ts'
+import { makeSpanId } from './trace-context.ts'
 
 const TIMEOUT_MS = 2_000
 

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { compileHeaderReader } from '../../src/ingress/headers.ts'
-import { readRequest } from '../../src/ingress/received.ts'
+import { compileHeaderReader, readRequest } from '../../src/ingress/headers.ts'
 import { compileClientReader, type ClientAddressConfig } from '../../src/ingress/client.ts'
 
 const readHeaders = compileHeaderReader([])

@@ -1,7 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { makeSpanId, makeTraceId } from '../../src/telemetry/ids.ts'
-import { formatTraceparent, parseTraceparent, parseTracestate } from '../../src/telemetry/trace-context.ts'
+import {
+  formatTraceparent,
+  parseTraceparent,
+  parseTracestate,
+  makeSpanId,
+  makeTraceId,
+} from '../../src/telemetry/trace-context.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const SPAN = 'b7ad6b7169203331'

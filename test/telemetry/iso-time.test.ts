@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { isoTime } from '../../src/lib/iso-time.ts'
+import { isoTime } from '../../src/telemetry/access-log.ts'
 
 it('writes what Date does, whatever was written before', () => {
   const day = 86_400_000

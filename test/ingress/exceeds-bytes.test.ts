@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { exceedsBytes } from '../../src/lib/utf8.ts'
+import { exceedsBytes } from '../../src/ingress/headers.ts'
 
 it('tells by bytes, also where characters take several', () => {
   const text = fc.string({ unit: fc.constantFrom('a', 'é', '€', '😀', '\ufffd'), maxLength: 12 })

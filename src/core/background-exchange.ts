@@ -1,11 +1,11 @@
 import type { Exchange, Outgoing } from './exchange.ts'
 
-/** The longest that one may take, in milliseconds: the platform ends work that outlives its request after 30 s. */
+/** The deadline, in milliseconds: the platform ends work that outlives its request after 30 s. */
 const LONGEST_MS = 20_000
 
 /**
- * An exchange beside `x` that sends `outgoing`, for nobody: the client of `x` may leave without ending it, and nothing that happens to it is seen in `x`.
- * `now` in epoch milliseconds.
+ * An exchange beside `x` that sends `outgoing` and whose response no client receives. A disconnect of the client of `x` does not end it, and
+ * `x` does not change. `now` in epoch milliseconds.
  */
 export function makeBackgroundExchange(x: Exchange, outgoing: Outgoing, now: number): Exchange {
   const { id, request, headers, route, path, params, client, identity, waitUntil } = x

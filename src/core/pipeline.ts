@@ -1,12 +1,12 @@
 import type { Exchange } from './exchange.ts'
 
-/** Answers one exchange. */
+/** Makes the response of one exchange. */
 export type Handler = (x: Exchange) => Promise<Response>
 
-/** Wraps a handler with one concern. It may answer itself, call `next` once, or call it again. */
+/** Wraps a handler with one concern. It may respond itself, call `next` once, or call it again. */
 export type Middleware = (next: Handler) => Handler
 
-/** The layer that does nothing: what a policy compiles to where it has nothing to do, so that nobody pays for it. */
+/** The layer that does nothing. A policy that has nothing to do on a route compiles to it, and the route leaves it out. */
 export const passThrough: Middleware = (next) => next
 
 /** Nests `layers` around `terminal`; the first layer is the outermost. */

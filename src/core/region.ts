@@ -1,14 +1,14 @@
-/** Where Durable Objects can be placed, and `local` where the platform does not tell where a request came in. */
+/** A location hint of Durable Objects; `local` where the platform does not state where a request came in. */
 export type Region = DurableObjectLocationHint | 'local'
 
-/** Where one half of a continent ends and the other begins, in degrees east. */
+/** The longitudes that divide a continent into two hints, in degrees east. */
 const AMERICAN_MIDDLE = -100
 const EUROPEAN_MIDDLE = 15
 const ASIAN_MIDDLE = 60
 
-/** The location hint that is nearest to whoever sent this request, by Cloudflare's `request.cf`. */
+/** The location hint nearest to the sender of a request, by Cloudflare's `request.cf`. */
 export function regionOf({ cf }: Pick<Request, 'cf'>): Region {
-  // Absent: not less than anything, so the eastern half.
+  // Absent: NaN is less than no number, so the eastern half.
   const longitude = Number(cf?.longitude ?? NaN)
   switch (cf?.continent) {
     case 'NA':
@@ -29,12 +29,12 @@ export function regionOf({ cf }: Pick<Request, 'cf'>): Region {
   }
 }
 
-/** The name of the object that keeps an upstream's circuit in one region. */
+/** The name of the object that holds the breaker of an upstream in one region. */
 export function breakerName(region: Region, upstream: string): string {
   return `${region}:${upstream}`
 }
 
-/** Where that object is made when it is first named. */
+/** Where an object of this region is created at its first use. */
 export function locationOf(region: Region): DurableObjectNamespaceGetDurableObjectOptions | undefined {
   return region === 'local' ? undefined : { locationHint: region }
 }

@@ -5,7 +5,7 @@ import type { ActiveTrace } from '../telemetry/tracing.ts'
 import type { MatchedRoute } from './admit.ts'
 import type { ReceivedRequest } from './headers.ts'
 
-/** What is known of every request, also of one that finds no route. */
+/** What is known of every request, before its route is. */
 export interface IncomingRequest {
   /** The trace id. */
   readonly id: string
@@ -17,7 +17,7 @@ export interface IncomingRequest {
   readonly waitUntil: Exchange['waitUntil']
 }
 
-/** The exchange of a request that found its route. A class for its getter: in an object literal each request would define it anew. */
+/** The exchange of a request whose route is known. A class because of its getter: an object literal would define the getter for each request. */
 export class AdmittedExchange implements Exchange {
   readonly id: string
   readonly request: Request
@@ -56,7 +56,7 @@ export class AdmittedExchange implements Exchange {
     this.trace = trace
   }
 
-  /** At the first look, which most requests never take: what is looked at is watched, and that costs. */
+  /** Read at the first access, which most requests never make: the runtime watches a signal once it was read. */
   get signal(): AbortSignal {
     return this.request.signal
   }

@@ -8,20 +8,20 @@ export interface ClientAddressConfig {
   readonly trustedProxies: readonly string[]
 }
 
-/** How to tell who is calling; compiled once from `clientAddress`. */
+/** Reads who sent a request; compiled once from `clientAddress`. */
 export type ClientReader = (received: ReceivedRequest) => Client
 
 /**
- * `runtime` believes the connection: workerd's `cf.clientIp`, which a client cannot set, or Cloudflare's own `CF-Connecting-IP` where there is none.
- * `x-forwarded-for` walks that header from the right while the addresses are trusted proxies; it is read only when the connection itself is one.
- * A hop that a proxy names in a way that nobody can read is a client whose address is unknown, and never the proxy itself, which lists may let in.
+ * `runtime` takes the peer of the connection: workerd's `cf.clientIp`, which a client cannot set, or on Cloudflare `CF-Connecting-IP`.
+ * `x-forwarded-for` reads that field from the right while the addresses are trusted proxies, and only when the peer is one.
+ * A hop that is no address makes the client's address unknown. It is never taken for the proxy, which `ip` lists may allow.
  */
 export function compileClientReader(config: ClientAddressConfig): ClientReader {
   const isTrusted = makeCidrMatcher(config.trustedProxies)
   return ({ request, url, headers: { all: headers } }) => {
     const { cf } = request
-    const said = config.source === 'cf-connecting-ip' ? headers['cf-connecting-ip'] : peerAddress(cf, headers)
-    const peer = canonicalIp(said ?? '') ?? ''
+    const stated = config.source === 'cf-connecting-ip' ? headers['cf-connecting-ip'] : peerAddress(cf, headers)
+    const peer = canonicalIp(stated ?? '') ?? ''
     const behindProxy = config.source === 'x-forwarded-for' && isTrusted(peer)
     const chain = behindProxy ? forwardedChain(headers['x-forwarded-for'], peer, isTrusted) : [peer]
     const scheme = (behindProxy && headers['x-forwarded-proto']?.toLowerCase()) || url.slice(0, url.indexOf(':'))
@@ -30,7 +30,7 @@ export function compileClientReader(config: ClientAddressConfig): ClientReader {
       forwardedFor: chain.length === 1 ? peer : chain.map((ip) => ip || 'unknown').join(', '),
       scheme: scheme === 'https' ? 'https' : 'http',
       host: headers['host'] ?? '',
-      // The platform tells it of the connection: a proxy's is not the client's.
+      // The platform states the country of the connection: behind a proxy that is not the client's.
       country: chain.length === 1 ? ((cf?.country as string | undefined) ?? undefined) : undefined,
     }
   }
@@ -38,9 +38,9 @@ export function compileClientReader(config: ClientAddressConfig): ClientReader {
 
 function peerAddress(cf: Request['cf'], headers: Readonly<Record<string, string>>): string | undefined {
   const withPort = cf?.clientIp as string | undefined
-  // Only Cloudflare writes that header over; workerd on a socket without addresses tells of a process instead.
+  // Only Cloudflare overwrites that field. workerd on a Unix socket has no address, and there the client could have sent the field.
   if (withPort === undefined) return cf?.colo === undefined ? undefined : headers['cf-connecting-ip']
-  // A zone (RFC 4007 §11) names an interface of this machine, and would keep an address out of every list.
+  // A zone (RFC 4007 §11) names an interface of this machine; with it an address would match no list.
   return withoutPort(withPort.includes('%') ? withPort.replace(/%[^\]]*/, '') : withPort)
 }
 
@@ -51,7 +51,7 @@ function withoutPort(text: string): string {
   return text.indexOf(':') === end && end !== -1 ? text.slice(0, end) : text
 }
 
-/** The client, then the trusted proxies in the order they were passed; a hop that is no address ends the walk, as `''`. */
+/** The client, then the trusted proxies in the order of the request's way. A hop that is no address ends the chain, as `''`. */
 function forwardedChain(header: string | undefined, peer: string, isTrusted: (ip: string) => boolean): string[] {
   const hops = (header ?? '').split(',').flatMap((hop) => hop.trim() || [])
   const chain = [peer]

@@ -1,55 +1,55 @@
 import type { Client, Outgoing } from '../core/exchange.ts'
-import { canonicalName, isHeaderName, isOpaque } from '../lib/header.ts'
 import type { ProblemCode } from '../core/problem.ts'
+import { canonicalName, isHeaderName, isOpaque } from '../lib/header.ts'
 
 const MAX_HEADERS = 100
 const MAX_HEADER_BYTES = 32 * 1024
 
-/** Hop-by-hop (RFC 9110 §7.6.1), and what only the gateway may say about where a request came from. */
+/** Hop-by-hop fields (RFC 9110 §7.6.1), and fields in which only the gateway may state where a request came from. */
 const NEVER_FORWARDED = [
   'connection keep-alive te trailer transfer-encoding upgrade http2-settings',
-  // CGI programs would take it for their own setting of a proxy (httpoxy).
+  // CGI programs read it as their own proxy setting (httpoxy, CVE-2016-5385).
   'proxy',
   'forwarded x-real-ip true-client-ip x-client-ip client-ip cf-connecting-ip cf-connecting-ipv6 cf-pseudo-ipv4 cf-ipcountry cf-visitor cf-ray cf-worker',
-  // What a proxy that ends TLS says of a client's certificate (RFC 9440 §2.4): an origin would believe it.
+  // Set by a proxy that terminates TLS (RFC 9440 §2.4): an origin trusts them.
   'client-cert client-cert-chain',
-  // The gateway's own words to an origin.
+  // Set by the gateway for an origin.
   'x-attempt x-request-timeout-ms',
-  // Some frameworks route on these: a request would be another one than was matched and guarded.
+  // Some frameworks route on these: the origin would run another request than the gateway has matched.
   'x-original-url x-rewrite-url x-http-method x-http-method-override x-method-override',
 ].flatMap((names) => names.split(' '))
 
-/** Servers that read `_` as `-` would take these for message framing: request smuggling (RFC 9112 §11.2). */
+/** Servers that read `_` as `-` take other spellings of these for message framing: request smuggling (RFC 9112 §11.2). */
 const FRAMING = new Set(['transfer-encoding', 'content-length', 'connection', 'host'])
 
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/
 
-/** Beyond this a length is no exact number (RFC 9110 §8.6 asks for no more than to be ready for large ones). */
+/** A longer Content-Length is not exact as a number; RFC 9110 §8.6 requires only that large values are anticipated. */
 const MAX_LENGTH_DIGITS = 15
 
-/** The client's headers as an upstream may see them. */
+/** The client's headers as an upstream may receive them. */
 export type ForwardedHeaders = Pick<Outgoing, 'headers' | 'hasOpaqueValues'>
 
-/** A request's headers, by lower-case name: plain text, which costs no call into the runtime to look at. */
+/** A request's headers by lower-case name, as plain text: reading one needs no call into the runtime. */
 export interface ReceivedHeaders {
-  /** All of them, as they came. */
+  /** All of them, as received. */
   readonly all: Readonly<Record<string, string>>
-  /** Those that may go on. */
+  /** Those that may be forwarded. */
   readonly forwarded: ForwardedHeaders
-  /** Why the request is to be refused. */
+  /** The refusal that the headers require; undefined when they are sound. */
   readonly fault: ProblemCode | undefined
 }
 
-/** Reads a request's headers, all in one walk. */
+/** Reads all headers of a request in one pass. */
 export type HeaderReader = (request: Request) => ReceivedHeaders
 
 /**
- * Compiles how each request's headers are read: hop-by-hop headers and what `Connection` names go no further, and the client's copies of `injected`
- * headers and of `X-Forwarded-*` are dropped in every spelling. At most 100 headers and 32 KiB.
+ * Compiles how the headers of each request are read. Hop-by-hop fields and those that `Connection` names are not forwarded; the client's copies of
+ * `injected` fields and of `X-Forwarded-*` are dropped in every spelling. At most 100 fields and 32 KiB.
  */
 export function compileHeaderReader(injected: Iterable<string>): HeaderReader {
-  const judge = makeJudge(new Set([...NEVER_FORWARDED, ...[...injected].map(canonicalName)]))
+  const ruleOf = makeRuleTable(new Set([...NEVER_FORWARDED, ...[...injected].map(canonicalName)]))
   return (request) => {
     const all = Object.create(null) as Record<string, string>
     const headers: Record<string, string> = {}
@@ -57,31 +57,29 @@ export function compileHeaderReader(injected: Iterable<string>): HeaderReader {
     let count = 0
     let length = 0
     let isSound = true
-    // One walk for everything: each look at a header crosses into the runtime.
+    // One pass for every check: each access to a header is a call into the runtime.
     request.headers.forEach((value, received) => {
-      const judgement = judge(received)
-      const { name, isDropped } = judgement
+      const rule = ruleOf(received)
+      const { name, isDropped } = rule
       count++
       length += name.length + value.length
       const joined = name in all ? `${all[name]}, ${value}` : value
       all[name] = joined
-      // Clients say the same over and over: that two texts are equal is sooner seen than what is in one.
-      if (value !== judgement.plain) {
+      // Clients repeat their values: comparing two texts is cheaper than testing one for characters.
+      if (value !== rule.soundValue) {
         if (CONTROL.test(value)) isSound = false
         else if (isOpaque(value)) hasOpaqueValues ||= !isDropped
-        else if (value.length <= MAX_REMEMBERED_LENGTH.value) judgement.plain = value
+        else if (value.length <= MAX_CACHED_LENGTH.value) rule.soundValue = value
       }
-      if (judgement.isLookAlike) isSound = false
+      if (rule.isLookAlike) isSound = false
       if (isDropped) return
       if (name === 'content-length' && value.length > MAX_LENGTH_DIGITS) isSound = false
-      // Lines of one name arrive as one value, but those of Set-Cookie, and are sent on as one (RFC 9110 §5.3).
+      // The runtime joins lines of one name, except Set-Cookie; they are forwarded as one line (RFC 9110 §5.3).
       headers[name] = joined
     })
-    const { connection, upgrade, 'transfer-encoding': coding } = all
-    // Another coding would be lost on the way, with the body still in it (RFC 9112 §6.1).
-    if (coding !== undefined && coding.toLowerCase() !== 'chunked') isSound = false
-    if (connection !== undefined) dropNamed(headers, connection)
-    if (upgrade !== undefined && isWebSocketUpgrade(request.method, upgrade)) headers['upgrade'] = 'websocket'
+    // Another transfer coding would be lost on the way while the body is still encoded with it (RFC 9112 §6.1).
+    if ((all['transfer-encoding'] ?? 'chunked').toLowerCase() !== 'chunked') isSound = false
+    forwardConnection(request.method, all, headers)
     const isLarge = count > MAX_HEADERS || isTooLong(all, length)
     return {
       all,
@@ -91,68 +89,72 @@ export function compileHeaderReader(injected: Iterable<string>): HeaderReader {
   }
 }
 
-/** `length` in characters, of which one takes three bytes at most: hardly ever has anything to be counted again. */
+/** Drops the fields that `Connection` names, and asks the origin for a WebSocket when the client does. */
+function forwardConnection(method: string, all: ReceivedHeaders['all'], headers: ForwardedHeaders['headers']): void {
+  const { connection, upgrade } = all
+  if (connection !== undefined) dropNamed(headers, connection)
+  // Every other upgrade is ignored, as RFC 9110 §7.8 allows.
+  if (upgrade !== undefined && method === 'GET' && upgrade.toLowerCase() === 'websocket')
+    headers['upgrade'] = 'websocket'
+}
+
+function dropNamed(headers: ForwardedHeaders['headers'], connection: string): void {
+  for (const part of connection.split(',')) {
+    const name = part.trim().toLowerCase()
+    // A client must not be able to remove the fields by which the gateway identifies it.
+    if (isHeaderName(name) && !/^(?:host|authorization|cookie|content-.*)$/.test(name)) delete headers[name]
+  }
+}
+
+/** `length` is in characters, each of which has at most three bytes: the bytes are rarely counted. */
 function isTooLong(headers: ReceivedHeaders['all'], length: number): boolean {
   if (length * 3 <= MAX_HEADER_BYTES) return false
   return exceedsBytes(Object.entries(headers).flat().join(''), MAX_HEADER_BYTES)
 }
 
-/** What there is to know of a header's name, and what came with it last. */
+/** What is decided by a header's name alone, and the last of its values that was found sound. */
 interface HeaderRule {
   readonly name: string
   readonly isDropped: boolean
   /** Whether it is message framing in another spelling. */
   readonly isLookAlike: boolean
-  /** The last value of it that held neither control nor opaque characters. */
-  plain: string | undefined
+  /** The last value that held neither control nor opaque characters. */
+  soundValue: string | undefined
 }
 
-/** Clients send the same few names over and over: beyond so many what is remembered is forgotten, and nothing longer is remembered. */
-const MAX_REMEMBERED = 1_000
-const MAX_REMEMBERED_LENGTH = { name: 64, value: 1_024 } as const
+/** Clients use few names: the rules are cached, and all are forgotten when a client sends many names. Longer names and values are not cached. */
+const MAX_CACHED_RULES = 1_000
+const MAX_CACHED_LENGTH = { name: 64, value: 1_024 } as const
 
-function makeJudge(dropped: ReadonlySet<string>): (name: string) => HeaderRule {
-  const remembered = new Map<string, HeaderRule>()
-  const judge = (name: string): HeaderRule => {
+function makeRuleTable(dropped: ReadonlySet<string>): (name: string) => HeaderRule {
+  const rules = new Map<string, HeaderRule>()
+  const makeRule = (name: string): HeaderRule => {
     const canonical = canonicalName(name)
-    const judgement = {
-      name: keyOf(name),
+    const rule: HeaderRule = {
+      name: internalized(name),
       isDropped: dropped.has(canonical) || /^(?:x-forwarded|proxy-)/.test(canonical),
       isLookAlike: canonical !== name && FRAMING.has(canonical),
-      plain: undefined,
+      soundValue: undefined,
     }
-    if (name.length > MAX_REMEMBERED_LENGTH.name) return judgement
-    if (remembered.size >= MAX_REMEMBERED) remembered.clear()
-    remembered.set(name, judgement)
-    return judgement
+    if (name.length > MAX_CACHED_LENGTH.name) return rule
+    if (rules.size >= MAX_CACHED_RULES) rules.clear()
+    rules.set(name, rule)
+    return rule
   }
-  return (name) => remembered.get(name) ?? judge(name)
+  return (name) => rules.get(name) ?? makeRule(name)
 }
 
-/** The same text as the engine keeps names of properties: a text of any other make is looked up in its table at every use as one. */
-const keyOf = (text: string): string => Object.keys({ [text]: 0 })[0]!
+/** The same text as V8 stores property names: any other string is looked up in V8's string table at each use as a property name. */
+const internalized = (text: string): string => Object.keys({ [text]: 0 })[0]!
 
-/** Says in `X-Forwarded-*` what the gateway knows of the client. */
+/** Writes `X-Forwarded-For`, `-Proto` and `-Host` from what the gateway knows of the client. */
 export function setForwardedHeaders({ headers }: ForwardedHeaders, client: Client): void {
   headers['x-forwarded-for'] = client.forwardedFor
   headers['x-forwarded-proto'] = client.scheme
   headers['x-forwarded-host'] = client.host
 }
 
-function dropNamed(headers: ForwardedHeaders['headers'], connection: string): void {
-  for (const part of connection.split(',')) {
-    const name = part.trim().toLowerCase()
-    // What the gateway relies on to know the caller cannot be talked away by the caller.
-    if (isHeaderName(name) && !/^(?:host|authorization|cookie|content-.*)$/.test(name)) delete headers[name]
-  }
-}
-
-/** A GET that asks for a WebSocket; every other upgrade is ignored, as RFC 9110 §7.8 lets a server do. */
-function isWebSocketUpgrade(method: string, upgrade: string): boolean {
-  return method === 'GET' && upgrade.toLowerCase() === 'websocket'
-}
-
-/** A request as it came in, read once: each look at the runtime's own object costs a call into the runtime. */
+/** A request as received, read once: each access to the runtime's own object is a call into the runtime. */
 export interface ReceivedRequest {
   readonly request: Request
   readonly method: string
@@ -160,13 +162,13 @@ export interface ReceivedRequest {
   readonly headers: ReceivedHeaders
 }
 
-/** Reads what every request is asked for. */
+/** Reads the properties that every request needs. */
 export function readRequest(request: Request, readHeaders: HeaderReader): ReceivedRequest {
   return { request, method: request.method, url: request.url, headers: readHeaders(request) }
 }
 
 const encoder = new TextEncoder()
 
-/** Whether `text` takes more than `max` bytes in UTF-8; most texts are so short that their length alone tells. */
+/** Whether `text` has more than `max` bytes in UTF-8. Most texts are so short that their length decides it. */
 export const exceedsBytes = (text: string, max: number): boolean =>
   text.length > max || (text.length * 3 > max && encoder.encode(text).length > max)

@@ -1,9 +1,9 @@
 import ipaddr from 'ipaddr.js'
 
-/** An address in groups of 16 bits: two for IPv4, eight for IPv6. An IPv4-mapped IPv6 address is the IPv4 address that it stands for. */
+/** An address in groups of 16 bits: two for IPv4, eight for IPv6. An IPv4-mapped IPv6 address is its IPv4 address. */
 export type Ip = readonly number[]
 
-/** A network: an address in it, and how many of its leading bits count. */
+/** A network: an address in it, and the length of its prefix in bits. */
 export interface Cidr {
   readonly network: Ip
   readonly bits: number
@@ -14,7 +14,7 @@ const IPV6 = /^(?:[0-9a-f]{0,4}:){2,8}[0-9a-f]{0,4}$/i
 const MAPPED = '0,0,0,0,0,65535'
 const BITS = /^(?:0|[1-9]\d{0,2})$/
 
-/** Four plain decimal numbers, or IPv6 without a zone; undefined for everything else, octal and hexadecimal IPv4 included. */
+/** Four decimal numbers, or IPv6 without a zone; undefined for everything else, octal and hexadecimal IPv4 included. */
 export function parseIp(text: string): Ip | undefined {
   if (!text.includes(':')) return parseIpv4(text)
   const hex = text.includes('.') ? undotted(text) : text
@@ -27,12 +27,22 @@ export function parseIp(text: string): Ip | undefined {
   }
 }
 
-/** The one spelling of an address (IPv6 as RFC 5952 has it), by which two of them can be compared as text; undefined for text that is none. */
+/** The canonical text of an address (IPv6 by RFC 5952), by which two addresses compare as text; undefined for text that is no address. */
 export function canonicalIp(text: string): string | undefined {
   if (IPV4.test(text)) return text
   const ip = parseIp(text)
   if (ip?.length !== 2) return ip && new ipaddr.IPv6([...ip]).toString()
   return ip.flatMap((group) => [group >> 8, group & 255]).join('.')
+}
+
+/** The network that is taken for one client: an IPv4 address as it is, and the first 64 bits of an IPv6 address, as `2001:db8:0:1`. `ip` is canonical, or `''`. */
+export function networkOf(ip: string): string {
+  if (!ip.includes(':')) return ip
+  const groups = parseIp(ip) ?? []
+  return groups
+    .slice(0, 4)
+    .map((group) => group.toString(16))
+    .join(':')
 }
 
 /** `10.0.0.0/8`, `2001:db8::/32`, or one address; undefined for everything else. */
@@ -41,13 +51,13 @@ export function parseCidr(text: string): Cidr | undefined {
   const address = slash === -1 ? text : text.slice(0, slash)
   const network = parseIp(address)
   if (network === undefined) return undefined
-  const most = network.length * 16
-  if (slash === -1) return { network, bits: most }
-  const written = text.slice(slash + 1)
-  if (!BITS.test(written)) return undefined
+  const length = network.length * 16
+  if (slash === -1) return { network, bits: length }
+  const suffix = text.slice(slash + 1)
+  if (!BITS.test(suffix)) return undefined
   // The bits of a mapped address count from the IPv6 side: ::ffff:10.0.0.0/104 is 10.0.0.0/8.
-  const bits = Number(written) - (most === 32 && address.includes(':') ? 96 : 0)
-  return bits >= 0 && bits <= most ? { network, bits } : undefined
+  const bits = Number(suffix) - (length === 32 && address.includes(':') ? 96 : 0)
+  return bits >= 0 && bits <= length ? { network, bits } : undefined
 }
 
 /** Whether an address is in one of the networks; IPv4 is never in an IPv6 network, not even in `::/0`. */
@@ -55,7 +65,7 @@ export function isInAny(ip: Ip, networks: readonly Cidr[]): boolean {
   return networks.some(({ network, bits }) => network.length === ip.length && sharesBits(ip, network, bits))
 }
 
-/** Tells whether an address in text is in one of `networks`; text that is no address never is. Networks that are none are left out. */
+/** Compiles whether an address is in one of `networks`. Text that is no address is in none; a network that does not parse is left out. */
 export function makeCidrMatcher(networks: readonly string[]): (ip: string) => boolean {
   const parsed = networks.map(parseCidr).filter((cidr) => cidr !== undefined)
   return (text) => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { applyHeaderEdits } from '../../src/ingress/edits.ts'
+import { applyHeaderEdits } from '../../src/ingress/finish.ts'
 import { cors } from '../../src/policies/cors.ts'
 import { problemCode } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { applyHeaderEdits } from '../../src/ingress/edits.ts'
+import { applyHeaderEdits } from '../../src/ingress/finish.ts'
 import type { Exchange, Identity } from '../../src/core/exchange.ts'
 import { headers } from '../../src/policies/headers.ts'
 import { problem } from '../../src/core/problem.ts'

@@ -1,5 +1,5 @@
 import type * as z from 'zod/mini'
-import { applyHeaderEdits } from '../../src/ingress/edits.ts'
+import { applyHeaderEdits } from '../../src/ingress/finish.ts'
 import type { Exchange, Identity } from '../../src/core/exchange.ts'
 import { limitStores } from '../../src/limits/stores.ts'
 import { compose, type Handler } from '../../src/core/pipeline.ts'

@@ -1,7 +1,7 @@
 import type { Client, Exchange, HeaderEdit, Identity, Outgoing } from '../core/exchange.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import { rawSearch } from '../lib/canonical-path.ts'
-import type { ActiveTrace } from '../telemetry/tracing.ts'
+import type { ActiveTrace } from '../telemetry/active-trace.ts'
 import type { MatchedRoute } from './admit.ts'
 import type { ReceivedRequest } from './headers.ts'
 

@@ -11,7 +11,7 @@ const ASCTIME_DATE = new RegExp(String.raw`^${DAY} ${MONTH} ([ \d]\d) ${TIME} (\
 
 /**
  * Epoch milliseconds of an HTTP-date in any of its three forms (RFC 9110 §5.6.7), in any case and in GMT alone (RFC 9111 §4.2);
- * undefined for anything else. `now`, epoch milliseconds, tells the century of a year of two digits. `Date.parse` would read
+ * undefined for anything else. `now`, epoch milliseconds, decides the century of a year of two digits. `Date.parse` would also accept
  * `0`, `1 day` and local times, none of which is an HTTP-date.
  */
 export function parseHttpDate(text: string, now: number): number | undefined {
@@ -26,12 +26,12 @@ export function parseHttpDate(text: string, now: number): number | undefined {
   return toTime(fullYear(Number(year), now), month!, day!, hour!, minute!, second!)
 }
 
-/** What seems to be more than 50 years ahead is the most recent year with these digits (RFC 9110 §5.6.7). */
+/** A year that appears to be more than 50 years ahead is the most recent past year with these digits (RFC 9110 §5.6.7). */
 function fullYear(twoDigits: number, now: number): number {
   const thisYear = new Date(now).getUTCFullYear()
   const year = thisYear - (thisYear % 100) + twoDigits
   if (year > thisYear + 50) return year - 100
-  // In the last years of a century those of the next one are nearer.
+  // Late in a century, years of the next century are nearer.
   return year + 100 <= thisYear + 50 ? year + 100 : year
 }
 
@@ -48,7 +48,7 @@ function toTime(
   // Date.UTC would take the years 0 to 99 for 1900 to 1999.
   date.setUTCFullYear(year, month, Number(day))
   const isDay = date.getUTCMonth() === month && Number(day) > 0
-  // The grammar has a leap second; it is held to be the second before, because a date is to be rounded down (RFC 9111 §4.2).
+  // The grammar allows a leap second. It counts as the second before it.
   if (!isDay || Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60) return undefined
   return date.setUTCHours(Number(hour), Number(minute), Math.min(Number(second), 59))
 }

@@ -1,10 +1,10 @@
 import type { ProblemCode } from '../core/problem.ts'
 import { isLogged } from './log-level.ts'
 
-/** A refused URL can be as long as the runtime lets it be; a log line cannot. */
+/** A refused URL has no bound but the runtime's; a log line has this one. */
 const MAX_PATH = 1_024
 
-/** What is told of one request; nothing in it is a secret. */
+/** What is logged of one request; nothing in it is a secret. */
 export interface AccessEntry {
   /** Arrival, epoch milliseconds. */
   readonly time: number
@@ -23,13 +23,13 @@ export interface AccessEntry {
   /** Host and port of the target tried last. */
   readonly target?: string | undefined
   readonly attempts?: number | undefined
-  /** Requests that this isolate was working on, this one included. */
+  /** Requests in flight in this isolate, this one included. */
   readonly inFlight: number
 }
 
 /**
- * Writes one JSON line per request: level `warn` for a 5xx, `info` for every other answer. Undefined when `LOG_LEVEL`
- * lets neither through, so that nobody gathers an entry for nothing.
+ * Writes one JSON line per request: level `warn` for a 5xx, `info` for every other response. Undefined when `LOG_LEVEL`
+ * drops both, so that no entry is built for nothing.
  */
 export function makeAccessLog(
   variable: (name: string) => string | undefined,
@@ -65,7 +65,7 @@ export function makeAccessLog(
 let second = NaN
 let prefix = ''
 
-/** Epoch milliseconds as ISO 8601, in UTC; of one second, which most lines of a log share, the date is written once. */
+/** Epoch milliseconds as ISO 8601, in UTC. The date is formatted once a second, because lines of a busy log share it. */
 export function isoTime(ms: number): string {
   const current = Math.floor(ms / 1_000)
   if (current !== second) {

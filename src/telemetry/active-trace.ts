@@ -10,7 +10,7 @@ import {
   makeTraceId,
 } from './trace-context.ts'
 
-/** A trace that one request takes part in. */
+/** The trace of one request while it runs. */
 export interface ActiveTrace extends Trace {
   /** The SERVER span and after it its children; undefined when nothing is recorded. */
   readonly spans: [server: SpanRecord, ...children: SpanRecord[]] | undefined
@@ -35,7 +35,7 @@ export function beginTrace(
 
   const spans: ActiveTrace['spans'] = [openSpan(id, spanId, parent?.spanId, tracestate, 'server', '', startedAt)]
   const start = (name: string, kind: 'internal' | 'client'): Span => {
-    // The clock can step back; a child does not begin before its parent.
+    // The clock can step back; a child must not start before its parent.
     const child = openSpan(id, makeSpanId(), spanId, tracestate, kind, name, Math.max(startedAt, now()))
     spans.push(child)
     return makeSpan(child, flags, now)

@@ -2,8 +2,9 @@ import type { Exchange } from '../core/exchange.ts'
 import type { Platform } from '../core/platform.ts'
 import { isLogged } from './log-level.ts'
 import { scrub, secretsOf } from './scrub.ts'
+import type { ErrorReport } from './sentry.ts'
 
-/** The request in which an error came up. */
+/** The request in which an error occurred. */
 export interface FailedRequest {
   /** The trace id. */
   readonly id: string
@@ -11,26 +12,14 @@ export interface FailedRequest {
   readonly request: Request
 }
 
-/** An unexpected error with everything secret taken out: all that leaves this module. */
-export interface ErrorReport {
-  readonly id: string
-  readonly route: string | undefined
-  readonly method: string
-  /** Without its query. */
-  readonly path: string
-  readonly name: string
-  readonly message: string
-  readonly stack: string | undefined
-}
-
-/** Tells operators of an error that nobody expected, whatever was thrown; what is sent goes in `waitUntil`. Never throws. */
+/** Reports an unexpected error, whatever was thrown; reports are sent in `waitUntil`. Never throws. */
 export type ErrorReporter = (error: unknown, x: FailedRequest, waitUntil: Exchange['waitUntil']) => void
 
-/** Sent to Sentry per isolate and minute at most; an outage fails every request in the same way. */
+/** Reports to Sentry per isolate and minute at most: an outage fails every request in the same way. */
 const MAX_REPORTS = 10
 const WINDOW_MS = 60_000
 
-/** Writes one JSON line per unexpected error and, with `SENTRY_DSN`, reports it there, some per minute. Never throws. */
+/** Writes one JSON line per unexpected error and, with `SENTRY_DSN`, reports up to ten a minute to Sentry. */
 export function makeErrorReporter(platform: Pick<Platform, 'variable' | 'now' | 'fetch'>): ErrorReporter {
   const dsn = platform.variable('SENTRY_DSN')
   const logged = isLogged('error', platform.variable('LOG_LEVEL'))
@@ -44,30 +33,30 @@ export function makeErrorReporter(platform: Pick<Platform, 'variable' | 'now' | 
 
   return (error, x, waitUntil) => {
     try {
-      const fault = describeFault(error, x)
+      const errorReport = describeError(error, x)
       const time = new Date(platform.now()).toISOString()
-      if (logged) console.error(JSON.stringify({ time, level: 'error', event: 'error', ...fault }))
-      if (dsn !== undefined && mayReport()) waitUntil(report(dsn, fault, platform.fetch))
+      if (logged) console.error(JSON.stringify({ time, level: 'error', event: 'error', ...errorReport }))
+      if (dsn !== undefined && mayReport()) waitUntil(sendReport(dsn, errorReport, platform.fetch))
     } catch {
-      // The request still has to be answered.
+      // The request still needs its response.
     }
   }
 }
 
-/** Sentry's code is evaluated at the first error, not at start-up; when it fails there is nobody left to tell. */
-async function report(dsn: string, fault: ErrorReport, fetch: Platform['fetch']): Promise<void> {
+/** Sentry's code is evaluated at the first error and not at start-up. */
+async function sendReport(dsn: string, errorReport: ErrorReport, fetch: Platform['fetch']): Promise<void> {
   try {
     const { sendToSentry } = await import('./sentry.ts')
-    await sendToSentry(dsn, fault, fetch)
+    await sendToSentry(dsn, errorReport, fetch)
   } catch {
-    // Sentry cannot be told that Sentry cannot be reached; the log line is written.
+    // A failure to reach Sentry cannot be reported to Sentry; the error itself is logged already.
   }
 }
 
 const MAX_MESSAGE = 1_000
 const MAX_STACK = 4_000
 
-function describeFault(error: unknown, { id, route, request }: FailedRequest): ErrorReport {
+function describeError(error: unknown, { id, route, request }: FailedRequest): ErrorReport {
   const secrets = secretsOf(request)
   const clean = (text: string, max: number) => scrub(text, secrets).slice(0, max)
   const path = clean(/^[a-z]+:\/\/[^/?#]*([^?#]*)/i.exec(request.url)?.[1] ?? '', MAX_MESSAGE)
@@ -83,7 +72,7 @@ function describeFault(error: unknown, { id, route, request }: FailedRequest): E
   }
 }
 
-/** Anything can be thrown, also what throws when it is looked at. */
+/** Anything can be thrown, also an object whose properties throw when they are read. */
 function read(error: unknown): { name: string; message: string; stack: string | undefined } {
   try {
     if (!(error instanceof Error)) return { name: typeof error, message: String(error), stack: undefined }

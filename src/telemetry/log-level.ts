@@ -1,5 +1,5 @@
 const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
-/** What a line can be. `silent` is a `LOG_LEVEL` alone, under which nothing is written. */
+/** The level of a line. `silent` is a value of `LOG_LEVEL` alone, under which nothing is written. */
 export type LogLevel = Exclude<(typeof LEVELS)[number], 'silent'>
 
 const DEFAULT_LEVEL = 'info'

@@ -5,12 +5,12 @@ import type { Platform } from '../core/platform.ts'
 const KINDS = { internal: 1, server: 2, client: 3 } as const
 const STATUS_ERROR = 2
 
-/** A client can send 32 KiB of user agent; this much of it tells as much. */
+/** Characters that are kept of a value: a client can send a user agent of 32 KiB. */
 const MAX_VALUE_LENGTH = 1_024
 
 /**
- * The body of an `ExportTraceServiceRequest` in OTLP/JSON: ids in hex, 64-bit integers as decimal strings. Written as
- * text piece by piece, which takes half the time of building objects for `JSON.stringify`.
+ * The body of an `ExportTraceServiceRequest` in OTLP/JSON: ids in hex, 64-bit integers as decimal strings. Written as text
+ * piece by piece, in half the time of building objects for `JSON.stringify`.
  */
 export function encodeSpans(spans: readonly SpanRecord[], serviceName: string): string {
   const resource = `{"attributes":[${encodeAttribute('service.name', serviceName)}]}`
@@ -33,7 +33,7 @@ function encodeSpan(span: SpanRecord): string {
   )
 }
 
-/** Digits, not arithmetic: nanoseconds since 1970 are past what a number holds exactly. */
+/** By digits, not arithmetic: nanoseconds since 1970 exceed the integers that a number holds exactly. */
 const nanos = (ms: number) => `${Math.trunc(ms)}000000`
 
 function encodeAttribute(key: string, value: AttributeValue): string {
@@ -47,10 +47,10 @@ function encodeValue(value: AttributeValue): string {
   return Number.isFinite(value) ? `{"doubleValue":${value}}` : `{"stringValue":"${value}"}`
 }
 
-/** No request waits for a collector; this bounds how long one that hangs holds memory and a connection. */
+/** No request waits for a collector; this bounds how long a collector that hangs holds memory and a connection. */
 const TIMEOUT_MS = 2_000
 
-/** Posts spans to the collector at `endpoint` (OTLP/HTTP, JSON); rejects unless it takes them within two seconds. */
+/** Posts spans to the collector at `endpoint` (OTLP/HTTP, JSON); rejects unless it accepts them within two seconds. */
 export function makeOtlpSender(
   endpoint: string,
   platform: Pick<Platform, 'variable' | 'fetch'>,
@@ -69,22 +69,22 @@ export function makeOtlpSender(
       body,
       signal: AbortSignal.timeout(TIMEOUT_MS),
     })
-    // Read to its end, so that the connection can carry the next batch.
+    // Read to its end, so that the connection can be used again.
     await response.arrayBuffer()
-    if (!response.ok) throw new Error(`the collector answered ${response.status}`)
+    if (!response.ok) throw new Error(`the collector responded ${response.status}`)
   }
 }
 
-/** `key=value,key=value` with percent-escapes in the values, as the OTLP exporter specification has it; what is no header is left out. */
+/** `key=value,key=value` with percent-escapes in the values, by the OTLP exporter specification; a pair that is no header is left out. */
 function parseHeaders(text: string): Record<string, string> {
   const pairs = text.split(',').flatMap((pair): [string, string][] => {
     const [, name, value] = /^\s*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*=\s*([\x20-\x7e]*?)\s*$/.exec(pair) ?? []
-    return name === undefined || value === undefined ? [] : [[name.toLowerCase(), unescaped(value)]]
+    return name === undefined || value === undefined ? [] : [[name.toLowerCase(), unescape(value)]]
   })
   return Object.fromEntries(pairs)
 }
 
-function unescaped(value: string): string {
+function unescape(value: string): string {
   try {
     return decodeURIComponent(value)
   } catch {

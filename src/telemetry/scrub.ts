@@ -1,8 +1,8 @@
 const SCRUBBED = '[scrubbed]'
 
 /**
- * What gives a secret away by its looks, wherever it stands; the order matters. Nothing here looks twice at a long run
- * of characters: a text that a caller can shape must not cost its length squared.
+ * Patterns that recognise a secret by its form; the order matters. None backtracks over a long run of characters: the
+ * time must not be quadratic in a text that a client can choose.
  */
 const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN [\s\S]*?(?:-----END [^-]{1,64}-----|$)/g, SCRUBBED],
@@ -17,10 +17,10 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [/(\/[^\s/?#"'<>]*\?)[^\s"'<>]+/g, `$1${SCRUBBED}`],
 ]
 
-/** More than this is not looked at, and so not kept either. */
+/** Characters that are scanned. The rest is dropped, because it could hold a secret. */
 const MAX_LENGTH = 16_384
 
-/** `text` without what looks like a secret (tokens, credentials, cookies, queries), and without `secrets` wherever they stand. */
+/** `text` without tokens, credentials, cookies and queries that are recognised by their form, and without `secrets`. */
 export function scrub(text: string, secrets: readonly string[] = []): string {
   let clean = text.length > MAX_LENGTH ? cutAtSpace(text) : text
   for (const secret of secrets) clean = clean.replaceAll(secret, SCRUBBED)
@@ -28,18 +28,18 @@ export function scrub(text: string, secrets: readonly string[] = []): string {
   return clean
 }
 
-/** Half a secret would no longer be recognised. */
+/** Cut at a space, because half a secret would not be recognised. */
 function cutAtSpace(text: string): string {
   const end = Math.max(text.lastIndexOf(' ', MAX_LENGTH), text.lastIndexOf('\n', MAX_LENGTH))
   return text.slice(0, Math.max(0, end))
 }
 
 const SECRET_HEADER = /auth|cookie|token|secret|key|passw|signature|credential|assertion|session|jwt/i
-/** A shorter one would blank out innocent words. */
+/** A shorter value would scrub ordinary words. */
 const MIN_SECRET_LENGTH = 6
 const MAX_SECRETS = 100
 
-/** The values that this request brought and that nobody else may read, the longest first: credentials, cookies, the query. */
+/** The secret values of a request, the longest first: credentials, cookies, the query. */
 export function secretsOf(request: Request): string[] {
   const found = new Set<string>()
   for (const [name, value] of request.headers) {

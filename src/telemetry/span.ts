@@ -2,10 +2,10 @@ import type { Span } from '../core/trace.ts'
 import { formatTraceparent } from './trace-context.ts'
 import type { ProblemCode } from '../core/problem.ts'
 
-/** Exported as a string, bool, int or double of OTLP; a string then ends after 1,024 characters. */
+/** Exported as a string (cut at 1,024 characters), bool, int or double of OTLP. */
 export type AttributeValue = string | number | boolean
 
-/** What is kept of a span until it is exported. */
+/** A span until it is exported. */
 export interface SpanRecord {
   /** 32 lower-case hex digits. */
   readonly traceId: string
@@ -18,14 +18,14 @@ export interface SpanRecord {
   name: string
   /** Epoch milliseconds. */
   readonly startMs: number
-  /** Undefined while the span runs; never before `startMs`. */
+  /** Undefined while the span runs; at least `startMs`. */
   endMs: number | undefined
   readonly attributes: Record<string, AttributeValue>
   /** Set when the span failed. */
   errorType: string | undefined
 }
 
-/** A record that begins at `startMs`; written out flat because there are several in each sampled request. */
+/** A record that starts at `startMs`. Positional parameters, because each sampled request makes several. */
 export function openSpan(
   traceId: string,
   spanId: string,
@@ -49,7 +49,7 @@ export function openSpan(
   }
 }
 
-/** The recording end of a span: what comes after `end` is ignored, since the record may be on its way by then. */
+/** The interface that writes to a record. Calls after `end` are ignored, because the record may be in an export by then. */
 export function makeSpan(record: SpanRecord, flags: number, now: () => number): Span {
   return {
     traceparent: formatTraceparent(record.traceId, record.spanId, flags),
@@ -63,12 +63,12 @@ export function makeSpan(record: SpanRecord, flags: number, now: () => number): 
   }
 }
 
-/** Ends a span that still runs. The clock can step back: no span ends before it began. */
+/** Ends a span that still runs. The clock can step back; a span must not end before it started. */
 export function endSpan(record: SpanRecord, atMs: number): void {
   record.endMs ??= Math.max(record.startMs, atMs)
 }
 
-/** What is known of a request once it is answered. */
+/** What the SERVER span records of a request when its response is there. */
 export interface RequestSummary {
   /** The route's id; undefined when none matched. */
   readonly route: string | undefined
@@ -76,18 +76,18 @@ export interface RequestSummary {
   /** Without its query. */
   readonly path: string
   readonly scheme: string
-  /** The `Host` that the client asked for, with its port. */
+  /** The `Host` of the request, with its port. */
   readonly host: string
   readonly clientIp: string
   readonly userAgent?: string | undefined
   readonly status: number
-  /** Set when the gateway itself refused. */
+  /** The code of a refusal by the gateway. */
   readonly code: ProblemCode | undefined
   /** Epoch milliseconds. */
   readonly endedAt: number
 }
 
-/** Names and fills a SERVER span by the HTTP semantic conventions; `umbral.problem` holds the code of a refusal. */
+/** Names and fills a SERVER span by OpenTelemetry's HTTP semantic conventions; `umbral.problem` holds the code of a refusal. */
 export function describeServerSpan(span: SpanRecord, facts: RequestSummary): void {
   const { attributes } = span
   const method = describeMethod(span, facts)
@@ -105,7 +105,7 @@ export function describeServerSpan(span: SpanRecord, facts: RequestSummary): voi
   if (facts.status >= 500) span.errorType = facts.code ?? String(facts.status)
 }
 
-/** The conventions keep names few: a method that a client made up is `_OTHER`, and `HTTP` in the span's name. */
+/** The conventions bound the number of names: an unknown method is `_OTHER`, and `HTTP` in the span's name. */
 function describeMethod({ attributes }: SpanRecord, { method, code }: RequestSummary): string {
   const isKnown = code !== 'method-not-implemented'
   attributes['http.request.method'] = isKnown ? method : '_OTHER'

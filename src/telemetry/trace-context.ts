@@ -1,4 +1,4 @@
-/** What a caller says of its trace (W3C Trace Context level 2 §3.2). */
+/** The parent in a `traceparent` (W3C Trace Context level 2 §3.2). */
 export interface ParentContext {
   /** 32 lower-case hex digits. */
   readonly traceId: string
@@ -8,17 +8,17 @@ export interface ParentContext {
   readonly flags: number
 }
 
-/** The caller recorded its part. */
+/** The caller records its part of the trace. */
 export const SAMPLED = 0b01
-/** The last 56 bits of the trace id are random, so that everyone along the way can sample by them. */
+/** The last 56 bits of the trace id are random, so that all services can sample by them. */
 export const RANDOM = 0b10
 
 const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
 const ZEROS = /^0+$/
 
 /**
- * Parses a `traceparent`; undefined for an invalid one, which is to be treated as absent.
- * A version after 00 may carry more fields behind the flags; they are not looked at.
+ * Parses a `traceparent`; undefined for an invalid one, which counts as absent.
+ * A version after 00 may have more fields behind the flags; they are ignored.
  */
 export function parseTraceparent(text: string): ParentContext | undefined {
   const [, version, traceId, spanId, flags, more] = TRACEPARENT.exec(text) ?? []
@@ -34,11 +34,11 @@ export function formatTraceparent(traceId: string, spanId: string, flags: number
 
 const MEMBER = /^[a-z0-9][a-z0-9_\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]$/
 const MAX_MEMBERS = 32
-/** The specification asks for 512 at least. */
+/** The specification requires at least 512. */
 const MAX_LENGTH = 4_096
 
 /**
- * A `tracestate` to pass on, in its order and without its empty members; undefined when there is none, when any part
+ * A `tracestate` to forward, in its order and without empty members; undefined when there is none, when a member
  * breaks the grammar (level 2 §3.3), or when it is longer than 4,096 characters.
  */
 export function parseTracestate(text: string | undefined): string | undefined {
@@ -51,7 +51,7 @@ export function parseTracestate(text: string | undefined): string | undefined {
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
-/** One call for 64 traces: crossing into the runtime for each id would cost more than all the rest of it. */
+/** Random bytes for 64 traces at once: a call into the runtime for each id would cost more than the rest of a trace. */
 const POOL_BYTES = 2_048
 
 const pool = new Uint8Array(POOL_BYTES)

@@ -9,23 +9,21 @@ import { makeOtlpSender } from './otlp.ts'
 import { endSpan, describeServerSpan, type RequestSummary } from './span.ts'
 import type { Span, Trace } from '../core/trace.ts'
 
-export type { ActiveTrace, RequestSummary }
-
 /** The tracing of one isolate. */
 export interface Tracing {
-  /** Continues the caller's trace, of which `headers` (by lower-case name) tell, or starts one where the caller sent none or an invalid one. */
+  /** Continues the trace in `headers` (lower-case names), or starts one where there is none or an invalid one. */
   readonly begin: (headers: Readonly<Record<string, string>>, startedAt: number) => ActiveTrace
-  /** Ends the SERVER span, and whatever below it still runs, and queues them all. A second call does nothing. */
+  /** Ends the SERVER span and the spans below it that still run, and queues them. A second call does nothing. */
   readonly finish: (trace: ActiveTrace, facts: RequestSummary, waitUntil: Exchange['waitUntil']) => void
   readonly counters: () => ExportCounters
 }
 
-/** Undefined, so that nothing is spent on it, unless `OTEL_EXPORTER_OTLP_ENDPOINT` is set. */
+/** Undefined unless `OTEL_EXPORTER_OTLP_ENDPOINT` is set: then a request spends nothing on it. */
 export function makeTracing(platform: Pick<Platform, 'variable' | 'now' | 'fetch'>): Tracing | undefined {
   const endpoint = platform.variable('OTEL_EXPORTER_OTLP_ENDPOINT')
   if (endpoint === undefined) return undefined
   const isSampled = compileRatio(platform.variable('OTEL_TRACES_SAMPLER_ARG'))
-  const queue = makeExportQueue(makeOtlpSender(endpoint, platform), platform.now, makeDiagnostic(platform))
+  const queue = makeExportQueue(makeOtlpSender(endpoint, platform), platform.now, makeFailureLog(platform))
   return {
     begin: (headers, startedAt) => beginTrace(headers, startedAt, isSampled, platform.now),
     finish(trace, facts, waitUntil) {
@@ -40,8 +38,8 @@ export function makeTracing(platform: Pick<Platform, 'variable' | 'now' | 'fetch
 }
 
 /**
- * A layer with a span around its own work: from its call until it calls `next`, answers or throws. So the spans of
- * policies stand beside each other under the SERVER span. Only for a route's handler that runs sampled requests.
+ * A layer with a span around its own work: from its call until it calls `next`, responds or throws. So the spans of
+ * policies are siblings under the SERVER span. Only for the handler of a route that runs sampled requests.
  */
 export function withSpan(name: string, layer: Middleware): Middleware {
   return (next) => {
@@ -52,7 +50,7 @@ export function withSpan(name: string, layer: Middleware): Middleware {
     })
     return async (x) => {
       const { trace } = x
-      // What a sampled request sends beside itself, to refresh what it was given stale, is no part of its trace.
+      // A background exchange, which refreshes a stale response, is not part of the trace.
       if (trace === undefined) return handler(x)
       const span = trace.start(name, 'internal')
       running.set(trace, span)
@@ -71,19 +69,19 @@ export function withSpan(name: string, layer: Middleware): Middleware {
   }
 }
 
-const DIAGNOSTIC_INTERVAL_MS = 60_000
+const FAILURE_LOG_INTERVAL_MS = 60_000
 
-/** A collector that is down is said once a minute, with what it has cost so far. */
-function makeDiagnostic({ variable, now }: Pick<Platform, 'variable' | 'now'>) {
+/** Logs a collector that is down once a minute, with the counters so far. */
+function makeFailureLog({ variable, now }: Pick<Platform, 'variable' | 'now'>) {
   const enabled = isLogged('warn', variable('LOG_LEVEL'))
   let last = -Infinity
-  return (error: unknown, counts: ExportCounters): void => {
-    // Either way: a clock that was set back must not silence it until the time is reached again.
-    if (!enabled || Math.abs(now() - last) < DIAGNOSTIC_INTERVAL_MS) return
+  return (error: unknown, counters: ExportCounters): void => {
+    // The distance: a clock that was set back must not silence the log until it has caught up.
+    if (!enabled || Math.abs(now() - last) < FAILURE_LOG_INTERVAL_MS) return
     last = now()
     const reason = error instanceof Error ? error.message : 'unknown'
     console.warn(
-      JSON.stringify({ time: new Date(last).toISOString(), level: 'warn', event: 'trace-export', reason, ...counts }),
+      JSON.stringify({ time: new Date(last).toISOString(), level: 'warn', event: 'trace-export', reason, ...counters }),
     )
   }
 }

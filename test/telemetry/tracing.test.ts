@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from 'vitest'
 import { compose, type Middleware } from '../../src/core/pipeline.ts'
 import { problem } from '../../src/core/problem.ts'
-import { makeTracing, withSpan, type RequestSummary, type Tracing } from '../../src/telemetry/tracing.ts'
+import type { RequestSummary } from '../../src/telemetry/span.ts'
+import { makeTracing, withSpan, type Tracing } from '../../src/telemetry/tracing.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'

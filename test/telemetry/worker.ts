@@ -3,7 +3,8 @@ import type { Exchange } from '../../src/core/exchange.ts'
 import { compose, type Handler, type Middleware } from '../../src/core/pipeline.ts'
 import { problem, problemCode } from '../../src/core/problem.ts'
 import { makeErrorReporter } from '../../src/telemetry/errors.ts'
-import { makeTracing, withSpan, type ActiveTrace } from '../../src/telemetry/tracing.ts'
+import type { ActiveTrace } from '../../src/telemetry/active-trace.ts'
+import { makeTracing, withSpan } from '../../src/telemetry/tracing.ts'
 import { headersOf, makeTestExchange } from '../support/exchange.ts'
 
 const env = bindings as unknown as Readonly<Record<string, string | undefined>>

@@ -51,17 +51,11 @@ export function makeExportQueue(
     if (sender !== undefined) sentAt[sender] = now()
     // The response of the request that sends a batch goes out before the batch is encoded.
     await scheduler.wait(0)
-    try {
-      await send(batch)
-      counters.exported += batch.length
-    } catch (error) {
-      counters.failed += batch.length
-      onFailure(error, counters)
-    }
+    await exportBatch(batch, send, counters).catch((error: unknown) => onFailure(error, counters))
     if (sender !== undefined) sentAt[sender] = -Infinity
   }
 
-  async function linger(): Promise<void> {
+  const linger = async () => {
     await scheduler.wait(LINGER_MS)
     lingerSince = -Infinity
     await flush()
@@ -78,5 +72,20 @@ export function makeExportQueue(
       waitUntil(linger())
     },
     counters: () => ({ ...counters }),
+  }
+}
+
+/** Sends and counts a batch; rejects with the reason when it is lost. */
+async function exportBatch(
+  batch: readonly SpanRecord[],
+  send: (spans: readonly SpanRecord[]) => Promise<void>,
+  counters: { exported: number; failed: number },
+): Promise<void> {
+  try {
+    await send(batch)
+    counters.exported += batch.length
+  } catch (error) {
+    counters.failed += batch.length
+    throw error
   }
 }

@@ -4,13 +4,13 @@ declare namespace Cloudflare {
   }
   /** The bindings of wrangler.toml. Variables and secrets are read by name through `Platform`. */
   interface Env {
-    BREAKERS: DurableObjectNamespace<import('./src/state/circuit-breaker.ts').CircuitBreaker>
-    WORLDS: DurableObjectNamespace<import('./src/state/upstream-world.ts').UpstreamWorld>
-    LIMITS: DurableObjectNamespace<import('./src/state/limit-shard.ts').LimitShard>
-    IDENTITY: DurableObjectNamespace<import('./src/state/identity-store.ts').IdentityStore>
-    LOGINS: DurableObjectNamespace<import('./src/state/login-guard.ts').LoginGuard>
-    NONCES: DurableObjectNamespace<import('./src/state/nonce-store.ts').NonceStore>
-    CACHE_STATE: DurableObjectNamespace<import('./src/state/cache-coordinator.ts').CacheCoordinator>
+    BREAKERS: DurableObjectNamespace<import('./src/upstream/circuit-breaker/breaker-object.ts').CircuitBreaker>
+    WORLDS: DurableObjectNamespace<import('./src/upstream/circuit-breaker/global-state-object.ts').UpstreamWorld>
+    LIMITS: DurableObjectNamespace<import('./src/limits/store/limit-shard.ts').LimitShard>
+    IDENTITY: DurableObjectNamespace<import('./src/identity/store/identity-store.ts').IdentityStore>
+    LOGINS: DurableObjectNamespace<import('./src/identity/login-guard.ts').LoginGuard>
+    NONCES: DurableObjectNamespace<import('./src/signatures/nonce-store.ts').NonceStore>
+    CACHE_STATE: DurableObjectNamespace<import('./src/cache/cache-coordinator.ts').CacheCoordinator>
     /** Only in tests: where the real origin listens. */
     ORIGIN_PORT: string
     /** Only in tests: a real Redis behind Upstash's REST protocol, shared by the test files; tests choose keys of their own. */

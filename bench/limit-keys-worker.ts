@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
-import { makeDurableStore } from '../src/limits/durable.ts'
+import { makeDurableStore } from '../src/limits/store/durable-store.ts'
 import type { Algorithm, LimitStore } from '../src/limits/limiter.ts'
-import { makeUpstashStore } from '../src/limits/upstash.ts'
-import type { LimitShard } from '../src/state/limit-shard.ts'
+import { makeUpstashStore } from '../src/limits/store/upstash-store.ts'
+import type { LimitShard } from '../src/limits/store/limit-shard.ts'
 
-export { LimitShard } from '../src/state/limit-shard.ts'
+export { LimitShard } from '../src/limits/store/limit-shard.ts'
 
 interface Env {
   readonly LIMITS: DurableObjectNamespace<LimitShard>

@@ -1,9 +1,9 @@
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
-import { jwtProvider } from '../src/config/auth-provider-jwt.ts'
+import { jwtProvider } from '../src/auth/config/jwt.ts'
 import type { Exchange } from '../src/core/exchange.ts'
 import type { Handler } from '../src/core/pipeline.ts'
 import { auth } from '../src/policies/auth.ts'
-import type { Platform } from "../src/core/platform.ts";
+import type { Platform } from '../src/core/platform.ts'
 import type { RouteParts } from '../src/core/policy.ts'
 import { makeTestExchange } from '../test/support/exchange.ts'
 

@@ -10,8 +10,8 @@ import * as prettier from 'prettier'
 const { routesFile } = await import('../src/config/routes-file.ts')
 const { PROBLEMS } = await import('../src/core/problem.ts')
 const { policies } = await import('../src/policies/index.ts')
-const { AUTH_PROVIDERS } = await import('../src/config/auth-provider.ts')
-const { upstream } = await import('../src/config/upstream.ts')
+const { AUTH_PROVIDERS } = await import('../src/auth/config/auth-provider.ts')
+const { upstream } = await import('../src/upstream/config.ts')
 
 interface JsonSchema {
   readonly description?: string

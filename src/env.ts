@@ -1,5 +1,5 @@
-import { rememberBriefly } from './cache/edge-memory.ts'
-import { oauthPaths } from './config/oauth-builtins.ts'
+import { rememberBriefly } from './cache/store/edge-memory.ts'
+import { oauthPaths } from './core/oauth-paths.ts'
 import type { Config } from './config/routes-file.ts'
 import type { Platform } from './core/platform.ts'
 import { regionOf } from './core/region.ts'

@@ -1,10 +1,10 @@
-import type { ApiKeyProviderConfig } from '../config/auth-provider-api-key.ts'
+import type { ApiKeyProviderConfig } from './config/api-key.ts'
 import { makeIdentityClient } from '../identity/client.ts'
 import { sha256Hex } from '../identity/secrets.ts'
 import type { ApiKey } from '../identity/types.ts'
 import type { Platform } from '../core/platform.ts'
 import type { ProblemCode } from '../core/problem.ts'
-import { makeAnswers } from './answers.ts'
+import { makeAnswers } from './credential-cache.ts'
 import type { Authenticated, Authenticator } from './authenticator.ts'
 
 /** The issuer of callers that an API key stands for: their owners' names mean something in this gateway only. */

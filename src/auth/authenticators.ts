@@ -3,7 +3,7 @@ import type { Authenticator } from './authenticator.ts'
 import { makeApiKeys } from './api-key.ts'
 import { makeHttpSignature } from './http-signature.ts'
 import { makeIntrospection } from './introspection.ts'
-import { makeJwt } from './jwt.ts'
+import { makeJwt } from './jwt/jwt.ts'
 import { makeMtls } from './mtls.ts'
 
 const authenticators = new WeakMap<Platform, Map<string, Authenticator>>()

@@ -1,4 +1,4 @@
-import type { HttpSignatureProviderConfig, SignatureKeyConfig } from '../config/auth-provider-http-signature.ts'
+import type { HttpSignatureProviderConfig, SignatureKeyConfig } from './config/http-signature.ts'
 import type { Exchange, Identity } from '../core/exchange.ts'
 import type { Platform } from '../core/platform.ts'
 import type { ProblemCode } from '../core/problem.ts'

@@ -1,8 +1,8 @@
-import type { IntrospectionProviderConfig } from '../config/auth-provider-introspection.ts'
+import type { IntrospectionProviderConfig } from './config/introspection.ts'
 import { compileClaimPath } from '../lib/claim-path.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import type { Authenticated } from './authenticator.ts'
-import { claimNames, claimWords } from './claims.ts'
+import { claimNames, claimWords } from './jwt/claims.ts'
 import { introspectionIssuer } from './issuers.ts'
 
 /** The members of an introspection answer (RFC 7662 §2.2). */

@@ -1,4 +1,4 @@
-import type { AuthProviderConfig } from '../config/auth-provider.ts'
+import type { AuthProviderConfig } from './config/auth-provider.ts'
 import { isDocumentUrl, resolveUrl } from '../config/schema/scalars.ts'
 import type { Platform } from '../core/platform.ts'
 

@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { limitStores } from '../limits/stores.ts'
+import { limitStores } from '../limits/store/stores.ts'
 import type { Platform } from '../core/platform.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 

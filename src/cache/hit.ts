@@ -1,9 +1,9 @@
 import type { Exchange } from '../core/exchange.ts'
-import { cacheStatus, type Forwarded, type Handling } from './cache-status.ts'
+import { cacheStatus, type Forwarded, type Handling } from './http/cache-status.ts'
 import { dropBody, type Lookup } from './lookup.ts'
 import type { RouteCache } from './route-cache.ts'
-import { answerFrom, shapeOf } from './stored-answer.ts'
-import type { Found } from './tiers.ts'
+import { answerFrom, shapeOf } from './http/stored-response.ts'
+import type { Found } from './store/tiers.ts'
 import type { Usable } from './usable.ts'
 
 /** Why a request for which nothing was stored goes on. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Exchange } from '../core/exchange.ts'
 import { compileRequestAttribute, lengthPrefixed } from '../core/request-attribute.ts'
 import { rawSearch } from '../lib/canonical-path.ts'
-import type { CacheKeyConfig } from './cache-config.ts'
+import type { CacheKeyConfig } from './config.ts'
 
 /** By what an answer is found again. */
 export interface CacheKey {

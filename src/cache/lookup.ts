@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Exchange } from '../core/exchange.ts'
-import type { Fields } from './fields.ts'
+import type { Fields } from './http/fields.ts'
 import type { CacheKey } from './key.ts'
-import type { Found, Tiers } from './tiers.ts'
-import { matchesSelection, selectionKey, selectionOf } from './vary.ts'
+import type { Found, Tiers } from './store/tiers.ts'
+import { matchesSelection, selectionKey, selectionOf } from './http/vary.ts'
 
 /** What the tiers have for a request. */
 export interface Lookup {

@@ -1,15 +1,15 @@
 import type { Exchange } from '../core/exchange.ts'
-import { encodeHead } from './codec.ts'
-import type { StoredHead } from './entry.ts'
-import { fieldsOf } from './fields.ts'
-import { keepUntil } from './freshness.ts'
+import { encodeHead } from './store/codec.ts'
+import type { StoredHead } from './http/entry.ts'
+import { fieldsOf } from './http/fields.ts'
+import { keepUntil } from './http/freshness.ts'
 import type { CacheKey } from './key.ts'
 import type { Lookup } from './lookup.ts'
-import type { Narrowed } from './narrow.ts'
-import type { Answered } from './origin.ts'
+import type { Narrowed } from './normalize-request.ts'
+import type { Answered } from './origin-fetch.ts'
 import type { RouteCache } from './route-cache.ts'
-import { storedHeaders, whyNotStored, type NotStored } from './storable.ts'
-import { selectionOf, varyNames } from './vary.ts'
+import { storedHeaders, whyNotStored, type NotStored } from './http/storable.ts'
+import { selectionOf, varyNames } from './http/vary.ts'
 
 /** Where an answer is put and what is written down of it, or why it is not stored. */
 export type Plan =

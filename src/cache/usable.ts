@@ -1,9 +1,9 @@
 import type { Exchange } from '../core/exchange.ts'
-import type { RequestDirectives } from './directives.ts'
+import type { RequestDirectives } from './http/directives.ts'
 import { dropBody } from './lookup.ts'
-import { judge, type Verdict } from './reuse.ts'
+import { judge, type Verdict } from './http/reuse.ts'
 import type { RouteCache } from './route-cache.ts'
-import type { Found } from './tiers.ts'
+import type { Found } from './store/tiers.ts'
 
 /** Milliseconds by which the clocks of those who share a store may differ. */
 const CLOCK_SLACK_MS = 2_000

@@ -1,4 +1,4 @@
-import type { CacheConfig } from '../cache/cache-config.ts'
+import type { CacheConfig } from '../cache/config.ts'
 import { parseRequestAttribute, type RequestAttribute } from '../core/request-attribute.ts'
 import { templateReferences } from '../core/template.ts'
 import type { Diagnostic } from './schema/diagnostic.ts'

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { parseCidr } from '../lib/ip.ts'
 import { policies } from '../policies/index.ts'
-import { checkAuthProvider } from './auth-provider.ts'
+import { checkAuthProvider } from '../auth/config/auth-provider.ts'
 import type { Diagnostic } from './schema/diagnostic.ts'
 import { checkSelfProviders } from './oauth-check.ts'
 import { overlappingRoutes } from './overlap.ts'
@@ -9,7 +9,7 @@ import { checkPolicy, checkRoute } from './route-check.ts'
 import { routeFacts } from './route-facts.ts'
 import type { Config, RouteConfig, WrittenConfig } from './routes-file.ts'
 import { insecureUrls } from './transport.ts'
-import { checkSlowCalls, checkUpstream } from './upstream-check.ts'
+import { checkSlowCalls, checkUpstream } from '../upstream/config-check.ts'
 
 /** What no part's own schema can see: references, contradictions, routes that nothing can reach, settings that say nothing. */
 export function crossCheck(config: Config, written: WrittenConfig): Diagnostic[] {

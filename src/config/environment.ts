@@ -1,4 +1,4 @@
-import type { AuthProviderConfig } from './auth-provider.ts'
+import type { AuthProviderConfig } from '../auth/config/auth-provider.ts'
 import type { Diagnostic } from './schema/diagnostic.ts'
 import type { Config } from './routes-file.ts'
 import { isBaseUrl, isDocumentUrl, type UrlOrEnv } from './schema/scalars.ts'

@@ -10,7 +10,7 @@ import { checkOAuth } from './oauth-check.ts'
 import { routeFacts } from './route-facts.ts'
 import type { Config, RedirectConfig, RouteConfig, WrittenConfig } from './routes-file.ts'
 import { checkToken } from './token-check.ts'
-import { checkUpstream } from './upstream-check.ts'
+import { checkUpstream } from '../upstream/config-check.ts'
 
 const TERMINALS = ['upstream', 'redirect', 'respond', 'builtin'] as const
 /** What the runtime refuses to give a body (Fetch standard, null body status). */

@@ -1,10 +1,10 @@
 import * as z from 'zod/mini'
 import { laterPolicies, policies } from '../policies/index.ts'
-import { authProvider } from './auth-provider.ts'
-import { OAUTH_BUILTINS } from './oauth-builtins.ts'
+import { authProvider } from '../auth/config/auth-provider.ts'
+import { OAUTH_BUILTINS } from '../core/oauth-paths.ts'
 import { choice, cidr, distinct, doc, expected, headerName, headerValue, method, notYet } from './schema/scalars.ts'
 import { transport } from './transport.ts'
-import { upstream, upstreamOverride } from './upstream.ts'
+import { upstream, upstreamOverride } from '../upstream/config.ts'
 
 const id = z.string().check(z.regex(/^[A-Za-z0-9][\w.-]*$/, expected('expected letters, digits, "-", "_" and "."')))
 

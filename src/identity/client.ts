@@ -1,5 +1,5 @@
 import { withTimeout } from '../lib/time.ts'
-import type { IdentityStore } from '../state/identity-store.ts'
+import type { IdentityStore } from './store/identity-store.ts'
 import type { IdentityApi, IdentityClient } from './types.ts'
 
 /** The name of the one object that knows all identities. */

@@ -1,7 +1,7 @@
-import type { NewApiKey } from './api-keys.ts'
-import type { NewClient } from './clients.ts'
-import type { NewFamily, Rotated } from './families.ts'
-import type { PrivateJwk, PublicJwk } from './signing-keys.ts'
+import type { NewApiKey } from './store/api-keys.ts'
+import type { NewClient } from './store/oauth-clients.ts'
+import type { NewFamily, Rotated } from './store/sessions.ts'
+import type { PrivateJwk, PublicJwk } from './store/signing-keys.ts'
 
 export type { NewApiKey, NewClient }
 

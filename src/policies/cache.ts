@@ -1,5 +1,5 @@
-import { cacheConfig } from '../cache/cache-config.ts'
-import { checkCache } from '../cache/cache-check.ts'
+import { cacheConfig } from '../cache/config.ts'
+import { checkCache } from '../cache/config-check.ts'
 import { compileRouteCache } from '../cache/route-cache.ts'
 import { compileServing } from '../cache/serve.ts'
 import { doc } from '../config/schema/scalars.ts'

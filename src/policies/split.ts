@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { type Diagnostic, expectedOneOf } from '../config/schema/diagnostic.ts'
 import { doc, headerName, percent } from '../config/schema/scalars.ts'
-import { stickyKey } from '../config/sticky-key.ts'
+import { stickyKey } from '../core/sticky-key.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { compileRequestAttribute, parseRequestAttribute } from '../core/request-attribute.ts'
 import { hash32 } from '../lib/hash.ts'

@@ -1,4 +1,4 @@
-import { isFitKey, type PublishedJwk } from '../auth/key-strength.ts'
+import { isFitKey, type PublishedJwk } from '../lib/key-strength.ts'
 import { joseName, keyRecipe, type SignatureAlgorithm } from './algorithm.ts'
 
 /** As long as the hash (RFC 2104 §3): a shorter secret is easier to guess than the signature. */

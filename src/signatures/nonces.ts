@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { withTimeout } from '../lib/time.ts'
-import type { NonceStore } from '../state/nonce-store.ts'
+import type { NonceStore } from './nonce-store.ts'
 
 /** One object does about 1,000 writes a second. */
 export const NONCE_SHARDS = 16

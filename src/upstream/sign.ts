@@ -1,4 +1,4 @@
-import type { SignConfig } from '../config/upstream-sign.ts'
+import type { SignConfig } from './sign-config.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Platform } from '../core/platform.ts'
 import { contentDigest } from '../signatures/content-digest.ts'
@@ -6,7 +6,7 @@ import { importMaterial } from '../signatures/key-material.ts'
 import type { Message } from '../signatures/message.ts'
 import { signMessage } from '../signatures/sign-request.ts'
 import { clientRefusal } from './outcome.ts'
-import { bufferBody } from './replay.ts'
+import { bufferBody } from './retry/replay.ts'
 
 /** Header fields to send with a try to `base`, made of the request as it is then; or the answer when it cannot be signed. */
 export type Signer = (x: Exchange, base: string) => Promise<Readonly<Record<string, string>> | Response>

@@ -1,6 +1,6 @@
-import { isEjected } from './outlier.ts'
+import { isEjected } from './balancing/outlier.ts'
 import { isResting, type Target, type TargetCondition } from './target.ts'
-import { leftOf } from './term.ts'
+import { leftOf } from '../lib/interval.ts'
 
 /** A target as one isolate sees it, as JSON for an operator. */
 export interface TargetView {

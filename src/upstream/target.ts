@@ -1,9 +1,9 @@
-import type { UpstreamConfig } from '../config/upstream.ts'
+import type { UpstreamConfig } from './config.ts'
 import { resolveUrl } from '../config/schema/scalars.ts'
 import { hash32 } from '../lib/hash.ts'
 import type { Load } from './attempt.ts'
-import { makePace, type Pace } from './ewma.ts'
-import { UNTROUBLED, type Standing } from './outlier.ts'
+import { makePace, type Pace } from './balancing/ewma.ts'
+import { UNTROUBLED, type Standing } from './balancing/outlier.ts'
 
 /** What the health checks and an operator say of a target: `unhealthy` is passed over while others do, `drained` gets nothing. */
 export type TargetCondition = 'ok' | 'unhealthy' | 'drained'

@@ -1,4 +1,4 @@
-import type { AuthProviderConfig } from '../../src/config/auth-provider.ts'
+import type { AuthProviderConfig } from '../../src/auth/config/auth-provider.ts'
 import type { Exchange } from '../../src/core/exchange.ts'
 import { auth } from '../../src/policies/auth.ts'
 import type { Platform } from '../../src/core/platform.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { authProvider } from '../../src/config/auth-provider.ts'
+import { authProvider } from '../../src/auth/config/auth-provider.ts'
 import type { Platform } from '../../src/core/platform.ts'
 import { makeTestPlatform } from '../support/platform.ts'
 import { makeGate } from './gate.ts'

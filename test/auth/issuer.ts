@@ -1,5 +1,5 @@
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
-import { type JwtProviderConfig, jwtProvider } from '../../src/config/auth-provider-jwt.ts'
+import { type JwtProviderConfig, jwtProvider } from '../../src/auth/config/jwt.ts'
 
 export const ISSUER = 'https://id.test/'
 export const JWKS_URL = 'https://id.test/jwks.json'

@@ -1,8 +1,8 @@
 import { base64url } from 'jose'
 import { describe, expect, it } from 'vitest'
-import { loadKeySet } from '../../src/auth/key-set.ts'
-import type { VerificationKey } from '../../src/auth/keys.ts'
-import { verify } from '../../src/auth/verify.ts'
+import { loadKeySet } from '../../src/auth/jwt/key-set.ts'
+import type { VerificationKey } from '../../src/auth/jwt/key-source.ts'
+import { verify } from '../../src/auth/jwt/verify.ts'
 import { ISSUER, provider } from './issuer.ts'
 import { PUBLISHED_TOKENS } from './published-tokens.ts'
 

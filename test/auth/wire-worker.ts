@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers'
-import { authProvider } from '../../src/config/auth-provider.ts'
+import { authProvider } from '../../src/auth/config/auth-provider.ts'
 import type { Handler } from '../../src/core/pipeline.ts'
 import { auth } from '../../src/policies/auth.ts'
 import { makeTestExchange } from '../support/exchange.ts'

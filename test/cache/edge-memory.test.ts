@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { rememberBriefly } from '../../src/cache/edge-memory.ts'
-import type { EdgeCache } from '../../src/cache/edge-tier.ts'
+import { rememberBriefly } from '../../src/cache/store/edge-memory.ts'
+import type { EdgeCache } from '../../src/cache/store/edge-tier.ts'
 import { isolate, bytesOf, head, newKey, readAll, streamOf } from '../support/tiers.ts'
 import { makeTestPlatform } from '../support/platform.ts'
 

@@ -1,9 +1,15 @@
 import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { makePurges, PURGES_OBJECT, sitePurges, type Purges, type PurgePlatform } from '../../src/cache/purge-feed.ts'
-import { askRedisPurges } from '../../src/cache/purge-redis.ts'
-import { cacheRedis } from '../../src/cache/redis.ts'
-import type { PurgeOrder, Standing } from '../../src/cache/purges.ts'
+import {
+  makePurges,
+  PURGES_OBJECT,
+  sitePurges,
+  type Purges,
+  type PurgePlatform,
+} from '../../src/cache/purge/purge-feed.ts'
+import { askRedisPurges } from '../../src/cache/purge/purge-redis.ts'
+import { cacheRedis } from '../../src/cache/store/cache-redis.ts'
+import type { PurgeOrder, Standing } from '../../src/cache/purge/purges.ts'
 import { brokenCacheState, cachePlatform, ownCacheState } from '../support/cache-state.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { command, restartRedis, signalRedis, startRedis, type TestRedis } from '../support/redis.ts'

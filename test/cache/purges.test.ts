@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { makePurged, PURGE_KINDS, PURGE_MODES, purgeOf, rowOf, type Purge } from '../../src/cache/purges.ts'
+import { makePurged, PURGE_KINDS, PURGE_MODES, purgeOf, rowOf, type Purge } from '../../src/cache/purge/purges.ts'
 
 const URL = 'https://gw.test/users/7?page=2'
 const head = (requestTime: number) => ({ requestTime, url: URL, tags: ['users', 'user:7'] })

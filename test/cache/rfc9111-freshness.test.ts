@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ageAt, keepUntil } from '../../src/cache/freshness.ts'
+import { ageAt, keepUntil } from '../../src/cache/http/freshness.ts'
 import { parseHttpDate } from '../../src/lib/http-date.ts'
 import { CAME, httpDate, lifetime, said, SILENT, stored, verdict } from './stored.ts'
 

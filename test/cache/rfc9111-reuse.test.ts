@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { NO_REQUEST_DIRECTIVES } from '../../src/cache/directives.ts'
-import { judge } from '../../src/cache/reuse.ts'
+import { NO_REQUEST_DIRECTIVES } from '../../src/cache/http/directives.ts'
+import { judge } from '../../src/cache/http/reuse.ts'
 import { CAME, SILENT, stored, verdict } from './stored.ts'
 
 const use = (cacheControl: string, after: number, asked?: string, route = SILENT) =>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { storedHeaders } from '../../src/cache/storable.ts'
+import { storedHeaders } from '../../src/cache/http/storable.ts'
 import { CAME, httpDate, refusal } from './stored.ts'
 
 const names = (headers: Record<string, string>) =>

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { fieldsOf } from '../../src/cache/fields.ts'
-import { ageAt, lifeOf } from '../../src/cache/freshness.ts'
-import { conditionsOf, freshen, freshenByHead, sameEntityTag } from '../../src/cache/validation.ts'
+import { fieldsOf } from '../../src/cache/http/fields.ts'
+import { ageAt, lifeOf } from '../../src/cache/http/freshness.ts'
+import { conditionsOf, freshen, freshenByHead, sameEntityTag } from '../../src/cache/http/validation.ts'
 import { CAME, httpDate, refusal, SILENT, stored } from './stored.ts'
 
 const LATER = CAME + 3600_000

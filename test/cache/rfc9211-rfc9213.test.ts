@@ -1,7 +1,7 @@
 import { parseList } from 'structured-headers'
 import { describe, expect, it } from 'vitest'
-import { cacheStatus } from '../../src/cache/cache-status.ts'
-import { responseDirectives } from '../../src/cache/directives.ts'
+import { cacheStatus } from '../../src/cache/http/cache-status.ts'
+import { responseDirectives } from '../../src/cache/http/directives.ts'
 import { CAME, httpDate, lifetime, refusal } from './stored.ts'
 
 const life = (targeted: string, cacheControl = 'max-age=10') =>

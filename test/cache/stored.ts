@@ -1,8 +1,8 @@
-import { NO_REQUEST_DIRECTIVES, requestDirectives, responseDirectives } from '../../src/cache/directives.ts'
-import type { StoredHead } from '../../src/cache/entry.ts'
-import { lifeOf, type RouteLife } from '../../src/cache/freshness.ts'
-import { judge, type Verdict } from '../../src/cache/reuse.ts'
-import { storedHeaders, whyNotStored, type NotStored } from '../../src/cache/storable.ts'
+import { NO_REQUEST_DIRECTIVES, requestDirectives, responseDirectives } from '../../src/cache/http/directives.ts'
+import type { StoredHead } from '../../src/cache/http/entry.ts'
+import { lifeOf, type RouteLife } from '../../src/cache/http/freshness.ts'
+import { judge, type Verdict } from '../../src/cache/http/reuse.ts'
+import { storedHeaders, whyNotStored, type NotStored } from '../../src/cache/http/storable.ts'
 
 /** When stored answers came, and when their Date says they were made. */
 export const CAME = Date.UTC(2026, 0, 15, 12)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Stored } from '../../src/cache/entry.ts'
+import type { Stored } from '../../src/cache/http/entry.ts'
 import { bytesOf, head, isolate, newKey, readAll, streamOf } from '../support/tiers.ts'
 
 describe('what is not stored', () => {

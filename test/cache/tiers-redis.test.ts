@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { Found } from '../../src/cache/tiers.ts'
+import type { Found } from '../../src/cache/store/tiers.ts'
 import { command, countAsked, restartRedis, setFault, startRedis, type TestRedis } from '../support/redis.ts'
 import { bytesOf, FAR_AWAY, head, isolate, newKey, readAll, streamOf } from '../support/tiers.ts'
 

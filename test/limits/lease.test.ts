@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { makeLeasedLimiter } from '../../src/limits/lease.ts'
+import { makeLeasedLimiter } from '../../src/limits/lease/leased-limiter.ts'
 import type { Ask, Grant, LimiterSpec, Verdict } from '../../src/limits/limiter.ts'
 
 const fixed: LimiterSpec = { name: 'n', algorithm: 'fixed-window', limit: 10_000, windowMs: 3_600_000 }

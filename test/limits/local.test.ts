@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { makeLocalLimits } from '../../src/limits/local.ts'
+import { makeLocalLimits } from '../../src/limits/store/local-limits.ts'
 
 const makeTally = () => ({ overflows: 0 })
 

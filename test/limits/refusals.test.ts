@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { StoreLimiter } from '../../src/limits/limiter.ts'
-import { rememberRefusals } from '../../src/limits/refusals.ts'
+import { rememberRefusals } from '../../src/limits/store/refusal-memory.ts'
 
 const nothing = () => {}
 

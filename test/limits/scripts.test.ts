@@ -2,8 +2,8 @@ import { env } from 'cloudflare:workers'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { Algorithm, Ask, LimiterSpec } from '../../src/limits/limiter.ts'
-import { compileQuestion } from '../../src/limits/scripts.ts'
-import { type Count, takeFrom } from '../../src/limits/windows.ts'
+import { compileQuestion } from '../../src/limits/store/scripts.ts'
+import { type Count, takeFrom } from '../../src/limits/store/windows.ts'
 
 interface Step {
   readonly ask: Ask

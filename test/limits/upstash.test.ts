@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { LimiterSpec } from '../../src/limits/limiter.ts'
-import { makeUpstashStore } from '../../src/limits/upstash.ts'
+import { makeUpstashStore } from '../../src/limits/store/upstash-store.ts'
 import { STORE_FAULTS } from '../support/faults.ts'
 import {
   command,

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { LimiterSpec } from '../../src/limits/limiter.ts'
-import { type Count, grainMs, takeFrom } from '../../src/limits/windows.ts'
+import { type Count, grainMs, takeFrom } from '../../src/limits/store/windows.ts'
 
 const unknown = (): Count => ({ endsAt: 0, used: 0 })
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { sitePurges } from '../../src/cache/purge-feed.ts'
+import { sitePurges } from '../../src/cache/purge/purge-feed.ts'
 import { makeCachedGateway, type OriginRequest } from '../support/cached.ts'
 import { ownCacheState } from '../support/cache-state.ts'
 import { makeTestExchange } from '../support/exchange.ts'

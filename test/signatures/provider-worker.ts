@@ -1,11 +1,11 @@
 import * as z from 'zod/mini'
 import { makeHttpSignature } from '../../src/auth/http-signature.ts'
 import type { Authenticator } from '../../src/auth/authenticator.ts'
-import { httpSignatureProvider } from '../../src/config/auth-provider-http-signature.ts'
+import { httpSignatureProvider } from '../../src/auth/config/http-signature.ts'
 import type { Platform } from '../../src/core/platform.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 
-export { NonceStore } from '../../src/state/nonce-store.ts'
+export { NonceStore } from '../../src/signatures/nonce-store.ts'
 
 let provider: Authenticator | undefined
 let isolate = ''

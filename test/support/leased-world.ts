@@ -1,6 +1,6 @@
-import { makeLeasedLimiter } from '../../src/limits/lease.ts'
+import { makeLeasedLimiter } from '../../src/limits/lease/leased-limiter.ts'
 import type { Ask, Grant, LimiterSpec, StoreLimiter, Verdict } from '../../src/limits/limiter.ts'
-import { type Count, takeFrom } from '../../src/limits/windows.ts'
+import { type Count, takeFrom } from '../../src/limits/store/windows.ts'
 
 /** A request that was let pass: when, in the store's time, in truth and as its verdict says. */
 export interface Admission {

@@ -1,7 +1,7 @@
 import type * as z from 'zod/mini'
 import { applyHeaderEdits } from '../../src/ingress/finish.ts'
 import type { Exchange, Identity } from '../../src/core/exchange.ts'
-import { limitStores } from '../../src/limits/stores.ts'
+import { limitStores } from '../../src/limits/store/stores.ts'
 import { compose, type Handler } from '../../src/core/pipeline.ts'
 import { rateLimit, rateLimitBeforeAuth } from '../../src/policies/rate-limit.ts'
 import type { Platform } from '../../src/core/platform.ts'

@@ -1,4 +1,4 @@
-import type { Strategy } from '../../src/upstream/balance.ts'
+import type { Strategy } from '../../src/upstream/balancing/balance.ts'
 import type { Target } from '../../src/upstream/target.ts'
 import { makeTestExchange } from './exchange.ts'
 

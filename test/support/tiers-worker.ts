@@ -1,4 +1,4 @@
-import { makeTiers, type CachePlatform } from '../../src/cache/tiers.ts'
+import { makeTiers, type CachePlatform } from '../../src/cache/store/tiers.ts'
 
 interface Env {
   readonly ORIGIN: string

@@ -1,5 +1,5 @@
-import type { Stored, StoredHead } from '../../src/cache/entry.ts'
-import { type CachePlatform, makeTiers } from '../../src/cache/tiers.ts'
+import type { Stored, StoredHead } from '../../src/cache/http/entry.ts'
+import { type CachePlatform, makeTiers } from '../../src/cache/store/tiers.ts'
 import { makeTestExchange } from './exchange.ts'
 import type { TestRedis } from './redis.ts'
 import { makeTestPlatform } from './platform.ts'

@@ -1,14 +1,14 @@
 import * as z from 'zod/mini'
-import { upstream as upstreamSchema } from '../../src/config/upstream.ts'
+import { upstream as upstreamSchema } from '../../src/upstream/config.ts'
 import type { Platform } from '../../src/core/platform.ts'
 import { problem } from '../../src/core/problem.ts'
-import type { Order } from '../../src/state/upstream-world.ts'
+import type { Order } from '../../src/upstream/circuit-breaker/global-state-object.ts'
 import { compileUpstream, makeUpstream } from '../../src/upstream/upstream.ts'
 import type { Handler } from '../../src/core/pipeline.ts'
 import { makeTestExchange } from './exchange.ts'
 
-export { CircuitBreaker } from '../../src/state/circuit-breaker.ts'
-export { UpstreamWorld } from '../../src/state/upstream-world.ts'
+export { CircuitBreaker } from '../../src/upstream/circuit-breaker/breaker-object.ts'
+export { UpstreamWorld } from '../../src/upstream/circuit-breaker/global-state-object.ts'
 
 interface Env extends Cloudflare.Env {
   UPSTREAM: string

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { upstream as upstreamSchema } from '../../src/config/upstream.ts'
+import { upstream as upstreamSchema } from '../../src/upstream/config.ts'
 import type { Platform } from '../../src/core/platform.ts'
 import { compileUpstream, makeUpstream, type UpstreamOverride } from '../../src/upstream/upstream.ts'
 import { makeTestPlatform } from './platform.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { sign as signSchema } from '../../src/config/upstream-sign.ts'
+import { sign as signSchema } from '../../src/upstream/sign-config.ts'
 import { verifyBase, type SignatureAlgorithm } from '../../src/signatures/algorithm.ts'
 import { matchesContentDigest } from '../../src/signatures/content-digest.ts'
 import { importMaterial } from '../../src/signatures/key-material.ts'

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
-import { sitePurges } from '../../cache/purge-feed.ts'
-import type { PurgeOrder } from '../../cache/purges.ts'
+import { sitePurges } from '../../cache/purge/purge-feed.ts'
+import type { PurgeOrder } from '../../cache/purge/purges.ts'
 import { expected } from '../../config/schema/scalars.ts'
 import type { IdentityClient } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'

@@ -1,4 +1,4 @@
-import { selfProviders } from '../../config/self-provider.ts'
+import { selfProviders } from '../../auth/config/own-issuer.ts'
 import { MAX_ACCESS_TOKEN_MS, MAX_SKEW_MS } from '../../identity/bounds.ts'
 import type { Actor, Cutoff, IdentityClient } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'

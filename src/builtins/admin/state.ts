@@ -1,8 +1,8 @@
 import { withTimeout } from '../../lib/time.ts'
 import type { Platform } from '../../core/platform.ts'
 import { breakerName, locationOf, type Region } from '../../core/region.ts'
-import type { BreakerView } from '../../state/circuit-breaker.ts'
-import type { Order, WorldView } from '../../state/upstream-world.ts'
+import type { BreakerView } from '../../upstream/circuit-breaker/breaker-object.ts'
+import type { Order, WorldView } from '../../upstream/circuit-breaker/global-state-object.ts'
 
 /** An object's time to answer, in milliseconds; more than the world's object gives those of the regions. */
 const ANSWER_MS = 1_000

@@ -1,6 +1,6 @@
 import { importJWK, SignJWT } from 'jose'
-import { ownKeysOf } from '../../auth/own-keys.ts'
-import { selfProvider } from '../../config/self-provider.ts'
+import { ownKeysOf } from '../../identity/signing-key-cache.ts'
+import { selfProvider } from '../../auth/config/own-issuer.ts'
 import type { Platform } from '../../core/platform.ts'
 import { refuse } from './refusal.ts'
 

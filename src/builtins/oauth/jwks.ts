@@ -1,4 +1,4 @@
-import { ownKeysOf } from '../../auth/own-keys.ts'
+import { ownKeysOf } from '../../identity/signing-key-cache.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import { problem } from '../../core/problem.ts'
 import type { Platform } from '../../core/platform.ts'

@@ -1,4 +1,4 @@
-import { makeLoginGuard } from '../../auth/login-guard.ts'
+import { makeLoginGuard } from '../../identity/login-guard-client.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
 import { takeTurn, verifyPassword } from '../../identity/password.ts'

@@ -1,4 +1,4 @@
-import { selfProvider } from '../../config/self-provider.ts'
+import { selfProvider } from '../../auth/config/own-issuer.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { compileEndpoint } from './endpoint.ts'

@@ -1,6 +1,6 @@
 import { authenticatorOf } from '../../auth/authenticators.ts'
-import { compileRevocationCheck } from '../../auth/revocation-check.ts'
-import { selfProvider } from '../../config/self-provider.ts'
+import { compileRevocationCheck } from '../../auth/revocation/revocation-check.ts'
+import { selfProvider } from '../../auth/config/own-issuer.ts'
 import type { Exchange, Identity } from '../../core/exchange.ts'
 import { PROBLEMS, type ProblemCode } from '../../core/problem.ts'
 import type { Platform } from '../../core/platform.ts'

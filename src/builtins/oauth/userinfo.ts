@@ -1,4 +1,4 @@
-import { selfProvider } from '../../config/self-provider.ts'
+import { selfProvider } from '../../auth/config/own-issuer.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import { problem } from '../../core/problem.ts'

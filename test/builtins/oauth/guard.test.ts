@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { LoginVerdict } from '../../../src/state/login-guard.ts'
+import type { LoginVerdict } from '../../../src/identity/login-guard.ts'
 import type { Platform } from '../../../src/core/platform.ts'
 import { addUser, deploy, PASSWORD } from './authority.ts'
 

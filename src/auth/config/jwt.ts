@@ -1,0 +1,111 @@
+import * as z from 'zod/mini'
+import { disclosure } from './disclosure.ts'
+import { revocation } from './revocation.ts'
+import { choice, distinct, doc, documentUrlOrEnv, duration, secretRef } from '../../config/schema/scalars.ts'
+import { tokensConfig } from '../../identity/config.ts'
+
+const ALGORITHMS = [
+  'ES256',
+  'ES384',
+  'ES512',
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'EdDSA',
+  'HS256',
+  'HS384',
+  'HS512',
+] as const
+
+/** The schema of a provider of type `jwt`: where a token's keys come from, and what the token must say. */
+export const jwtProvider = z.strictObject({
+  type: doc(z.literal('jwt'), 'Bearer tokens that are JWTs (RFC 7519).'),
+  issuer: doc(z.string().check(z.minLength(1)), 'The exact `iss` of its tokens.'),
+  audience: doc(
+    z.union([z.string().check(z.minLength(1)), z.array(z.string()).check(z.minLength(1), distinct())]),
+    'The token’s `aud` must hold one of these.',
+  ),
+  algorithms: doc(
+    z.array(choice(ALGORITHMS)).check(z.minLength(1), distinct()),
+    'The only algorithms accepted, whatever the token’s header says.',
+  ),
+  jwksUri: z.optional(
+    doc(
+      documentUrlOrEnv,
+      'Where the issuer publishes its keys (RFC 7517); it may have a query. Fetched when first needed and kept.',
+    ),
+  ),
+  secret: z.optional(doc(secretRef, 'The shared secret of the HS algorithms; at least as long as the hash.')),
+  keys: z.optional(
+    doc(choice(['self']), '`self`: the tokens that this gateway issues (`builtin: token`); one provider may say so.'),
+  ),
+  tokens: doc(z.prefault(tokensConfig, {}), 'With `keys`: what the gateway issues.'),
+  clockSkew: doc(
+    z.prefault(duration(0, 300_000), '30s'),
+    'How far the clocks may differ when `exp` and `nbf` are judged. Default 30s.',
+  ),
+  jwksCooldown: doc(
+    z.prefault(duration(1_000), '30s'),
+    'The least time between two fetches of the keys, however many tokens name unknown keys; while no key is usable at all, 2s at most. Default 30s.',
+  ),
+  jwksMaxAge: doc(z.prefault(duration(1_000), '10m'), 'After this the keys are fetched again. Default 10m.'),
+  jwksMaxStale: doc(
+    z.prefault(duration(0), '1h'),
+    'While the issuer is down the last good keys serve up to this age; then the routes answer 503. Default 1h.',
+  ),
+  rolesClaim: doc(
+    z.prefault(z.string(), 'roles'),
+    'The claim that lists roles; dots descend into objects. Default roles.',
+  ),
+  scopesClaim: doc(
+    z.prefault(z.string(), 'scope'),
+    'The claim that lists scopes: a space-separated string or an array. Default scope.',
+  ),
+  ...disclosure,
+  ...revocation,
+})
+
+/** A checked provider of type `jwt`; durations in milliseconds. */
+export type JwtProviderConfig = z.output<typeof jwtProvider>
+
+const isHmac = (algorithm: string) => algorithm.startsWith('HS')
+
+const FETCH_SETTINGS = ['jwksCooldown', 'jwksMaxAge', 'jwksMaxStale'] as const
+
+/** Contradictions inside one provider, as [key, message]; `written` is the same before its defaults were filled in. */
+export function checkJwtProvider(
+  config: JwtProviderConfig,
+  written: z.input<typeof jwtProvider>,
+): [key: string, message: string][] {
+  if (config.keys === 'self') return checkSelfIssued(config, written)
+  const found: [string, string][] = []
+  if (written.tokens !== undefined) found.push(['tokens', 'goes with "keys": "self" only: others issue these tokens'])
+  if (config.jwksUri === undefined && config.secret === undefined)
+    found.push(['jwksUri', 'expected "jwksUri" or "secret"'])
+  if (config.jwksUri !== undefined && config.secret !== undefined)
+    found.push(['secret', 'expected either "jwksUri" or "secret", not both'])
+  // One list for both kinds would let a published RSA key be used as an HMAC secret (RFC 8725 §2.1).
+  if (config.secret !== undefined && !config.algorithms.every(isHmac))
+    found.push(['algorithms', 'a shared "secret" goes with HS256, HS384 or HS512 only'])
+  if (config.jwksUri !== undefined && config.algorithms.some(isHmac))
+    found.push(['algorithms', 'HS algorithms go with "secret", never with "jwksUri"'])
+  const unused = config.jwksUri === undefined ? FETCH_SETTINGS.filter((key) => written[key] !== undefined) : []
+  if (config.secret !== undefined)
+    found.push(...unused.map((key): [string, string] => [key, 'has no use with "secret": no keys are fetched']))
+  return found
+}
+
+const NOT_FOR_SELF = ['jwksUri', 'secret', ...FETCH_SETTINGS, 'rolesClaim', 'scopesClaim'] as const
+
+function checkSelfIssued(
+  { algorithms }: JwtProviderConfig,
+  written: z.input<typeof jwtProvider>,
+): [key: string, message: string][] {
+  const unused = NOT_FOR_SELF.filter((key) => written[key] !== undefined)
+  const found = unused.map((key): [string, string] => [key, 'has no use with "keys": "self"'])
+  if (algorithms.join() !== 'ES256') found.push(['algorithms', 'expected ["ES256"] with "keys": "self"'])
+  return found
+}

@@ -1,0 +1,98 @@
+import type { JwtProviderConfig } from '../config/jwt.ts'
+import { isDocumentUrl, resolveUrl } from '../../config/schema/scalars.ts'
+import type { Platform } from '../../core/platform.ts'
+import type { CompactJws } from './compact-jws.ts'
+import { FETCH_TIMEOUT_MS, loadKeySet } from './key-set.ts'
+import type { KeySource, VerificationKey, WaitUntil } from './key-source.ts'
+
+const POLL_MS = 20
+
+type JwksPlatform = Pick<Platform, 'variable' | 'now' | 'fetch'>
+
+/** What this isolate holds of one issuer. */
+interface KeyCache {
+  keys: readonly VerificationKey[]
+  loadedAt: number
+  lastFetch: { readonly startedAt: number; state: 'running' | 'done' | 'failed' }
+}
+
+/**
+ * The keys that an issuer publishes at `jwksUri`, kept in this isolate.
+ * Fetched when first needed, again after `jwksMaxAge` while the old ones go on serving, and for an unknown key id;
+ * two fetches are never closer than `jwksCooldown`, or 2 s while no key is usable. The last good keys outlive an issuer
+ * that is down up to `jwksMaxStale`; from then on nothing is believed.
+ */
+export function makeJwks(config: JwtProviderConfig, platform: JwksPlatform): KeySource {
+  const url = config.jwksUri && resolveUrl(config.jwksUri, platform.variable, isDocumentUrl)
+  const cache: KeyCache = { keys: [], loadedAt: -Infinity, lastFetch: { startedAt: -Infinity, state: 'done' } }
+
+  const trusted = (now: number, waitUntil: WaitUntil) => {
+    const usable = isUsable(cache, config, now)
+    if (usable && since(cache.loadedAt, now) > config.jwksMaxAge && mayFetch(cache, config, now))
+      waitUntil(refresh(cache, url!, config, platform))
+    return usable
+  }
+
+  return {
+    configured: url !== undefined,
+    trusted,
+    async find(jws, waitUntil) {
+      if (url === undefined) return 'not-configured'
+      const now = platform.now()
+      const known = trusted(now, waitUntil) && pick(cache.keys, jws)
+      if (known) return known
+      if (mayFetch(cache, config, now)) {
+        const work = refresh(cache, url, config, platform)
+        // A client that leaves takes its handler with it; the fetch is for everyone and goes on.
+        waitUntil(work)
+        await work
+      } else await runningFetch(cache, platform.now)
+      if (!isUsable(cache, config, platform.now())) return 'keys-unavailable'
+      // "Unknown" may only be said of a set that was seen: a key made during the issuer's outage could be real.
+      return pick(cache.keys, jws) ?? (cache.lastFetch.state === 'done' ? 'token-key-unknown' : 'keys-unavailable')
+    },
+  }
+}
+
+/** Milliseconds between the two; the distance, because a clock may step back. */
+function since(then: number, now: number): number {
+  return Math.abs(now - then)
+}
+
+function isUsable({ loadedAt }: KeyCache, { jwksMaxAge, jwksMaxStale }: JwtProviderConfig, now: number): boolean {
+  return since(loadedAt, now) <= Math.max(jwksMaxAge, jwksMaxStale)
+}
+
+/** A fetch whose request was dropped never ends: after its timeout it no longer counts as running. */
+function isFetching({ lastFetch }: KeyCache, now: number): boolean {
+  return lastFetch.state === 'running' && since(lastFetch.startedAt, now) < FETCH_TIMEOUT_MS
+}
+
+function mayFetch(cache: KeyCache, config: JwtProviderConfig, now: number): boolean {
+  // Without any key every request is refused, so then the issuer is asked sooner than the cooldown says.
+  const pause = isUsable(cache, config, now) ? config.jwksCooldown : Math.min(config.jwksCooldown, FETCH_TIMEOUT_MS)
+  return !isFetching(cache, now) && since(cache.lastFetch.startedAt, now) >= pause
+}
+
+async function refresh(cache: KeyCache, url: string, config: JwtProviderConfig, platform: JwksPlatform): Promise<void> {
+  const mine: KeyCache['lastFetch'] = { startedAt: platform.now(), state: 'running' }
+  cache.lastFetch = mine
+  const loaded = await loadKeySet(url, config.algorithms, cache.keys, platform.fetch)
+  mine.state = loaded ? 'done' : 'failed'
+  if (!loaded || mine !== cache.lastFetch) return
+  for (const old of cache.keys) old.retired = !loaded.includes(old)
+  cache.keys = loaded
+  cache.loadedAt = mine.startedAt
+}
+
+/** Another request's promise must not be awaited, so its result is watched for; counted, as the clock may stand still. */
+async function runningFetch(cache: KeyCache, now: () => number): Promise<void> {
+  for (let polls = 0; isFetching(cache, now()) && polls < FETCH_TIMEOUT_MS / POLL_MS; polls++)
+    await new Promise((passed) => setTimeout(passed, POLL_MS))
+}
+
+/** The key with the token's id and algorithm; for a token without an id the only one of that algorithm. */
+function pick(keys: readonly VerificationKey[], { alg, kid }: CompactJws): VerificationKey | undefined {
+  const fitting = keys.filter((key) => key.alg === alg && (kid === undefined || key.kid === kid))
+  return fitting.length === 1 ? fitting[0] : undefined
+}

@@ -1,0 +1,87 @@
+import type { JwtProviderConfig } from '../config/jwt.ts'
+import type { Identity } from '../../core/exchange.ts'
+import type { Platform } from '../../core/platform.ts'
+import type { ProblemCode } from '../../core/problem.ts'
+import { compileClaimPath } from '../../lib/claim-path.ts'
+import type { Authenticator } from '../authenticator.ts'
+import { BEARER_CHALLENGE, bearerToken, isBearerToken } from '../bearer.ts'
+import { claimNames, claimWords } from './claims.ts'
+import { type CompactJws, parseCompactJws } from './compact-jws.ts'
+import { makeJwks } from './jwks.ts'
+import type { KeySource, WaitUntil } from './key-source.ts'
+import { makeSecretKey } from './secret-key.ts'
+import { makeSelfKeys } from './own-issuer-keys.ts'
+import { makeTokenCache } from '../token-cache.ts'
+import type { VerifiedToken } from './verified-token.ts'
+import { verify, type VerifiedClaims } from './verify.ts'
+
+const MAX_ENTRIES = 4096
+const MAX_BYTES = 8 * 1024 * 1024
+
+/** A provider of type `jwt`: bearer tokens (RFC 6750) that are JWTs of its issuer. Those that it verified are remembered. */
+export function makeJwt(name: string, config: JwtProviderConfig, platform: Platform): Authenticator {
+  const keys = makeKeys(config, platform)
+  const makeIdentity = compileIdentity(name, config)
+  // The bounds hold for the isolate, so providers share them.
+  const share = Object.keys(platform.authProviders).length
+  const cache = makeTokenCache<VerifiedToken>(MAX_ENTRIES / share, MAX_BYTES / share)
+
+  const verifyToken = async (jws: CompactJws, waitUntil: WaitUntil): Promise<VerifiedToken | ProblemCode> => {
+    const key = await keys.find(jws, waitUntil)
+    if (typeof key === 'string') return key
+    const claims = await verify(jws, key, config, platform.now())
+    if (typeof claims === 'string') return claims
+    const verified: VerifiedToken = {
+      identity: makeIdentity(claims),
+      validFrom: (claims.nbf ?? -Infinity) * 1000 - config.clockSkew,
+      validUntil: claims.exp * 1000 + config.clockSkew,
+      key,
+      headers: undefined,
+    }
+    cache.set(jws.text, verified)
+    return verified
+  }
+
+  return {
+    name,
+    configured: keys.configured,
+    challenge: BEARER_CHALLENGE,
+    missing: 'token-missing',
+    discloses: config.discloseRequirements,
+    hides: undefined,
+    recall(x, now) {
+      const token = bearerToken(x)
+      const found = token === undefined ? undefined : cache.get(token)
+      if (found === undefined || now < found.validFrom || now >= found.validUntil) return undefined
+      return keys.trusted(now, x.waitUntil) && !found.key.retired ? found : undefined
+    },
+    async authenticate(x) {
+      const token = bearerToken(x)
+      if (token === undefined) return undefined
+      const jws = parseCompactJws(token)
+      if (jws === undefined) return isBearerToken(token) ? 'token-malformed' : 'bearer-malformed'
+      // The token says which provider is to judge it: no other one looks for its key.
+      if (typeof jws.issuer !== 'string') return 'token-claims'
+      if (jws.issuer !== config.issuer) return 'token-issuer'
+      return config.algorithms.some((alg) => alg === jws.alg) ? verifyToken(jws, x.waitUntil) : 'token-algorithm'
+    },
+  }
+}
+
+function makeKeys(config: JwtProviderConfig, platform: Platform): KeySource {
+  if (config.keys === 'self') return makeSelfKeys(config, platform)
+  return config.jwksUri === undefined ? makeSecretKey(config, platform) : makeJwks(config, platform)
+}
+
+function compileIdentity(provider: string, config: JwtProviderConfig): (claims: VerifiedClaims) => Identity {
+  const scopes = compileClaimPath(config.scopesClaim)
+  const roles = compileClaimPath(config.rolesClaim)
+  return (claims) => ({
+    provider,
+    issuer: claims.iss,
+    subject: claims.sub ?? '',
+    scopes: claimWords(scopes(claims)),
+    roles: claimNames(roles(claims)),
+    claims,
+  })
+}

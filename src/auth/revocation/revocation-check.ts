@@ -1,0 +1,60 @@
+import type { AuthProviderConfig } from '../config/auth-provider.ts'
+import type { Exchange, Identity } from '../../core/exchange.ts'
+import { makeIdentityClient } from '../../identity/client.ts'
+import type { Platform } from '../../core/platform.ts'
+import type { ProblemCode } from '../../core/problem.ts'
+import type { Authenticated } from '../authenticator.ts'
+import { makeRevocations, type Revocations, type Standing } from './revocation-snapshot.ts'
+
+/** Why an established caller is refused after all; undefined when he is not. A promise after an idle time or an outage, and where several vouch. */
+export type RevocationCheck = (
+  caller: Authenticated,
+  x: Pick<Exchange, 'waitUntil'>,
+) => ProblemCode | undefined | Promise<ProblemCode | undefined>
+
+const snapshots = new WeakMap<Platform, Revocations>()
+
+/** The check of every use of a credential, remembered ones too. Undefined in a deployment where nobody can revoke: then it costs nothing. */
+export function compileRevocationCheck(platform: Platform): RevocationCheck | undefined {
+  const { admin, token, revoke } = { admin: platform.hasAdmin, ...platform.oauthPaths }
+  if (!admin && token === undefined && revoke === undefined) return undefined
+  const known =
+    snapshots.get(platform) ??
+    makeRevocations(makeIdentityClient(platform.identityStore).revocationsSince, platform.now)
+  snapshots.set(platform, known)
+  const providers = new Map(Object.entries(platform.authProviders).map(([name, config]) => [name, rulesOf(config)]))
+
+  const judge = (identity: Identity, x: Pick<Exchange, 'waitUntil'>) => {
+    const { skewMs, codes } = providers.get(identity.provider)!
+    const standing = known.standing(identity, skewMs, platform.now(), x.waitUntil)
+    return typeof standing === 'string' ? codes[standing] : standing.then((later) => codes[later])
+  }
+  return ({ identity, vouchers = [] }, x) => {
+    if (vouchers.length === 0) return judge(identity, x)
+    return Promise.all([identity, ...vouchers].map(async (who) => judge(who, x))).then(worst)
+  }
+}
+
+interface Rules {
+  readonly skewMs: number
+  readonly codes: Readonly<Record<Standing, ProblemCode | undefined>>
+}
+
+function rulesOf(config: AuthProviderConfig): Rules {
+  // The gateway's own clock is the store's; another issuer's may be ahead, and its tokens seem younger than they are.
+  const skewMs = skewOf(config)
+  const unknown = config.onRevocationStoreError === 'deny' ? 'revocation-unavailable' : undefined
+  return { skewMs, codes: { good: undefined, revoked: 'token-revoked', unknown } }
+}
+
+/** An introspection provider has no `clockSkew` to set: what is the default elsewhere. */
+const INTROSPECTION_SKEW_MS = 30_000
+
+function skewOf(config: AuthProviderConfig): number {
+  if (config.type === 'introspection') return INTROSPECTION_SKEW_MS
+  return config.type === 'jwt' && config.keys === undefined ? config.clockSkew : 0
+}
+
+function worst(codes: readonly (ProblemCode | undefined)[]): ProblemCode | undefined {
+  return codes.find((code) => code === 'token-revoked') ?? codes.find((code) => code !== undefined)
+}

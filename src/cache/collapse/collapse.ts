@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto'
+import type { Exchange } from '../../core/exchange.ts'
+import { withTimeout } from '../../lib/time.ts'
+import type { Platform } from '../../core/platform.ts'
+import { makeFlightObjects } from './coordinator-client.ts'
+import { LEASE_MS, type Outcome, type Told } from './in-flight-fetches.ts'
+import { makeRedisLock } from './redis-lock.ts'
+import { cacheRedis, type CacheRedis } from '../store/cache-redis.ts'
+import { makeTiers, type Keeping, type Tiers } from '../store/tiers.ts'
+import { rememberUncacheable } from './uncacheable.ts'
+
+export type { Outcome } from './in-flight-fetches.ts'
+
+/** Whoever asks the origin for all. */
+export interface Lead {
+  readonly role: 'lead'
+  /** Never rejects; the first call counts. Keep it alive in `waitUntil`. */
+  readonly finish: (ending: Ending) => Promise<void>
+}
+
+/** How a leader's work ends: with what is being stored, of which others hear once they can read it, or with nothing. */
+export type Ending = Keeping | Exclude<Outcome, 'stored'>
+
+/**
+ * What to do about a miss. `read`: another one has stored it, read it; when it is of no use, join once more, and go on as `alone` after that.
+ * `alone`: ask the origin and tell nobody.
+ */
+export type Turn = Lead | { readonly role: 'read' } | { readonly role: 'alone' }
+
+/** The part of an exchange that collapsing needs. */
+export type CollapseExchange = Pick<Exchange, 'request' | 'deadline' | 'waitUntil'>
+
+/** Makes one origin request of many misses of one key. */
+export interface Collapse {
+  /**
+   * Waits for whoever leads, `waitMs` milliseconds at most and never past `x.deadline`. `hasRead` once what an earlier turn has said to read
+   * was of no use: purged, expired, or another variant. Never rejects.
+   */
+  readonly join: (key: string, x: CollapseExchange, waitMs: number, hasRead?: boolean) => Promise<Turn>
+  /** For work that nobody waits for, such as a refresh: undefined while another one does it, or has just done it. Never rejects. */
+  readonly lead: (key: string, x: CollapseExchange) => Promise<Lead | undefined>
+}
+
+/** The part of `Platform` that this needs. */
+export type CollapsePlatform = Pick<
+  Platform,
+  'now' | 'random' | 'variable' | 'secret' | 'cacheCoordinators' | 'edgeCache'
+>
+
+const known = new WeakMap<CollapsePlatform, Collapse>()
+
+/**
+ * A site's collapse: made once for all routes. Among the isolates of one data centre or process, for followers read what their own edge
+ * has; with Redis, whose entries all can read, those who lead there agree in it on one for the world.
+ */
+export function makeCollapse(platform: CollapsePlatform, redis = cacheRedis(platform)): Collapse {
+  const collapse = known.get(platform) ?? compileCollapse(platform, redis, makeTiers(platform, redis))
+  known.set(platform, collapse)
+  return collapse
+}
+
+const ALONE = { role: 'alone' } as const
+const READ = { role: 'read' } as const
+
+function compileCollapse(platform: CollapsePlatform, redis: CacheRedis | undefined, tiers: Tiers): Collapse {
+  const { now } = platform
+  const here = makeFlightObjects(platform)
+  const world = redis && makeRedisLock(redis, platform)
+  const uncacheable = rememberUncacheable(now)
+
+  const leadOf = (key: string, id: string, x: CollapseExchange, isWorld: boolean): Lead => {
+    let finished = false
+    const finish = async (ending: Ending) => {
+      if (finished) return
+      finished = true
+      const { near, far } = outcomesOf(ending)
+      const tellHere = async (outcome: Outcome) => {
+        if (outcome === 'uncacheable') uncacheable.add(key)
+        await here.finish(id, outcome, x)
+      }
+      await Promise.all([near.then(tellHere), isWorld && world && far.then((outcome) => world.finish(id, outcome))])
+    }
+    return { role: 'lead', finish }
+  }
+  const turnOf = (key: string, outcome: Exclude<Told, 'lead'>): Turn => {
+    if (outcome === 'uncacheable') uncacheable.add(key)
+    return outcome === 'stored' ? READ : ALONE
+  }
+  const run = async (key: string, x: CollapseExchange, until: number, hasRead: boolean): Promise<Turn> => {
+    const id = idOf(key)
+    const place = await here.join(id, hasRead, x)
+    const told = place === 'follow' ? await here.wait(id, until - now(), x) : place
+    if (told === undefined || told === 'full') return ALONE
+    if (told !== 'lead') return turnOf(key, told)
+    const far = await world?.join(id, x.waitUntil)
+    if (far === undefined || far === 'full' || far === 'lead') return leadOf(key, id, x, far === 'lead')
+    // What Redis has is what has been read; who fetches it anew leads here alone.
+    if (far === 'stored' && hasRead) return leadOf(key, id, x, false)
+    const outcome = far === 'follow' ? await world!.wait(id, until - now(), x.waitUntil) : far
+    // Those who wait here read what this one has brought, and do not all turn to Redis at once. Without that, this one leads them.
+    const isDone = outcome === 'uncacheable' || (outcome === 'stored' && (await tiers.bring(key)))
+    if (!isDone) return leadOf(key, id, x, false)
+    await here.finish(id, outcome, x)
+    return turnOf(key, outcome)
+  }
+
+  return {
+    async join(key, x, waitMs, hasRead = false) {
+      if (uncacheable.has(key)) return ALONE
+      const until = Math.min(now() + Math.min(waitMs, LEASE_MS), x.deadline)
+      const running = run(key, x, until, hasRead)
+      const turn = await withTimeout(until - now(), () => running)
+      if (turn) return turn
+      x.waitUntil(running.then((late) => (late.role === 'lead' ? late.finish('failed') : undefined)))
+      return ALONE
+    },
+    async lead(key, x) {
+      const id = idOf(key)
+      const place = await here.join(id, false, x)
+      if (place === undefined || place === 'full') return { role: 'lead', finish: async () => {} }
+      if (place !== 'lead') return undefined
+      const far = await world?.join(id, x.waitUntil)
+      const lead = leadOf(key, id, x, far === 'lead')
+      if (far === undefined || far === 'lead') return lead
+      await lead.finish('failed')
+      return undefined
+    },
+  }
+}
+
+/** What those hear who read the same edge, and those who share only Redis. */
+function outcomesOf(ending: Ending): { readonly near: Promise<Outcome>; readonly far: Promise<Outcome> } {
+  if (typeof ending === 'string') return { near: Promise.resolve(ending), far: Promise.resolve(ending) }
+  // The next one would be too large as well.
+  const lost = (): Outcome => (ending.isTooLarge() ? 'uncacheable' : 'failed')
+  const storedIf = (isStored: boolean): Outcome => (isStored ? 'stored' : lost())
+  return { near: ending.kept.then(storedIf), far: ending.shared.then(storedIf) }
+}
+
+const idOf = (key: string) => createHash('sha256').update(key).digest('hex')

@@ -1,0 +1,87 @@
+import type { StoredHead } from './entry.ts'
+import { fieldsOf, type Fields } from './fields.ts'
+import { parseHttpDate } from '../../lib/http-date.ts'
+import { storedHeaders } from './storable.ts'
+
+/** One entity tag, and nothing else (RFC 9110 §8.8.3). */
+const ENTITY_TAG = /^(?:W\/)?"[\x21\x23-\x7e\x80-\uffff]*"$/
+
+/** The entity tag of an answer; undefined when there is none that its grammar allows. */
+export function entityTagOf(answer: Fields): string | undefined {
+  const tag = answer.get('etag')?.trim()
+  return tag !== undefined && ENTITY_TAG.test(tag) ? tag : undefined
+}
+
+/** Whether two entity tags are the same; a weak one is never so by the strong comparison (RFC 9110 §8.8.3.2). */
+export function sameEntityTag(a: string, b: string, comparison: 'weak' | 'strong'): boolean {
+  return comparison === 'strong' ? a === b && !a.startsWith('W/') : opaque(a) === opaque(b)
+}
+
+const opaque = (tag: string) => (tag.startsWith('W/') ? tag.slice(2) : tag)
+
+/** The fields that ask the origin whether a stored answer is still right (RFC 9111 §4.3.1); undefined when nothing in it can tell. */
+export function conditionsOf(head: StoredHead): Record<string, string> | undefined {
+  const fields = fieldsOf(head.headers)
+  const tag = entityTagOf(fields)
+  const lastModified = fields.get('last-modified')
+  const isDate = lastModified !== null && parseHttpDate(lastModified, head.responseTime) !== undefined
+  if (tag === undefined && !isDate) return undefined
+  return { ...(tag !== undefined && { 'if-none-match': tag }), ...(isDate && { 'if-modified-since': lastModified }) }
+}
+
+/**
+ * A stored answer with the fields of the 304 that confirms it (RFC 9111 §4.3.4, §3.2); undefined when the 304 is about another
+ * one. The request must have had no conditions but those of `conditionsOf(head)`: without a validator of its own the 304 is about
+ * them. `keepUntil` and `selecting` are as before, for the caller to renew, who also asks again whether the answer may be stored.
+ */
+export function freshen(
+  head: StoredHead,
+  answer: Headers,
+  requestTime: number,
+  responseTime: number,
+): StoredHead | undefined {
+  return isAbout(fieldsOf(head.headers), answer) ? update(head, answer, requestTime, responseTime) : undefined
+}
+
+/**
+ * A stored answer with the fields of a 200 to HEAD that describes the same content (RFC 9111 §4.3.5); undefined when it describes
+ * another, so that the stored one is outdated. Any other status says nothing about it.
+ */
+export function freshenByHead(
+  head: StoredHead,
+  answer: { readonly status: number; readonly headers: Headers },
+  requestTime: number,
+  responseTime: number,
+): StoredHead | undefined {
+  if (answer.status !== 200) return head
+  const stored = fieldsOf(head.headers)
+  const isSame = ['etag', 'last-modified', 'content-length'].every((name) => {
+    const value = answer.headers.get(name)
+    return value === null || value === stored.get(name)
+  })
+  return isSame ? update(head, answer.headers, requestTime, responseTime) : undefined
+}
+
+/** The filter of RFC 9111 §4.3.4 for the only answer that is stored under a key. */
+function isAbout(stored: Fields, answer: Fields): boolean {
+  const tag = entityTagOf(answer)
+  if (tag !== undefined) {
+    const own = entityTagOf(stored)
+    return own !== undefined && sameEntityTag(own, tag, tag.startsWith('W/') ? 'weak' : 'strong')
+  }
+  const lastModified = answer.get('last-modified')
+  return lastModified === null || lastModified === stored.get('last-modified')
+}
+
+/** Fields that describe the bytes as they are stored, which an update leaves as they are (RFC 9111 §3.2). */
+const OF_THE_BYTES = new Set(['content-encoding', 'content-length', 'content-range'])
+
+function update(head: StoredHead, answer: Headers, requestTime: number, responseTime: number): StoredHead {
+  const added = storedHeaders(answer, responseTime).filter(([name]) => !OF_THE_BYTES.has(name))
+  // An Age was of the older answer: how old this one is it says itself.
+  const replaced = new Set(['age', ...added.map(([name]) => name)])
+  const kept = head.headers.filter(([name]) => !replaced.has(name))
+  const together = new Headers()
+  for (const [name, value] of [...kept, ...added]) together.append(name, value)
+  return { ...head, headers: storedHeaders(together, responseTime), requestTime, responseTime }
+}

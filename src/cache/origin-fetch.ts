@@ -1,0 +1,57 @@
+import type { Exchange } from '../core/exchange.ts'
+import { discardBody } from '../lib/body.ts'
+import type { Handler } from '../core/pipeline.ts'
+import type { StoredHead } from './http/entry.ts'
+import { restore, type Narrowed } from './normalize-request.ts'
+import { conditionsOf, freshen } from './http/validation.ts'
+import { varyNames } from './http/vary.ts'
+
+/** An answer of the origin, or the gateway's own in place of one; epoch milliseconds. */
+export interface Answered {
+  readonly kind: 'answered'
+  readonly answer: Response
+  readonly requestTime: number
+  readonly responseTime: number
+}
+
+/** What came of asking the origin. `confirmed`: what is stored is still good, with `head` in place of its own. */
+export type Asked = Answered | { readonly kind: 'confirmed'; readonly head: StoredHead }
+
+/**
+ * Asks the origin with a request that has been narrowed, on condition that its answer is another than `stored`. Asks again when a 304 is
+ * of an answer that is not stored, or when the answer depends on fields that the origin has not been told.
+ */
+export async function askOrigin(
+  x: Exchange,
+  next: Handler,
+  narrowed: Narrowed,
+  now: () => number,
+  stored?: StoredHead,
+): Promise<Asked> {
+  const conditions = stored && conditionsOf(stored)
+  let asked = await send(x, next, now, conditions)
+  if (stored !== undefined && conditions !== undefined && asked.answer.status === 304) {
+    const head = freshen(stored, asked.answer.headers, asked.requestTime, asked.responseTime)
+    if (head !== undefined) return { kind: 'confirmed', head }
+    asked = await send(x, next, now)
+  }
+  const names = asked.answer.status < 500 ? varyNames(asked.answer.headers) : []
+  if (names === '*' || !restore(x, narrowed, names)) return asked
+  discardBody(asked.answer)
+  return send(x, next, now)
+}
+
+async function send(
+  x: Exchange,
+  next: Handler,
+  now: () => number,
+  conditions: Readonly<Record<string, string>> = {},
+): Promise<Answered> {
+  const { headers } = x.outgoing
+  delete headers['if-none-match']
+  delete headers['if-modified-since']
+  Object.assign(headers, conditions)
+  const requestTime = now()
+  const answer = await next(x)
+  return { kind: 'answered', answer, requestTime, responseTime: now() }
+}

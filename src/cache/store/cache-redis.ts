@@ -1,0 +1,58 @@
+import type { Redis } from '@upstash/redis/cloudflare'
+import { connectRedis } from '../../lib/redis.ts'
+import { withTimeout } from '../../lib/time.ts'
+import { makeStoreHealth } from '../../lib/store-health.ts'
+
+/** The part of `Platform` that tells where Redis is. */
+export interface RedisPlatform {
+  readonly now: () => number
+  readonly variable: (name: string) => string | undefined
+  readonly secret: (ref: { $secret: string }) => string | undefined
+}
+
+/** Redis behind Upstash's protocol, as the cache asks it. */
+export interface CacheRedis {
+  /**
+   * What `send` answers; a null of Redis is an answer. Undefined when there was none within 100 ms, and at once while Redis rests after
+   * three failures in a row. Never rejects.
+   */
+  readonly ask: <T>(
+    send: (redis: Redis) => Promise<T>,
+    waitUntil: (work: Promise<unknown>) => void,
+  ) => Promise<T | undefined>
+  /** What `send` answers within a second, for work that nobody waits for; nothing is sent while Redis rests. Never rejects. */
+  readonly tell: <T>(send: (redis: Redis) => Promise<T>) => Promise<T | undefined>
+  /** True from the failure that made it rest until it answers again. */
+  readonly failing: () => boolean
+}
+
+/**
+ * How long anything waits for Redis, milliseconds. An origin is not much further away than that: above it, asking the origin is the
+ * better way.
+ */
+export const REDIS_TIMEOUT_MS = 100
+
+/** A large entry may take that long to a Redis that is far away, which is no sign of its being ill. */
+const WRITE_TIMEOUT_MS = 1_000
+
+const known = new WeakMap<RedisPlatform, CacheRedis | undefined>()
+
+/** The site's Redis, one for all routes, so that they learn together that it is down; undefined where none is configured. */
+export function cacheRedis(platform: RedisPlatform): CacheRedis | undefined {
+  if (!known.has(platform)) known.set(platform, connect(platform))
+  return known.get(platform)
+}
+
+function connect(platform: RedisPlatform): CacheRedis | undefined {
+  const url = platform.variable('UPSTASH_REDIS_REST_URL')
+  const token = platform.secret({ $secret: 'UPSTASH_REDIS_REST_TOKEN' })
+  const redis = url !== undefined && token !== undefined ? connectRedis(url, token, WRITE_TIMEOUT_MS) : undefined
+  if (redis === undefined) return undefined
+  const health = makeStoreHealth(platform.now, REDIS_TIMEOUT_MS)
+  const probe = () => redis.ping()
+  return {
+    failing: health.failing,
+    ask: (send, waitUntil) => health.ask(() => send(redis), probe, waitUntil),
+    tell: async (send) => (health.failing() ? undefined : withTimeout(WRITE_TIMEOUT_MS, () => send(redis))),
+  }
+}

@@ -1,0 +1,140 @@
+import type { Demand } from './lease-size.ts'
+import { type Drawn, type Grant, LEASE_MS } from '../limiter.ts'
+
+/** Tokens that the store has counted already and this isolate has not spent yet. */
+export interface Lease {
+  tokens: number
+  /** From when on it is lost. */
+  readonly until: number
+  /** What makes the isolate's clock the store's. */
+  readonly toStore: number
+}
+
+/** What this isolate has of one key, and knows about it. All times are epoch milliseconds of the isolate's clock. */
+export interface Holding {
+  leases: Lease[]
+  readonly demand: Demand
+  /** When a lease was asked for that has not come yet; `-Infinity` when none was. */
+  askedAt: number
+  /** What the store had left when it answered last, and when there is more. */
+  remaining: number
+  resetAt: number
+  /** The store refuses this much, and more, at least until then; `Infinity` when it has refused nothing. */
+  refusedFrom: number
+  refusedUntil: number
+  /** What makes the isolate's clock the store's, or a little more. */
+  toStore: number
+  touchedAt: number
+}
+
+/** About 5 MB at the worst, for each limiter. */
+const MOST_HOLDINGS = 10_000
+
+/** Looking through all holdings takes about 0.2 ms, so it happens at most this often. */
+const SWEEP_INTERVAL_MS = 1_000
+
+/** The clock stands still while a request computes, and no two clocks run equally fast. */
+const CLOCK_MARGIN_MS = 5
+
+/** Two clocks of whole milliseconds. */
+const ROUNDING_MS = 2
+
+/** Finds the holding of a key, or makes it; undefined while there are too many. A clock that steps back voids all of them: nobody knows how old they are. */
+export function makeHoldings(most = MOST_HOLDINGS): (key: string, now: number) => Holding | undefined {
+  const holdings = new Map<string, Holding>()
+  let seenAt = 0
+  let sweptAt = 0
+  const hasRoom = (now: number) => {
+    if (holdings.size < most) return true
+    if (now - sweptAt < SWEEP_INTERVAL_MS) return false
+    sweptAt = now
+    // No lease outlives this, and a refusal forgotten costs a call.
+    for (const [key, { touchedAt }] of holdings) if (now - touchedAt > LEASE_MS) holdings.delete(key)
+    return holdings.size < most
+  }
+  return (key, now) => {
+    if (now < seenAt) {
+      holdings.clear()
+      sweptAt = 0
+    }
+    seenAt = now
+    let holding = holdings.get(key)
+    if (holding === undefined) {
+      if (!hasRoom(now)) return undefined
+      holding = makeHolding(now)
+      holdings.set(key, holding)
+    }
+    holding.touchedAt = now
+    return holding
+  }
+}
+
+function makeHolding(now: number): Holding {
+  return {
+    leases: [],
+    demand: { since: now, count: 0, perMs: 0 },
+    askedAt: -Infinity,
+    remaining: 0,
+    resetAt: now,
+    refusedFrom: Infinity,
+    refusedUntil: now,
+    toStore: 0,
+    touchedAt: now,
+  }
+}
+
+/**
+ * Keeps what a store has handed out above what the asking request itself has spent of it. A lease's life is counted in time passed, which no
+ * skew between two clocks touches, and from when it was asked for, which is before the store counted it by all of the transit. A skew that has
+ * grown since an earlier lease came means that this clock was set back meanwhile: that lease is older than it seems.
+ */
+export function keepGrant(
+  holding: Holding,
+  grant: Grant,
+  spent: number,
+  atLeast: number,
+  sentAt: number,
+  now: number,
+): void {
+  holding.remaining = grant.remaining
+  holding.resetAt = now + grant.resetMs
+  holding.refusedFrom = grant.granted < atLeast ? atLeast : Infinity
+  // As if it had decided when it was asked: a call too many, and nobody refused for nothing.
+  holding.refusedUntil = sentAt + grant.resetMs
+  holding.toStore = grant.storeNow - sentAt
+  const tokens = grant.granted - spent
+  if (tokens <= 0) return
+  const until = sentAt + Math.min(grant.expiresMs, LEASE_MS) - CLOCK_MARGIN_MS
+  const leastToStore = grant.storeNow - now - ROUNDING_MS
+  holding.leases = holding.leases.filter(
+    ({ tokens: left, until: end, toStore }) => left > 0 && now < end && toStore >= leastToStore,
+  )
+  holding.leases.push({ tokens, until, toStore: holding.toStore })
+}
+
+/** A lease with that many tokens in it, which may still be spent. */
+export function leaseFor({ leases }: Holding, cost: number, now: number): Lease | undefined {
+  for (const lease of leases) if (lease.tokens >= cost && now < lease.until) return lease
+  return undefined
+}
+
+/** Spends as much of `amount` as there is, from one lease after the other, and says from which. */
+export function spend({ leases }: Holding, amount: number, now: number): Drawn[] {
+  const parts: Drawn[] = []
+  let due = amount
+  for (const lease of leases) {
+    const taken = now < lease.until ? Math.min(lease.tokens, due) : 0
+    if (taken === 0) continue
+    lease.tokens -= taken
+    due -= taken
+    parts.push({ taken, decidedAt: now + lease.toStore, leaseUntil: lease.until + lease.toStore })
+  }
+  return parts
+}
+
+/** How many tokens can be spent without asking. */
+export function heldOf({ leases }: Holding, now: number): number {
+  let held = 0
+  for (const { tokens, until } of leases) if (now < until) held += tokens
+  return held
+}

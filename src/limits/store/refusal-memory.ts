@@ -1,0 +1,47 @@
+import type { StoreLimiter, Verdict } from '../limiter.ts'
+
+interface Refusal {
+  readonly verdict: Verdict
+  readonly cost: number
+  /** When it was asked for, and when it was heard, epoch milliseconds: the store has decided between the two. */
+  readonly askedAt: number
+  readonly heardAt: number
+}
+
+/** About 3 MB at the worst. Forgetting costs a call each, and no promise. */
+const MOST_REMEMBERED = 10_000
+
+/**
+ * A store that is not asked again about a key that it has just refused, until there can be more of it: nothing comes back before, whoever asks.
+ * So a flood at a used-up limit costs the deployment no calls.
+ */
+export function rememberRefusals(store: StoreLimiter, now: () => number): StoreLimiter {
+  const refusals = new Map<string, Refusal>()
+  const recall = (key: string, cost: number): Verdict | undefined => {
+    const known = refusals.get(key)
+    if (known === undefined) return undefined
+    const { verdict, askedAt, heardAt } = known
+    const passed = now() - heardAt
+    // What is told is the longest that it may take, what is gone by is the shortest: a call too many, and nobody refused for nothing.
+    const atMost = now() - askedAt
+    // Below 0 the clock has stepped back, and nobody knows how long ago it was.
+    if (passed >= 0 && atMost < verdict.resetMs && cost >= known.cost)
+      return { ...verdict, resetMs: verdict.resetMs - passed, decidedAt: verdict.decidedAt + atMost }
+    refusals.delete(key)
+    return undefined
+  }
+  return {
+    drain: store.drain,
+    async take(key, cost, waitUntil) {
+      const known = recall(key, cost)
+      if (known !== undefined) return known
+      const askedAt = now()
+      const verdict = await store.take(key, cost, waitUntil)
+      if (verdict?.allowed === false) {
+        if (refusals.size >= MOST_REMEMBERED) refusals.clear()
+        refusals.set(key, { verdict, cost, askedAt, heardAt: now() })
+      }
+      return verdict
+    },
+  }
+}

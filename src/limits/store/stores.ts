@@ -1,0 +1,98 @@
+import type { LimitShard } from './limit-shard.ts'
+import { drawFrom, takeUpTo } from './drain.ts'
+import { makeDurableStore } from './durable-store.ts'
+import { hashKey } from '../key.ts'
+import { makeLeasedLimiter } from '../lease/leased-limiter.ts'
+import { makeLimitLog } from './limit-log.ts'
+import {
+  algorithmOf,
+  type LimiterSpec,
+  type LimitStore,
+  type LimitTally,
+  type LocalLimiter,
+  STORE_TIMEOUT_MS,
+  type StoreCounter,
+  type StoreLimiter,
+} from '../limiter.ts'
+import { makeLocalLimits } from './local-limits.ts'
+import { rememberRefusals } from './refusal-memory.ts'
+import { makeUpstashStore } from './upstash-store.ts'
+
+/** The part of `Platform` that limits need. */
+export interface LimitPlatform {
+  readonly now: () => number
+  readonly variable: (name: string) => string | undefined
+  readonly secret: (ref: { $secret: string }) => string | undefined
+  readonly limitShards: DurableObjectNamespace<LimitShard>
+}
+
+/** Where this deployment counts. */
+export interface LimitStores {
+  readonly local: (spec: LimiterSpec) => LocalLimiter
+  /** In Upstash Redis when its URL and token are set, else in Durable Objects. */
+  readonly strict: (spec: LimiterSpec) => StoreLimiter
+  /** In the same store and the same counts, of which this isolate takes some ahead. */
+  readonly leased: (spec: LimiterSpec) => StoreLimiter
+  readonly tally: LimitTally
+  /** The store that limiters cannot reach now; undefined when all is well. */
+  readonly degraded: () => 'upstash' | 'durable-objects' | undefined
+  /** To be called with each request: now and then it tells an operator what is amiss. */
+  readonly look: () => void
+}
+
+const known = new WeakMap<LimitPlatform, LimitStores>()
+
+/** A site's stores: made once, by the first call, so that a limiter that stands in several routes counts once. */
+export function limitStores(platform: LimitPlatform, timeoutMs = STORE_TIMEOUT_MS): LimitStores {
+  const stores = known.get(platform) ?? makeStores(platform, timeoutMs)
+  known.set(platform, stores)
+  return stores
+}
+
+function makeStores(platform: LimitPlatform, timeoutMs: number): LimitStores {
+  const url = platform.variable('UPSTASH_REDIS_REST_URL')
+  const token = platform.secret({ $secret: 'UPSTASH_REDIS_REST_TOKEN' })
+  const upstash = url !== undefined && token !== undefined
+  const kind = upstash ? 'upstash' : 'durable-objects'
+  const { turned, look } = makeLimitLog(platform, kind, () => tally.overflows)
+  const tally: LimitTally = { overflows: 0, turned }
+  const local = oncePerSpec(makeLocalLimits(platform.now, tally))
+  const store = upstash
+    ? makeUpstashStore(url, token, platform.now, tally, timeoutMs)
+    : makeDurableStore(platform.limitShards, platform.now, tally, timeoutMs)
+  const strict = oncePerSpec((spec) => rememberRefusals(takeWhole(store, spec), platform.now))
+  const leased = oncePerSpec((spec) => makeLeasedLimiter(hashing(store.counter(spec)), spec, platform.now))
+  const degraded = () => (store.failing() ? kind : undefined)
+  return { local, strict, leased, tally, degraded, look }
+}
+
+/** Asks the store about each request: its whole cost, or nothing. */
+function takeWhole(store: LimitStore, spec: LimiterSpec): StoreLimiter {
+  const counter = hashing(store.counter(spec))
+  return {
+    async take(key, cost, waitUntil) {
+      const grant = await counter.take(key, { want: cost, atLeast: cost }, waitUntil)
+      if (grant === undefined) return undefined
+      const { granted, remaining, resetMs, storeNow } = grant
+      return { allowed: granted >= cost, remaining, resetMs, decidedAt: storeNow }
+    },
+    async drain(key, amount, waitUntil) {
+      return drawFrom(await takeUpTo(counter, key, amount, waitUntil))
+    },
+  }
+}
+
+/** Hashes keys when the store is asked, and not before: most requests of a leased limiter never ask. */
+function hashing(counter: StoreCounter): StoreCounter {
+  return { take: (key, ask, waitUntil) => counter.take(hashKey(key), ask, waitUntil) }
+}
+
+function oncePerSpec<L>(make: (spec: LimiterSpec) => L): (spec: LimiterSpec) => L {
+  const made = new Map<string, L>()
+  return (spec) => {
+    const id = JSON.stringify([spec.name, algorithmOf(spec), spec.limit, spec.windowMs, spec.burst])
+    const limiter = made.get(id) ?? make(spec)
+    made.set(id, limiter)
+    return limiter
+  }
+}

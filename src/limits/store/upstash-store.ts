@@ -1,0 +1,75 @@
+import type { Redis } from '@upstash/redis/cloudflare'
+import { connectRedis } from '../../lib/redis.ts'
+import {
+  type Ask,
+  algorithmOf,
+  type Grant,
+  leaseMs,
+  type LimiterSpec,
+  type LimitStore,
+  type LimitTally,
+} from '../limiter.ts'
+import { compileQuestion, type Question } from './scripts.ts'
+import { makeStoreHealth, PROBE } from '../../lib/store-health.ts'
+
+/** Rows of one limiter in Redis, about 200 bytes each; rows that live through two periods count twice. Keys beyond share one row. */
+const MAX_ROWS = 500_000
+
+interface RedisGrant extends Grant {
+  readonly overflowed: boolean
+}
+
+/**
+ * Counts in Redis behind Upstash's protocol, at Redis' own time, by the scripts in scripts.ts. Whatever is no complete answer of a script
+ * (an error, a page of HTML, a hang) is no answer.
+ */
+export function makeUpstashStore(
+  url: string,
+  token: string,
+  now: () => number,
+  tally: LimitTally,
+  timeoutMs: number,
+  maxRows = MAX_ROWS,
+): LimitStore {
+  const redis = connectRedis(url, token, 2 * timeoutMs)
+  const health = makeStoreHealth(now, timeoutMs, tally.turned)
+  const compile = (spec: LimiterSpec) => {
+    const question = compileQuestion(spec, maxRows)
+    return async (key: string, ask: Ask) => redis && parseGrant(await run(redis, question, key, ask), spec, ask)
+  }
+  const sendProbe = compile(PROBE.spec)
+  const probe = () => sendProbe(PROBE.key, PROBE.ask)
+  return {
+    failing: health.failing,
+    counter: (spec) => {
+      const send = compile(spec)
+      return {
+        async take(key, ask, waitUntil) {
+          const answer = await health.ask(() => send(key, ask), probe, waitUntil)
+          if (answer?.overflowed) tally.overflows++
+          return answer
+        },
+      }
+    },
+  }
+}
+
+/** By the script's name, and once more by its text when Redis does not know it: after a restart, or the first time. */
+async function run(redis: Redis, { script, keys, args }: Question, key: string, ask: Ask): Promise<unknown> {
+  try {
+    return await redis.evalsha(script.sha, keys(key), args(ask))
+  } catch (error) {
+    if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
+    return redis.eval(script.text, keys(key), args(ask))
+  }
+}
+
+function parseGrant(reply: unknown, spec: LimiterSpec, { want, atLeast }: Ask): RedisGrant | undefined {
+  if (!Array.isArray(reply) || reply.length !== 5 || !reply.every(isCount)) return undefined
+  const [granted, remaining, resetMs, storeNow, overflowed] = reply as [number, number, number, number, number]
+  if (granted > want || (granted > 0 && granted < atLeast)) return undefined
+  const expiresMs = algorithmOf(spec) === 'fixed-window' ? Math.min(leaseMs(spec), resetMs) : leaseMs(spec)
+  return { granted, remaining, resetMs, storeNow, expiresMs, overflowed: overflowed === 1 }
+}
+
+const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0

@@ -1,0 +1,145 @@
+import { algorithmOf, type Ask, type Grant, hasEnded, leaseMs, type LimiterSpec, windowEnd } from '../limiter.ts'
+
+/** What is kept of one key; `{ endsAt: 0, used: 0 }` of a key that nothing is known of. */
+export interface Count {
+  /** Epoch milliseconds from which on it says nothing any more: the window has ended, the last mark is past, the bucket is full again. */
+  endsAt: number
+  /** Of a bucket what was missing when something was last taken, which may be a fraction. */
+  used: number
+  /** Of a sliding window: until when (epoch milliseconds) how much counts, in turn, the earliest first. Never more than `mostMarks` pairs. */
+  marks?: number[] | undefined
+}
+
+/** Up to this limit a sliding window knows each take by its millisecond. */
+const EXACT_UP_TO = 1_000
+
+/** Above it, takes are counted by sub-windows of a 128th, each whole until it is wholly past: never too few, and 0.8 % too long at most. */
+const SUB_WINDOWS = 128
+
+/** Fractions of a token add up to a little less or more than a whole one. */
+const ROUNDING = 1e-6
+
+/**
+ * Takes from `count` at `now` (epoch milliseconds) as much of `ask` as is left, or nothing, which changes nothing. The script in
+ * scripts.ts decides the same in the same arithmetic: whoever changes one changes both. `exactUpTo` is the limit of sliding windows up
+ * to which each take is a mark of its own.
+ */
+export function takeFrom(count: Count, spec: LimiterSpec, ask: Ask, now: number, exactUpTo = EXACT_UP_TO): Grant {
+  switch (algorithmOf(spec)) {
+    case 'fixed-window':
+      return takeOfWindow(count, spec, ask, now)
+    case 'sliding-window':
+      return takeOfMarks(count, spec, ask, now, grainMs(spec, exactUpTo))
+    case 'token-bucket':
+      return takeOfBucket(count, spec, ask, now)
+  }
+}
+
+/** How long a bucket that is empty takes to be full, milliseconds. */
+export function fillMs({ limit, windowMs, burst = limit }: LimiterSpec): number {
+  return Math.ceil(burst / (limit / windowMs))
+}
+
+/** To what multiple of milliseconds the end of a mark is rounded up. */
+export function grainMs({ limit, windowMs }: LimiterSpec, exactUpTo = EXACT_UP_TO): number {
+  return limit <= exactUpTo ? 1 : Math.max(1, Math.floor(windowMs / SUB_WINDOWS))
+}
+
+/** How long at most a mark of a sliding window counts, milliseconds: of a lease, until it has expired and a window more has passed. */
+export function markMs(spec: LimiterSpec, grain: number): number {
+  return spec.windowMs + leaseMs(spec) + grain
+}
+
+function portion(left: number, { want, atLeast }: Ask): number {
+  const most = Math.max(0, Math.min(want, left))
+  return most >= atLeast ? most : 0
+}
+
+function takeOfWindow(count: Count, spec: LimiterSpec, ask: Ask, now: number): Grant {
+  const { limit, windowMs } = spec
+  const ended = hasEnded(count.endsAt, now, windowMs)
+  const endsAt = ended ? windowEnd(now, windowMs) : count.endsAt
+  const before = ended ? 0 : count.used
+  const granted = portion(limit - before, ask)
+  const used = before + granted
+  if (granted > 0) keep(count, endsAt, used)
+  const resetMs = endsAt - now
+  const remaining = Math.max(0, limit - used)
+  return { granted, remaining, resetMs, storeNow: now, expiresMs: Math.min(leaseMs(spec), resetMs) }
+}
+
+function takeOfMarks(count: Count, spec: LimiterSpec, ask: Ask, now: number, grain: number): Grant {
+  const { limit, windowMs } = spec
+  const longest = markMs(spec, grain)
+  const marks = liveMarks(count.marks ?? [], now, 2 * longest)
+  const before = amountOf(marks)
+  const granted = portion(limit - before, ask)
+  const used = before + granted
+  if (granted > 0) {
+    const spentBy = now + (ask.want > ask.atLeast ? leaseMs(spec) : 0)
+    mark(marks, Math.ceil((spentBy + windowMs) / grain) * grain, granted)
+    keep(count, now + longest, used)
+    count.marks = marks
+  }
+  const wanted = granted > 0 ? limit - used + 1 : Math.max(1, ask.atLeast)
+  const resetMs = Math.max(1, freedAt(marks, used + wanted - limit, now) - now)
+  return { granted, remaining: Math.max(0, limit - used), resetMs, storeNow: now, expiresMs: leaseMs(spec) }
+}
+
+/** A copy without what is past; a clock that has jumped back by more than `horizonMs` starts anew. */
+function liveMarks(marks: readonly number[], now: number, horizonMs: number): number[] {
+  const live: number[] = []
+  for (let i = 0; i < marks.length; i += 2) {
+    const until = marks[i]!
+    if (until > now && until - now <= horizonMs) live.push(until, marks[i + 1]!)
+  }
+  return live
+}
+
+function amountOf(marks: readonly number[]): number {
+  let sum = 0
+  for (let i = 1; i < marks.length; i += 2) sum += marks[i]!
+  return sum
+}
+
+/** Mostly at the end: only a lease's mark is later than that of a take after it. */
+function mark(marks: number[], until: number, amount: number): void {
+  let at = marks.length
+  while (at > 0 && marks[at - 2]! > until) at -= 2
+  if (at > 0 && marks[at - 2] === until) marks[at - 1]! += amount
+  else marks.splice(at, 0, until, amount)
+}
+
+/** When `amount` of the marks has gone; all of them, where that is more than there are. */
+function freedAt(marks: readonly number[], amount: number, now: number): number {
+  let at = now
+  let freed = 0
+  for (let i = 0; i < marks.length && freed < amount; i += 2) {
+    at = marks[i]!
+    freed += marks[i + 1]!
+  }
+  return at
+}
+
+/** A bucket is kept for as long as an empty one takes to fill, so that `endsAt` also says when something was last taken. */
+function takeOfBucket(count: Count, spec: LimiterSpec, ask: Ask, now: number): Grant {
+  const { limit, windowMs, burst = limit } = spec
+  const perMs = limit / windowMs
+  const fill = fillMs(spec)
+  const ended = hasEnded(count.endsAt, now, fill)
+  // A clock that steps back fills nothing, and has filled nothing twice when it has caught up.
+  const at = ended ? now : Math.max(now, count.endsAt - fill)
+  const before = ended ? 0 : Math.max(0, count.used - (at - (count.endsAt - fill)) * perMs)
+  const granted = portion(Math.floor(burst - before + ROUNDING), ask)
+  const used = before + granted
+  if (granted > 0) keep(count, at + fill, used)
+  const remaining = Math.max(0, Math.floor(burst - used + ROUNDING))
+  const wanted = granted > 0 ? remaining + 1 : Math.max(1, ask.atLeast)
+  const resetMs = Math.max(1, Math.ceil((used + wanted - burst - ROUNDING / 2) / perMs))
+  return { granted, remaining, resetMs, storeNow: now, expiresMs: leaseMs(spec) }
+}
+
+function keep(count: Count, endsAt: number, used: number): void {
+  count.endsAt = endsAt
+  count.used = used
+}

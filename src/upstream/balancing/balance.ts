@@ -1,0 +1,102 @@
+import type { UpstreamConfig } from '../config.ts'
+import type { Exchange } from '../../core/exchange.ts'
+import type { Handler, Middleware } from '../../core/pipeline.ts'
+import type { Platform } from '../../core/platform.ts'
+import { consistentHash } from './consistent-hash.ts'
+import { eligible } from './eligible.ts'
+import { ewma } from './ewma.ts'
+import { leastRequests } from './least-requests.ts'
+import { clientRefusal } from '../outcome.ts'
+import { outlierDetection } from './outlier.ts'
+import { roundRobin } from './round-robin.ts'
+import type { Target } from '../target.ts'
+
+/** A way to choose among targets. */
+export interface Strategy {
+  /** One of `candidates`, all of which may be used and which are never none. `now` in epoch milliseconds. */
+  readonly choose: (candidates: readonly Target[], x: Exchange, now: number) => Target
+  /** Goes around each try, for a strategy that learns from them. */
+  readonly around?: (target: Target) => Middleware
+}
+
+/** How an upstream's tries are spread; its routes share it. */
+export interface Balancer {
+  /** Those with a weight. */
+  readonly targets: readonly Target[]
+  /** The target of one try; undefined when none may be used. */
+  readonly pick: (x: Exchange) => Target | undefined
+  /** What goes around each try to `target`, the outermost first. */
+  readonly around: (target: Target) => readonly Middleware[]
+}
+
+type Settings = Pick<UpstreamConfig, 'loadBalancing' | 'hashOn' | 'outlierDetection'>
+
+/** Health checks without outlier detection have no threshold of their own: that of its defaults. */
+const PANIC_PERCENT = 50
+
+const NONE: readonly string[] = []
+
+// Only a retry or a hedge writes here, so that a request which succeeds at once pays nothing for it.
+const failedTargets = new WeakMap<Exchange, string[]>()
+
+/** Makes later tries of this exchange pass over the target tried last, while there is another. */
+export function avoidLastTarget(x: Exchange): void {
+  if (x.target === undefined) return
+  const failed = failedTargets.get(x)
+  if (failed) failed.push(x.target)
+  else failedTargets.set(x, [x.target])
+}
+
+/** Makes what the routes of an upstream share, around the state that its targets carry. */
+export function makeBalancer(
+  all: readonly Target[],
+  config: Settings,
+  platform: Pick<Platform, 'now' | 'random'>,
+): Balancer {
+  const targets = all.filter(({ weight }) => weight > 0)
+  const { choose, around: timed } = targets.length === 1 ? roundRobin : makeStrategy(targets, config, platform)
+  const judged = config.outlierDetection && outlierDetection(targets, config.outlierDetection, platform)
+  const panicThreshold = config.outlierDetection?.panicThreshold ?? PANIC_PERCENT
+  const watchers = [judged, timed].filter((watcher) => watcher !== undefined)
+  return {
+    targets,
+    pick: (x) => {
+      const now = platform.now()
+      const avoided = x.attempts > 0 ? (failedTargets.get(x) ?? NONE) : NONE
+      const candidates = eligible(targets, avoided, panicThreshold, now)
+      return candidates.length === 0 ? undefined : choose(candidates, x, now)
+    },
+    around: (target) => watchers.map((watcher) => watcher(target)),
+  }
+}
+
+function makeStrategy(
+  targets: readonly Target[],
+  { loadBalancing, hashOn }: Settings,
+  platform: Pick<Platform, 'now' | 'random'>,
+): Strategy {
+  switch (loadBalancing) {
+    case 'round-robin':
+      return roundRobin
+    case 'least-requests':
+      return leastRequests(platform)
+    case 'ewma':
+      return ewma(targets, platform)
+    case 'hash':
+      return consistentHash(hashOn!, roundRobin)
+  }
+}
+
+/** Hands each try to the target that `balancer` picks, by way of `sendTo`; 503 `no-target` when it picks none. */
+export function balance({ targets, pick }: Balancer, sendTo: (target: Target) => Handler): Handler {
+  const handlers = new Map(targets.map((target) => [target, sendTo(target)]))
+  const send: Handler = (x) => {
+    const target = pick(x)
+    // Like what the caller does, no failure of the upstream's: nothing is repeated, and no breaker opens.
+    return target === undefined ? Promise.resolve(clientRefusal(x, 'no-target')) : handlers.get(target)!(x)
+  }
+  const [only] = targets
+  if (targets.length > 1 || only === undefined) return send
+  const sendToOnly = handlers.get(only)!
+  return (x) => (only.condition === 'ok' ? sendToOnly(x) : send(x))
+}

@@ -1,0 +1,112 @@
+import type { Middleware } from '../../core/pipeline.ts'
+import type { Platform } from '../../core/platform.ts'
+import type { Strategy } from './balance.ts'
+import type { Target } from '../target.ts'
+import { tryResult, type TryResult } from '../try-result.ts'
+import { chooseOfTwo } from './two-choices.ts'
+import { uploadEnd } from '../upload.ts'
+
+/** What is known of how quickly a target answers; all milliseconds. */
+export interface Pace {
+  /** The moving average of its answers' times, as it was at `heardAt`. */
+  ms: number
+  /** When a try last ended; `-Infinity` before the first. */
+  heardAt: number
+  /** Failed tries in a row. */
+  failures: number
+  /** Tries that wait for an answer, but for those whose body is still on its way, and the sum of when they were sent. */
+  waiting: number
+  sentAt: number
+}
+
+/** In this time what was heard fades to 37 %, in milliseconds. */
+const FADE_MS = 10_000
+/** What was heard longer ago is forgotten, in milliseconds: how a target that was slow or away gets to show what it is now. */
+const FORGET_MS = 20_000
+/** The time that a target of which nothing else is known gets for failing. */
+const FAILED_MS = 1_000
+/** More than any known cost, so that a target that has not answered yet is asked one thing at a time. */
+const UNKNOWN = 1e15
+
+/** For a target that has not answered yet, which gets one try at a time; each target needs its own, as tries change it. */
+export const makePace = (): Pace => ({ ms: 0, heardAt: -Infinity, failures: 0, waiting: 0, sentAt: 0 })
+
+/**
+ * The candidate whose turn it is, unless another is quicker even with this try on top: by the time its answers take, which jumps up
+ * at once and comes down slowly ("peak EWMA"), times the tries it has in flight for its weight, doubled for each failure in a row.
+ * That the try counts against the other alone leaves small differences, which are noise, to the turn and so to the weights.
+ */
+export function ewma(targets: readonly Target[], platform: Pick<Platform, 'now' | 'random'>): Strategy {
+  const meanWeight = targets.reduce((sum, { weight }) => sum + weight, 0) / targets.length
+  const cost = (target: Target, tries: number, now: number) =>
+    costPerTry(target, now) * (1 + (tries * meanWeight) / target.weight)
+  const isQuicker = (other: Target, next: Target, now: number) =>
+    cost(other, other.inFlight + 1, now) < cost(next, next.inFlight, now)
+  return {
+    choose: (candidates, _, now) => chooseOfTwo(candidates, platform.random, isQuicker, now),
+    around: ({ pace }) => timed(pace, platform),
+  }
+}
+
+/** What a try is expected to cost, in milliseconds; 0 asks for a try. */
+export function costPerTry({ pace, inFlight }: Pick<Target, 'pace' | 'inFlight'>, now: number): number {
+  const quiet = Math.abs(now - pace.heardAt)
+  if (quiet > FORGET_MS) return inFlight === 0 ? 0 : UNKNOWN
+  // How long those that wait have waited on average: a target that hangs is noticed before it answers.
+  const age = pace.waiting === 0 ? 0 : now - pace.sentAt / pace.waiting
+  // The clock counts whole milliseconds: one more, or 0 and 1 would be worlds apart. One failure can happen to anybody.
+  return (1 + Math.max(age, pace.ms * Math.exp(-quiet / FADE_MS))) * 2 ** Math.max(0, pace.failures - 1)
+}
+
+/** Takes in how a try ended after `ms` milliseconds; a `void` one would have taken at least so long. */
+export function learn(pace: Pace, result: TryResult, ms: number, now: number): void {
+  const quiet = Math.abs(now - pace.heardAt)
+  const kept = quiet > FORGET_MS ? 0 : Math.exp(-quiet / FADE_MS)
+  const before = pace.ms * kept
+  switch (result) {
+    case 'good':
+      pace.ms = Math.max(ms, before + ms * (1 - kept))
+      pace.failures = 0
+      break
+    case 'failed':
+      // However quick a failure is, it must not look like a quick answer.
+      pace.ms = Math.max(ms, kept === 0 ? FAILED_MS : before)
+      pace.failures = Math.min(30, pace.failures + 1)
+      break
+    case 'void':
+      pace.ms = Math.max(ms, before)
+  }
+  pace.heardAt = now
+}
+
+/** Watches each try of one target. */
+function timed(pace: Pace, { now }: Pick<Platform, 'now'>): Middleware {
+  return (next) => (x) => {
+    const sentAt = now()
+    // How fast a body comes is the client's doing.
+    const counts = !(x.outgoing.body instanceof ReadableStream)
+    const answer = next(x)
+    if (counts) {
+      pace.waiting++
+      pace.sentAt += sentAt
+    }
+    const end = () => {
+      if (!counts) return
+      pace.waiting--
+      pace.sentAt -= sentAt
+    }
+    return answer.then(
+      (response) => {
+        end()
+        const time = now()
+        const ms = time - Math.max(sentAt, uploadEnd(x))
+        learn(pace, tryResult(response), Math.max(0, ms), time)
+        return response
+      },
+      (error: unknown) => {
+        end()
+        throw error
+      },
+    )
+  }
+}

@@ -1,0 +1,32 @@
+import { takeTurn } from './round-robin.ts'
+import type { Target } from '../target.ts'
+
+/**
+ * The power of two choices: the candidate whose turn it is, unless another, drawn by weight, is `better`. Two are enough to keep
+ * away from a bad one, and unlike "the best of all" they do not send every isolate to the same target at once. Where the two are
+ * even the turn decides, so that the shares are those of the weights.
+ */
+export function chooseOfTwo(
+  candidates: readonly Target[],
+  random: () => number,
+  better: (other: Target, next: Target, now: number) => boolean,
+  now: number,
+): Target {
+  const next = takeTurn(candidates)
+  const other = drawOther(candidates, next, random)
+  return better(other, next, now) ? other : next
+}
+
+/** One of the candidates besides `next`, by weight; `next` itself when it is alone. */
+function drawOther(candidates: readonly Target[], next: Target, random: () => number): Target {
+  let total = -next.weight
+  for (const target of candidates) total += target.weight
+  let point = random() * total
+  let drawn = next
+  for (const target of candidates) {
+    if (target === next) continue
+    drawn = target
+    if ((point -= target.weight) < 0) break
+  }
+  return drawn
+}

@@ -1,0 +1,183 @@
+import { DurableObject } from 'cloudflare:workers'
+import { withTimeout } from '../../lib/time.ts'
+import { readReport, type Report, type ReportV1, type Verdict } from './breaker-report.ts'
+import { total, type Tally } from './breaker-state.ts'
+import type { Health } from '../health/health.ts'
+import {
+  holds,
+  isLasting,
+  learn,
+  mayProbeForAll,
+  NEW_REGIONAL,
+  regionalVerdict,
+  release,
+  reserve,
+  standAlone,
+  standingOf,
+  tally,
+  type Regional,
+} from './regional-state.ts'
+import { WORLD_PROTOCOL, type Forced, type RegionReport, type Standing, type WorldNews } from './global-state.ts'
+import { makeHealthChecks } from '../health/health-checks.ts'
+
+/** What is known of an upstream in one region. */
+export interface BreakerView {
+  readonly forced: Forced
+  /** This region's own circuit, whatever is forced or open everywhere. */
+  readonly own: Standing
+  /** What that circuit had counted in its window with its last call, while it is closed. */
+  readonly counted: Tally
+  /** Whether it is open because most regions are. */
+  readonly openEverywhere: boolean
+  readonly drained: readonly string[]
+  /** Targets that are checked, by label. */
+  readonly health: Readonly<Record<string, Health>>
+  /** Whether the world's object was out of reach the last time, so that this region decides alone; and how often it was since this object started. */
+  readonly alone: boolean
+  readonly timesAlone: number
+}
+
+type News = Pick<RegionReport, 'wants' | 'leaseMs' | 'spent' | 'probes'>
+type Heard = NonNullable<ReturnType<typeof readReport>>
+
+const KEY = 'regional-v1'
+/** The world's object's time to answer, in milliseconds; less than an isolate waits for this one. */
+const CONSULT_MS = 400
+/** How often the world hears of a region in which nothing changes, in milliseconds. */
+const TELL_INTERVAL_MS = 1_000
+
+/** Keeps one upstream's circuit and its targets' health for all isolates of one region. `report`, `learn` and `inspect` never throw. */
+export class CircuitBreaker extends DurableObject {
+  /** Epoch milliseconds; tests replace it. */
+  now: () => number = Date.now
+  // Stored on transitions alone, so that a process that was killed comes back with an open circuit still open; what a closed
+  // one has counted is worth less than a write for each report.
+  #region: Regional = this.ctx.storage.kv.get<Regional>(KEY) ?? NEW_REGIONAL
+  #checks = makeHealthChecks(this.ctx.storage, {
+    now: () => this.now(),
+    random: Math.random,
+    fetch: (url, init) => fetch(url, init),
+  })
+  #place: Pick<Report, 'upstream' | 'region'> | undefined
+  #settings: Report['settings']
+  #toldAt = -Infinity
+  #alone = false
+  #timesAlone = 0
+
+  /**
+   * Takes an isolate's report and answers with what it has to know, and a lease if one was wanted and is free. It waits for the world's
+   * object only with a probe in hand, and not while that is out of reach. Undefined when it cannot say: the isolate then decides alone.
+   */
+  async report(protocol: number, report: Report | ReportV1): Promise<Verdict | undefined> {
+    try {
+      const heard = readReport(protocol, report)
+      if (heard === undefined) return undefined
+      // Isolates of the first version do not say whose object this is; until others do, it answers them alone.
+      if ('upstream' in report) this.#place = { upstream: report.upstream, region: report.region }
+      this.#settings = heard.settings
+      this.#checks.configure(heard.health)
+      return { ...(await this.#decide(heard)), targets: this.#targets(heard) }
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Takes news of the world's object; false when it cannot. */
+  learn(protocol: number, news: WorldNews): boolean {
+    if (protocol !== WORLD_PROTOCOL) return false
+    try {
+      this.#keep(learn(this.#region, news, this.now()))
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  inspect(): BreakerView {
+    const { own, forced, drained, everywhere } = this.#region
+    return {
+      forced,
+      own: standingOf(own, this.now()),
+      counted: total(own.state === 'closed' ? own.slots : []),
+      openEverywhere: everywhere !== undefined,
+      drained,
+      health: this.#checks.inspect(),
+      alone: this.#alone,
+      timesAlone: this.#timesAlone,
+    }
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#checks.alarm()
+  }
+
+  async #decide(heard: Heard): Promise<Verdict> {
+    const { state } = this.#region.own
+    const { settings, spent, probes, leaseMs } = heard
+    this.#keep(tally(this.#region, heard, this.now()))
+    const lease = crypto.randomUUID()
+    const wants = settings !== undefined && heard.wantsLease && this.#reserve(lease, settings, leaseMs)
+    const news: News = { spent, probes, ...(wants && { wants: lease }), ...(leaseMs !== undefined && { leaseMs }) }
+    const due = Math.abs(this.now() - this.#toldAt) >= TELL_INTERVAL_MS
+    let granted: string | undefined
+    if ((wants || probes.length > 0) && !this.#alone) {
+      const answer = await this.#tell(news)
+      if (answer?.granted) granted = lease
+      if (wants && settings) this.#settleReservation(lease, settings, leaseMs, answer)
+    } else if (due || spent.length > 0 || probes.length > 0 || state !== this.#region.own.state) {
+      this.ctx.waitUntil(this.#tell(news))
+    }
+    return regionalVerdict(this.#region, settings, { reserved: lease, granted }, this.now())
+  }
+
+  /** Whether this lease may be given out if the world agrees. Held back meanwhile, so that it is asked for once. */
+  #reserve(lease: string, settings: NonNullable<Report['settings']>, ms: number | undefined): boolean {
+    const now = this.now()
+    this.#keep(reserve(this.#region, lease, settings, now, ms))
+    return holds(this.#region, lease) || mayProbeForAll(this.#region, now)
+  }
+
+  #settleReservation(
+    lease: string,
+    settings: NonNullable<Report['settings']>,
+    ms: number | undefined,
+    answer: WorldNews | undefined,
+  ): void {
+    const now = this.now()
+    if (answer === undefined)
+      this.#keep(holds(this.#region, lease) ? this.#region : reserve(this.#region, lease, settings, now, ms))
+    else if (!answer.granted) this.#keep(release(this.#region, lease, settings, now))
+  }
+
+  /** Tells the world of this region, and learns. */
+  async #tell(news: News): Promise<WorldNews | undefined> {
+    if (this.#place === undefined) return undefined
+    const { upstream, region } = this.#place
+    const now = this.now()
+    this.#toldAt = now
+    const { own, closing } = this.#region
+    const report = { upstream, region, own: standingOf(own, now), closing, settings: this.#settings, ...news }
+    const answer = await withTimeout(CONSULT_MS, async () =>
+      this.env.WORLDS.getByName(upstream).tell(WORLD_PROTOCOL, report),
+    )
+    this.#alone = answer === undefined
+    if (answer === undefined) {
+      this.#timesAlone++
+      this.#keep(standAlone(this.#region))
+    } else this.#keep(learn(this.#region, answer, this.now()))
+    return answer
+  }
+
+  #keep(next: Regional): void {
+    if (isLasting(this.#region, next)) this.ctx.storage.kv.put(KEY, next)
+    this.#region = next
+  }
+
+  #targets({ health }: Heard): NonNullable<Verdict['targets']> {
+    const unhealthy = health ? this.#checks.unhealthy() : []
+    return Object.fromEntries([
+      ...unhealthy.map((label) => [label, 'unhealthy'] as const),
+      ...this.#region.drained.map((label) => [label, 'drained'] as const),
+    ])
+  }
+}

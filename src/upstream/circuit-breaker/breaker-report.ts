@@ -1,0 +1,120 @@
+import type { Region } from '../../core/region.ts'
+import {
+  count,
+  extend,
+  lease,
+  settle,
+  type Circuit,
+  type CircuitSettings,
+  type ProbeResult,
+  type Tally,
+} from './breaker-state.ts'
+import type { HealthSettings } from '../health/health.ts'
+import type { TargetCondition } from '../target.ts'
+import { leftOf } from '../../lib/interval.ts'
+
+/** The version of `Report` and `Verdict`; isolates and objects of two deployments meet while one replaces the other. */
+export const PROTOCOL = 2
+
+/** A lease that a request has just taken, and how long that may last, in milliseconds. */
+export interface Spent {
+  readonly lease: string
+  readonly ms: number
+}
+
+/** What the request that held a lease found. */
+export interface Probe {
+  readonly lease: string
+  readonly result: ProbeResult
+}
+
+/** What an isolate tells the keeper of a circuit. The settings travel with it: isolates own the configuration. */
+export interface Report {
+  readonly upstream: string
+  readonly region: Region
+  /** Undefined for an upstream without a breaker. */
+  readonly settings: CircuitSettings | undefined
+  /** Calls since the last report. */
+  readonly tally: Tally
+  readonly spent: readonly Spent[]
+  readonly probes: readonly Probe[]
+  readonly wantsLease: boolean
+  /** How long the lease is to be kept unspent, in milliseconds; absent for `LEASE_MS`. */
+  readonly leaseMs?: number
+  /** Undefined for an upstream whose targets are not checked. */
+  readonly health: HealthSettings | undefined
+}
+
+/** What isolates of the version before this one say. The object understands it until none of them can be left. */
+export interface ReportV1 {
+  readonly settings: CircuitSettings
+  readonly tally: Tally
+  readonly spent?: Spent
+  readonly probe?: Probe
+  readonly wantsLease?: boolean
+}
+
+/** What the isolate learns. Durations, not times: the two clocks differ. The first version knows `state`, `forMs` and `lease`. */
+export type Verdict = (
+  { readonly state: 'closed' } | { readonly state: 'open'; readonly forMs: number; readonly lease?: string }
+) & {
+  /** An operator said so. */
+  readonly forced?: true
+  /** By label, those that are not `ok`. Absent when whoever answers cannot know. */
+  readonly targets?: Readonly<Record<string, Exclude<TargetCondition, 'ok'>>>
+}
+
+/** A report of this version, in the parts that concern a circuit; undefined for versions that are not understood. */
+export function readReport(
+  protocol: number,
+  report: Report | ReportV1,
+): Omit<Report, 'upstream' | 'region'> | undefined {
+  if (protocol === PROTOCOL) return report as Report
+  if (protocol !== 1) return undefined
+  const { settings, tally, spent, probe, wantsLease = false } = report as ReportV1
+  return {
+    settings,
+    tally,
+    spent: spent ? [spent] : [],
+    probes: probe ? [probe] : [],
+    wantsLease,
+    health: undefined,
+  }
+}
+
+/** What calls and probes say of a circuit. */
+export function take(
+  circuit: Circuit,
+  { settings, tally, spent, probes }: Pick<Report, 'settings' | 'tally' | 'spent' | 'probes'>,
+  now: number,
+): Circuit {
+  if (settings === undefined) return circuit
+  let next = count(circuit, tally, settings, now)
+  for (const { lease, ms } of spent) next = extend(next, lease, ms, now)
+  for (const { lease, result } of probes) next = settle(next, lease, result, settings, now)
+  return next
+}
+
+/** Applies a report to a circuit that stands alone: the one that an isolate keeps while its object is out of reach. */
+export function hear(circuit: Circuit, report: Report, leaseId: string, now: number): [Circuit, Verdict] {
+  const { settings, wantsLease, leaseMs } = report
+  const heard = take(circuit, report, now)
+  const next = wantsLease && settings ? lease(heard, leaseId, settings, now, leaseMs) : heard
+  return [next, verdictOf(next, settings, leaseId, now)]
+}
+
+/** What an isolate that asked for the lease `leaseId` is told of a circuit. */
+export function verdictOf(
+  circuit: Circuit,
+  settings: CircuitSettings | undefined,
+  leaseId: string,
+  now: number,
+): Verdict {
+  // A circuit may be left from when there was a breaker.
+  if (circuit.state === 'closed' || settings === undefined) return { state: 'closed' }
+  // Clamped, since the configuration may have changed after it opened.
+  if (circuit.state === 'open')
+    return { state: 'open', forMs: Math.min(leftOf(circuit, now), settings.maxOpenDuration) }
+  const given = circuit.leases.some((held) => held.id === leaseId)
+  return given ? { state: 'open', forMs: 0, lease: leaseId } : { state: 'open', forMs: 0 }
+}

@@ -1,0 +1,173 @@
+import * as z from 'zod/mini'
+import { retryBudget } from './retry/config.ts'
+import { choice, distinct, doc, duration, METHODS, percent, urlOrEnv } from '../config/schema/scalars.ts'
+import { stickyKey } from '../core/sticky-key.ts'
+import { healthCheck, hedge, outlierDetection } from './health/config.ts'
+import { sign } from './sign-config.ts'
+
+const count = z.int().check(z.gte(1))
+
+const retry = z.strictObject({
+  attempts: doc(
+    z.prefault(z.int().check(z.gte(1), z.lte(10)), 2),
+    'How often a failed try may be repeated, each time on another target where there is one. Default 2.',
+  ),
+  perTryTimeout: z.optional(
+    doc(
+      duration(),
+      'How long one try may take until its response headers; less than `timeout`. Default: what is left of `timeout`.',
+    ),
+  ),
+  retryOn: doc(
+    z.prefault(
+      z
+        .array(choice(['connect-failure', 'reset', 'gateway-error', '5xx', 'retriable-status']))
+        .check(z.minLength(1), distinct()),
+      ['connect-failure', 'reset', 'gateway-error'],
+    ),
+    'What counts as a failed try. connect-failure and reset: no response headers came; gateway-error: 502, 503, 504. Default connect-failure, reset, gateway-error.',
+  ),
+  retriableStatusCodes: doc(
+    z.prefault(z.array(z.int().check(z.gte(400), z.lte(599))).check(distinct()), []),
+    'The statuses that `retriable-status` in `retryOn` stands for. Default none.',
+  ),
+  methods: doc(
+    z.prefault(z.array(choice(METHODS)).check(z.minLength(1), distinct()), ['GET', 'HEAD', 'OPTIONS']),
+    'The methods that are repeated; POST and PATCH need `idempotency`. Default GET, HEAD, OPTIONS.',
+  ),
+  backoff: doc(
+    z.prefault(
+      z.strictObject({
+        base: doc(z.prefault(duration(), '25ms'), 'The longest wait before the first retry. Default 25ms.'),
+        max: doc(z.prefault(duration(), '250ms'), 'The longest wait before any retry. Default 250ms.'),
+      }),
+      {},
+    ),
+    'The wait before retry N is random in [0, min(max, (2^N − 1) · base)). Default 25ms, 250ms.',
+  ),
+  respectRetryAfter: doc(
+    z.prefault(z.boolean(), true),
+    'Whether the origin’s Retry-After sets the wait, and whether a 429 with one is repeated. Default true.',
+  ),
+  budget: doc(
+    z.prefault(retryBudget, {}),
+    'What retries and hedges may add, per isolate: percent of the requests of the window, and minPerSecond beyond that. Default 20 % of 10s, 3 a second.',
+  ),
+})
+
+const circuitBreaker = z.strictObject({
+  failureRate: doc(z.prefault(percent.check(z.gt(0)), 50), 'Opens at this percentage of failures. Default 50.'),
+  slowCallRate: doc(z.prefault(percent.check(z.gt(0)), 100), 'Opens at this percentage of slow calls. Default 100.'),
+  slowCallDuration: doc(
+    z.prefault(duration(), '60s'),
+    'A call is slow when its response headers take longer; less than `timeout`, or no call ever is. Default 60s.',
+  ),
+  minimumRequests: doc(z.prefault(count, 20), 'Never opens on fewer requests than this in the window. Default 20.'),
+  window: doc(z.prefault(duration(1_000), '10s'), 'The rolling window over which the rates are taken. Default 10s.'),
+  openDuration: doc(
+    z.prefault(duration(), '15s'),
+    'How long it stays open at first; doubles each time a probe fails. Default 15s.',
+  ),
+  maxOpenDuration: doc(z.prefault(duration(), '5m'), 'The longest it stays open between probes. Default 5m.'),
+  halfOpenProbes: doc(z.prefault(count, 1), 'How many requests may probe at once, world-wide. Default 1.'),
+  failureOn: doc(
+    z.prefault(z.array(choice(['5xx', 'timeout', 'connect-failure'])).check(z.minLength(1), distinct()), [
+      '5xx',
+      'timeout',
+      'connect-failure',
+    ]),
+    'What counts as a failure. 4xx, callers who left and the gateway’s own refusals never do. Default all three.',
+  ),
+  onStoreError: doc(
+    z.prefault(choice(['local']), 'local'),
+    'While the breaker’s Durable Object cannot be reached: local, each isolate decides alone. Default local.',
+  ),
+})
+
+/** The schema of one entry of `upstreams`. */
+export const upstream = z.strictObject({
+  targets: doc(
+    z
+      .array(
+        z.strictObject({
+          url: doc(urlOrEnv, 'Scheme, host, port, and a path that is put in front of what is forwarded.'),
+          insecure: z.optional(
+            doc(
+              z.boolean(),
+              'Whether it may be asked by plain HTTP although `transport.targets` demands https: for a target on the same machine or in a network of its own. Default false.',
+            ),
+          ),
+          weight: doc(z.prefault(z.int().check(z.gte(0), z.lte(1000)), 1), 'Its share among the targets. Default 1.'),
+        }),
+      )
+      .check(z.minLength(1, 'expected at least one target')),
+    'The origins that serve this upstream.',
+  ),
+  loadBalancing: doc(
+    z.prefault(choice(['round-robin', 'least-requests', 'ewma', 'hash']), 'round-robin'),
+    'How a target is chosen: in turn; of two, the next in turn and one at random, the one with fewer requests in flight, or the one whose answers have lately been quicker; or always the same for the same `hashOn`. All by weight. Default round-robin.',
+  ),
+  hashOn: z.optional(
+    doc(
+      stickyKey,
+      'Goes with `hash`: client.ip, jwt.<claim> or header:<name>. Requests that lack it are balanced in turn. No default.',
+    ),
+  ),
+  timeout: doc(
+    z.prefault(duration(), '15s'),
+    'From arrival to response headers, retries and their waits included. Default 15s.',
+  ),
+  idleTimeout: z.optional(
+    doc(
+      duration(),
+      'The longest pause between two chunks of the response body. Default: none; the body is passed on untouched.',
+    ),
+  ),
+  retry: z.optional(doc(retry, 'Nothing is retried without it.')),
+  circuitBreaker: z.optional(doc(circuitBreaker, 'No breaker without it.')),
+  hedge: z.optional(
+    doc(
+      hedge,
+      'Sends GET and HEAD once more when the first answer is late, and takes the first good one. Never without it.',
+    ),
+  ),
+  outlierDetection: z.optional(doc(outlierDetection, 'Passes over targets that keep failing. Never without it.')),
+  healthCheck: z.optional(doc(healthCheck, 'Asks each target how it is. Never without it.')),
+  maxConcurrent: z.optional(
+    doc(
+      z.int().check(z.gte(1), z.lte(100_000)),
+      'So many requests may wait for response headers at once, in each isolate; more are answered 503 at once. Default: no bound.',
+    ),
+  ),
+  sign: z.optional(
+    doc(
+      sign,
+      'Signs every request to it (RFC 9421), so that it can refuse whoever goes round the gateway. Never without it.',
+    ),
+  ),
+})
+
+/** What a route may say differently from its upstream. */
+export const upstreamOverride = z.strictObject({
+  name: doc(z.string(), 'The upstream.'),
+  timeout: z.optional(doc(duration(), 'From arrival to response headers on this route. Default: the upstream’s.')),
+  idleTimeout: z.optional(
+    doc(duration(), 'The longest pause between two chunks of the response body. Default: the upstream’s.'),
+  ),
+  retry: z.optional(
+    doc(
+      z.nullable(retry),
+      'In place of the whole of the upstream’s `retry`, with a budget of its own; `null` retries nothing. Default: the upstream’s.',
+    ),
+  ),
+  hedge: z.optional(
+    doc(z.nullable(hedge), 'In place of the upstream’s `hedge`; `null` never hedges. Default: the upstream’s.'),
+  ),
+})
+
+/** A checked upstream; durations in milliseconds. */
+export type UpstreamConfig = z.output<typeof upstream>
+/** A checked `retry`; durations in milliseconds. */
+export type RetryConfig = z.output<typeof retry>
+/** A checked `circuitBreaker`; durations in milliseconds. */
+export type CircuitBreakerConfig = z.output<typeof circuitBreaker>

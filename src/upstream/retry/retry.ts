@@ -1,0 +1,91 @@
+import type { RetryConfig } from '../config.ts'
+import type { Exchange } from '../../core/exchange.ts'
+import { discardBody } from '../../lib/body.ts'
+import type { Middleware } from '../../core/pipeline.ts'
+import type { Platform } from '../../core/platform.ts'
+import { problemCode } from '../../core/problem.ts'
+import { avoidLastTarget } from '../balancing/balance.ts'
+import { failureOf, isInvented } from '../outcome.ts'
+import { bufferBody } from './replay.ts'
+import { parseRetryAfter } from './retry-after.ts'
+import type { RetryBudget } from './retry-budget.ts'
+
+/** Repeats failed tries of the configured methods, up to `attempts` times, within the deadline and the budget. */
+export function retry(config: RetryConfig, budget: RetryBudget, platform: Platform): Middleware {
+  const methods = new Set<string>(config.methods)
+  const isRetriable = compileTriggers(config)
+  return (next) => {
+    const repeat = async (x: Exchange): Promise<Response> => {
+      if (x.outgoing.body instanceof ReadableStream) {
+        const refusal = await bufferBody(x, platform)
+        if (refusal) return refusal
+      }
+      let last = await next(x)
+      // The answer so far: the upstream's own last one, or while it has given none what the gateway made of that.
+      let best = last
+      for (let nth = 1; nth <= config.attempts && isRetriable(last) && canRepeat(x); nth++) {
+        const wait = waitBefore(nth, last, config, platform)
+        if (platform.now() + wait >= x.deadline || !budget.take(platform.now())) break
+        await pause(wait, x.signal)
+        if (x.signal.aborted) break
+        avoidLastTarget(x)
+        last = await next(x)
+        best = better(best, last)
+      }
+      return best
+    }
+    return (x) => (methods.has(x.outgoing.method) ? repeat(x) : next(x))
+  }
+}
+
+function canRepeat(x: Exchange): boolean {
+  return !x.signal.aborted && !(x.outgoing.body instanceof ReadableStream)
+}
+
+/**
+ * The newer answer, unless it is the gateway's own and the older is the upstream's: a real 503 says more than an invented 504.
+ * The body of the other one is given up.
+ */
+export function better(older: Response, newer: Response): Response {
+  const keep = isInvented(newer) && !isInvented(older) ? older : newer
+  discardBody(keep === older ? newer : older)
+  return keep
+}
+
+function compileTriggers(config: RetryConfig): (response: Response) => boolean {
+  const on = new Set<string>(config.retryOn)
+  const connection = on.has('connect-failure') || on.has('reset')
+  const statuses = new Set<number>(on.has('retriable-status') ? config.retriableStatusCodes : [])
+  if (on.has('gateway-error')) for (const status of [502, 503, 504]) statuses.add(status)
+  return (response) => {
+    const { status } = response
+    if (status < 400) return false
+    const failure = failureOf(response)
+    // The caller's own doing, or a refusal of the gateway's: no try of any target's has failed.
+    if (failure === 'client' || (failure === undefined && problemCode(response) !== undefined)) return false
+    if (status === 429) return config.respectRetryAfter && (statuses.has(status) || response.headers.has('retry-after'))
+    return (failure === 'connect-failure' && connection) || (status >= 500 && on.has('5xx')) || statuses.has(status)
+  }
+}
+
+/** Milliseconds: what the origin asked for, else full jitter, so that clients that failed together do not come back together. */
+function waitBefore(nth: number, failed: Response, config: RetryConfig, platform: Platform): number {
+  const { base, max } = config.backoff
+  const asked = config.respectRetryAfter
+    ? parseRetryAfter(failed.headers.get('retry-after'), platform.now())
+    : undefined
+  return asked ?? platform.random() * Math.min(max, (2 ** nth - 1) * base)
+}
+
+/** Resolves after `ms` milliseconds, or at once when the client leaves. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', end)
+      resolve()
+    }
+    const timer = setTimeout(end, ms)
+    signal.addEventListener('abort', end)
+  })
+}

@@ -1,0 +1,35 @@
+import { expect, it } from 'vitest'
+import {
+  delayOf,
+  failedAgain,
+  FORGET_MS,
+  isLocked,
+  MAX_FAILURES,
+  remembered,
+  type Failures,
+} from '../../src/identity/login-failures.ts'
+
+it('locks a pair after ten failures, until nothing failed for a quarter of an hour', () => {
+  let failures: Failures | undefined
+  for (let i = 0; i < MAX_FAILURES; i++) {
+    expect(isLocked(failures)).toBe(false)
+    failures = failedAgain(remembered(failures, i), i)
+  }
+  expect(isLocked(failures)).toBe(true)
+  const last = MAX_FAILURES - 1
+  expect(isLocked(remembered(failures, last + FORGET_MS - 1))).toBe(true)
+  expect(remembered(failures, last + FORGET_MS)).toBeUndefined()
+})
+
+it('never locks a username, and makes it wait longer with each failure, five seconds at most', () => {
+  const delays = Array.from({ length: 20 }, (_, count) => delayOf({ count, until: 1 }))
+  expect(delays.slice(0, 11)).toEqual(Array(11).fill(0))
+  expect(delays.slice(11)).toEqual([100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000])
+  expect(delayOf({ count: 1e9, until: 1 })).toBe(5_000)
+})
+
+it('forgets what a clock that stepped back wrote into the future', () => {
+  const failures = failedAgain({ count: 20, until: 0 }, 10 * FORGET_MS)
+  expect(remembered(failures, 10 * FORGET_MS)).toEqual(failures)
+  expect(remembered(failures, 8 * FORGET_MS)).toBeUndefined()
+})

@@ -1,0 +1,78 @@
+import { expect, it } from 'vitest'
+import type { Platform } from '../../../src/core/platform.ts'
+import type { Report } from '../../../src/upstream/circuit-breaker/breaker-report.ts'
+import { makeKeeper } from '../../../src/upstream/circuit-breaker/keeper.ts'
+import { makeTestPlatform } from '../../support/platform.ts'
+
+const settings = {
+  failureRate: 50,
+  slowCallRate: 100,
+  minimumRequests: 1,
+  window: 10_000,
+  openDuration: 1_000,
+  maxOpenDuration: 4_000,
+  halfOpenProbes: 1,
+}
+const report: Report = {
+  upstream: 'u',
+  region: 'weur',
+  settings,
+  tally: { calls: 1, failures: 1, slow: 0 },
+  spent: [],
+  probes: [],
+  wantsLease: false,
+  health: undefined,
+}
+const keeperOf = (getByName: unknown) =>
+  makeKeeper(makeTestPlatform({ breakers: { getByName } as unknown as Platform['breakers'] }))
+
+it.each<[string, () => unknown]>([
+  [
+    'cannot be named',
+    () => {
+      throw new Error('overloaded')
+    },
+  ],
+  ['rejects', () => ({ report: () => Promise.reject(new Error('reset')) })],
+  ['is of the version before, or cannot say', () => ({ report: () => Promise.resolve(undefined) })],
+  ['hangs', () => ({ report: () => new Promise(() => {}) })],
+])('decides alone while the object %s', async (_, getByName) => {
+  const keeper = keeperOf(getByName)
+  expect(await keeper.tell(report)).toEqual({ state: 'open', forMs: 1_000 })
+  expect([keeper.isAlone(), keeper.timesAlone()]).toEqual([true, 1])
+})
+
+it('names the object of its region, and has it made there', async () => {
+  const named: unknown[] = []
+  const keeper = keeperOf((...args: unknown[]) => {
+    named.push(args)
+    return { report: () => Promise.resolve({ state: 'closed' }) }
+  })
+  await keeper.tell(report)
+  await keeper.tell({ ...report, region: 'local' })
+  expect(named).toEqual([
+    ['weur:u', { locationHint: 'weur' }],
+    ['local:u', undefined],
+  ])
+})
+
+it('goes on from what it heard last, and holds on to an operator’s word', async () => {
+  let answer: object | undefined
+  const keeper = keeperOf(() => ({ report: () => Promise.resolve(answer) }))
+  const quiet = { ...report, tally: { calls: 0, failures: 0, slow: 0 } }
+  for (const verdict of [
+    { state: 'open', forMs: 60_000, forced: true, targets: { 'a:80': 'drained' } },
+    { state: 'closed', forced: true },
+  ]) {
+    answer = verdict
+    await keeper.tell(quiet)
+    answer = undefined
+    expect(await keeper.tell(report)).toEqual(verdict)
+  }
+  answer = { state: 'open', forMs: 60_000 }
+  await keeper.tell(quiet)
+  expect(keeper.isAlone()).toBe(false)
+  answer = undefined
+  // Clamped by its own settings.
+  expect(await keeper.tell(quiet)).toEqual({ state: 'open', forMs: 4_000 })
+})

@@ -1,0 +1,171 @@
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { describe, expect, it, vi } from 'vitest'
+import type { Region } from '../../../src/core/region.ts'
+import { PROTOCOL, type Report, type ReportV1 } from '../../../src/upstream/circuit-breaker/breaker-report.ts'
+import type { WorldNews } from '../../../src/upstream/circuit-breaker/global-state.ts'
+
+const settings = {
+  failureRate: 50,
+  slowCallRate: 100,
+  minimumRequests: 10,
+  window: 10_000,
+  openDuration: 100,
+  maxOpenDuration: 400,
+  halfOpenProbes: 1,
+}
+const tally = (calls = 0, failures = 0) => ({ calls, failures, slow: 0 })
+const QUIET: Omit<Report, 'upstream'> = {
+  region: 'weur',
+  settings,
+  tally: tally(),
+  spent: [],
+  probes: [],
+  wantsLease: false,
+  health: undefined,
+}
+const object = (upstream: string) => env.BREAKERS.getByName(`weur:${upstream}`)
+const report = (upstream: string, news: Partial<Report> = {}) =>
+  object(upstream).report(PROTOCOL, { ...QUIET, upstream, ...news })
+/** Stops the clock of an upstream's objects, and moves it on by `ms`. */
+async function stopClock(upstream: string, region: Region = 'weur') {
+  let now = Date.now()
+  const stopped = (instance: { now: () => number }) => {
+    instance.now = () => now
+  }
+  await runInDurableObject(env.BREAKERS.getByName(`${region}:${upstream}`), stopped)
+  await runInDurableObject(env.WORLDS.getByName(upstream), stopped)
+  return (ms: number) => (now += ms)
+}
+const untilOver = () => new Promise((over) => setTimeout(over, 110))
+const CLOSED = { state: 'closed', targets: {} }
+
+describe('an upstream’s circuit in one region', () => {
+  it('is closed at first', async () => {
+    expect(await report('fresh')).toEqual(CLOSED)
+  })
+
+  it('opens on what isolates report together, for a duration and not until a time', async () => {
+    await stopClock('sum')
+    expect(await report('sum', { tally: tally(6, 3) })).toEqual(CLOSED)
+    const verdict = await report('sum', { tally: tally(4, 2) })
+    expect(verdict).toEqual({ state: 'open', forMs: 100, targets: {} })
+    expect(await object('sum').inspect()).toMatchObject({ own: { state: 'open', openings: 1 }, timesAlone: 0 })
+  })
+
+  it('is still open after its process was lost', async () => {
+    const long = { ...settings, openDuration: 60_000, maxOpenDuration: 60_000 }
+    await report('lost', { settings: long, tally: tally(10, 10) })
+    await evictDurableObject(object('lost'))
+    const verdict = await report('lost')
+    expect(verdict).toMatchObject({ state: 'open' })
+    expect((verdict as { forMs: number }).forMs).toBeLessThanOrEqual(400)
+  })
+
+  it('gives one lease at a time, and closes when its probe passes', async () => {
+    await report('probe', { tally: tally(10, 10) })
+    expect(await report('probe', { wantsLease: true })).not.toHaveProperty('lease')
+    await untilOver()
+    const [first, second] = await Promise.all([
+      report('probe', { wantsLease: true }),
+      report('probe', { wantsLease: true }),
+    ])
+    expect(first).toMatchObject({ state: 'open', forMs: 0, lease: expect.any(String) as string })
+    expect(second).toEqual({ state: 'open', forMs: 0, targets: {} })
+    expect((await env.WORLDS.getByName('probe').inspect()).leases).toBe(1)
+    const { lease } = first as { lease: string }
+    expect(await report('probe', { probes: [{ lease, result: 'passed' }] })).toEqual(CLOSED)
+    expect((await env.WORLDS.getByName('probe').inspect()).leases).toBe(0)
+    await evictDurableObject(object('probe'))
+    expect(await report('probe')).toEqual(CLOSED)
+  })
+
+  it('opens for longer when the probe fails', async () => {
+    const wait = await stopClock('fail')
+    await report('fail', { tally: tally(10, 10) })
+    wait(100)
+    const { lease } = (await report('fail', { wantsLease: true })) as { lease: string }
+    expect(await report('fail', { probes: [{ lease, result: 'failed' }] })).toMatchObject({ state: 'open', forMs: 200 })
+  })
+
+  it('gives a lease that nobody spends to another after two seconds', async () => {
+    await report('idle', { tally: tally(10, 10) })
+    await untilOver()
+    await report('idle', { wantsLease: true })
+    const asked = Date.now()
+    await vi.waitFor(async () => expect(await report('idle', { wantsLease: true })).toHaveProperty('lease'), {
+      timeout: 3_000,
+      interval: 50,
+    })
+    expect(Date.now() - asked).toBeGreaterThanOrEqual(1_900)
+  })
+
+  it('has no circuit for an upstream without a breaker, whatever is forced', async () => {
+    await report('bare', { settings: undefined, tally: tally(100, 100) })
+    await env.WORLDS.getByName('bare').steer({ force: 'open' })
+    expect(await report('bare', { settings: undefined, wantsLease: true })).toEqual(CLOSED)
+  })
+})
+
+describe('the protocol', () => {
+  it('answers nothing to a version that it does not speak, and to a report that it cannot read', async () => {
+    expect(await object('odd').report(PROTOCOL + 1, { ...QUIET, upstream: 'odd' })).toBeUndefined()
+    expect(await object('odd').report(PROTOCOL, null as unknown as Report)).toBeUndefined()
+    expect(await object('odd').learn(0, { rev: 1, forced: 'open', drained: [], closing: 0 })).toBe(false)
+    expect(await object('odd').learn(1, null as unknown as WorldNews)).toBe(false)
+  })
+
+  it('understands isolates of the version before', async () => {
+    const old = (news: Partial<ReportV1> = {}) =>
+      env.BREAKERS.getByName('local:old').report(1, { settings, tally: tally(), ...news })
+    const wait = await stopClock('old', 'local')
+    expect(await old({ tally: tally(10, 10) })).toMatchObject({ state: 'open', forMs: 100 })
+    wait(100)
+    const { lease } = (await old({ wantsLease: true })) as { lease: string }
+    expect(await old({ spent: { lease, ms: 5_000 } })).toMatchObject({ state: 'open', forMs: 0 })
+    wait(6_000)
+    expect(await old({ wantsLease: true })).not.toHaveProperty('lease')
+    expect(await old({ probe: { lease, result: 'failed' } })).toMatchObject({ state: 'open', forMs: 200 })
+    wait(200)
+    const { lease: again } = (await old({ wantsLease: true })) as { lease: string }
+    expect(await old({ probe: { lease: again, result: 'passed' } })).toMatchObject({ state: 'closed' })
+  })
+})
+
+describe('while the world’s object is out of reach', () => {
+  /** Calls `method` of the region's object with one for the world that hangs until `mend` is called. */
+  async function withHangingWorld(upstream: string) {
+    let hangs = true
+    await runInDurableObject(object(upstream), (breaker) => {
+      const { WORLDS } = breaker['env']
+      const getByName = (name: string) => (hangs ? { tell: () => new Promise(() => {}) } : WORLDS.getByName(name))
+      breaker['env'] = { ...breaker['env'], WORLDS: { getByName } as unknown as typeof WORLDS }
+    })
+    return () => (hangs = false)
+  }
+
+  it('answers reports at once and decides alone, which can be seen, until it is there again', async () => {
+    const mend = await withHangingWorld('cut')
+    const started = Date.now()
+    await report('cut', { tally: tally(10, 10) })
+    await untilOver()
+    // Only with a lease in question, and only the first time.
+    expect(Date.now() - started).toBeLessThan(300)
+    const { lease } = (await report('cut', { wantsLease: true })) as { lease: string }
+    expect(lease).toBeDefined()
+    expect(await object('cut').inspect()).toMatchObject({ alone: true })
+    expect((await object('cut').inspect()).timesAlone).toBeGreaterThan(0)
+    const asked = Date.now()
+    expect(await report('cut', { wantsLease: true })).not.toHaveProperty('lease')
+    expect(await report('cut', { probes: [{ lease, result: 'passed' }] })).toEqual(CLOSED)
+    expect(Date.now() - asked).toBeLessThan(200)
+    mend()
+    await vi.waitFor(
+      async () => {
+        await report('cut')
+        expect(await object('cut').inspect()).toMatchObject({ alone: false })
+      },
+      { timeout: 2_500, interval: 50 },
+    )
+  })
+})

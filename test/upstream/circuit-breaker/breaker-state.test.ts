@@ -1,0 +1,176 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  CLOSED,
+  count,
+  extend,
+  lease,
+  LEASE_MS,
+  reachesThreshold,
+  settle,
+  total,
+  type Circuit,
+  type CircuitSettings,
+} from '../../../src/upstream/circuit-breaker/breaker-state.ts'
+
+const settings: CircuitSettings = {
+  failureRate: 50,
+  slowCallRate: 80,
+  minimumRequests: 10,
+  window: 10_000,
+  openDuration: 1_000,
+  maxOpenDuration: 3_000,
+  halfOpenProbes: 1,
+}
+const T = 1_000_000
+const calls = (n: number, failures: number, slow = 0) => ({ calls: n, failures, slow })
+const OPEN: Circuit = { state: 'open', since: T - 1_000, ms: 1_000, openings: 1 }
+const HALF: Circuit = { state: 'half-open', openings: 1, leases: [{ id: 'a', since: T, ms: LEASE_MS }], passed: 0 }
+
+describe('a closed circuit', () => {
+  it.each([
+    ['fewer calls than the minimum', calls(9, 9), 'closed'],
+    ['a rate just below', calls(100, 49), 'closed'],
+    ['the rate itself', calls(10, 5), 'open'],
+    ['slow calls just below', calls(10, 0, 7), 'closed'],
+    ['slow calls at their rate', calls(10, 0, 8), 'open'],
+  ])('%s: %o is %s', (_, tally, state) => {
+    expect(count(CLOSED, tally, settings, T).state).toBe(state)
+  })
+
+  it('opens for openDuration', () => {
+    expect(count(CLOSED, calls(10, 10), settings, T)).toEqual({ state: 'open', since: T, ms: 1_000, openings: 1 })
+  })
+
+  it('adds up over the window, and forgets what is older', () => {
+    const some = count(CLOSED, calls(9, 9), settings, T)
+    expect(count(some, calls(1, 1), settings, T + 8_000).state).toBe('open')
+    expect(count(some, calls(1, 1), settings, T + 11_000).state).toBe('closed')
+  })
+
+  it('keeps counting when the clock is set back a little, and begins anew when it is far', () => {
+    const some = count(CLOSED, calls(9, 9), settings, T)
+    expect(count(some, calls(1, 1), settings, T - 6_000).state).toBe('open')
+    expect(count(some, calls(1, 1), settings, T - 60_000)).toMatchObject({ slots: [{ calls: 1 }] })
+  })
+
+  it('has no leases to give', () => {
+    expect(lease(CLOSED, 'a', settings, T)).toBe(CLOSED)
+  })
+})
+
+describe('an open circuit', () => {
+  it('ignores late calls', () => {
+    expect(count(OPEN, calls(100, 100), settings, T)).toBe(OPEN)
+  })
+
+  it('gives no lease before its time', () => {
+    expect(lease(OPEN, 'a', settings, T - 1)).toBe(OPEN)
+  })
+
+  it('does not wait for a clock that was set back to catch up', () => {
+    expect(lease(OPEN, 'a', settings, T - 3_600_000).state).toBe('half-open')
+  })
+
+  it('half-opens with the first lease after it', () => {
+    expect(lease(OPEN, 'a', settings, T)).toEqual(HALF)
+  })
+})
+
+describe('a half-open circuit', () => {
+  it('gives no second lease while one is out, and another when it has run out', () => {
+    expect(lease(HALF, 'b', settings, T + LEASE_MS - 1)).toEqual(HALF)
+    expect(lease(HALF, 'b', settings, T + LEASE_MS)).toMatchObject({ leases: [{ id: 'b' }] })
+  })
+
+  it('gives a lost lease to another although the clock was set back', () => {
+    expect(lease(HALF, 'b', settings, T - 3_600_000)).toMatchObject({ leases: [{ id: 'b' }] })
+  })
+
+  it('keeps a spent lease for as long as its request may take', () => {
+    const spent = extend(HALF, 'a', 5_000, T)
+    expect(lease(spent, 'b', settings, T + 5_000)).toMatchObject({ leases: [{ id: 'a' }] })
+  })
+
+  it('closes when the probe passes, and forgets how often it opened', () => {
+    expect(settle(HALF, 'a', 'passed', settings, T)).toEqual(CLOSED)
+  })
+
+  it('opens for twice as long each time the probe fails, up to maxOpenDuration', () => {
+    let circuit: Circuit = HALF
+    const durations = [2_000, 3_000, 3_000].map((expected) => {
+      circuit = settle(circuit, 'a', 'failed', settings, T)
+      expect(circuit).toMatchObject({ state: 'open', since: T, ms: expected })
+      circuit = lease(circuit, 'a', settings, T + expected)
+      return circuit.state
+    })
+    expect(durations).toEqual(['half-open', 'half-open', 'half-open'])
+  })
+
+  it('takes a lease back that found nothing out, and gives it to another', () => {
+    const free = settle(HALF, 'a', 'void', settings, T)
+    expect(lease(free, 'b', settings, T)).toMatchObject({ leases: [{ id: 'b' }] })
+  })
+
+  it('ignores results of leases it does not know', () => {
+    expect(settle(HALF, 'z', 'failed', settings, T)).toBe(HALF)
+  })
+
+  it('with three probes closes after three that passed', () => {
+    const three = { ...settings, halfOpenProbes: 3 }
+    let circuit: Circuit = lease(OPEN, 'a', three, T)
+    for (const id of ['b', 'c', 'd']) circuit = lease(circuit, id, three, T)
+    expect(circuit).toMatchObject({ leases: [{ id: 'a' }, { id: 'b' }, { id: 'c' }] })
+    for (const id of ['a', 'b']) circuit = settle(circuit, id, 'passed', three, T)
+    expect(lease(circuit, 'e', three, T)).toMatchObject({ leases: [{ id: 'c' }], passed: 2 })
+    expect(settle(circuit, 'c', 'passed', three, T)).toEqual(CLOSED)
+  })
+})
+
+it('holds its promises whatever happens', () => {
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant('count' as const), calls: fc.nat(30), bad: fc.nat(100), slow: fc.nat(100) }),
+    fc.record({ kind: fc.constant('lease' as const) }),
+    fc.record({ kind: fc.constant('extend' as const), nth: fc.nat(5), ms: fc.nat(5_000) }),
+    fc.record({
+      kind: fc.constant('settle' as const),
+      nth: fc.nat(5),
+      result: fc.constantFrom('passed' as const, 'failed' as const, 'void' as const),
+    }),
+    fc.record({ kind: fc.constant('wait' as const), ms: fc.integer({ min: -500, max: 6_000 }) }),
+  )
+  const shape = fc.record({
+    failureRate: fc.integer({ min: 1, max: 100 }),
+    slowCallRate: fc.integer({ min: 1, max: 100 }),
+    minimumRequests: fc.integer({ min: 1, max: 50 }),
+    window: fc.integer({ min: 1_000, max: 20_000 }),
+    openDuration: fc.integer({ min: 1, max: 2_000 }),
+    maxOpenDuration: fc.integer({ min: 2_000, max: 9_000 }),
+    halfOpenProbes: fc.integer({ min: 1, max: 4 }),
+  })
+  fc.assert(
+    fc.property(shape, fc.array(step, { maxLength: 80 }), (config, steps) => {
+      let circuit: Circuit = CLOSED
+      let now = T
+      let given = 0
+      for (const it of steps) {
+        if (it.kind === 'wait') now += it.ms
+        if (it.kind === 'count') {
+          const share = (percent: number) => Math.round((it.calls * percent) / 100)
+          const tally = { calls: it.calls, failures: share(it.bad), slow: share(it.slow) }
+          circuit = count(circuit, tally, config, now)
+        }
+        if (it.kind === 'lease') circuit = lease(circuit, String(given++), config, now)
+        if (it.kind === 'extend') circuit = extend(circuit, String(given - it.nth), it.ms, now)
+        if (it.kind === 'settle') circuit = settle(circuit, String(given - it.nth), it.result, config, now)
+        if (circuit.state === 'closed') expect(reachesThreshold(total(circuit.slots), config)).toBe(false)
+        if (circuit.state === 'open') expect(circuit.openings).toBeGreaterThan(0)
+        if (circuit.state === 'half-open') {
+          expect(circuit.leases.length + circuit.passed).toBeLessThanOrEqual(config.halfOpenProbes)
+          expect(new Set(circuit.leases.map((held) => held.id)).size).toBe(circuit.leases.length)
+        }
+      }
+    }),
+    { numRuns: 500 },
+  )
+})

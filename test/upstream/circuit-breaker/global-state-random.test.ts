@@ -1,0 +1,182 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import type { Region } from '../../../src/core/region.ts'
+import {
+  LEASE_MS,
+  reachesThreshold,
+  total,
+  type CircuitSettings,
+  type ProbeResult,
+} from '../../../src/upstream/circuit-breaker/breaker-state.ts'
+import {
+  holds,
+  learn,
+  mayProbeForAll,
+  NEW_REGIONAL,
+  regionalVerdict,
+  release,
+  reserve,
+  standAlone,
+  standingOf,
+  tally,
+  type Regional,
+} from '../../../src/upstream/circuit-breaker/regional-state.ts'
+import {
+  hearRegion,
+  NEW_WORLD,
+  newsOf,
+  steer,
+  type RegionReport,
+  type World,
+} from '../../../src/upstream/circuit-breaker/global-state.ts'
+
+const REGIONS: readonly Region[] = ['weur', 'enam', 'apac', 'sam']
+
+interface Out {
+  readonly id: string
+  readonly region: Region
+  until: number
+}
+
+/** Regions and their world as their objects run them, without the network: what is lost is said by each step. */
+function makePlanet(settings: CircuitSettings) {
+  const regions = new Map<Region, Regional>(REGIONS.map((region) => [region, NEW_REGIONAL]))
+  const heard = new Map<Region, { open: boolean; at: number; closing: number }>()
+  let world: World = NEW_WORLD
+  let out: Out[] = []
+  let ids = 0
+  let now = 1_000_000
+
+  const tell = (region: Region, lost: boolean, news: Pick<RegionReport, 'wants' | 'spent' | 'probes'>) => {
+    const { own, closing } = regions.get(region)!
+    if (lost) {
+      regions.set(region, standAlone(regions.get(region)!))
+      return undefined
+    }
+    const report = { upstream: 'u', region, own: standingOf(own, now), closing, settings, ...news }
+    const [next, answer] = hearRegion(world, report, now)
+    heard.set(region, { open: own.state !== 'closed', at: now, closing })
+    publish(next)
+    regions.set(region, learn(regions.get(region)!, answer, now))
+    return answer
+  }
+  const publish = (next: World) => {
+    const changed = next.rev !== world.rev
+    world = next
+    if (changed) for (const [name, region] of regions) regions.set(name, learn(region, newsOf(world, now), now))
+  }
+  const isOut = (lease: Out) => lease.until > now
+
+  return {
+    wait: (ms: number) => void (now += ms),
+    steer: (force: 'open' | 'closed' | null) => publish(steer(world, { force }, now)),
+    count: (region: Region, calls: number, failures: number, lost: boolean) => {
+      const said = { settings, tally: { calls, failures, slow: 0 }, spent: [], probes: [] }
+      regions.set(region, tally(regions.get(region)!, said, now))
+      tell(region, lost, {})
+    },
+    ask: (region: Region, spends: number, lost: boolean) => {
+      const id = `${region}-${ids++}`
+      const reserved = reserve(regions.get(region)!, id, settings, now)
+      regions.set(region, reserved)
+      if (!holds(reserved, id) && !mayProbeForAll(reserved, now)) return
+      const answer = tell(region, lost, { wants: id })
+      if (answer === undefined) return
+      if (!answer.granted) return void regions.set(region, release(regions.get(region)!, id, settings, now))
+      // Some are never spent.
+      if (spends > 0) tell(region, false, { spent: [{ lease: id, ms: spends }] })
+      out.push({ id, region, until: now + LEASE_MS + spends })
+    },
+    settle: (nth: number, result: ProbeResult) => {
+      out = out.filter(isOut)
+      const lease = out[nth % out.length]
+      if (lease === undefined) return
+      out.splice(out.indexOf(lease), 1)
+      const probes = [{ lease: lease.id, result }]
+      const said = { settings, tally: { calls: 0, failures: 0, slow: 0 }, spent: [], probes }
+      regions.set(lease.region, tally(regions.get(lease.region)!, said, now))
+      tell(lease.region, false, { probes })
+    },
+    check: () => {
+      expect(out.filter(isOut).length).toBeLessThanOrEqual(settings.halfOpenProbes)
+      const { everywhere, closing, forced } = newsOf(world, now)
+      const recent = [...heard.values()].filter(({ at }) => now - at < Math.max(settings.window, 3_000))
+      const open = recent.filter((region) => region.open && region.closing >= closing).length
+      // Asked at the moment of a report: between reports nobody is told anything.
+      const fresh = recent.some(({ at }) => at === now)
+      if (everywhere && fresh) expect(open >= 2 && open * 2 > recent.length).toBe(true)
+      for (const region of regions.values()) {
+        const { state } = regionalVerdict(region, settings, { reserved: '', granted: undefined }, now)
+        if (forced !== null) expect(state).toBe(forced)
+        else if (state === 'closed') {
+          expect(region.own.state).toBe('closed')
+          if (region.own.state === 'closed') expect(reachesThreshold(total(region.own.slots), settings)).toBe(false)
+        } else expect(region.own.state !== 'closed' || region.everywhere !== undefined).toBe(true)
+      }
+      return { everywhere: everywhere !== undefined, out: out.filter(isOut).length }
+    },
+  }
+}
+
+const aRegion = fc.constantFrom(...REGIONS)
+const isLost = fc.integer({ min: 0, max: 9 }).map((n) => n === 0)
+const step = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant('count' as const),
+      region: aRegion,
+      calls: fc.nat(30),
+      bad: fc.nat(100),
+      lost: isLost,
+    }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({ kind: fc.constant('ask' as const), region: aRegion, spends: fc.nat(4_000), lost: isLost }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('settle' as const),
+      nth: fc.nat(5),
+      result: fc.constantFrom<ProbeResult>('passed', 'failed', 'void'),
+    }),
+  },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.nat(1_500) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('steer' as const), force: fc.constantFrom('open', 'closed', null, null) }),
+  },
+)
+const shape = fc.record({
+  failureRate: fc.integer({ min: 1, max: 100 }),
+  slowCallRate: fc.constant(100),
+  minimumRequests: fc.integer({ min: 1, max: 20 }),
+  window: fc.integer({ min: 1_000, max: 20_000 }),
+  openDuration: fc.integer({ min: 1, max: 2_000 }),
+  maxOpenDuration: fc.integer({ min: 2_000, max: 9_000 }),
+  halfOpenProbes: fc.integer({ min: 1, max: 3 }),
+})
+
+it('never has more probes under way than leases, opens everywhere by majority alone, and is closed only where calls went well', () => {
+  const seen = { everywhere: 0, out: 0 }
+  fc.assert(
+    fc.property(shape, fc.array(step, { maxLength: 100, size: 'max' }), (settings, steps) => {
+      const planet = makePlanet(settings)
+      for (const one of steps) {
+        if (one.kind === 'wait') planet.wait(one.ms)
+        if (one.kind === 'steer') planet.steer(one.force)
+        if (one.kind === 'count') planet.count(one.region, one.calls, Math.round((one.calls * one.bad) / 100), one.lost)
+        if (one.kind === 'ask') planet.ask(one.region, one.spends, one.lost)
+        if (one.kind === 'settle') planet.settle(one.nth, one.result)
+        const { everywhere, out } = planet.check()
+        if (everywhere) seen.everywhere++
+        if (out > 0) seen.out++
+      }
+    }),
+    { numRuns: 500 },
+  )
+  // The steps lead there at all.
+  expect(Math.min(seen.everywhere, seen.out)).toBeGreaterThan(100)
+})

@@ -1,4 +1,4 @@
-import { rememberBriefly } from './cache/store/edge-memory.ts'
+import { rememberBriefly } from './cache/store/edge-tier.ts'
 import { oauthPaths } from './core/oauth-paths.ts'
 import type { Config } from './config/routes-file.ts'
 import type { Platform } from './core/platform.ts'

@@ -4,15 +4,15 @@ import { makeHealth } from './builtins/health.ts'
 import { makeOAuth } from './builtins/oauth.ts'
 import { isOAuthBuiltin } from './core/oauth-paths.ts'
 import { routeFacts } from './config/route-facts.ts'
-import type { RouteConfig } from './config/routes-file.ts'
+import type { RouteConfig, RedirectConfig, RespondConfig } from './config/routes-file.ts'
 import { compose, passThrough, type Handler } from './core/pipeline.ts'
 import { policies } from './policies/index.ts'
 import type { Platform } from './core/platform.ts'
 import type { RouteParts } from './core/policy.ts'
 import { withSpan } from './telemetry/tracing.ts'
-import { compileRedirect } from './terminals/redirect.ts'
-import { compileRespond } from './terminals/respond.ts'
 import { compileUpstream, type Upstream } from './upstream/upstream.ts'
+import { problem } from './core/problem.ts'
+import { compilePath } from './core/template.ts'
 
 /** A route, ready to answer. */
 export interface CompiledRoute {
@@ -76,4 +76,22 @@ function compileTerminal(
   if (isOAuthBuiltin(route.builtin)) return makeOAuth(route.builtin, platform)
   const health = makeHealth(Object.values(upstreams), platform)
   return async (x) => health.fetch(x.request)
+}
+
+/** Answers with a `Location`; the query is kept, and a final `/*` carries what the matched wildcard held. */
+export function compileRedirect(config: RedirectConfig): Handler {
+  const { status, scheme, host } = config
+  const path = compilePath(config.path)
+  return (x) => {
+    const target = path.render(x)
+    if (target === undefined) return Promise.resolve(problem(path.fault(x)))
+    // Relative unless told otherwise: an answer that a shared cache might keep must not repeat the Host that one client sent.
+    const base = scheme || host ? `${scheme ?? x.client.scheme}://${host ?? x.client.host}` : ''
+    return Promise.resolve(new Response(null, { status, headers: { location: base + target + x.outgoing.search } }))
+  }
+}
+
+/** Answers what stands in routes.json. */
+export function compileRespond({ status, headers, body }: RespondConfig): Handler {
+  return () => Promise.resolve(new Response(body ?? null, { status, headers }))
 }

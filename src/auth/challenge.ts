@@ -1,5 +1,5 @@
 import { problem, PROBLEMS, type ProblemCode } from '../core/problem.ts'
-import { BEARER_CHALLENGE } from './bearer.ts'
+import type { Exchange } from '../core/exchange.ts'
 
 /** When a caller may ask again where a dependency is down, in seconds: the gateway itself does so then. */
 const RETRY_SECONDS = '2'
@@ -48,4 +48,16 @@ export function forbid(code: ProblemCode, challenge: string, disclosed: Requirem
 function missingOf(code: ProblemCode, { scopes, roles, held }: Requirements): Readonly<Record<string, unknown>> {
   if (code === 'scope-missing') return { missingScopes: scopes.filter((scope) => !held.includes(scope)) }
   return code === 'role-missing' ? { oneOfRoles: roles } : {}
+}
+
+/** The challenge of providers that read a bearer token (RFC 6750 §3). */
+export const BEARER_CHALLENGE = 'Bearer realm="api"'
+
+/** `b64token` (RFC 6750 §2.1): whatever else follows the scheme, two fields joined by a comma too, is a malformed request. */
+export const isBearerToken = (text: string): boolean => /^[\w.~+/-]+=*$/.test(text)
+
+/** What follows `Bearer ` (in any case, RFC 9110 §11.1) in `Authorization`; undefined when there is no such credential. */
+export function bearerToken({ headers }: Pick<Exchange, 'headers'>): string | undefined {
+  const header = headers['authorization']
+  return header === undefined ? undefined : /^bearer +([^]+)$/i.exec(header)?.[1]
 }

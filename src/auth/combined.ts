@@ -1,5 +1,7 @@
 import { PROBLEMS, type ProblemCode } from '../core/problem.ts'
 import type { Authenticated, Authenticator } from './authenticator.ts'
+import type { Identity } from '../core/exchange.ts'
+import { compileClaimPath } from '../lib/claim-path.ts'
 
 /** What a route asks who is calling: one authenticator, or several as one. */
 export type Judge = Pick<Authenticator, 'configured' | 'missing' | 'recall' | 'authenticate'>
@@ -105,4 +107,30 @@ function weightOf(code: ProblemCode): number {
   if (NOT_MINE.has(code)) return 0
   if (code === 'token-algorithm') return 1
   return PROBLEMS[code][0] === 503 ? 3 : 2
+}
+
+type ClaimValue = string | number | boolean
+
+/** What a route asks of a caller whose token is good. */
+export interface AdmissionRules {
+  /** All of them. */
+  readonly scopes: readonly string[]
+  /** One of them, when there are any. */
+  readonly roles: readonly string[]
+  /** Claim path → the value, or a list of which one will do. A claim that is itself a list needs one element that fits. */
+  readonly claims: Readonly<Record<string, ClaimValue | readonly ClaimValue[]>>
+}
+
+/** Compiles a route's rules into a decision: undefined lets the caller in, else the first rule that is not met. */
+export function compileAdmission(rules: AdmissionRules): (identity: Identity) => ProblemCode | undefined {
+  const claims = Object.entries(rules.claims).map(([path, wanted]) => ({
+    read: compileClaimPath(path),
+    wanted: new Set<unknown>([wanted].flat()),
+  }))
+  return ({ scopes, roles, claims: found }) => {
+    if (!rules.scopes.every((scope) => scopes.includes(scope))) return 'scope-missing'
+    if (rules.roles.length > 0 && !rules.roles.some((role) => roles.includes(role))) return 'role-missing'
+    const fits = claims.every(({ read, wanted }) => [read(found)].flat().some((value) => wanted.has(value)))
+    return fits ? undefined : 'claim-mismatch'
+  }
 }

@@ -1,11 +1,9 @@
 import type { Exchange } from '../core/exchange.ts'
 import { cacheStatus, type Forwarded, type Handling } from './http/cache-status.ts'
-import { dropBody, type Lookup } from './lookup.ts'
+import { dropBody, type Lookup, type Usable } from './lookup.ts'
 import type { RouteCache } from './route-cache.ts'
 import { answerFrom, shapeOf } from './http/stored-response.ts'
 import type { Found } from './store/tiers.ts'
-import type { Usable } from './usable.ts'
-
 /** Why a request for which nothing was stored goes on. */
 export const missOf = ({ varies, found }: Lookup): Forwarded =>
   found === undefined && varies.length > 0 ? 'vary-miss' : 'miss'

@@ -3,13 +3,13 @@ import { discardBody } from '../lib/body.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { problemCode } from '../core/problem.ts'
 import type { Ending } from './collapse/collapse.ts'
-import { detach } from './detached.ts'
 import type { StoredHead } from './http/entry.ts'
 import type { CacheKey } from './key.ts'
 import type { Lookup } from './lookup.ts'
 import { askOrigin } from './origin-fetch.ts'
 import type { RouteCache } from './route-cache.ts'
 import { planKeeping, planStoring } from './storing.ts'
+import { makeBackgroundExchange } from '../core/background-exchange.ts'
 
 /** Fetches anew, behind a client's back, what it has been given stale (RFC 5861 §3); one request at a time does. Never rejects. */
 export async function refresh(
@@ -56,4 +56,27 @@ async function fetchBehind(
   if (answer.status >= 500 || problemCode(answer) !== undefined) return 'failed'
   await tiers.drop(place.slot, x)
   return 'uncacheable'
+}
+
+/** An exchange that asks what `x` asks, for nobody. */
+export function detach(x: Exchange, now: number): Exchange {
+  const { request, headers, outgoing } = x
+  const asked = { ...outgoing, headers: ownOf(outgoing.headers), body: null }
+  return { ...makeBackgroundExchange(x, asked, now), request: plain(request), headers: ownOf(headers) }
+}
+
+/** What the client wants of its own answer says nothing about the one that is kept. */
+function plain(request: Request): Request {
+  const headers = new Headers(request.headers)
+  for (const name of request.headers.keys()) if (WISH.test(name)) headers.delete(name)
+  // Where it came in decides who is asked whether somebody is fetching it already.
+  return new Request(request.url, { headers, ...(request.cf && { cf: request.cf as RequestInitCfProperties }) })
+}
+
+const WISH = /^(?:cache-control|pragma|range|if-.*)$/
+
+function ownOf(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const own = Object.create(null) as Record<string, string>
+  for (const [name, value] of Object.entries(headers)) if (!WISH.test(name)) own[name] = value
+  return own
 }

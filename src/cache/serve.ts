@@ -5,15 +5,14 @@ import { canonicalPath, rawPath } from '../lib/canonical-path.ts'
 import type { Forwarded } from './http/cache-status.ts'
 import { requestDirectives } from './http/directives.ts'
 import { hit, labelled, missOf } from './hit.ts'
-import { invalidatedUrls } from './http/invalidation.ts'
+import { invalidatedUrls } from './http/validation.ts'
 import { siteOf, type CacheKey } from './key.ts'
-import { dropBody, lookUp } from './lookup.ts'
+import { dropBody, lookUp, assess } from './lookup.ts'
 import { seenBy } from './normalize-request.ts'
 import type { Purges } from './purge/purge-feed.ts'
 import { refresh } from './refresh.ts'
 import type { RouteCache } from './route-cache.ts'
 import { fetchAnew } from './serve-fetched.ts'
-import { assess } from './usable.ts'
 
 /** Compiles how a route's requests are served from the store, and what they leave there. */
 export function compileServing(cache: RouteCache, next: Handler): Handler {

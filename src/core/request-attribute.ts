@@ -2,6 +2,8 @@ import type { Exchange, Identity } from './exchange.ts'
 import { compileClaimPath } from '../lib/claim-path.ts'
 import { isHeaderName } from '../lib/header.ts'
 import { networkOf } from '../lib/ip.ts'
+import * as z from 'zod/mini'
+import { expected } from '../config/schema/scalars.ts'
 
 /** One attribute of a request: a part of a limiter's `key`, the key of consistent hashing, or what a split is sticky on. */
 export type RequestAttribute =
@@ -70,3 +72,11 @@ export function claimText(claim: unknown): string | undefined {
     ? String(claim)
     : undefined
 }
+
+/** Whether a text names something of a request that stays the same for one caller. */
+const isSticky = (text: string) => /^(?:ip|jwt|header)$/.test(parseRequestAttribute(text)?.kind ?? '')
+
+/** What keeps one caller with one choice: `client.ip`, `jwt.<claim>` or `header:<name>`. */
+export const stickyKey = z
+  .string()
+  .check(z.refine(isSticky, expected('expected "client.ip", "jwt.<claim>" (such as "jwt.sub") or "header:<name>"')))

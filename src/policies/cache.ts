@@ -1,5 +1,4 @@
-import { cacheConfig } from '../cache/config.ts'
-import { checkCache } from '../cache/config-check.ts'
+import { cacheConfig, checkCache } from '../cache/config.ts'
 import { compileRouteCache } from '../cache/route-cache.ts'
 import { compileServing } from '../cache/serve.ts'
 import { doc } from '../config/schema/scalars.ts'

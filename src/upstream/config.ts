@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
-import { retryBudget } from './retry/config.ts'
+import { retryBudget } from './retry/retry-budget.ts'
 import { choice, distinct, doc, duration, METHODS, percent, urlOrEnv } from '../config/schema/scalars.ts'
-import { stickyKey } from '../core/sticky-key.ts'
+import { stickyKey } from '../core/request-attribute.ts'
 import { healthCheck, hedge, outlierDetection } from './health/config.ts'
 import { sign } from './sign-config.ts'
 

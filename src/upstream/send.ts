@@ -4,13 +4,12 @@ import type { Handler } from '../core/pipeline.ts'
 import { isOpaque } from '../lib/header.ts'
 import type { Platform } from '../core/platform.ts'
 import { closeAttempt, openAttempt, type Attempt, type Load } from './attempt.ts'
-import { endSpan, traceTry } from './client-span.ts'
-import { stripHopByHop } from './hop-by-hop.ts'
 import { watchIdle } from './idle.ts'
 import { classifyAnswer, classifyRejection, failureOf } from './outcome.ts'
 import type { Signer } from './sign.ts'
 import type { Target } from './target.ts'
 import { uploadEnd, watchUpload } from './upload.ts'
+import type { Span } from '../core/trace.ts'
 
 /** What all tries of one route have in common, settled when the route is compiled. */
 export interface SendOptions {
@@ -108,4 +107,62 @@ function pass(x: Exchange, response: Response, idleTimeout: number | undefined):
   if (response.status === 101) return response
   const answer = stripHopByHop(response, headers, x.outgoing.method)
   return idleTimeout === undefined ? answer : watchIdle(answer, idleTimeout)
+}
+
+/** Hands the trace on to the origin, and starts this try's CLIENT span when the request is sampled. */
+export function traceTry(x: Exchange, target: Target): Span | undefined {
+  const { trace, outgoing } = x
+  if (trace === undefined) return undefined
+  const span = trace.sampled ? startSpan(x, target) : undefined
+  outgoing.headers['traceparent'] = (span ?? trace).traceparent
+  if (trace.tracestate !== undefined) outgoing.headers['tracestate'] = trace.tracestate
+  // Only where there is one: without that, each request's headers would become a slower kind of object.
+  else if ('tracestate' in outgoing.headers) delete outgoing.headers['tracestate']
+  return span
+}
+
+function startSpan(x: Exchange, target: Target): Span {
+  const span = x.trace!.start(x.outgoing.method, 'client')
+  span.set('http.request.method', x.outgoing.method)
+  span.set('server.address', target.address)
+  span.set('server.port', target.port)
+  // Without the query: that is where people put tokens.
+  span.set('url.full', target.base + x.outgoing.path)
+  if (x.attempts > 1) span.set('http.request.resend_count', x.attempts - 1)
+  return span
+}
+
+/** Ends a try's span with what came of it; to a client 4xx and 5xx are errors too (HTTP semantic conventions). */
+export function endSpan(span: Span, status: number, failure: string | undefined): void {
+  if (failure === undefined) span.set('http.response.status_code', status)
+  if (failure !== undefined || status >= 400) span.fail(failure ?? String(status))
+  span.end()
+}
+
+const PROXY_FIELDS = ['proxy-authenticate', 'proxy-connection']
+
+/**
+ * `response` to a `method` request, whose headers are `headers`, without what was meant for this hop alone (RFC 9110 §7.6.1); copied only when there is
+ * such a thing. workerd itself drops Connection, Keep-Alive, Trailer, TE, Upgrade and Transfer-Encoding; what Connection names and the Proxy- fields it
+ * passes on.
+ */
+export function stripHopByHop(response: Response, headers: Headers, method: string): Response {
+  const connection = headers.get('connection')
+  const isPlain = connection === null || connection === 'keep-alive' || connection === 'close'
+  const named = isPlain ? PROXY_FIELDS : [...PROXY_FIELDS, ...parseNames(connection)]
+  const names = method === 'HEAD' && isFramedTwice(headers) ? [...named, 'content-length'] : named
+  if (!names.some((name) => headers.has(name))) return response
+  const stripped = new Response(response.body, response)
+  for (const name of names) stripped.headers.delete(name)
+  return stripped
+}
+
+/** A length beside chunks is no length and has to go (RFC 9112 §6.3). Where there is a body workerd sees to that; for HEAD it would not answer at all. */
+function isFramedTwice(headers: Headers): boolean {
+  return headers.has('transfer-encoding') && headers.has('content-length')
+}
+
+function parseNames(connection: string): string[] {
+  const options = connection.split(',').map((option) => option.trim())
+  return options.filter((option) => /^[!#$%&'*+\-.^_`|~\w]+$/.test(option))
 }

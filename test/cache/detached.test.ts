@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { detach } from '../../src/cache/detached.ts'
+import { detach } from '../../src/cache/refresh.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 
 it('a refresh asks where its request came in, and leaves out what the client wanted for itself', () => {

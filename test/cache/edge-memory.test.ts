@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest'
-import { rememberBriefly } from '../../src/cache/store/edge-memory.ts'
-import type { EdgeCache } from '../../src/cache/store/edge-tier.ts'
+import { type EdgeCache, rememberBriefly } from '../../src/cache/store/edge-tier.ts'
 import { isolate, bytesOf, head, newKey, readAll, streamOf } from '../support/tiers.ts'
 import { makeTestPlatform } from '../support/platform.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { contentRange, rangeOf, sliceBody } from '../../src/cache/http/byte-range.ts'
-import { isNotModified, notModifiedHeaders } from '../../src/cache/http/not-modified.ts'
+import { isNotModified, notModifiedHeaders } from '../../src/cache/http/stored-response.ts'
 import { CAME, httpDate, stored } from './stored.ts'
 
 const MODIFIED = CAME - 5000

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { invalidatedUrls, isUnsafe } from '../../src/cache/http/invalidation.ts'
+import { invalidatedUrls, isUnsafe } from '../../src/cache/http/validation.ts'
 import { matchesSelection, selectionKey, selectionOf, varyNames } from '../../src/cache/http/vary.ts'
 
 describe('RFC 9111 §4.1 Vary', () => {

@@ -7,7 +7,7 @@ import {
   MAX_FAILURES,
   remembered,
   type Failures,
-} from '../../src/identity/login-failures.ts'
+} from '../../src/identity/login-guard.ts'
 
 it('locks a pair after ten failures, until nothing failed for a quarter of an hour', () => {
   let failures: Failures | undefined

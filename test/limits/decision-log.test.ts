@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest'
-import type { Decision } from '../../src/limits/decision-log.ts'
+import type { Decision } from '../../src/limits/key.ts'
 import { makeLimited, makePatientPlatform, type RawLimiter } from '../support/limits.ts'
 
 const ID = '0af7651916cd43dd8448eb211c80319c'

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { cacheTallies } from '../../src/cache/counters.ts'
+import { cacheTallies } from '../../src/cache/route-cache.ts'
 import { cache } from '../../src/policies/cache.ts'
 import { makeCachedGateway } from '../support/cached.ts'
 import { makeTestExchange } from '../support/exchange.ts'

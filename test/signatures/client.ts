@@ -1,6 +1,6 @@
 import { contentDigest } from '../../src/signatures/content-digest.ts'
-import { importMaterial } from '../../src/signatures/key-material.ts'
-import { signMessage, type SignatureSpec } from '../../src/signatures/sign-request.ts'
+import { importMaterial } from '../../src/signatures/algorithm.ts'
+import { signMessage, type SignatureSpec } from '../../src/signatures/message.ts'
 import { makeMessage } from './rfc9421.ts'
 
 export const SECRET = 'a secret that acme and the gateway share'

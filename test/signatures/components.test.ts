@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { componentValue } from '../../src/signatures/component-value.ts'
-import { normalAuthority } from '../../src/signatures/message.ts'
-import { signatureBase } from '../../src/signatures/signature-base.ts'
+import { componentValue } from '../../src/signatures/component.ts'
+import { normalAuthority, signatureBase } from '../../src/signatures/message.ts'
 import { findSignature } from '../../src/signatures/signature-input.ts'
 import { makeMessage } from './rfc9421.ts'
 

@@ -1,13 +1,10 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { matchesContentDigest } from '../../src/signatures/content-digest.ts'
-import { signMessage } from '../../src/signatures/sign-request.ts'
-import { importMaterial } from '../../src/signatures/key-material.ts'
-import { signatureBase } from '../../src/signatures/signature-base.ts'
 import { findSignature } from '../../src/signatures/signature-input.ts'
 import { parseStrictDictionary } from '../../src/signatures/structured-field.ts'
-import { verifyBase } from '../../src/signatures/algorithm.ts'
-import type { Message } from '../../src/signatures/message.ts'
+import { verifyBase, importMaterial } from '../../src/signatures/algorithm.ts'
+import { type Message, signatureBase, signMessage } from '../../src/signatures/message.ts'
 
 const secret = 'a secret of at least thirty-two bytes'
 const known = () => true

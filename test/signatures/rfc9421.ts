@@ -1,6 +1,5 @@
-import type { SignatureAlgorithm } from '../../src/signatures/algorithm.ts'
+import { type SignatureAlgorithm, importMaterial } from '../../src/signatures/algorithm.ts'
 import { keyRecipe } from '../../src/signatures/algorithm.ts'
-import { importMaterial } from '../../src/signatures/key-material.ts'
 import type { Message } from '../../src/signatures/message.ts'
 
 /** The published example keys (RFC 9421 Appendix B.1), public halves. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { TargetView } from '../../src/upstream/target-view.ts'
+import type { TargetView } from '../../src/upstream/target.ts'
 import { runWorker, type RunningWorker } from './run-worker.ts'
 
 export interface ServedUpstream extends RunningWorker {

@@ -1,7 +1,6 @@
 import * as z from 'zod/mini'
 import { MAX_KEY_MEMORY_MS } from '../../identity/bounds.ts'
-import { disclosure } from './disclosure.ts'
-import { revocation } from './revocation.ts'
+import { revocation, disclosure } from './revocation.ts'
 import { doc, duration, expected, headerName } from '../../config/schema/scalars.ts'
 
 /** Headers with a meaning of their own: a key in one of them would be read, rewritten or logged as something else. */

@@ -2,8 +2,7 @@ import * as z from 'zod/mini'
 import { isFitKey } from '../../lib/key-strength.ts'
 import { joseName, SIGNATURE_ALGORITHMS } from '../../signatures/algorithm.ts'
 import { isPlainComponent } from '../../signatures/component.ts'
-import { disclosure } from './disclosure.ts'
-import { revocation } from './revocation.ts'
+import { revocation, disclosure } from './revocation.ts'
 import { choice, distinct, doc, duration, expected, secretRef, size } from '../../config/schema/scalars.ts'
 
 const [HMAC, ...PUBLIC_KEY_ALGORITHMS] = SIGNATURE_ALGORITHMS

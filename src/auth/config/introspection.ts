@@ -1,6 +1,5 @@
 import * as z from 'zod/mini'
-import { disclosure } from './disclosure.ts'
-import { revocation } from './revocation.ts'
+import { revocation, disclosure } from './revocation.ts'
 import { doc, documentUrlOrEnv, duration, secretRef } from '../../config/schema/scalars.ts'
 
 const text = z.string().check(z.minLength(1))

@@ -1,6 +1,5 @@
 import * as z from 'zod/mini'
-import { disclosure } from './disclosure.ts'
-import { revocation } from './revocation.ts'
+import { revocation, disclosure } from './revocation.ts'
 import { choice, distinct, doc, documentUrlOrEnv, duration, secretRef } from '../../config/schema/scalars.ts'
 import { tokensConfig } from '../../identity/config.ts'
 

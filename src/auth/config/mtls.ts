@@ -1,7 +1,6 @@
 import * as z from 'zod/mini'
 import { parseDistinguishedName } from '../../lib/distinguished-name.ts'
-import { disclosure } from './disclosure.ts'
-import { revocation } from './revocation.ts'
+import { revocation, disclosure } from './revocation.ts'
 import { distinct, doc, expected } from '../../config/schema/scalars.ts'
 
 const NAME_EXPECTED = 'expected a distinguished name (RFC 4514) such as "CN=partner,O=Acme"'

@@ -3,6 +3,7 @@ import type { JwtProviderConfig } from '../config/jwt.ts'
 import type { ProblemCode } from '../../core/problem.ts'
 import type { CompactJws } from './compact-jws.ts'
 import type { VerificationKey } from './key-source.ts'
+import type { Authenticated } from '../authenticator.ts'
 
 /** The claims of a token whose signature and registered claims (RFC 7519 §4.1) have been verified. */
 export type VerifiedClaims = JWTPayload & { readonly iss: string; readonly exp: number }
@@ -54,4 +55,9 @@ const CLAIM_REFUSALS: Readonly<Record<string, ProblemCode>> = {
   iss: 'token-issuer',
   aud: 'token-audience',
   nbf: 'token-not-yet-valid',
+}
+
+/** A JWT that was verified, by which key, and for how long that holds. */
+export interface VerifiedToken extends Authenticated {
+  readonly key: VerificationKey
 }

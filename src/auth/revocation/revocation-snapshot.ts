@@ -1,8 +1,8 @@
 import type { Identity } from '../../core/exchange.ts'
-import type { RevocationNews } from '../../identity/types.ts'
+import type { RevocationNews, Revocation } from '../../identity/types.ts'
 import { makeFollower } from '../../lib/replica-sync.ts'
 import type { WaitUntil } from '../jwt/key-source.ts'
-import { makeRevoked } from './revoked-set.ts'
+import { MAX_SKEW_MS } from '../../identity/bounds.ts'
 
 /** What the identity store says of the time after `cursor`; `''` begins. */
 export type RevocationFeed = (cursor: string) => Promise<RevocationNews | 'unavailable'>
@@ -63,4 +63,76 @@ export function makeRevocations(feed: RevocationFeed, clock: () => number): Revo
     },
     size: () => revoked.size(),
   }
+}
+
+/** What was revoked, as one isolate knows it. No more of it than the store has: each entry goes as long after its `until` as a token may live on. */
+export interface Revoked {
+  readonly add: (entries: readonly Revocation[]) => void
+  /** Forgets what is over at `now` (epoch ms), at most once a minute. */
+  readonly sweep: (now: number) => void
+  /** Whether this caller's token, refresh family, key or subject is among it. `skewMs`: how far the issuer's clock may be ahead. */
+  readonly has: (identity: Identity, skewMs: number) => boolean
+  readonly size: () => number
+}
+
+/** Ends by id; of a subject also since when, as tokens that were issued later are good. Epoch milliseconds. */
+type Ends = Map<string, number>
+type Cutoffs = Map<string, { readonly at: number; readonly until: number }>
+
+const SWEEP_MS = 60_000
+
+/** Nothing is put together to look something up: each part of an identity is a key by itself, whose hash the engine keeps. */
+export function makeRevoked(): Revoked {
+  const [jtis, sids, keyIds]: [Ends, Ends, Ends] = [new Map(), new Map(), new Map()]
+  const issuers = new Map<string, Cutoffs>()
+  let empty = true
+  let sweptAt = 0
+
+  const add = ({ target, at, until }: Revocation) => {
+    if ('jti' in target) keepLongest(jtis, target.jti, until)
+    else if ('sid' in target) keepLongest(sids, target.sid, until)
+    else if ('keyId' in target) keepLongest(keyIds, target.keyId, until)
+    else {
+      const cutoffs = issuers.get(target.issuer) ?? new Map<string, { at: number; until: number }>()
+      issuers.set(target.issuer, cutoffs)
+      const known = cutoffs.get(target.subject) ?? { at, until }
+      cutoffs.set(target.subject, { at: Math.max(at, known.at), until: Math.max(until, known.until) })
+    }
+  }
+  const size = () => [jtis, sids, keyIds, ...issuers.values()].reduce((sum, entries) => sum + entries.size, 0)
+
+  return {
+    add(entries) {
+      for (const entry of entries) add(entry)
+      empty &&= entries.length === 0
+    },
+    sweep(now) {
+      if (empty || Math.abs(now - sweptAt) < SWEEP_MS) return
+      sweptAt = now
+      const end = now - MAX_SKEW_MS
+      for (const ends of [jtis, sids, keyIds]) for (const [id, until] of ends) if (until <= end) ends.delete(id)
+      for (const [issuer, cutoffs] of issuers) {
+        for (const [subject, { until }] of cutoffs) if (until <= end) cutoffs.delete(subject)
+        if (cutoffs.size === 0) issuers.delete(issuer)
+      }
+      empty = size() === 0
+    },
+    has({ issuer, subject, keyId, claims: { jti, sid, iat } }, skewMs) {
+      if (empty) return false
+      if (isAmong(jtis, jti) || isAmong(sids, sid)) return true
+      if (keyId !== undefined && keyIds.has(keyId)) return true
+      const cutoff = issuers.get(issuer)?.get(subject)
+      // One that does not say when it was issued may be an old one; `iat` is cut to whole seconds, so the cutoff's own second counts.
+      return cutoff !== undefined && !(typeof iat === 'number' && iat * 1000 - skewMs > cutoff.at)
+    },
+    size,
+  }
+}
+
+/** Some issuers number their tokens, although RFC 7519 §4.1.7 wants text; whoever revokes one writes the number as text. */
+const isAmong = (ends: Ends, id: unknown): boolean =>
+  typeof id === 'string' ? ends.has(id) : typeof id === 'number' && ends.has(String(id))
+
+function keepLongest(ends: Ends, id: string, until: number): void {
+  ends.set(id, Math.max(until, ends.get(id) ?? until))
 }

@@ -1,8 +1,9 @@
 import type { Exchange } from '../../core/exchange.ts'
-import type { IdentityClient } from '../../identity/types.ts'
+import type { IdentityClient, AuditEntry } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { isLogged } from '../../telemetry/log-level.ts'
-import { actorOf } from './actor.ts'
+import { actorOf, type Endpoint, settled, pageQuery, readQuery, shownPage } from './endpoint.ts'
+import { shownTime } from './fields.ts'
 
 /** One change that an operator has made, or has tried to make, to an upstream. */
 export interface AdminAct {
@@ -36,3 +37,22 @@ export function makeAudit(
     )
   }
 }
+
+/** Who changed what, newest first. There is no way to change it. */
+export function makeAuditLog(identity: IdentityClient): Endpoint[] {
+  return [
+    {
+      path: 'audit',
+      on: {
+        GET: async ({ query }) => {
+          const ask = readQuery(query, pageQuery)
+          if (ask instanceof Response) return ask
+          const page = settled(await identity.auditLog(ask), 'entry')
+          return page instanceof Response ? page : shownPage('audit', page, shownEntry)
+        },
+      },
+    },
+  ]
+}
+
+const shownEntry = ({ at, ...entry }: AuditEntry): object => ({ ...entry, at: shownTime(at) })

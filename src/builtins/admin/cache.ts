@@ -6,9 +6,8 @@ import type { IdentityClient } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
 import { canonicalPath, rawPath, rawSearch } from '../../lib/canonical-path.ts'
-import { actorOf } from './actor.ts'
 import { readChange } from './change.ts'
-import type { Endpoint } from './endpoint.ts'
+import { type Endpoint, actorOf } from './endpoint.ts'
 import { text } from './fields.ts'
 
 /** Of each kind at once. */

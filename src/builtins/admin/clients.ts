@@ -2,14 +2,18 @@ import * as z from 'zod/mini'
 import { choice, distinct } from '../../config/schema/scalars.ts'
 import { GRANTS, type Client, type IdentityClient, type MadeClient } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
-import { actorOf } from './actor.ts'
-import { readChange } from './change.ts'
-import { endTokens, makeCutoff } from './cutoff.ts'
-import { answerJson, type Answer, type Endpoint } from './endpoint.ts'
+import { readChange, endTokens, makeCutoff } from './change.ts'
+import {
+  answerJson,
+  type Answer,
+  type Endpoint,
+  actorOf,
+  settled,
+  pageQuery,
+  readQuery,
+  shownPage,
+} from './endpoint.ts'
 import { accountName, rights, shownTime, text } from './fields.ts'
-import { pageQuery, readQuery, shownPage } from './page.ts'
-import { settled } from './settled.ts'
-
 const settings = {
   name: z.exactOptional(z.nullable(text)),
   disabled: z.exactOptional(z.boolean()),

@@ -1,13 +1,9 @@
 import * as z from 'zod/mini'
 import type { ApiKey, IdentityClient } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
-import { actorOf } from './actor.ts'
 import { readChange } from './change.ts'
-import { answerJson, type Endpoint } from './endpoint.ts'
+import { answerJson, type Endpoint, actorOf, settled, pageQuery, readQuery, shownPage } from './endpoint.ts'
 import { accountName, rights, shownTime, text, timeAfter } from './fields.ts'
-import { pageQuery, readQuery, shownPage } from './page.ts'
-import { settled } from './settled.ts'
-
 const keyQuery = z.extend(pageQuery, { owner: z.exactOptional(accountName) })
 
 /** API keys. A key is shown when it is made, and never again; afterwards it is spoken of by its id. */

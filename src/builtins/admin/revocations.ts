@@ -4,13 +4,9 @@ import { expectedOneOf } from '../../config/schema/diagnostic.ts'
 import type { IdentityClient, Revocation, RevocationTarget } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
-import { actorOf } from './actor.ts'
 import { readChange } from './change.ts'
-import { answerJson, type Endpoint } from './endpoint.ts'
+import { answerJson, type Endpoint, actorOf, settled, pageQuery, readQuery, shownPage } from './endpoint.ts'
 import { shownTime, text, timeAfter } from './fields.ts'
-import { pageQuery, readQuery, shownPage } from './page.ts'
-import { settled } from './settled.ts'
-
 const WHICH = 'expected "jti", or "issuer" and "subject", or "sid"'
 
 /** Tokens that are refused although they have not expired: one, all of a subject, or all of one login. */

@@ -1,11 +1,7 @@
 import * as z from 'zod/mini'
 import type { Family, IdentityClient } from '../../identity/types.ts'
-import { actorOf } from './actor.ts'
-import type { Endpoint } from './endpoint.ts'
+import { type Endpoint, actorOf, settled, pageQuery, readQuery, shownPage } from './endpoint.ts'
 import { shownTime, text } from './fields.ts'
-import { pageQuery, readQuery, shownPage } from './page.ts'
-import { settled } from './settled.ts'
-
 const sessionQuery = z.extend(pageQuery, { owner: z.exactOptional(text) })
 
 /** Logins that can be refreshed: all that follows from one password. To end one ends its access tokens too. */

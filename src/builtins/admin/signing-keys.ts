@@ -1,10 +1,7 @@
 import * as z from 'zod/mini'
 import type { IdentityClient } from '../../identity/types.ts'
-import { actorOf } from './actor.ts'
 import { readChange } from './change.ts'
-import type { Endpoint } from './endpoint.ts'
-import { settled } from './settled.ts'
-
+import { type Endpoint, actorOf, settled } from './endpoint.ts'
 const order = z.strictObject({ replace: z.literal(true) })
 
 /** For a signing key that leaked. Keys rotate by themselves: nothing else is to be done with them. */

@@ -3,12 +3,10 @@ import { expectedOneOf } from '../../config/schema/diagnostic.ts'
 import type { Platform } from '../../core/platform.ts'
 import type { WorldView } from '../../upstream/circuit-breaker/global-state-object.ts'
 import type { Health } from '../../upstream/health/health.ts'
-import type { TargetView } from '../../upstream/target-view.ts'
+import type { TargetView } from '../../upstream/target.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import type { Endpoint } from './endpoint.ts'
-import { makeResource } from './resource.ts'
-import type { State } from './state.ts'
-
+import { makeResource, type State } from './resource.ts'
 const change = z.strictObject({ target: z.string(), drained: z.boolean() })
 
 /** Targets: which may get requests, what the checks of each region say of them, and what the isolate that answers knows. */

@@ -1,14 +1,20 @@
 import * as z from 'zod/mini'
 import type { IdentityClient, User, UserChange } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
-import { actorOf } from './actor.ts'
-import { readChange } from './change.ts'
-import { makeCutoff } from './cutoff.ts'
-import { answerJson, type Answer, type Endpoint } from './endpoint.ts'
+import { readChange, makeCutoff } from './change.ts'
+import {
+  answerJson,
+  type Answer,
+  type Endpoint,
+  actorOf,
+  settled,
+  pageQuery,
+  readQuery,
+  shownPage,
+} from './endpoint.ts'
 import { accountName, email, password, rights, shownTime, text } from './fields.ts'
-import { pageQuery, readQuery, shownPage } from './page.ts'
-import { hashed } from './hashed.ts'
-import { settled } from './settled.ts'
+import { hashPassword } from '../../identity/password.ts'
+import { problem } from '../../core/problem.ts'
 
 const profile = {
   email: z.exactOptional(z.nullable(email)),
@@ -94,4 +100,10 @@ export function shownUser({ fullName, createdAt, updatedAt, ...user }: User): ob
     created_at: shownTime(createdAt),
     updated_at: shownTime(updatedAt),
   }
+}
+
+/** A new password as the store takes it; 503 when too many wait for that in this isolate, logins among them. */
+export async function hashed(password: string, platform: Pick<Platform, 'now'>): Promise<string | Response> {
+  const hash = await hashPassword(password, platform)
+  return hash === 'busy' ? problem('login-busy', { headers: { 'retry-after': '1' } }) : hash
 }

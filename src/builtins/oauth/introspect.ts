@@ -6,10 +6,9 @@ import type { Client, User } from '../../identity/types.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { authenticateClient, invalidClient } from './oauth-client.ts'
-import { compileEndpoint } from './endpoint.ts'
 import { readForm } from './form.ts'
 import { makeReadOwnToken } from './own-token.ts'
-import { refuse } from './refusal.ts'
+import { refuse, compileEndpoint } from './refusal.ts'
 
 /** What is said of a token (RFC 7662 §2.2); undefined for one that is not active, whatever the reason. */
 type Said = Readonly<Record<string, unknown>> | 'unavailable' | undefined

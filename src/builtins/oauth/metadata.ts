@@ -1,7 +1,9 @@
 import { selfProvider } from '../../auth/config/own-issuer.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
-import { compileEndpoint } from './endpoint.ts'
+import { compileEndpoint } from './refusal.ts'
+import { ownKeysOf } from '../../identity/signing-key-cache.ts'
+import { problem } from '../../core/problem.ts'
 
 const WITH_SECRET = ['client_secret_basic', 'client_secret_post']
 const WITHOUT = [...WITH_SECRET, 'none']
@@ -27,4 +29,20 @@ export function makeMetadata({ authProviders, oauthPaths }: Platform): Handler {
   })
   const headers = { 'content-type': 'application/json', 'cache-control': 'public, max-age=3600' }
   return compileEndpoint('GET', async () => new Response(body, { headers }))
+}
+
+/** The next key is published long before it signs; a key that leaked and was replaced is still believed for so long elsewhere. */
+const MAX_AGE_SECONDS = 300
+
+/** The public keys of the tokens that this gateway issues (RFC 7517 §5). */
+export function makeJwksEndpoint(platform: Platform): Handler {
+  const ownKeys = ownKeysOf(platform)
+  return compileEndpoint('GET', async () => {
+    const keys = await ownKeys()
+    if (keys === undefined) return problem('state-unavailable', { headers: { 'retry-after': '1' } })
+    return Response.json(
+      { keys: keys.published },
+      { headers: { 'cache-control': `public, max-age=${MAX_AGE_SECONDS}` } },
+    )
+  })
 }

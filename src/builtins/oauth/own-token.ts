@@ -1,4 +1,4 @@
-import { authenticatorOf } from '../../auth/authenticators.ts'
+import { authenticatorOf } from '../../auth/authenticator.ts'
 import { compileRevocationCheck } from '../../auth/revocation/revocation-check.ts'
 import { selfProvider } from '../../auth/config/own-issuer.ts'
 import type { Exchange, Identity } from '../../core/exchange.ts'

@@ -6,10 +6,9 @@ import type { Client } from '../../identity/types.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { authenticateClient } from './oauth-client.ts'
-import { compileEndpoint } from './endpoint.ts'
 import { readForm } from './form.ts'
 import { makeReadOwnToken } from './own-token.ts'
-import { refuse } from './refusal.ts'
+import { refuse, compileEndpoint } from './refusal.ts'
 
 /** What revoking came to; `unavailable` also when the store has no room: the token is still good then, and its holder must know. */
 type Outcome = 'done' | 'another-client' | 'unavailable'

@@ -3,10 +3,9 @@ import { makeIdentityClient } from '../../identity/client.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { authenticateClient } from './oauth-client.ts'
-import { compileEndpoint } from './endpoint.ts'
 import { readForm } from './form.ts'
 import { makeGrants } from './grants.ts'
-import { refuse } from './refusal.ts'
+import { refuse, compileEndpoint } from './refusal.ts'
 
 /** The token endpoint (RFC 6749 §3.2). Without a `grant_type` it is `password`, as clients of FastAPI's tutorial send it. */
 export function makeToken(platform: Platform): Handler {

@@ -3,7 +3,7 @@ import { makeIdentityClient } from '../../identity/client.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import { problem } from '../../core/problem.ts'
 import type { Platform } from '../../core/platform.ts'
-import { compileEndpoint } from './endpoint.ts'
+import { compileEndpoint } from './refusal.ts'
 
 /** Who the caller is, as the store knows it now: `GET /users/me` of FastAPI's tutorial. */
 export function makeUserinfo(platform: Platform): Handler {

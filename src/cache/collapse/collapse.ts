@@ -2,13 +2,10 @@ import { createHash } from 'node:crypto'
 import type { Exchange } from '../../core/exchange.ts'
 import { withTimeout } from '../../lib/time.ts'
 import type { Platform } from '../../core/platform.ts'
-import { makeFlightObjects } from './coordinator-client.ts'
-import { LEASE_MS, type Outcome, type Told } from './in-flight-fetches.ts'
+import { LEASE_MS, type Outcome, type Told, makeFlightObjects } from './in-flight-fetches.ts'
 import { makeRedisLock } from './redis-lock.ts'
 import { cacheRedis, type CacheRedis } from '../store/cache-redis.ts'
 import { makeTiers, type Keeping, type Tiers } from '../store/tiers.ts'
-import { rememberUncacheable } from './uncacheable.ts'
-
 export type { Outcome } from './in-flight-fetches.ts'
 
 /** Whoever asks the origin for all. */
@@ -138,3 +135,29 @@ function outcomesOf(ending: Ending): { readonly near: Promise<Outcome>; readonly
 }
 
 const idOf = (key: string) => createHash('sha256').update(key).digest('hex')
+
+const MEMORY_MS = 10_000
+const MAX_REMEMBERED = 5_000
+
+/** Keys for ten to twenty seconds, ten thousand at most, in two generations: nothing is ever looked for to be forgotten. */
+export function rememberUncacheable(now: () => number) {
+  let [young, old] = [new Set<string>(), new Set<string>()]
+  let turnedAt = now()
+  const turn = () => {
+    const age = Math.abs(now() - turnedAt)
+    if (age < MEMORY_MS && young.size < MAX_REMEMBERED) return
+    old = age < 2 * MEMORY_MS ? young : new Set()
+    young = new Set()
+    turnedAt = now()
+  }
+  return {
+    add(key: string) {
+      turn()
+      young.add(key)
+    },
+    has(key: string) {
+      turn()
+      return young.has(key) || old.has(key)
+    },
+  }
+}

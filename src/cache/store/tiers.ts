@@ -3,8 +3,7 @@ import { encodeHead, type StoredBytes } from './codec.ts'
 import { makeCopies } from './body-recorder.ts'
 import { type EdgeCache, edgeUrl, makeEdgeTier } from './edge-tier.ts'
 import type { Stored, StoredHead } from '../http/entry.ts'
-import { cacheRedis, REDIS_TIMEOUT_MS, type CacheRedis, type RedisPlatform } from './cache-redis.ts'
-import { makeRedisTier } from './redis-tier.ts'
+import { cacheRedis, REDIS_TIMEOUT_MS, type CacheRedis, type RedisPlatform, makeRedisTier } from './cache-redis.ts'
 
 /** The part of `Platform` that the tiers need. */
 export interface CachePlatform extends RedisPlatform {

@@ -1,7 +1,7 @@
 import { createHash, generateKeyPairSync } from 'node:crypto'
-import { nextTurn, ROTATE_AFTER_MS, schedule, type Turn } from './key-schedule.ts'
 import { rowsOf, type Ground } from './store.ts'
 import type { IdentityApi } from '../types.ts'
+import { MAX_ACCESS_TOKEN_MS } from '../bounds.ts'
 
 /** An elliptic-curve key on P-256 (RFC 7518 §6.2), as published. */
 export interface PublicJwk {
@@ -63,4 +63,63 @@ function makeKey(): PrivateJwk {
 /** Named one by one: what is published must not grow a private member by accident. */
 function publicPart({ kty, crv, alg, use, kid, x, y }: PrivateJwk): PublicJwk {
   return { kty, crv, alg, use, kid, x, y }
+}
+
+/** When a signing key was, is, or will be used. Epoch milliseconds. */
+export interface Turn {
+  readonly signsFrom: number
+}
+
+/** How long a key signs unless it is said otherwise. */
+export const ROTATE_AFTER_MS = 30 * 24 * 3_600_000
+const MIN_ROTATE_MS = 3_600_000
+/** A key is published so long before it signs (a third of its time, if that is less): verifiers elsewhere keep a key set for hours. */
+const LEAD_MS = 24 * 3_600_000
+const REFRESH_MS = 300_000
+
+/** How keys stand at one moment; holds for `refreshAfterMs`, which is 1 second to 5 minutes. */
+export interface Schedule<T extends Turn> {
+  /** Signs now. */
+  readonly active: T
+  /** Newest first. */
+  readonly published: readonly T[]
+  readonly refreshAfterMs: number
+}
+
+/** From when the next key should sign; undefined while it is not time to publish it. */
+export function nextTurn(turns: readonly Turn[], rotateAfterMs: number, now: number): number | undefined {
+  const newest = turns.toSorted(byAge)[0]
+  if (newest === undefined) return now
+  return now >= dueAt(newest, rotateAfterMs) ? now + leadOf(rotateAfterMs) : undefined
+}
+
+/** Which of the keys signs, which are published, and until when that stays so; undefined without keys. A key that is in no list is dead. */
+export function schedule<T extends Turn>(
+  turns: readonly T[],
+  rotateAfterMs: number,
+  now: number,
+): Schedule<T> | undefined {
+  const sorted = turns.toSorted(byAge)
+  const newest = sorted[0]
+  // None has begun when the clock has stepped back; then the oldest is the best known.
+  const active = sorted.find(({ signsFrom }) => signsFrom <= now) ?? sorted.at(-1)
+  if (newest === undefined || active === undefined) return undefined
+  const published = sorted.filter((_, i) => i === 0 || now < sorted[i - 1]!.signsFrom + AFTERLIFE_MS)
+  const changeAt = newest.signsFrom > now ? newest.signsFrom : dueAt(newest, rotateAfterMs)
+  return { active, published, refreshAfterMs: Math.min(REFRESH_MS, Math.max(1_000, changeAt - now)) }
+}
+
+/** Isolates may sign with what they knew for twice as long as they were told, and such a token then lives its life. */
+const AFTERLIFE_MS = 2 * REFRESH_MS + MAX_ACCESS_TOKEN_MS
+
+function leadOf(rotateAfterMs: number): number {
+  return Math.min(LEAD_MS, Math.max(MIN_ROTATE_MS, rotateAfterMs) / 3)
+}
+
+function dueAt({ signsFrom }: Turn, rotateAfterMs: number): number {
+  return signsFrom + Math.max(MIN_ROTATE_MS, rotateAfterMs) - leadOf(rotateAfterMs)
+}
+
+function byAge(a: Turn, b: Turn): number {
+  return b.signsFrom - a.signsFrom
 }

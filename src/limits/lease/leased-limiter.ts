@@ -1,6 +1,14 @@
-import { drawFrom, takeUpTo } from '../store/drain.ts'
-import { heldOf, type Holding, keepGrant, type Lease, leaseFor, makeHoldings, spend } from './leases.ts'
-import { addDemand, leaseSize } from './lease-size.ts'
+import {
+  heldOf,
+  type Holding,
+  keepGrant,
+  type Lease,
+  leaseFor,
+  makeHoldings,
+  spend,
+  addDemand,
+  leaseSize,
+} from './leases.ts'
 import {
   algorithmOf,
   type Ask,
@@ -10,6 +18,8 @@ import {
   type StoreCounter,
   type StoreLimiter,
   type Verdict,
+  drawFrom,
+  takeUpTo,
 } from '../limiter.ts'
 
 type WaitUntil = (work: Promise<unknown>) => void

@@ -1,5 +1,4 @@
 import type { LimitShard } from './limit-shard.ts'
-import { drawFrom, takeUpTo } from './drain.ts'
 import { makeDurableStore } from './durable-store.ts'
 import { hashKey } from '../key.ts'
 import { makeLeasedLimiter } from '../lease/leased-limiter.ts'
@@ -13,6 +12,8 @@ import {
   STORE_TIMEOUT_MS,
   type StoreCounter,
   type StoreLimiter,
+  drawFrom,
+  takeUpTo,
 } from '../limiter.ts'
 import { makeLocalLimits } from './local-limits.ts'
 import { rememberRefusals } from './refusal-memory.ts'

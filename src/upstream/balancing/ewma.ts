@@ -2,7 +2,7 @@ import type { Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import type { Strategy } from './balance.ts'
 import type { Target } from '../target.ts'
-import { tryResult, type TryResult } from '../try-result.ts'
+import { tryResult, type TryResult } from '../attempt.ts'
 import { chooseOfTwo } from './two-choices.ts'
 import { uploadEnd } from '../upload.ts'
 

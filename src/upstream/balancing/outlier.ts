@@ -3,7 +3,7 @@ import type { Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import type { Target } from '../target.ts'
 import { leftOf, type Term } from '../../lib/interval.ts'
-import { tryResult, type TryResult } from '../try-result.ts'
+import { tryResult, type TryResult } from '../attempt.ts'
 
 /** How a target stands with outlier detection. `ejections` lengthens the next one. */
 export type Standing =

@@ -1,5 +1,7 @@
 import { takeTurn } from './round-robin.ts'
 import type { Target } from '../target.ts'
+import type { Platform } from '../../core/platform.ts'
+import type { Strategy } from './balance.ts'
 
 /**
  * The power of two choices: the candidate whose turn it is, unless another, drawn by weight, is `better`. Two are enough to keep
@@ -29,4 +31,14 @@ function drawOther(candidates: readonly Target[], next: Target, random: () => nu
     if ((point -= target.weight) < 0) break
   }
   return drawn
+}
+
+/** Of two candidates the one with fewer tries in flight for its weight; where that makes no difference, the one whose turn it is. */
+export function leastRequests({ random }: Pick<Platform, 'random'>): Strategy {
+  return { choose: (candidates, _, now) => chooseOfTwo(candidates, random, isLessLoaded, now) }
+}
+
+/** Whether `other` would carry no more for its weight with this try than `next` does without it. Among equals: whether it carries less. */
+function isLessLoaded(other: Target, next: Target): boolean {
+  return (other.inFlight + 1) * next.weight <= next.inFlight * other.weight
 }

@@ -7,7 +7,6 @@ import { problemCode } from '../../core/problem.ts'
 import { avoidLastTarget } from '../balancing/balance.ts'
 import { failureOf, isInvented } from '../outcome.ts'
 import { bufferBody } from './replay.ts'
-import { parseRetryAfter } from './retry-after.ts'
 import type { RetryBudget } from './retry-budget.ts'
 
 /** Repeats failed tries of the configured methods, up to `attempts` times, within the deadline and the budget. */
@@ -88,4 +87,12 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(end, ms)
     signal.addEventListener('abort', end)
   })
+}
+
+/** Milliseconds from now that a `Retry-After` asks for, in seconds or as a date (RFC 9110 §10.2.3); undefined for anything else. */
+export function parseRetryAfter(text: string | null, now: number): number | undefined {
+  if (text === null) return undefined
+  if (/^\d{1,9}$/.test(text)) return Number(text) * 1_000
+  const date = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/.test(text) ? Date.parse(text) : NaN
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { claimNames, claimWords } from '../../../src/auth/jwt/claims.ts'
+import { claimNames, claimWords } from '../../../src/auth/jwt/compact-jws.ts'
 import { compileClaimPath } from '../../../src/lib/claim-path.ts'
 
 describe('compileClaimPath', () => {

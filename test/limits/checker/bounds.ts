@@ -1,4 +1,4 @@
-import type { Decision } from '../../../src/limits/decision-log.ts'
+import type { Decision } from '../../../src/limits/key.ts'
 import { type Algorithm, leaseMs, type LimiterSpec } from '../../../src/limits/limiter.ts'
 
 export type Consistency = Decision['consistency']

@@ -1,4 +1,4 @@
-import type { Decision } from '../../../src/limits/decision-log.ts'
+import type { Decision } from '../../../src/limits/key.ts'
 import { leewayOf, type Rule } from './bounds.ts'
 import { makeUsage, type Taken } from './windows.ts'
 

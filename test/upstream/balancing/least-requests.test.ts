@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { leastRequests } from '../../../src/upstream/balancing/least-requests.ts'
+import { leastRequests } from '../../../src/upstream/balancing/two-choices.ts'
 import type { Target } from '../../../src/upstream/target.ts'
 import { makeTestExchange } from '../../support/exchange.ts'
 import { runModel, type Served } from '../../support/queue-model.ts'

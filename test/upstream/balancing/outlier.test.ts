@@ -8,7 +8,7 @@ import {
   UNTROUBLED,
   type Standing,
 } from '../../../src/upstream/balancing/outlier.ts'
-import type { TryResult } from '../../../src/upstream/try-result.ts'
+import type { TryResult } from '../../../src/upstream/attempt.ts'
 import { makeTestExchange } from '../../support/exchange.ts'
 import { makeTestTargets } from '../../support/targets.ts'
 import { makeTestUpstream } from '../../support/upstream.ts'

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { Platform } from '../../../src/core/platform.ts'
 import type { Report } from '../../../src/upstream/circuit-breaker/breaker-report.ts'
-import { makeKeeper } from '../../../src/upstream/circuit-breaker/keeper.ts'
+import { makeKeeper } from '../../../src/upstream/circuit-breaker/breaker-client.ts'
 import { makeTestPlatform } from '../../support/platform.ts'
 
 const settings = {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { makeLatency } from '../../../src/upstream/retry/latency.ts'
+import { makeLatency } from '../../../src/upstream/retry/hedged-attempt.ts'
 
 function after(samples: readonly number[]): number | undefined {
   const latency = makeLatency()

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { makeDurableStore } from '../src/limits/store/durable-store.ts'
+import { makeDurableStore } from '../src/limits/store/stores.ts'
 import type { Algorithm, LimitStore } from '../src/limits/limiter.ts'
 import { makeUpstashStore } from '../src/limits/store/upstash-store.ts'
 import type { LimitShard } from '../src/limits/store/limit-shard.ts'

@@ -1,6 +1,6 @@
-import type { ApiKeyProviderConfig } from './config/api-key.ts'
+import type { ApiKeyProviderConfig } from './config/auth-provider.ts'
 import { makeIdentityClient } from '../identity/client.ts'
-import { sha256Hex } from '../identity/secrets.ts'
+import { sha256Hex } from '../identity/password.ts'
 import type { ApiKey } from '../identity/types.ts'
 import type { Platform } from '../core/platform.ts'
 import type { ProblemCode } from '../core/problem.ts'

@@ -1,4 +1,4 @@
-import { sha256Hex } from '../identity/secrets.ts'
+import { sha256Hex } from '../identity/password.ts'
 import { PROBLEMS, type ProblemCode } from '../core/problem.ts'
 import type { Authenticated } from './authenticator.ts'
 import type { WaitUntil } from './jwt/key-source.ts'

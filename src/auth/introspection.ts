@@ -1,4 +1,4 @@
-import type { IntrospectionProviderConfig } from './config/introspection.ts'
+import { type IntrospectionProviderConfig, introspectionIssuer } from './config/auth-provider.ts'
 import { isDocumentUrl, resolveUrl } from '../config/schema/scalars.ts'
 import { readText } from '../lib/body.ts'
 import type { Platform } from '../core/platform.ts'
@@ -8,8 +8,6 @@ import { BEARER_CHALLENGE, bearerToken, isBearerToken } from './challenge.ts'
 import { compileClaimPath } from '../lib/claim-path.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import { claimNames, claimWords } from './jwt/compact-jws.ts'
-import { introspectionIssuer } from './issuers.ts'
-
 const MAX_ENTRIES = 4096
 const MAX_BYTES = 64 * 1024
 const MAX_TOKEN_CHARS = 8 * 1024

@@ -1,4 +1,4 @@
-import type { MtlsProviderConfig } from './config/mtls.ts'
+import type { MtlsProviderConfig } from './config/auth-provider.ts'
 import { parseDistinguishedName } from '../lib/distinguished-name.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import { type Authenticated, type Authenticator, establishedOnce, recallsNothing } from './authenticator.ts'

@@ -4,8 +4,11 @@ import type { Platform } from '../core/platform.ts'
 import { makeIntrospect } from './oauth/introspect.ts'
 import { makeMetadata, makeJwksEndpoint } from './oauth/metadata.ts'
 import { makeRevoke } from './oauth/revoke.ts'
-import { makeToken } from './oauth/token.ts'
-import { makeUserinfo } from './oauth/userinfo.ts'
+import { makeToken } from './oauth/grants.ts'
+import { selfProvider } from '../auth/config/auth-provider.ts'
+import { makeIdentityClient } from '../identity/client.ts'
+import { problem } from '../core/problem.ts'
+import { compileEndpoint } from './oauth/refusal.ts'
 
 const MAKERS: Readonly<Record<OAuthBuiltin, (platform: Platform) => Handler>> = {
   token: makeToken,
@@ -19,4 +22,29 @@ const MAKERS: Readonly<Record<OAuthBuiltin, (platform: Platform) => Handler>> = 
 /** The OAuth endpoints of the provider with `"keys": "self"`. */
 export function makeOAuth(builtin: OAuthBuiltin, platform: Platform): Handler {
   return MAKERS[builtin](platform)
+}
+
+/** Who the caller is, as the store knows it now: `GET /users/me` of FastAPI's tutorial. */
+export function makeUserinfo(platform: Platform): Handler {
+  const own = selfProvider(platform.authProviders).name
+  const store = makeIdentityClient(platform.identityStore)
+  return compileEndpoint('GET', async ({ identity }) => {
+    // Another issuer's `ada` is not ours, and neither is a client that acts for itself.
+    const name = identity?.provider === own ? identity.claims.username : undefined
+    const user = typeof name === 'string' ? await store.getUser(name) : 'unknown'
+    if (user === 'unavailable') return problem('state-unavailable', { headers: { 'retry-after': '1' } })
+    if (user === 'unknown') {
+      const challenge = 'Bearer realm="api", error="invalid_token"'
+      return problem('user-unknown', {
+        detail: 'Could not validate credentials',
+        headers: { 'www-authenticate': challenge },
+      })
+    }
+    if (user.disabled) return problem('inactive-user', { detail: 'Inactive user' })
+    const { username, email = null, fullName = null, disabled } = user
+    return Response.json(
+      { username, email, full_name: fullName, disabled },
+      { headers: { 'cache-control': 'no-store' } },
+    )
+  })
 }

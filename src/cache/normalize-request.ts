@@ -1,7 +1,7 @@
 import type { Exchange } from '../core/exchange.ts'
 import type { RouteFacts } from '../core/policy.ts'
 import type { CacheConfig } from './config.ts'
-import type { Fields } from './http/fields.ts'
+import type { Fields } from './http/entry.ts'
 import { hostOf, normalCodings, pairsOf, queryFieldName } from './key.ts'
 
 /**

@@ -1,10 +1,9 @@
 import type { Exchange } from '../core/exchange.ts'
 import { discardBody } from '../lib/body.ts'
 import type { Handler } from '../core/pipeline.ts'
-import type { StoredHead } from './http/entry.ts'
+import { type StoredHead, varyNames } from './http/entry.ts'
 import { restore, type Narrowed } from './normalize-request.ts'
 import { conditionsOf, freshen } from './http/validation.ts'
-import { varyNames } from './http/vary.ts'
 
 /** An answer of the origin, or the gateway's own in place of one; epoch milliseconds. */
 export interface Answered {

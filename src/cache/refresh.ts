@@ -1,4 +1,4 @@
-import type { Exchange } from '../core/exchange.ts'
+import { type Exchange, makeBackgroundExchange } from '../core/exchange.ts'
 import { discardBody } from '../lib/body.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { problemCode } from '../core/problem.ts'
@@ -9,7 +9,6 @@ import type { Lookup } from './lookup.ts'
 import { askOrigin } from './origin-fetch.ts'
 import type { RouteCache } from './route-cache.ts'
 import { planKeeping, planStoring } from './storing.ts'
-import { makeBackgroundExchange } from '../core/background-exchange.ts'
 
 /** Fetches anew, behind a client's back, what it has been given stale (RFC 5861 §3); one request at a time does. Never rejects. */
 export async function refresh(

@@ -1,7 +1,7 @@
 import { parseCidr } from '../lib/ip.ts'
 import type { Diagnostic } from './schema/diagnostic.ts'
 import type { Config, RouteConfig } from './routes-file.ts'
-import { selfProviders } from '../auth/config/own-issuer.ts'
+import { selfProviders } from '../auth/config/auth-provider.ts'
 
 /** What the check reads of the policies that guard a route; their own schemas have judged the rest. */
 interface Guards {

@@ -1,7 +1,7 @@
 import type { Diagnostic } from './schema/diagnostic.ts'
 import { isOAuthBuiltin } from '../core/oauth-paths.ts'
 import type { Config, RouteConfig } from './routes-file.ts'
-import { selfProviders } from '../auth/config/own-issuer.ts'
+import { selfProviders } from '../auth/config/auth-provider.ts'
 
 /** What a route with one of OAUTH_BUILTINS needs elsewhere in the file; `at` is where the route stands. */
 export function checkOAuth(

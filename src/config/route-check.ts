@@ -9,8 +9,8 @@ import { expectedOneOf, shown, type Diagnostic } from './schema/diagnostic.ts'
 import { checkOAuth } from './oauth-check.ts'
 import { routeFacts } from './route-facts.ts'
 import type { Config, RedirectConfig, RouteConfig, WrittenConfig } from './routes-file.ts'
-import { checkToken } from './token-check.ts'
 import { checkUpstream } from '../upstream/config-check.ts'
+import type { RequestAttribute } from '../core/request-attribute.ts'
 
 const TERMINALS = ['upstream', 'redirect', 'respond', 'builtin'] as const
 /** What the runtime refuses to give a body (Fetch standard, null body status). */
@@ -137,4 +137,20 @@ function checkRespond({ respond }: RouteConfig, at: Path): Diagnostic[] {
   if (respond.body !== undefined && BODILESS.includes(respond.status))
     found.push({ path: [...at, 'respond', 'body'], message: `a ${respond.status} has no body (RFC 9110 §15)` })
   return found
+}
+
+/** Refuses a `builtin: token` at which passwords can be tried without end, or at which one caller can lock out all others; `at` is where the route stands. */
+export function checkToken({ builtin, policies }: RouteConfig, at: Diagnostic['path']): Diagnostic[] {
+  if (builtin !== 'token') return []
+  const limiters = (policies.rateLimit ?? []) as readonly {
+    readonly before?: string
+    readonly key: readonly RequestAttribute[]
+  }[]
+  const early = limiters.filter(({ before }) => before === 'auth')
+  if (early.some(({ key }) => key.some(({ kind }) => kind === 'ip'))) return []
+  const message =
+    early.length === 0
+      ? 'whoever gets here can try passwords; expected a limiter with "before": "auth", such as 5 a minute for each "client.ip"'
+      : 'one caller could use up what all have together to log in; expected "client.ip" in the "key" of a limiter with "before": "auth"'
+  return [{ path: [...at, 'policies', 'rateLimit'], message }]
 }

@@ -1,5 +1,4 @@
 import type { ProblemCode } from './problem.ts'
-import type { Trace } from './trace.ts'
 
 /** Who sent the request, found as `clientAddress` configures. */
 export interface Client {
@@ -87,4 +86,59 @@ export interface Exchange {
   uploadProblem: ProblemCode | undefined
   /** Absent unless tracing is configured. */
   readonly trace: Trace | undefined
+}
+
+/** A span that is being recorded. Attribute names follow OpenTelemetry's HTTP semantic conventions. */
+export interface Span {
+  /** The W3C `traceparent` to send, which makes the callee's span a child of this one. */
+  readonly traceparent: string
+  set(name: string, value: string | number | boolean): void
+  /** Marks the span as failed, with the code or class of the error as `error.type`. */
+  fail(errorType: string): void
+  /** Idempotent. */
+  end(): void
+}
+
+/** The part of one request in a distributed trace (W3C Trace Context level 2). */
+export interface Trace {
+  /** 32 lower-case hex digits. */
+  readonly id: string
+  /** When false nothing is recorded: `start` must not be called, and only `traceparent` and `tracestate` are forwarded. */
+  readonly sampled: boolean
+  /** Sent to origins when nothing is recorded. */
+  readonly traceparent: string
+  readonly tracestate: string | undefined
+  /** A child of the SERVER span. */
+  start(name: string, kind: 'internal' | 'client'): Span
+}
+
+/** The deadline, in milliseconds: the platform ends work that outlives its request after 30 s. */
+const LONGEST_MS = 20_000
+
+/**
+ * An exchange beside `x` that sends `outgoing` and whose response no client receives. A disconnect of the client of `x` does not end it, and
+ * `x` does not change. `now` in epoch milliseconds.
+ */
+export function makeBackgroundExchange(x: Exchange, outgoing: Outgoing, now: number): Exchange {
+  const { id, request, headers, route, path, params, client, identity, waitUntil } = x
+  return {
+    id,
+    request,
+    headers,
+    route,
+    path,
+    params,
+    client,
+    outgoing,
+    signal: new AbortController().signal,
+    startedAt: now,
+    deadline: now + LONGEST_MS,
+    waitUntil,
+    identity,
+    edits: [],
+    attempts: 0,
+    target: undefined,
+    uploadProblem: undefined,
+    trace: undefined,
+  }
 }

@@ -10,6 +10,7 @@ import type { LoginGuard } from '../identity/login-guard.ts'
 import type { NonceStore } from '../signatures/nonce-store.ts'
 import type { UpstreamWorld } from '../upstream/circuit-breaker/global-state-object.ts'
 import type { Region } from './region.ts'
+import { withTimeout } from '../lib/time.ts'
 
 /** What a policy may know of the deployment: everything that a test replaces comes in through here. */
 export interface Platform {
@@ -43,4 +44,57 @@ export interface Platform {
   readonly cacheCoordinators: DurableObjectNamespace<CacheCoordinator>
   /** Where clients find the OAuth endpoints, for metadata. */
   readonly oauthPaths: OAuthPaths
+}
+
+/**
+ * A Durable Object namespace as its clients see it: `Api` is the small interface of remote calls that the capability exports, so that
+ * no client imports the class.
+ */
+export interface ObjectNamespace<Api> {
+  getByName(name: string, options?: DurableObjectNamespaceGetDurableObjectOptions): Api
+}
+
+/**
+ * The result of one remote call to the object `name`; undefined when it fails, or takes longer than `timeoutMs` milliseconds: then it
+ * may have happened. Never rejects.
+ */
+export function callObject<Api, T>(
+  namespace: ObjectNamespace<Api>,
+  name: string,
+  timeoutMs: number,
+  call: (object: Api) => PromiseLike<T>,
+  options?: DurableObjectNamespaceGetDurableObjectOptions,
+): Promise<T | undefined> {
+  return withTimeout(timeoutMs, async () => call(namespace.getByName(name, options)))
+}
+
+/**
+ * `make`, called once for each platform: what isolates of one platform share, such as a store's connection and its health. A test's
+ * platform gets a value of its own.
+ */
+export function perPlatform<P extends object, T>(make: (platform: P) => T): (platform: P) => T {
+  const made = new WeakMap<object, { readonly value: T }>()
+  return (platform) => {
+    const known = made.get(platform)
+    if (known !== undefined) return known.value
+    const value = make(platform)
+    made.set(platform, { value })
+    return value
+  }
+}
+
+/** `make`, called once for each platform and name. `all` lists what was made for a platform so far, by name. */
+export function perPlatformAndName<P extends object, T>(
+  make: (platform: P, name: string) => T,
+): ((platform: P, name: string) => T) & { readonly all: (platform: P) => ReadonlyMap<string, T> } {
+  const all = perPlatform<P, Map<string, T>>(() => new Map<string, T>())
+  const get = (platform: P, name: string): T => {
+    const values = all(platform)
+    const known = values.get(name)
+    if (known !== undefined) return known
+    const value = make(platform, name)
+    values.set(name, value)
+    return value
+  }
+  return Object.assign(get, { all })
 }

@@ -3,9 +3,18 @@ import type { Handler, Middleware } from '../core/pipeline.ts'
 import { problem } from '../core/problem.ts'
 import { type Cost, charge, type Debit } from './cost.ts'
 import type { Decided, Decision } from './key.ts'
-import { fieldEdits, type FieldOp, limitItem, listed, wholeSeconds } from './fields.ts'
-import type { Drawn, LocalLimiter, StoreLimiter, Verdict } from './limiter.ts'
-import type { LimiterTally } from './counters.ts'
+import {
+  type Drawn,
+  type LocalLimiter,
+  type StoreLimiter,
+  type Verdict,
+  fieldEdits,
+  type FieldOp,
+  limitItem,
+  listed,
+  wholeSeconds,
+} from './limiter.ts'
+import type { LimiterTally } from './store/limit-log.ts'
 
 /** One count of a limiter: its own, or that of an override. */
 export interface Quota {

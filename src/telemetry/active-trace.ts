@@ -1,5 +1,5 @@
 import { makeSpan, openSpan, type SpanRecord } from './span.ts'
-import type { Span, Trace } from '../core/trace.ts'
+import type { Span, Trace } from '../core/exchange.ts'
 import {
   formatTraceparent,
   parseTraceparent,

@@ -1,6 +1,6 @@
 import type { Exchange } from '../core/exchange.ts'
 import type { Platform } from '../core/platform.ts'
-import { isLogged } from './log-level.ts'
+import { isLogged } from './access-log.ts'
 import { scrub, secretsOf } from './scrub.ts'
 import type { ErrorReport } from './sentry.ts'
 

@@ -1,4 +1,4 @@
-import type { Span } from '../core/trace.ts'
+import type { Span } from '../core/exchange.ts'
 import { formatTraceparent } from './trace-context.ts'
 import type { ProblemCode } from '../core/problem.ts'
 

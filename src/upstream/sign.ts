@@ -1,4 +1,4 @@
-import type { SignConfig } from './sign-config.ts'
+import type { SignConfig } from './config.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Platform } from '../core/platform.ts'
 import { contentDigest } from '../signatures/content-digest.ts'

@@ -4,7 +4,7 @@ import { hash32 } from '../lib/hash.ts'
 import type { Load } from './attempt.ts'
 import { makePace, type Pace } from './balancing/ewma.ts'
 import { UNTROUBLED, type Standing, isEjected } from './balancing/outlier.ts'
-import { leftOf } from '../lib/interval.ts'
+import { leftOf } from '../lib/time.ts'
 
 /** What the health checks and an operator say of a target: `unhealthy` is passed over while others do, `drained` gets nothing. */
 export type TargetCondition = 'ok' | 'unhealthy' | 'drained'

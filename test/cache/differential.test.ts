@@ -1,7 +1,7 @@
 import CachePolicy from 'http-cache-semantics'
 import { expect, it } from 'vitest'
 import { requestDirectives } from '../../src/cache/http/directives.ts'
-import type { Fields } from '../../src/cache/http/fields.ts'
+import type { Fields } from '../../src/cache/http/entry.ts'
 import { exactAge, lifeOf } from '../../src/cache/http/freshness.ts'
 import { judge } from '../../src/cache/http/reuse.ts'
 import { whyNotStored } from '../../src/cache/http/storable.ts'

@@ -8,7 +8,7 @@ import { isNotModified } from '../../src/cache/http/stored-response.ts'
 import { judge } from '../../src/cache/http/reuse.ts'
 import { whyNotStored } from '../../src/cache/http/storable.ts'
 import { freshen } from '../../src/cache/http/validation.ts'
-import { matchesSelection, selectionOf, varyNames } from '../../src/cache/http/vary.ts'
+import { matchesSelection, selectionOf, varyNames } from '../../src/cache/http/entry.ts'
 import { CAME, httpDate, said, SILENT, stored } from './stored.ts'
 
 /** Pieces that, put together by chance, come near to every grammar here. */

@@ -7,7 +7,7 @@ import {
   type Purges,
   type PurgePlatform,
 } from '../../src/cache/purge/purge-feed.ts'
-import { askRedisPurges } from '../../src/cache/purge/purge-redis.ts'
+import { askRedisPurges } from '../../src/cache/purge/purge-log.ts'
 import { cacheRedis } from '../../src/cache/store/cache-redis.ts'
 import type { PurgeOrder, Standing } from '../../src/cache/purge/purges.ts'
 import { brokenCacheState, cachePlatform, ownCacheState } from '../support/cache-state.ts'

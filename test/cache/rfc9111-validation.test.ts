@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { fieldsOf } from '../../src/cache/http/fields.ts'
+import { fieldsOf } from '../../src/cache/http/entry.ts'
 import { ageAt, lifeOf } from '../../src/cache/http/freshness.ts'
 import { conditionsOf, freshen, freshenByHead, sameEntityTag } from '../../src/cache/http/validation.ts'
 import { CAME, httpDate, refusal, SILENT, stored } from './stored.ts'

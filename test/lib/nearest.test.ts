@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { nearest } from '../../src/lib/nearest.ts'
+import { nearest } from '../../src/config/schema/diagnostic.ts'
 
 describe('nearest', () => {
   it.each([

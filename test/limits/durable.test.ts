@@ -1,7 +1,7 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { expect, it } from 'vitest'
-import { makeDurableStore } from '../../src/limits/store/durable-store.ts'
+import { makeDurableStore } from '../../src/limits/store/stores.ts'
 
 const makeTally = () => ({ overflows: 0 })
 const key = (shard: number, rest: string) => shard.toString(16).padStart(2, '0') + rest

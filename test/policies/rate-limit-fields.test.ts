@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { parseList } from 'structured-headers'
 import { describe, expect, it } from 'vitest'
-import { limiterTallies, limiterTally } from '../../src/limits/counters.ts'
+import { limiterTallies, limiterTally } from '../../src/limits/store/limit-log.ts'
 import { makeLimited, makePatientPlatform, type RawLimiter } from '../support/limits.ts'
 import { makeTestPlatform } from '../support/platform.ts'
 

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { Exchange } from '../../src/core/exchange.ts'
+import type { Exchange, Span, Trace } from '../../src/core/exchange.ts'
 import { problemCode } from '../../src/core/problem.ts'
-import type { Span, Trace } from '../../src/core/trace.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { originUrl } from '../support/platform.ts'
 import { echoOf, makeTestUpstream } from '../support/upstream.ts'

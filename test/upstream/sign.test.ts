@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { sign as signSchema } from '../../src/upstream/sign-config.ts'
+import { sign as signSchema } from '../../src/upstream/config.ts'
 import { verifyBase, type SignatureAlgorithm, importMaterial } from '../../src/signatures/algorithm.ts'
 import { matchesContentDigest } from '../../src/signatures/content-digest.ts'
 import { signatureBase } from '../../src/signatures/message.ts'

@@ -1,10 +1,104 @@
 import * as z from 'zod/mini'
-import { apiKeyProvider } from './api-key.ts'
 import { httpSignatureProvider } from './http-signature.ts'
-import { introspectionProvider } from './introspection.ts'
-import { checkJwtProvider, jwtProvider } from './jwt.ts'
+import { checkJwtProvider, jwtProvider, type JwtProviderConfig } from './jwt.ts'
 import { expectedOneOf } from '../../config/schema/diagnostic.ts'
-import { mtlsProvider } from './mtls.ts'
+import { MAX_KEY_MEMORY_MS } from '../../identity/config.ts'
+import { revocation, disclosure } from './revocation.ts'
+import {
+  doc,
+  duration,
+  expected,
+  headerName,
+  distinct,
+  documentUrlOrEnv,
+  secretRef,
+  isDocumentUrl,
+  resolveUrl,
+} from '../../config/schema/scalars.ts'
+import { parseDistinguishedName } from '../../lib/distinguished-name.ts'
+import type { Platform } from '../../core/platform.ts'
+
+const NAME_EXPECTED = 'expected a distinguished name (RFC 4514) such as "CN=partner,O=Acme"'
+
+/** Headers with a meaning of their own: a key in one of them would be read, rewritten or logged as something else. */
+const NOT_FOR_KEYS =
+  /^(?:authorization|cookie|host|origin|referer|user-agent|accept.*|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|range|if-.*|forwarded|x-forwarded-.*|proxy-.*|cf-.*|sec-.*|traceparent|tracestate|signature|signature-input)$/
+
+/** The schema of a provider of type `apiKey`. */
+export const apiKeyProvider = z.strictObject({
+  type: doc(z.literal('apiKey'), 'Keys that this gateway gave out; it stores their hashes only.'),
+  header: doc(
+    z.prefault(
+      headerName.check(
+        z.refine((name) => !NOT_FOR_KEYS.test(name), expected('expected a header of your own, such as x-api-key')),
+      ),
+      'x-api-key',
+    ),
+    'The header that carries the key, and that no origin behind the route gets. Keys in URLs are not taken: URLs are logged. Default x-api-key.',
+  ),
+  cacheTtl: doc(
+    z.prefault(duration(1_000, MAX_KEY_MEMORY_MS), '30s'),
+    'How long an isolate believes what the store said of a key; one that is revoked stops within 5 s all the same. In use it is asked about again at half of that, while requests go on. From 1s to 1h, default 30s.',
+  ),
+  ...disclosure,
+  ...revocation,
+})
+
+const subject = z
+  .string(expected(NAME_EXPECTED))
+  .check(z.refine((text) => parseDistinguishedName(text) !== undefined, expected(NAME_EXPECTED)))
+
+/** The schema of a provider of type `mtls`. */
+export const mtlsProvider = z.strictObject({
+  type: doc(
+    z.literal('mtls'),
+    'Client certificates that Cloudflare verified (API Shield mTLS). Elsewhere its routes answer 503: a header is never believed.',
+  ),
+  subjects: doc(
+    z.array(subject).check(z.minLength(1, 'expected at least one subject'), distinct()),
+    'The subjects that are let in, whole: `CN=partner` does not admit `CN=partner,O=Acme`. Compared part by part, as RFC 4514 writes names.',
+  ),
+  issuers: z.optional(
+    doc(
+      z.array(subject).check(z.minLength(1), distinct()),
+      'Who must have issued the certificate, in the same form. Default: every authority that Cloudflare verifies with.',
+    ),
+  ),
+  ...disclosure,
+  ...revocation,
+})
+
+const text = z.string().check(z.minLength(1))
+
+/** The schema of a provider of type `introspection`. */
+export const introspectionProvider = z.strictObject({
+  type: doc(
+    z.literal('introspection'),
+    'Bearer tokens, opaque or not, that their issuer is asked about (RFC 7662). It is asked for every token that no provider before it in a route’s list took.',
+  ),
+  url: doc(documentUrlOrEnv, 'The introspection endpoint. Redirects are not followed.'),
+  clientId: doc(text, 'Who the gateway is to the issuer.'),
+  clientSecret: doc(secretRef, 'Its password there, sent as HTTP Basic (RFC 6749 §2.3.1).'),
+  issuer: z.optional(
+    doc(
+      text,
+      'The exact `iss` of its tokens; where the answer names one, it must be this. Default: the URL’s origin stands for it, and no `iss` is asked for.',
+    ),
+  ),
+  audience: z.optional(doc(text, 'The answer’s `aud` must hold this. Default: it is not looked at.')),
+  timeout: doc(
+    z.prefault(duration(10, 10_000), '1s'),
+    'How long the issuer may take; then the answer is 503. Default 1s.',
+  ),
+  cacheTtl: doc(
+    z.prefault(duration(1_000, 3_600_000), '30s'),
+    'How long an answer is believed, though never past the token’s `exp`: a revoked token may work for so long. In use it is asked again at half of that, while requests go on. Default 30s.',
+  ),
+  rolesClaim: doc(z.prefault(z.string(), 'roles'), 'The member of the answer that lists roles. Default roles.'),
+  scopesClaim: doc(z.prefault(z.string(), 'scope'), 'The member of the answer that lists scopes. Default scope.'),
+  ...disclosure,
+  ...revocation,
+})
 
 /** The schemas of all types of auth provider, in the order of the docs. */
 export const AUTH_PROVIDERS = [
@@ -35,3 +129,63 @@ export function checkAuthProvider(
 ): [key: string, message: string][] {
   return config.type === 'jwt' && written.type === 'jwt' ? checkJwtProvider(config, written) : []
 }
+
+/** A checked provider of type `apiKey`; durations in milliseconds. */
+export type ApiKeyProviderConfig = z.output<typeof apiKeyProvider>
+
+/** A checked provider of type `mtls`. */
+export type MtlsProviderConfig = z.output<typeof mtlsProvider>
+
+/** A checked provider of type `introspection`; durations in milliseconds. */
+export type IntrospectionProviderConfig = z.output<typeof introspectionProvider>
+
+/** The provider whose tokens this gateway issues. */
+export interface SelfProvider {
+  /** Its name in routes.json. */
+  readonly name: string
+  readonly config: JwtProviderConfig
+}
+
+/** All providers with `"keys": "self"`; a checked file has one at most. */
+export function selfProviders(providers: Readonly<Record<string, AuthProviderConfig>>): SelfProvider[] {
+  return Object.entries(providers).flatMap(([name, config]) =>
+    config.type === 'jwt' && config.keys === 'self' ? [{ name, config }] : [],
+  )
+}
+
+/** The one provider with `"keys": "self"`. Throws where there is none: the check of a file refuses routes that need it then. */
+export function selfProvider(providers: Readonly<Record<string, AuthProviderConfig>>): SelfProvider {
+  const [found] = selfProviders(providers)
+  if (found === undefined) throw new Error('no auth provider with "keys": "self"')
+  return found
+}
+
+/**
+ * The issuers of callers that a site's providers establish, so far as routes.json says them: with a subject they name whose tokens, signatures or
+ * certificates so far are revoked. API keys are not among them: each is revoked by its id.
+ */
+export function issuersOf({ authProviders, variable }: Pick<Platform, 'authProviders' | 'variable'>): string[] {
+  const found = Object.entries(authProviders).flatMap(([name, config]) => issuersOfOne(name, config, variable))
+  return [...new Set(found)]
+}
+
+function issuersOfOne(name: string, config: AuthProviderConfig, variable: Platform['variable']): readonly string[] {
+  switch (config.type) {
+    case 'jwt':
+      return [config.issuer]
+    case 'introspection': {
+      const url = resolveUrl(config.url, variable, isDocumentUrl)
+      const issuer = config.issuer ?? (url && introspectionIssuer(url))
+      return issuer === undefined ? [] : [issuer]
+    }
+    case 'httpSignature':
+      return [name]
+    case 'mtls':
+      return config.issuers ?? []
+    case 'apiKey':
+      return []
+  }
+}
+
+/** Who stands for the issuer of introspected tokens where the provider names none. */
+export const introspectionIssuer = (url: string): string => new URL(url).origin

@@ -2,7 +2,7 @@ import type { Identity } from '../../core/exchange.ts'
 import type { RevocationNews, Revocation } from '../../identity/types.ts'
 import { makeFollower } from '../../lib/replica-sync.ts'
 import type { WaitUntil } from '../jwt/key-source.ts'
-import { MAX_SKEW_MS } from '../../identity/bounds.ts'
+import { MAX_SKEW_MS } from '../../identity/config.ts'
 
 /** What the identity store says of the time after `cursor`; `''` begins. */
 export type RevocationFeed = (cursor: string) => Promise<RevocationNews | 'unavailable'>

@@ -1,7 +1,7 @@
 import type { Exchange } from '../../core/exchange.ts'
 import type { IdentityClient, AuditEntry } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
-import { isLogged } from '../../telemetry/log-level.ts'
+import { isLogged } from '../../telemetry/access-log.ts'
 import { actorOf, type Endpoint, settled, pageQuery, readQuery, shownPage } from './endpoint.ts'
 import { shownTime } from './fields.ts'
 

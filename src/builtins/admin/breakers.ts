@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { nearest } from '../../lib/nearest.ts'
+import { nearest } from '../../config/schema/diagnostic.ts'
 import type { Platform } from '../../core/platform.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import type { Endpoint } from './endpoint.ts'

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { distinct, expected } from '../../config/schema/scalars.ts'
-import { BOUNDS } from '../../identity/bounds.ts'
+import { BOUNDS } from '../../identity/config.ts'
 
 const NAME_EXPECTED =
   'expected 1 to 64 of a-z, 0-9 and "._@+-", a letter or digit first: what needs no escape in a path, and has one spelling'

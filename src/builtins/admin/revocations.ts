@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { issuersOf } from '../../auth/issuers.ts'
+import { issuersOf } from '../../auth/config/auth-provider.ts'
 import { expectedOneOf } from '../../config/schema/diagnostic.ts'
 import type { IdentityClient, Revocation, RevocationTarget } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'

@@ -1,15 +1,15 @@
-import { ownKeysOf } from '../../identity/signing-key-cache.ts'
-import { selfProvider } from '../../auth/config/own-issuer.ts'
+import { selfProvider } from '../../auth/config/auth-provider.ts'
 import type { TokensConfig } from '../../identity/config.ts'
 import type { Exchange } from '../../core/exchange.ts'
-import { makeIdentityClient } from '../../identity/client.ts'
-import type { Client, Grant } from '../../identity/types.ts'
+import { makeIdentityClient, ownKeysOf, makeLoginGuard } from '../../identity/client.ts'
+import type { Client, Grant, User } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
-import { invalidClient } from './oauth-client.ts'
-import type { Form } from './form.ts'
+import { invalidClient, authenticateClient } from './oauth-client.ts'
+import { type Form, readForm } from './form.ts'
 import { makeIssue } from './issue.ts'
-import { makeLogIn } from './log-in.ts'
-import { refuse } from './refusal.ts'
+import { refuse, compileEndpoint } from './refusal.ts'
+import type { Handler } from '../../core/pipeline.ts'
+import { takeTurn, verifyPassword } from '../../identity/password.ts'
 
 /** A request to the token endpoint: its client, if it names one, is authenticated and may use this grant. */
 export interface TokenAsk {
@@ -133,4 +133,57 @@ export function scopesThrough(
   scopes: readonly string[],
 ): readonly string[] {
   return client === undefined ? scopes : scopes.filter((scope) => client.scopes.includes(scope))
+}
+
+/** The token endpoint (RFC 6749 §3.2). Without a `grant_type` it is `password`, as clients of FastAPI's tutorial send it. */
+export function makeToken(platform: Platform): Handler {
+  const { tokens } = selfProvider(platform.authProviders).config
+  const identity = makeIdentityClient(platform.identityStore)
+  const grants = makeGrants(platform, tokens)
+  return compileEndpoint('POST', async (x) => {
+    const form = await readForm(x)
+    if (form instanceof Response) return form
+    const asked = form.get('grant_type') ?? 'password'
+    const grant = tokens.grants.find((name) => name === asked)
+    if (grant === undefined) return refuse('grant-unsupported')
+    const asOf = platform.now()
+    const client = await authenticateClient(x, form, identity)
+    if (client instanceof Response) return client
+    if (client && !client.grants.includes(grant)) return refuse('grant-not-allowed')
+    return grants[grant]({ x, form, client, asOf })
+  })
+}
+
+/** Whose password it was, and the hash that it was held against: another one by now means that it is over. */
+interface LoggedIn {
+  readonly user: User
+  readonly passwordHash: string
+}
+
+/** The enabled user who has this name and this password, or the refusal. */
+export type LogIn = (username: string, password: string, x: Exchange) => Promise<LoggedIn | Response>
+
+/**
+ * Every login goes the same way, whether its user exists, its password is right, or its network is locked: nothing but the answer to the right password
+ * tells one from the other, neither words nor time.
+ */
+export function makeLogIn(platform: Pick<Platform, 'identityStore' | 'loginGuards' | 'now'>): LogIn {
+  const identity = makeIdentityClient(platform.identityStore)
+  const judgeLogin = makeLoginGuard(platform)
+  return async (username, password, x) => {
+    // Two spellings of one character are one name, as they are one password.
+    const name = username.normalize('NFC')
+    // First, so that whom there is no room for costs the store nothing.
+    if (!(await takeTurn(platform))) return refuse('login-busy')
+    const found = await identity.userCredentials(name)
+    if (found === 'unavailable') return refuse('state-unavailable')
+    const { user, passwordHash } = found === 'unknown' ? { user: undefined, passwordHash: undefined } : found
+    const isRight = verifyPassword(password, passwordHash, platform)
+    const verdict = await judgeLogin(name, x.client.ip, isRight && user !== undefined)
+    if (verdict === undefined) return refuse('state-unavailable')
+    if (verdict.delayMs > 0) await new Promise((passed) => setTimeout(passed, verdict.delayMs))
+    if (!verdict.passes || !user || passwordHash === undefined)
+      return refuse('login-failed', 'Incorrect username or password', { 'www-authenticate': 'Bearer' })
+    return user.disabled ? refuse('inactive-user', 'Inactive user') : { user, passwordHash }
+  }
 }

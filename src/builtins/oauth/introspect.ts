@@ -1,14 +1,16 @@
-import { selfProvider } from '../../auth/config/own-issuer.ts'
-import type { Exchange } from '../../core/exchange.ts'
+import { selfProvider } from '../../auth/config/auth-provider.ts'
+import type { Exchange, Identity } from '../../core/exchange.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
-import { refreshFamily } from '../../identity/secrets.ts'
+import { refreshFamily } from '../../identity/password.ts'
 import type { Client, User } from '../../identity/types.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { authenticateClient, invalidClient } from './oauth-client.ts'
 import { readForm } from './form.ts'
-import { makeReadOwnToken } from './own-token.ts'
 import { refuse, compileEndpoint } from './refusal.ts'
+import { authenticatorOf } from '../../auth/authenticator.ts'
+import { compileRevocationCheck } from '../../auth/revocation/revocation-check.ts'
+import { PROBLEMS, type ProblemCode } from '../../core/problem.ts'
 
 /** What is said of a token (RFC 7662 §2.2); undefined for one that is not active, whatever the reason. */
 type Said = Readonly<Record<string, unknown>> | 'unavailable' | undefined
@@ -71,4 +73,29 @@ function makeRefreshAnswer(platform: Platform): (token: string) => Promise<Said>
       exp: Math.floor(expiresAt / 1000),
     }
   }
+}
+
+/** What an access token of this gateway says, once verified; undefined for one that is over or revoked, and for any other text. */
+export type ReadOwnToken = (token: string, x: Exchange) => Promise<Identity | 'unavailable' | undefined>
+
+/** A token in a form is judged as one in a header is: by the provider with `"keys": "self"`. */
+export function makeReadOwnToken(platform: Platform): ReadOwnToken {
+  const authenticator = authenticatorOf(platform, selfProvider(platform.authProviders).name)
+  const revocationOf = compileRevocationCheck(platform)
+  return async (token, x) => {
+    // What cannot stand in a header is no token.
+    if (!/^[\w.-]+$/.test(token)) return undefined
+    const found = await authenticator.authenticate({
+      ...x,
+      signal: x.signal,
+      headers: { authorization: `Bearer ${token}` },
+    })
+    if (typeof found !== 'object') return refusalOf(found)
+    const refusal = await revocationOf?.(found, x)
+    return refusal === undefined ? found.identity : refusalOf(refusal)
+  }
+}
+
+function refusalOf(code: ProblemCode | undefined): 'unavailable' | undefined {
+  return code !== undefined && PROBLEMS[code][0] === 503 ? 'unavailable' : undefined
 }

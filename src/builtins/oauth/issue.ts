@@ -1,6 +1,6 @@
 import { importJWK, SignJWT } from 'jose'
-import { ownKeysOf } from '../../identity/signing-key-cache.ts'
-import { selfProvider } from '../../auth/config/own-issuer.ts'
+import { ownKeysOf } from '../../identity/client.ts'
+import { selfProvider } from '../../auth/config/auth-provider.ts'
 import type { Platform } from '../../core/platform.ts'
 import { refuse } from './refusal.ts'
 

@@ -1,8 +1,8 @@
-import { selfProvider } from '../../auth/config/own-issuer.ts'
+import { selfProvider } from '../../auth/config/auth-provider.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { compileEndpoint } from './refusal.ts'
-import { ownKeysOf } from '../../identity/signing-key-cache.ts'
+import { ownKeysOf } from '../../identity/client.ts'
 import { problem } from '../../core/problem.ts'
 
 const WITH_SECRET = ['client_secret_basic', 'client_secret_post']

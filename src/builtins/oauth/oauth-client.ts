@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { Exchange } from '../../core/exchange.ts'
-import { sha256Hex } from '../../identity/secrets.ts'
+import { sha256Hex } from '../../identity/password.ts'
 import type { Client, IdentityClient } from '../../identity/types.ts'
 import type { Form } from './form.ts'
 import { refuse } from './refusal.ts'

@@ -1,13 +1,13 @@
-import { selfProvider } from '../../auth/config/own-issuer.ts'
+import { selfProvider } from '../../auth/config/auth-provider.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
-import { refreshFamily } from '../../identity/secrets.ts'
+import { refreshFamily } from '../../identity/password.ts'
 import type { Client } from '../../identity/types.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { authenticateClient } from './oauth-client.ts'
 import { readForm } from './form.ts'
-import { makeReadOwnToken } from './own-token.ts'
+import { makeReadOwnToken } from './introspect.ts'
 import { refuse, compileEndpoint } from './refusal.ts'
 
 /** What revoking came to; `unavailable` also when the store has no room: the token is still good then, and its holder must know. */

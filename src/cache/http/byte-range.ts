@@ -1,5 +1,4 @@
-import type { StoredHead } from './entry.ts'
-import { fieldsOf, type Fields } from './fields.ts'
+import { type StoredHead, fieldsOf, type Fields } from './entry.ts'
 import { dateOf } from './freshness.ts'
 import { parseHttpDate } from '../../lib/http-date.ts'
 import { entityTagOf, sameEntityTag } from './validation.ts'

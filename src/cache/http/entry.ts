@@ -1,5 +1,3 @@
-import type { Selection } from './vary.ts'
-
 /** What is kept of an answer besides its body; plain data, so that every tier can write it down. */
 export interface StoredHead {
   /** Format of this record; a reader drops what it does not know. */
@@ -24,3 +22,76 @@ export interface Stored {
   readonly head: StoredHead
   readonly body: ReadableStream<Uint8Array> | null
 }
+
+/** Header fields to read by lower-case name, all lines of one name joined with commas (RFC 9110 §5.3); `Headers` are such. */
+export interface Fields {
+  get(name: string): string | null
+}
+
+/** The fields of a stored answer. */
+export function fieldsOf(headers: StoredHead['headers']): Fields {
+  return {
+    get(name) {
+      let value: string | null = null
+      for (const [other, text] of headers) if (other === name) value = value === null ? text : `${value}, ${text}`
+      return value
+    },
+  }
+}
+
+/** The members of a list of names in lower case (RFC 9110 §5.6.1), empty ones left out; undefined when one of them is no token. */
+export function parseNames(list: string): string[] | undefined {
+  const names = list.split(',').map((name) => name.trim().toLowerCase())
+  const found = names.filter((name) => name !== '')
+  return found.every((name) => /^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name)) ? found : undefined
+}
+
+/** The fields that Vary names with what a request has of them, in the order of the names; null where it has none. */
+export type Selection = readonly (readonly [name: string, value: string | null])[]
+
+/** Fields whose members are told apart neither by their case nor by the white space around them (RFC 9110 §12.5). */
+const NEGOTIATION = /^accept(?:-charset|-encoding|-language)?$/
+
+/** The fields that an answer varies by: lower case, sorted, each once. `*` also when the field cannot be read. */
+export function varyNames(answer: Fields): readonly string[] | '*' {
+  const text = answer.get('vary')
+  if (text === null) return []
+  const names = parseNames(text)
+  return names === undefined || names.includes('*') ? '*' : [...new Set(names)].toSorted()
+}
+
+/** What a request has of the named fields, normalised as RFC 9111 §4.1 allows. */
+export function selectionOf(names: readonly string[], request: Fields): Selection {
+  return names.map((name) => {
+    const value = request.get(name)
+    return [name, value === null ? null : normalise(name, value)]
+  })
+}
+
+/** A text that two selections share only when they are equal; `''` for that of no field. */
+export const selectionKey = (selection: Selection): string => (selection.length === 0 ? '' : JSON.stringify(selection))
+
+/** Whether a stored answer was brought by a request that is like this one in all that Vary names (RFC 9111 §4.1). */
+export function matchesSelection(selection: Selection | undefined, request: Fields): boolean {
+  if (selection === undefined) return true
+  return selection.every(([name, value]) => {
+    const other = request.get(name)
+    return value === null || other === null ? value === other : value === normalise(name, other)
+  })
+}
+
+/** The order of members stays: it may be read as a preference. So does what is quoted. */
+function normalise(name: string, value: string): string {
+  if (!NEGOTIATION.test(name) || value.includes('"')) return value.trim()
+  const members = value
+    .toLowerCase()
+    .split(',')
+    .map((member) => tight(member, ';'))
+  return members.filter((member) => member !== '').join(',')
+}
+
+const tight = (text: string, separator: string) =>
+  text
+    .split(separator)
+    .map((part) => part.trim())
+    .join(separator)

@@ -1,6 +1,5 @@
 import { responseDirectives, type ResponseDirectives } from './directives.ts'
-import type { StoredHead } from './entry.ts'
-import { fieldsOf, type Fields } from './fields.ts'
+import { type StoredHead, fieldsOf, type Fields } from './entry.ts'
 import { parseHttpDate } from '../../lib/http-date.ts'
 
 /** What a route says about the life of its answers, in seconds. */

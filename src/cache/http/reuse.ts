@@ -1,5 +1,5 @@
 import type { RequestDirectives } from './directives.ts'
-import { fieldsOf } from './fields.ts'
+import { fieldsOf } from './entry.ts'
 import { exactAge, lifeOf, type Datable, type Life, type RouteLife } from './freshness.ts'
 
 /** What may be done with a stored answer that matches a request (RFC 9111 §4). */

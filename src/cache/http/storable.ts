@@ -1,9 +1,6 @@
 import { requestDirectives, responseDirectives } from './directives.ts'
-import type { StoredHead } from './entry.ts'
-import { parseNames, type Fields } from './fields.ts'
+import { type StoredHead, parseNames, type Fields, varyNames } from './entry.ts'
 import { HEURISTIC_STATUSES } from './freshness.ts'
-import { varyNames } from './vary.ts'
-
 /** Why an answer is not stored: whose rule forbids it, or what it lacks. */
 export type NotStored =
   | 'method'

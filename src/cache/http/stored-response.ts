@@ -1,7 +1,6 @@
 import { contentRange, rangeOf, sliceBody } from './byte-range.ts'
-import type { StoredHead } from './entry.ts'
+import { type StoredHead, fieldsOf, type Fields } from './entry.ts'
 import { ageAt, dateOf } from './freshness.ts'
-import { fieldsOf, type Fields } from './fields.ts'
 import { parseHttpDate } from '../../lib/http-date.ts'
 import { entityTagOf, sameEntityTag } from './validation.ts'
 

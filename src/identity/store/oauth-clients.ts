@@ -1,7 +1,7 @@
-import { BOUNDS } from '../bounds.ts'
+import { BOUNDS } from '../config.ts'
 import type { Families } from './sessions.ts'
 import { clientChange, flawOf, newClient } from './schema.ts'
-import { makeClientSecret, sha256Hex } from '../secrets.ts'
+import { makeClientSecret, sha256Hex } from '../password.ts'
 import { countOf, hasKey, pageOf, rowsOf, type Ground } from './store.ts'
 import type { Client, ClientChange, IdentityApi, Invalid } from '../types.ts'
 

@@ -1,6 +1,6 @@
-import { BOUNDS, MAX_REVOCATION_MS, MAX_SKEW_MS } from '../bounds.ts'
+import { BOUNDS, MAX_REVOCATION_MS, MAX_SKEW_MS } from '../config.ts'
 import { flawOf, revocation } from './schema.ts'
-import { makeId } from '../secrets.ts'
+import { makeId } from '../password.ts'
 import { countOf, latestOf, rowsOf, type Ground } from './store.ts'
 import type { IdentityApi, Revocation, RevocationTarget } from '../types.ts'
 

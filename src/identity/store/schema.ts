@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { BOUNDS } from '../bounds.ts'
+import { BOUNDS } from '../config.ts'
 import { isPasswordHash } from '../password.ts'
 import { GRANTS, type Invalid } from '../types.ts'
 

@@ -1,7 +1,7 @@
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import { rowsOf, type Ground } from './store.ts'
 import type { IdentityApi } from '../types.ts'
-import { MAX_ACCESS_TOKEN_MS } from '../bounds.ts'
+import { MAX_ACCESS_TOKEN_MS } from '../config.ts'
 
 /** An elliptic-curve key on P-256 (RFC 7518 §6.2), as published. */
 export interface PublicJwk {

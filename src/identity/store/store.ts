@@ -1,4 +1,4 @@
-import { BOUNDS } from '../bounds.ts'
+import { BOUNDS } from '../config.ts'
 import { flawOf, pageAsk } from './schema.ts'
 import type { Actor, Invalid, Page, PageAsk, AuditEntry, IdentityApi } from '../types.ts'
 

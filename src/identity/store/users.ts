@@ -1,5 +1,5 @@
 import type { ApiKeys } from './api-keys.ts'
-import { BOUNDS } from '../bounds.ts'
+import { BOUNDS } from '../config.ts'
 import type { Families } from './sessions.ts'
 import type { Revocations } from './revocations.ts'
 import { flawOf, newUser, userChange } from './schema.ts'

@@ -1,4 +1,3 @@
-import { takeTurn } from './round-robin.ts'
 import type { Target } from '../target.ts'
 import type { Platform } from '../../core/platform.ts'
 import type { Strategy } from './balance.ts'
@@ -41,4 +40,23 @@ export function leastRequests({ random }: Pick<Platform, 'random'>): Strategy {
 /** Whether `other` would carry no more for its weight with this try than `next` does without it. Among equals: whether it carries less. */
 function isLessLoaded(other: Target, next: Target): boolean {
   return (other.inFlight + 1) * next.weight <= next.inFlight * other.weight
+}
+
+/** Each candidate in its turn, in proportion to the weights. */
+export const roundRobin: Strategy = { choose: takeTurn }
+
+/**
+ * Smooth weighted round-robin: each candidate gains its weight, the richest is chosen and pays for all. In every stretch of
+ * total-weight turns among the same candidates each one gets exactly its share, spread out.
+ */
+export function takeTurn(candidates: readonly Target[]): Target {
+  let richest: Target | undefined
+  let total = 0
+  for (const target of candidates) {
+    target.credit += target.weight
+    total += target.weight
+    if (richest === undefined || target.credit > richest.credit) richest = target
+  }
+  richest!.credit -= total
+  return richest!
 }

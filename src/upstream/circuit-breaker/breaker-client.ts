@@ -7,8 +7,7 @@ import { type Probe, type Spent, type Verdict, hear, PROTOCOL, type Report } fro
 import { LEASE_MS, type CircuitSettings, type Lease, type ProbeResult, CLOSED, type Circuit } from './breaker-state.ts'
 import { healthSettings } from '../health/health.ts'
 import type { Target } from '../target.ts'
-import type { Term } from '../../lib/interval.ts'
-import { withTimeout } from '../../lib/time.ts'
+import { withTimeout, type Term } from '../../lib/time.ts'
 
 /** An isolate's line to the object of an upstream, and what came over it last. What is said goes out with the next report, in `waitUntil`. */
 export interface CircuitLine extends Pick<CircuitBatch, 'record' | 'poll'>, Pick<Keeper, 'isAlone' | 'timesAlone'> {

@@ -11,7 +11,7 @@ import {
 } from './breaker-state.ts'
 import type { HealthSettings } from '../health/health.ts'
 import type { TargetCondition } from '../target.ts'
-import { leftOf } from '../../lib/interval.ts'
+import { leftOf } from '../../lib/time.ts'
 
 /** The version of `Report` and `Verdict`; isolates and objects of two deployments meet while one replaces the other. */
 export const PROTOCOL = 2

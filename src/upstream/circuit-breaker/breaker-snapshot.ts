@@ -3,7 +3,7 @@ import type { Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import type { CircuitLine } from './breaker-client.ts'
 import { LEASE_MS, type ProbeResult } from './breaker-state.ts'
-import { leftOf, type Term } from '../../lib/interval.ts'
+import { leftOf, type Term } from '../../lib/time.ts'
 
 /** May a request go to the upstream? `retryAfter` is in milliseconds, 0 when a probe is due at any moment. */
 export type Admission =

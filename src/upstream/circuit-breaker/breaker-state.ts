@@ -1,5 +1,5 @@
 import type { CircuitBreakerConfig } from '../config.ts'
-import { leftOf, type Term } from '../../lib/interval.ts'
+import { leftOf, type Term } from '../../lib/time.ts'
 
 /** What the machine needs of the configuration. Durations in milliseconds, rates in percent. */
 export type CircuitSettings = Pick<

@@ -1,8 +1,7 @@
 import { DurableObject } from 'cloudflare:workers'
-import { withTimeout } from '../../lib/time.ts'
+import { withTimeout, leftOf } from '../../lib/time.ts'
 import { breakerName, locationOf, type Region } from '../../core/region.ts'
 import { standingOf } from './regional-state.ts'
-import { leftOf } from '../../lib/interval.ts'
 import {
   hearRegion,
   isActive,

@@ -10,7 +10,7 @@ import {
   type CircuitSettings,
   type Lease,
 } from './breaker-state.ts'
-import { leftOf, type Term } from '../../lib/interval.ts'
+import { leftOf, type Term } from '../../lib/time.ts'
 
 /** The version of `RegionReport` and `WorldNews`. */
 export const WORLD_PROTOCOL = 1

@@ -1,6 +1,6 @@
 import { take, verdictOf, type Verdict } from './breaker-report.ts'
 import { CLOSED, lease, settle, type Circuit, type CircuitSettings } from './breaker-state.ts'
-import { leftOf, type Term } from '../../lib/interval.ts'
+import { leftOf, type Term } from '../../lib/time.ts'
 import type { Forced, Standing, WorldNews } from './global-state.ts'
 
 /** One upstream as one region knows it. Plain data: it is stored. */

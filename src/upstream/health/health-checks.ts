@@ -1,6 +1,5 @@
 import { discardBody } from '../../lib/body.ts'
-import { begin, hear, learn, NEVER, type HealthPlan } from './health-plan.ts'
-import type { Fault, Health, HealthSettings } from './health.ts'
+import { type Fault, type Health, type HealthSettings, begin, hear, learn, NEVER, type HealthPlan } from './health.ts'
 
 /** The active checks of one upstream, inside its object. Nothing here throws or rejects. */
 export interface HealthChecks {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { consistentHash } from '../../../src/upstream/balancing/consistent-hash.ts'
-import { roundRobin } from '../../../src/upstream/balancing/round-robin.ts'
+import { roundRobin } from '../../../src/upstream/balancing/two-choices.ts'
 import type { Target } from '../../../src/upstream/target.ts'
 import { makeTestExchange } from '../../support/exchange.ts'
 import { countNames, makeTestTargets, nameOf, worstError } from '../../support/targets.ts'

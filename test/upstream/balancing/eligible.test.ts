@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { eligible } from '../../../src/upstream/balancing/eligible.ts'
+import { eligible } from '../../../src/upstream/balancing/outlier.ts'
 import type { Target } from '../../../src/upstream/target.ts'
 import { makeTestTargets, nameOf } from '../../support/targets.ts'
 

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { begin, hear, learn, NEVER } from '../../../src/upstream/health/health-plan.ts'
-import { HEALTHY, type HealthSettings } from '../../../src/upstream/health/health.ts'
+import { HEALTHY, type HealthSettings, begin, hear, learn, NEVER } from '../../../src/upstream/health/health.ts'
 
 const T = 1_000_000
 const settings: HealthSettings = {

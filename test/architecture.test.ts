@@ -31,7 +31,16 @@ const ROOMS = [
 ]
 
 /** Imports that go up all the same, each with its reason. */
-const UPWARD: Readonly<Record<string, string>> = {}
+const PLATFORM = 'the platform names each Durable Object by the small interface that its capability exports'
+const UPWARD: Readonly<Record<string, string>> = {
+  'core/platform.ts imports auth/config/auth-provider.ts': 'the platform holds the checked auth providers',
+  'core/platform.ts imports cache/api.ts': PLATFORM,
+  'core/platform.ts imports identity/api.ts': PLATFORM,
+  'core/platform.ts imports limits/limiter.ts': PLATFORM,
+  'core/platform.ts imports signatures/nonces.ts': PLATFORM,
+  'core/platform.ts imports upstream/circuit-breaker/api.ts': PLATFORM,
+  'core/policy.ts imports auth/config/auth-provider.ts': 'a policy may check what the providers of its route are',
+}
 
 const MAX_FILES_IN_A_FOLDER = 15
 

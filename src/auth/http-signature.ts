@@ -5,10 +5,11 @@ import type { ProblemCode } from '../core/problem.ts'
 import { rawPath, rawSearch } from '../lib/canonical-path.ts'
 import { verifyBase, importMaterial, isLongEnough } from '../signatures/algorithm.ts'
 import { matchesContentDigest, readBody } from '../signatures/content-digest.ts'
-import { normalAuthority, type Message, signatureBase } from '../signatures/message.ts'
+import { normalAuthority, signatureBase } from '../signatures/message.ts'
 import { takeNonce } from '../signatures/nonces.ts'
 import { findSignature, type SignatureClaim } from '../signatures/signature-input.ts'
 import { type Authenticator, establishedOnce, recallsNothing } from './authenticator.ts'
+import type { Message } from '../signatures/component.ts'
 
 /**
  * A provider of signed requests (RFC 9421): of a message's signatures the first whose key it knows decides. What is cheap to judge

@@ -1,6 +1,7 @@
+import type { PurgeNews } from './api.ts'
 import { DurableObject } from 'cloudflare:workers'
 import { makeFlights, type Outcome, type Place, type Told } from './collapse/in-flight-fetches.ts'
-import { makePurgeLog, MAX_PURGES, type PurgeLog, type PurgeNews } from './purge/purge-log.ts'
+import { makePurgeLog, MAX_PURGES, type PurgeLog } from './purge/purge-log.ts'
 import type { PurgeOrder } from './purge/purges.ts'
 
 /** What isolates agree on about the cache. Some objects know who fetches what, in a share of one place's keys; one, for the world, what was purged. */

@@ -1,5 +1,5 @@
 import type { Exchange } from '../core/exchange.ts'
-import type { Platform } from '../core/platform.ts'
+import { perPlatformAndName, type Platform } from '../core/platform.ts'
 import type { RouteParts } from '../core/policy.ts'
 import { compileTemplate } from '../core/template.ts'
 import type { CacheConfig } from './config.ts'
@@ -7,7 +7,7 @@ import { makeCollapse, type Collapse } from './collapse/collapse.ts'
 import type { RouteLife } from './http/freshness.ts'
 import { compileCacheKey, type CacheKey } from './key.ts'
 import { compileNarrowing, type Narrowed } from './normalize-request.ts'
-import { sitePurges, type Purges } from './purge/purge-feed.ts'
+import { platformPurges, type Purges } from './purge/purge-feed.ts'
 import { makeTiers, type Tiers } from './store/tiers.ts'
 
 /** The longest that a request waits for another one's answer, in milliseconds. */
@@ -28,7 +28,7 @@ export interface RouteCache {
   readonly collapses: boolean
   /** How long a request may wait for another one's answer, in milliseconds: enough time is left to ask the origin itself. */
   readonly waitMs: number
-  readonly tally: CacheTally
+  readonly tally: CacheCounters
   readonly now: () => number
 }
 
@@ -48,11 +48,11 @@ export function compileRouteCache(config: CacheConfig, platform: Platform, route
     authenticated: route.hasAuth,
     identityInKey: identity === 'sub' || identity === 'tenant',
     tiers: makeTiers(platform),
-    purges: sitePurges(platform),
+    purges: platformPurges(platform),
     collapse: makeCollapse(platform),
     collapses: config.collapse,
     waitMs: Math.min(LONGEST_WAIT_MS, (route.timeout ?? Infinity) / 2),
-    tally: cacheTally(platform, route.id),
+    tally: cacheCounters(platform, route.id),
     now: platform.now,
   }
 }
@@ -65,7 +65,7 @@ function compileTags(tags: readonly string[]): (x: Exchange) => readonly string[
 }
 
 /** What became of the requests to one cached route, in this isolate since its start, for metrics. */
-export interface CacheTally {
+export interface CacheCounters {
   /** Answered from the store without asking the origin. */
   hits: number
   /** Of those, by an answer that was stale: it is being refreshed. */
@@ -88,29 +88,16 @@ export interface CacheTally {
   originMsSaved: number
 }
 
-const known = new WeakMap<object, Map<string, CacheTally>>()
-
-/** The tally of a site's route. */
-export function cacheTally(platform: object, route: string): CacheTally {
-  const tallies = known.get(platform) ?? new Map<string, CacheTally>()
-  known.set(platform, tallies)
-  const tally = tallies.get(route) ?? {
-    hits: 0,
-    staleHits: 0,
-    errorHits: 0,
-    confirmed: 0,
-    misses: 0,
-    collapsed: 0,
-    stored: 0,
-    bypassed: 0,
-    bytesSaved: 0,
-    originMsSaved: 0,
-  }
-  tallies.set(route, tally)
-  return tally
-}
-
-/** The tallies of a site's cached routes that were compiled so far, by the route's id. */
-export function cacheTallies(platform: object): Readonly<Record<string, CacheTally>> {
-  return Object.fromEntries(known.get(platform) ?? [])
-}
+/** The counters of a cached route, by its id. */
+export const cacheCounters = perPlatformAndName((_: object): CacheCounters => ({
+  hits: 0,
+  staleHits: 0,
+  errorHits: 0,
+  confirmed: 0,
+  misses: 0,
+  collapsed: 0,
+  stored: 0,
+  bypassed: 0,
+  bytesSaved: 0,
+  originMsSaved: 0,
+}))

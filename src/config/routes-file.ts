@@ -3,8 +3,19 @@ import { laterPolicies, policies } from '../policies/index.ts'
 import { authProvider } from '../auth/config/auth-provider.ts'
 import { OAUTH_BUILTINS } from '../core/oauth-paths.ts'
 import { choice, cidr, distinct, doc, expected, headerName, headerValue, method, notYet } from './schema/scalars.ts'
-import { transport } from './transport.ts'
 import { upstream, upstreamOverride } from '../upstream/config.ts'
+
+/** The schema of `transport`: what a file for production says, and one for a single machine does not. */
+export const transport = z.strictObject({
+  clients: doc(
+    z.prefault(choice(['any', 'https', 'redirect']), 'any'),
+    'What a client that comes by plain HTTP gets. any: its answer; https: 403; redirect: 308 to the same place by https. Routes with `insecure` answer all the same. Default any.',
+  ),
+  targets: doc(
+    z.prefault(choice(['any', 'https']), 'any'),
+    'What targets and auth providers may be asked by. https: a URL with http is a mistake, but for targets with `insecure`. Default any.',
+  ),
+})
 
 const id = z.string().check(z.regex(/^[A-Za-z0-9][\w.-]*$/, expected('expected letters, digits, "-", "_" and "."')))
 

@@ -1,20 +1,6 @@
-import * as z from 'zod/mini'
 import type { Diagnostic } from './schema/diagnostic.ts'
-import type { Config } from './routes-file.ts'
-import { choice, doc, type UrlOrEnv } from './schema/scalars.ts'
-
-/** The schema of `transport`: what a file for production says, and one for a single machine does not. */
-export const transport = z.strictObject({
-  clients: doc(
-    z.prefault(choice(['any', 'https', 'redirect']), 'any'),
-    'What a client that comes by plain HTTP gets. any: its answer; https: 403; redirect: 308 to the same place by https. Routes with `insecure` answer all the same. Default any.',
-  ),
-  targets: doc(
-    z.prefault(choice(['any', 'https']), 'any'),
-    'What targets and auth providers may be asked by. https: a URL with http is a mistake, but for targets with `insecure`. Default any.',
-  ),
-})
-
+import { type Config } from './routes-file.ts'
+import { type UrlOrEnv } from './schema/scalars.ts'
 type Found = readonly [path: Diagnostic['path'], url: UrlOrEnv, escape: string]
 
 /** Where secrets and requests would travel in the clear although `transport.targets` is https; variables that are not known yet are not judged. */

@@ -1,18 +1,15 @@
-import type { EdgeCache } from '../cache/store/edge-tier.ts'
 import type { AuthProviderConfig } from '../auth/config/auth-provider.ts'
 import type { OAuthPaths } from './oauth-paths.ts'
 import type { SecretRef } from '../config/schema/scalars.ts'
-import type { CacheCoordinator } from '../cache/cache-coordinator.ts'
-import type { CircuitBreaker } from '../upstream/circuit-breaker/breaker-object.ts'
-import type { IdentityStore } from '../identity/store/identity-store.ts'
-import type { LimitShard } from '../limits/store/limit-shard.ts'
-import type { LoginGuard } from '../identity/login-guard.ts'
-import type { NonceStore } from '../signatures/nonce-store.ts'
-import type { UpstreamWorld } from '../upstream/circuit-breaker/global-state-object.ts'
+import type { CacheCoordinatorApi, EdgeCache } from '../cache/api.ts'
+import type { BreakerApi, GlobalUpstreamApi } from '../upstream/circuit-breaker/api.ts'
+import type { IdentityStoreApi, LoginGuardApi } from '../identity/api.ts'
+import type { LimitShardApi } from '../limits/limiter.ts'
+import type { NonceStoreApi } from '../signatures/nonces.ts'
+import type { ObjectNamespace } from './durable-object.ts'
 import type { Region } from './region.ts'
-import { withTimeout } from '../lib/time.ts'
 
-/** What a policy may know of the deployment: everything that a test replaces comes in through here. */
+/** The deployment as policies see it: configuration, secrets, clock, network and Durable Objects. A test replaces the parts that it controls. */
 export interface Platform {
   /** The value of a Worker secret or variable; undefined when it is not set. */
   readonly secret: (ref: SecretRef) => string | undefined
@@ -24,77 +21,55 @@ export interface Platform {
   readonly random: () => number
   readonly fetch: (url: string, init?: RequestInit) => Promise<Response>
   readonly authProviders: Readonly<Record<string, AuthProviderConfig>>
-  /** Where a request came in; asked when something is reported, not for each request. */
+  /** The region in which a request came in. Read when a report is sent, not for each request. */
   readonly region: (request: Request) => Region
-  /** An upstream's circuit in one region, and that upstream's one object for the world. */
-  readonly breakers: DurableObjectNamespace<CircuitBreaker>
-  readonly globalUpstreams: DurableObjectNamespace<UpstreamWorld>
-  /** Whether a route lets an operator drain targets, so that every upstream has to ask for them. */
+  /** The breakers: one for each upstream and region, named by `breakerName`. */
+  readonly breakers: ObjectNamespace<BreakerApi>
+  /** The state that the regions of an upstream share: one for each upstream, named as it is. */
+  readonly globalUpstreams: ObjectNamespace<GlobalUpstreamApi>
+  /** Whether a route has the builtin `admin`: operators can drain targets then, so every upstream reads their conditions. */
   readonly hasAdmin: boolean
-  readonly limitShards: DurableObjectNamespace<LimitShard>
-  /** Users, clients, API keys, revocations and the gateway's own keys: ask through `makeIdentityClient`. */
-  readonly identityStore: DurableObjectNamespace<IdentityStore>
-  /** The nonces of signed requests that were used. */
-  readonly nonceStores: DurableObjectNamespace<NonceStore>
-  /** Who has failed to log in lately. */
-  readonly loginGuards: DurableObjectNamespace<LoginGuard>
-  /** Where this data centre, or this process, keeps answers: ask through `makeTiers`. */
+  /** The counters of limits without Redis. */
+  readonly limitShards: ObjectNamespace<LimitShardApi>
+  /** Users, OAuth clients, API keys, revocations and signing keys; call it through `makeIdentityClient`. */
+  readonly identityStore: ObjectNamespace<IdentityStoreApi>
+  /** The used nonces of signed requests. */
+  readonly nonceStores: ObjectNamespace<NonceStoreApi>
+  /** The recent failed logins. */
+  readonly loginGuards: ObjectNamespace<LoginGuardApi>
+  /** The edge tier of the cache: of this data centre, or this process. */
   readonly edgeCache: EdgeCache
-  /** Who fetches what for all, and what was purged. */
-  readonly cacheCoordinators: DurableObjectNamespace<CacheCoordinator>
-  /** Where clients find the OAuth endpoints, for metadata. */
+  /** The in-flight fetches that callers share, and the purges. */
+  readonly cacheCoordinators: ObjectNamespace<CacheCoordinatorApi>
+  /** The paths of the OAuth endpoints, for their metadata. */
   readonly oauthPaths: OAuthPaths
 }
 
 /**
- * A Durable Object namespace as its clients see it: `Api` is the small interface of remote calls that the capability exports, so that
- * no client imports the class.
+ * `make`, called once for each platform and kept: what its routes share, such as a store's connection and its health. Further arguments
+ * count at the first call alone.
  */
-export interface ObjectNamespace<Api> {
-  getByName(name: string, options?: DurableObjectNamespaceGetDurableObjectOptions): Api
-}
-
-/**
- * The result of one remote call to the object `name`; undefined when it fails, or takes longer than `timeoutMs` milliseconds: then it
- * may have happened. Never rejects.
- */
-export function callObject<Api, T>(
-  namespace: ObjectNamespace<Api>,
-  name: string,
-  timeoutMs: number,
-  call: (object: Api) => PromiseLike<T>,
-  options?: DurableObjectNamespaceGetDurableObjectOptions,
-): Promise<T | undefined> {
-  return withTimeout(timeoutMs, async () => call(namespace.getByName(name, options)))
-}
-
-/**
- * `make`, called once for each platform: what isolates of one platform share, such as a store's connection and its health. A test's
- * platform gets a value of its own.
- */
-export function perPlatform<P extends object, T>(make: (platform: P) => T): (platform: P) => T {
+export function perPlatform<P extends object, Rest extends unknown[], T>(
+  make: (platform: P, ...rest: Rest) => T,
+): (platform: P, ...rest: Rest) => T {
   const made = new WeakMap<object, { readonly value: T }>()
-  return (platform) => {
-    const known = made.get(platform)
-    if (known !== undefined) return known.value
-    const value = make(platform)
-    made.set(platform, { value })
-    return value
+  return (platform, ...rest) => {
+    const found = made.get(platform) ?? { value: make(platform, ...rest) }
+    made.set(platform, found)
+    return found.value
   }
 }
 
 /** `make`, called once for each platform and name. `all` lists what was made for a platform so far, by name. */
 export function perPlatformAndName<P extends object, T>(
   make: (platform: P, name: string) => T,
-): ((platform: P, name: string) => T) & { readonly all: (platform: P) => ReadonlyMap<string, T> } {
-  const all = perPlatform<P, Map<string, T>>(() => new Map<string, T>())
+): ((platform: P, name: string) => T) & { readonly all: (platform: P) => Readonly<Record<string, T>> } {
+  const valuesOf = perPlatform((_: P) => new Map<string, T>())
   const get = (platform: P, name: string): T => {
-    const values = all(platform)
-    const known = values.get(name)
-    if (known !== undefined) return known
-    const value = make(platform, name)
+    const values = valuesOf(platform)
+    const value = values.get(name) ?? make(platform, name)
     values.set(name, value)
     return value
   }
-  return Object.assign(get, { all })
+  return Object.assign(get, { all: (platform: P) => Object.fromEntries(valuesOf(platform)) })
 }

@@ -1,12 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-
-/** What becomes of a login. */
-export interface LoginVerdict {
-  /** False for a wrong password, and for every password of a locked pair. */
-  readonly passes: boolean
-  /** How long the answer waits, in milliseconds, whatever it is. */
-  readonly delayMs: number
-}
+import type { LoginVerdict } from './api.ts'
 
 /** About 1 MB on disk, and a scan of about 2 ms. */
 const MAX_ROWS = 10_000

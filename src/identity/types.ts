@@ -1,10 +1,3 @@
-import type { NewApiKey } from './store/api-keys.ts'
-import type { NewClient } from './store/oauth-clients.ts'
-import type { NewFamily, Rotated } from './store/sessions.ts'
-import type { PrivateJwk, PublicJwk } from './store/signing-keys.ts'
-
-export type { NewApiKey, NewClient }
-
 /** Who makes a change: stands in the audit log. A program of the gateway's own says so in `provider`, such as `bootstrap`. */
 export interface Actor {
   /** The auth provider that established the identity. */
@@ -185,66 +178,55 @@ export interface Cutoff {
 /** `holder`: whoever had the token gave it up (RFC 7009). That is no operator's act: it is not in the audit log, and it may find the feed full. */
 export type Revoker = Actor | 'holder'
 
-/** All that the identity store does. Each call is one transaction; what an operator changes is in the audit log in the same one. */
-export interface IdentityApi {
-  createUser: (user: NewUser, by: Actor) => User | Refusal
-  /** `exists` when there is any user at all, or ever was one. */
-  createFirstUser: (user: NewUser, by: Actor) => User | Refusal
-  getUser: (username: string) => User | 'unknown'
-  /** By username, in code-point order. */
-  listUsers: (ask: PageAsk) => Page<User> | Invalid
-  updateUser: (username: string, change: UserChange, by: Actor, cutoff?: Cutoff) => User | Refusal
-  removeUser: (username: string, by: Actor, cutoff?: Cutoff) => 'removed' | Refusal
-  userCredentials: (username: string) => { readonly user: User; readonly passwordHash: string } | 'unknown'
-
-  createClient: (client: NewClient, by: Actor) => MadeClient | Refusal
-  getClient: (clientId: string) => Client | 'unknown'
-  listClients: (ask: PageAsk) => Page<Client> | Invalid
-  updateClient: (clientId: string, change: ClientChange, by: Actor) => MadeClient | Refusal
-  removeClient: (clientId: string, by: Actor) => 'removed' | 'unknown'
-  /** The hash of its secret as `sha256Hex` makes it; undefined for a public client. */
-  clientCredentials: (
-    clientId: string,
-  ) => { readonly client: Client; readonly secretHash: string | undefined } | 'unknown'
-
-  /** `key` is shown this once. */
-  createApiKey: (key: NewApiKey, by: Actor) => { readonly key: string; readonly apiKey: ApiKey } | Refusal
-  /** By `sha256Hex(key)`. */
-  findApiKey: (hash: string) => ApiKey | 'unknown' | 'expired' | 'revoked'
-  listApiKeys: (ask: PageAsk & { readonly owner?: string }) => Page<ApiKey> | Invalid
-  /** Also tells the revocation feed (`keyId`). */
-  revokeApiKey: (id: string, by: Actor) => ApiKey | Refusal
-
-  /** `unknown`: there is no such user or client, it is disabled, or the user has another password by now. */
-  startFamily: (family: NewFamily) => Rotated | 'unknown'
-  /** `reused`: the token was used before, and its family is dead now. `unknown` too when the token is another client's. */
-  rotateRefresh: (token: string, clientId: string, idleMs: number) => Rotated | 'reused' | 'unknown' | 'expired'
-  /** Changes nothing. Only the live token of a family is found, and only while its user and client may use it. */
-  findRefresh: (token: string) => Family | 'unknown'
-  /** For the client that has the token, live or used (RFC 7009). `full`: the family is dead, but the feed has no room to say so, and its access tokens live on. */
-  revokeRefresh: (token: string, clientId: string) => 'revoked' | 'unknown' | 'full'
-  listFamilies: (ask: PageAsk & { readonly owner?: string }) => Page<Family> | Invalid
-  revokeFamily: (id: string, by: Actor) => 'revoked' | 'unknown'
-
-  revoke: (target: RevocationTarget, until: number, by: Revoker) => 'revoked' | Refusal
-  /** `''` begins. */
-  revocationsSince: (cursor: string) => RevocationNews
-  listRevocations: (ask: PageAsk) => Page<Revocation> | Invalid
-
-  /** Makes the first key, or the next, when it is time. Isolates that ask at once get the same. */
-  signingKeys: (rotateAfterMs?: number) => SigningKeys
-  /** For a key that leaked: a new one signs at once and the others are gone, with all their tokens; isolates know when they next ask. */
-  replaceSigningKeys: (by: Actor) => 'replaced'
-
-  /** An operator's act that changed something elsewhere, such as a breaker: only written down. */
-  recordAct: (act: string, on: string, details: AuditEntry['details'], by: Actor) => 'recorded' | Invalid
-  /** Newest first. */
-  auditLog: (ask: PageAsk) => Page<AuditEntry> | Invalid
+/** What a new API key is made of. */
+export interface NewApiKey {
+  readonly owner: string
+  readonly scopes?: readonly string[]
+  readonly roles?: readonly string[]
+  readonly tier?: string
+  readonly expiresAt?: number
 }
 
-/** The same for Workers: each call takes a second at most, and answers `unavailable` instead of throwing. */
-export type IdentityClient = {
-  readonly [Name in keyof IdentityApi]: (
-    ...args: Parameters<IdentityApi[Name]>
-  ) => Promise<ReturnType<IdentityApi[Name]> | 'unavailable'>
+/** What a new client is made of. */
+export interface NewClient extends Omit<ClientChange, 'newSecret'> {
+  readonly clientId: string
+  /** Default true. A public client cannot have `client_credentials`. */
+  readonly confidential?: boolean
+}
+
+/** What a login starts. */
+export interface NewFamily {
+  readonly username: string
+  /** The hash of the password that was shown: when it is not the user's any more, nothing starts. */
+  readonly passwordHash: string
+  readonly clientId: string
+  readonly scopes: readonly string[]
+  /** How long a refresh token may lie unused. */
+  readonly idleMs: number
+  /** How long the family may go on from login. */
+  readonly lifeMs: number
+  /** How long an access token made with it lives: so long the feed names a killed family. */
+  readonly accessMs: number
+}
+
+/** A refresh token that was just made: shown this once and stored as a hash. */
+export interface Rotated {
+  readonly token: string
+  readonly family: Family
+}
+
+/** An elliptic-curve key on P-256 (RFC 7518 §6.2), as published. */
+export interface PublicJwk {
+  readonly kty: 'EC'
+  readonly crv: 'P-256'
+  readonly alg: 'ES256'
+  readonly use: 'sig'
+  readonly kid: string
+  readonly x: string
+  readonly y: string
+}
+
+/** With its private part `d` (RFC 7518 §6.2.2): for isolates that sign, never for a key set. */
+export interface PrivateJwk extends PublicJwk {
+  readonly d: string
 }

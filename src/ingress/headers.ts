@@ -144,7 +144,7 @@ function makeRuleTable(dropped: ReadonlySet<string>): (name: string) => HeaderRu
   return (name) => rules.get(name) ?? makeRule(name)
 }
 
-/** The same text as V8 stores property names: any other string is looked up in V8's string table at each use as a property name. */
+/** The same text as V8 stores property names. Another string is looked up in V8's string table at each use as a property name. */
 const internalized = (text: string): string => Object.keys({ [text]: 0 })[0]!
 
 /** Writes `X-Forwarded-For`, `-Proto` and `-Host` from what the gateway knows of the client. */

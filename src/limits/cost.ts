@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { doc, headerName } from '../config/schema/scalars.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Drawn, LocalLimiter, StoreLimiter } from './limiter.ts'
-import type { LimiterTally } from './store/limit-log.ts'
+import type { LimiterCounters } from './store/limit-log.ts'
 
 /** The most that a limit, a burst or a cost may be: more than 15 digits are no integer of RFC 9651, nor an exact one of Lua. */
 export const MAX_LIMIT = 1_000_000_000
@@ -95,7 +95,7 @@ export interface Debit {
   /** Whoever has let the request pass: this store, or else this isolate. */
   readonly store: StoreLimiter | undefined
   readonly local: LocalLimiter
-  readonly tally: LimiterTally
+  readonly tally: LimiterCounters
   /** Tells the decision log what was taken. */
   readonly note: ((part: Drawn) => void) | undefined
 }

@@ -1,4 +1,5 @@
 import type { HeaderEdit } from '../core/exchange.ts'
+import type { ObjectNamespace } from '../core/durable-object.ts'
 
 /** Counts in windows that start at multiples of their length, in the window that ends now, or in a bucket that fills up steadily. */
 export type Algorithm = 'fixed-window' | 'sliding-window' | 'token-bucket'
@@ -185,4 +186,30 @@ export function fieldEdits(op: FieldOp, policies: string, limits: string): Heade
   if (policies !== '') edits.push({ op, name: 'ratelimit-policy', value: policies })
   if (limits !== '') edits.push({ op, name: 'ratelimit', value: limits })
   return edits
+}
+
+/** The part of `Platform` that limits need. */
+export interface LimitPlatform {
+  readonly now: () => number
+  readonly variable: (name: string) => string | undefined
+  readonly secret: (ref: { $secret: string }) => string | undefined
+  readonly limitShards: ObjectNamespace<LimitShardApi>
+}
+
+/** One request's question to a shard; requests whose key finds no room are counted by the limiter's name. */
+export interface ShardTake {
+  readonly key: string
+  readonly spec: LimiterSpec
+  readonly ask: Ask
+}
+
+/** What one take was granted; `storeNow` is of the object's own clock. */
+export interface ShardGrant extends Grant {
+  /** Counted in the limiter's overflow row, because the shard has too many rows. */
+  readonly overflowed: boolean
+}
+
+/** The remote calls of the Durable Object `LimitShard`. */
+export interface LimitShardApi {
+  take(take: ShardTake): Promise<ShardGrant | undefined>
 }

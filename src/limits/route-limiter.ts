@@ -14,7 +14,7 @@ import {
   listed,
   wholeSeconds,
 } from './limiter.ts'
-import type { LimiterTally } from './store/limit-log.ts'
+import type { LimiterCounters } from './store/limit-log.ts'
 
 /** One count of a limiter: its own, or that of an override. */
 export interface Quota {
@@ -35,7 +35,7 @@ export interface Gate {
   readonly cost: Cost
   readonly onStoreError: 'allow' | 'deny' | 'local'
   readonly shadow: boolean
-  readonly tally: LimiterTally
+  readonly tally: LimiterCounters
   /** Undefined unless decisions are logged. */
   readonly log: ((decided: Decided) => void) | undefined
 }

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { type Authenticated, authenticatorOf } from '../auth/authenticator.ts'
+import { type Authenticated } from '../auth/authenticator.ts'
 import { forbid, refuse } from '../auth/challenge.ts'
 import { allOf, anyOf, compileAdmission } from '../auth/combined.ts'
 import { compileIdentityHeaders, DEFAULT_IDENTITY_HEADERS } from '../auth/identity-headers.ts'
@@ -9,6 +9,7 @@ import { choice, distinct, doc, headerName } from '../config/schema/scalars.ts'
 import type { Exchange, Identity } from '../core/exchange.ts'
 import { definePolicy } from '../core/policy.ts'
 import type { ProblemCode } from '../core/problem.ts'
+import { authenticatorOf } from '../auth/authenticators.ts'
 
 const text = z.string().check(z.minLength(1))
 const scope = z.string().check(z.regex(/^[!#-[\]-~]+$/, 'expected a scope: no spaces, quotes or backslashes'))

@@ -4,7 +4,7 @@ import { doc, percent } from '../config/schema/scalars.ts'
 import { type Exchange, type Outgoing, makeBackgroundExchange } from '../core/exchange.ts'
 import { discardBody } from '../lib/body.ts'
 import type { Handler } from '../core/pipeline.ts'
-import type { Platform } from '../core/platform.ts'
+import { perPlatformAndName, type Platform } from '../core/platform.ts'
 import { definePolicy } from '../core/policy.ts'
 
 /** Says to whoever gets a copy that it is one. */
@@ -50,8 +50,8 @@ export const mirror = definePolicy({
       const copy = async () => {
         // Not one try: it was refused, by a breaker for example.
         if (x.attempts === 0) return
-        if (outgoing === undefined) shadow.tally.skipped++
-        else if (!hasRoom(shadow, platform.now())) shadow.tally.dropped++
+        if (outgoing === undefined) shadow.counters.skipped++
+        else if (!hasRoom(shadow, platform.now())) shadow.counters.dropped++
         else await run(makeBackgroundExchange(x, outgoing, platform.now()), send, shadow)
       }
       // What has to be signed or read first is not under way yet; whether it was sent is known when it is answered.
@@ -62,7 +62,7 @@ export const mirror = definePolicy({
 })
 
 /** What became of the requests that were drawn to be copied; counts since the isolate began. */
-export interface MirrorTally {
+export interface MirrorCounters {
   /** Copies sent. */
   sent: number
   /** Of those, the ones without an answer below 500. */
@@ -75,27 +75,20 @@ export interface MirrorTally {
 
 /** An upstream that gets copies, and those that are under way to it. */
 interface Shadow {
-  readonly tally: MirrorTally
+  readonly counters: MirrorCounters
   readonly running: Set<Exchange>
 }
 
-const known = new WeakMap<Platform, Map<string, Shadow>>()
+/** The shadow of an upstream, by its name; routes that copy to the same upstream share its bound. */
+const shadowOf = perPlatformAndName((_: Platform): Shadow => ({
+  counters: { sent: 0, failed: 0, skipped: 0, dropped: 0 },
+  running: new Set<Exchange>(),
+}))
 
-/** The tallies of this isolate, by the upstream that gets the copies; empty until a route with `mirror` was used. */
-export function mirrorTallies(platform: Platform): Readonly<Record<string, Readonly<MirrorTally>>> {
-  return Object.fromEntries([...(known.get(platform) ?? [])].map(([upstream, { tally }]) => [upstream, tally]))
-}
-
-/** Routes that copy to the same upstream share its bound. */
-function shadowOf(platform: Platform, upstream: string): Shadow {
-  const shadows = known.get(platform) ?? new Map<string, Shadow>()
-  known.set(platform, shadows)
-  const shadow = shadows.get(upstream) ?? {
-    tally: { sent: 0, failed: 0, skipped: 0, dropped: 0 },
-    running: new Set<Exchange>(),
-  }
-  shadows.set(upstream, shadow)
-  return shadow
+/** The counters of this isolate, by the upstream that gets the copies; empty until a route with `mirror` was used. */
+export function mirrorCounters(platform: Platform): Readonly<Record<string, Readonly<MirrorCounters>>> {
+  const shadows = Object.entries(shadowOf.all(platform))
+  return Object.fromEntries(shadows.map(([upstream, { counters }]) => [upstream, counters]))
 }
 
 /** Whether one more copy may be under way. What is past its deadline was cut off by the runtime, and nobody will give it back. */
@@ -106,15 +99,15 @@ function hasRoom({ running }: Shadow, now: number): boolean {
 }
 
 /** Never rejects. */
-async function run(copy: Exchange, send: Handler, { tally, running }: Shadow): Promise<void> {
-  tally.sent++
+async function run(copy: Exchange, send: Handler, { counters, running }: Shadow): Promise<void> {
+  counters.sent++
   running.add(copy)
   try {
     const response = await send(copy)
-    if (response.status >= 500) tally.failed++
+    if (response.status >= 500) counters.failed++
     discardBody(response)
   } catch {
-    tally.failed++
+    counters.failed++
   } finally {
     running.delete(copy)
   }

@@ -7,7 +7,7 @@ import { limiter, type LimiterConfig, checkLimiter } from '../limits/config.ts'
 import { type LimiterSpec, type FieldOp, policyItem } from '../limits/limiter.ts'
 import { compileWhen, whenText } from '../limits/overrides.ts'
 import { type LimitStores, limitStores } from '../limits/store/stores.ts'
-import { limiterTally } from '../limits/store/limit-log.ts'
+import { limiterCounters } from '../limits/store/limit-log.ts'
 import { type Middleware, passThrough } from '../core/pipeline.ts'
 import type { Platform } from '../core/platform.ts'
 import { definePolicy } from '../core/policy.ts'
@@ -58,7 +58,7 @@ function compileLayer(limiters: readonly LimiterConfig[], op: FieldOp, platform:
 
 function compileGate(entry: LimiterConfig, stores: LimitStores, platform: Platform): Gate {
   const { name, algorithm, limit, burst, window: windowMs, consistency, onStoreError, mode } = entry
-  const tally = limiterTally(platform, name)
+  const tally = limiterCounters(platform, name)
   const missing = () => void tally.missingKeys++
   const quota = (of: { limit: number; burst?: number | undefined }, count: string): Quota => {
     const bucket = algorithm === 'token-bucket' ? (of.burst ?? of.limit) : undefined

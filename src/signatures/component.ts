@@ -1,5 +1,4 @@
 import { serializeItem, type Item } from 'structured-headers'
-import type { Message } from './message.ts'
 import { canonicalField, canonicalMember } from './structured-field.ts'
 
 /** One component that a signature covers (RFC 9421 §2): a field or a derived component, with its parameters. */
@@ -128,4 +127,19 @@ function fieldValue(name: string, parameters: Component['parameters'], message: 
   // Lines of one name arrive as one: several of them are not told apart, and a signature over them does not match (RFC 9421 §2.1.3).
   if (parameters.has('bs')) return /^[\x20-\x7e\t]*$/.test(value) ? `:${btoa(value)}:` : undefined
   return value
+}
+
+/** What a signature can cover of a message; of a request everything but `status`, of a response only that and the fields. */
+export interface Message {
+  readonly method: string
+  readonly scheme: 'http' | 'https'
+  /** Lower case, without the scheme's own port; `''` where the sender named none. */
+  readonly authority: string
+  /** As it was sent, escapes and all; never empty. */
+  readonly path: string
+  /** `''`, or the query with its `?`. */
+  readonly search: string
+  /** The lines of one field, by lower-case name, joined by `, `. */
+  readonly field: (name: string) => string | undefined
+  readonly status?: number
 }

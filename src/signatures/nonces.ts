@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { withTimeout } from '../lib/time.ts'
-import type { NonceStore } from './nonce-store.ts'
+import { callObject, type ObjectNamespace } from '../core/durable-object.ts'
 
 /** One object does about 1,000 writes a second. */
 export const NONCE_SHARDS = 16
@@ -9,7 +8,12 @@ const TIMEOUT_MS = 1_000
 /** How much longer than its signature a nonce is remembered: the store has a clock of its own. */
 const MARGIN_MS = 60_000
 
-/** What the world knows of a nonce. */
+/** The remote calls of the Durable Object `NonceStore`. */
+export interface NonceStoreApi {
+  use(id: string, keepMs: number): Promise<boolean | undefined>
+}
+
+/** What the store knows of a nonce. */
 export type NonceVerdict = 'fresh' | 'used' | 'unavailable'
 
 /**
@@ -17,7 +21,7 @@ export type NonceVerdict = 'fresh' | 'used' | 'unavailable'
  * `unavailable` when the store does not answer within a second, or is full; the nonce may be used up then. Never rejects.
  */
 export async function takeNonce(
-  namespace: DurableObjectNamespace<NonceStore>,
+  namespace: ObjectNamespace<NonceStoreApi>,
   { provider, keyid, nonce }: { readonly provider: string; readonly keyid: string; readonly nonce: string },
   leftMs: number,
 ): Promise<NonceVerdict> {
@@ -25,7 +29,7 @@ export async function takeNonce(
     .update(JSON.stringify([provider, keyid, nonce]))
     .digest('hex')
   const shard = parseInt(id.slice(0, 2), 16) % NONCE_SHARDS
-  const fresh = await withTimeout(TIMEOUT_MS, () => namespace.getByName(`nonces-${shard}`).use(id, leftMs + MARGIN_MS))
+  const fresh = await callObject(namespace, `nonces-${shard}`, TIMEOUT_MS, (store) => store.use(id, leftMs + MARGIN_MS))
   if (fresh === undefined) return 'unavailable'
   return fresh ? 'fresh' : 'used'
 }

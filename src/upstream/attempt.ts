@@ -1,6 +1,4 @@
 import type { Exchange } from '../core/exchange.ts'
-import { failureOf } from './outcome.ts'
-
 /** Why the gateway itself ended a try. */
 export type Ending = 'timeout' | 'client-gone' | 'upload-broken'
 
@@ -64,15 +62,4 @@ export function closeAttempt(attempt: Attempt): void {
   clearTimeout(attempt.timer)
   attempt.timer = undefined
   attempt.load.inFlight--
-}
-
-/** What a try says about its target: `void` is nothing, since it was the caller, or a hedge that lost, that ended it. */
-export type TryResult = 'good' | 'failed' | 'void'
-
-/** Judges one try: a 5xx, a timeout, a rejected connection or a broken answer is failed; a 4xx is the caller's mistake, well answered. */
-export function tryResult(response: Response): TryResult {
-  if (response.status < 400) return 'good'
-  const failure = failureOf(response)
-  if (failure === 'client') return 'void'
-  return failure !== undefined || response.status >= 500 ? 'failed' : 'good'
 }

@@ -1,5 +1,4 @@
 import * as z from 'zod/mini'
-import { retryBudget } from './retry/retry-budget.ts'
 import {
   choice,
   distinct,
@@ -16,6 +15,19 @@ import { stickyKey } from '../core/request-attribute.ts'
 import { healthCheck, hedge, outlierDetection } from './health/config.ts'
 import { SIGNATURE_ALGORITHMS } from '../signatures/algorithm.ts'
 import { component, keyid } from '../auth/config/http-signature.ts'
+
+/** What keeps tries beyond the first from multiplying the load; hedges without `retry` have its defaults. */
+export const retryBudget = z.strictObject({
+  percent: doc(
+    z.prefault(percent, 20),
+    'How many retries the requests of the window allow, in per cent of them. Default 20.',
+  ),
+  window: doc(z.prefault(duration(1_000), '10s'), 'How long a request counts. Default 10s.'),
+  minPerSecond: doc(
+    z.prefault(z.number().check(z.gte(0)), 3),
+    'Retries a second that are allowed however few the requests are. Default 3.',
+  ),
+})
 
 /** What the gateway, or the runtime, writes while a try is on its way, or drops with its connection. */
 const UNSTEADY =

@@ -3,9 +3,10 @@ import type { Exchange } from '../core/exchange.ts'
 import type { Platform } from '../core/platform.ts'
 import { contentDigest } from '../signatures/content-digest.ts'
 import { importMaterial } from '../signatures/algorithm.ts'
-import { type Message, signMessage } from '../signatures/message.ts'
+import { signMessage } from '../signatures/message.ts'
 import { clientRefusal } from './outcome.ts'
 import { bufferBody } from './retry/replay.ts'
+import type { Message } from '../signatures/component.ts'
 
 /** Header fields to send with a try to `base`, made of the request as it is then; or the answer when it cannot be signed. */
 export type Signer = (x: Exchange, base: string) => Promise<Readonly<Record<string, string>> | Response>

@@ -2,9 +2,7 @@ import type { UpstreamConfig } from './config.ts'
 import { resolveUrl } from '../config/schema/scalars.ts'
 import { hash32 } from '../lib/hash.ts'
 import type { Load } from './attempt.ts'
-import { makePace, type Pace } from './balancing/ewma.ts'
-import { UNTROUBLED, type Standing, isEjected } from './balancing/outlier.ts'
-import { leftOf } from '../lib/time.ts'
+import { leftOf, type Term } from '../lib/time.ts'
 
 /** What the health checks and an operator say of a target: `unhealthy` is passed over while others do, `drained` gets nothing. */
 export type TargetCondition = 'ok' | 'unhealthy' | 'drained'
@@ -113,3 +111,39 @@ export function describeTarget(target: Target, now: number): TargetView {
     ...(pace.heardAt !== -Infinity && { pace: { ms: Math.round(pace.ms), agoMs: Math.abs(now - pace.heardAt) } }),
   }
 }
+
+/** How a target stands with outlier detection. `ejections` lengthens the next one. */
+export type Standing =
+  | {
+      readonly state: 'in'
+      /** Failed tries in a row. */
+      readonly failures: number
+      readonly ejections: number
+      /** When it came back, in epoch milliseconds. */
+      readonly since: number
+    }
+  | ({ readonly state: 'ejected'; readonly ejections: number } & Term)
+
+/** How every target begins: never failed, never ejected. Told by its identity, so that a good answer costs no look at the clock. */
+export const UNTROUBLED: Standing = { state: 'in', failures: 0, ejections: 0, since: -Infinity }
+
+/** Whether an ejection lasts at `now`, epoch milliseconds; one that is over keeps its `state` until the next try is judged. */
+export function isEjected(standing: Standing, now: number): boolean {
+  return standing.state === 'ejected' && leftOf(standing, now) > 0
+}
+
+/** What is known of how quickly a target answers; all milliseconds. */
+export interface Pace {
+  /** The moving average of its answers' times, as it was at `heardAt`. */
+  ms: number
+  /** When a try last ended; `-Infinity` before the first. */
+  heardAt: number
+  /** Failed tries in a row. */
+  failures: number
+  /** Tries that wait for an answer, but for those whose body is still on its way, and the sum of when they were sent. */
+  waiting: number
+  sentAt: number
+}
+
+/** For a target that has not answered yet, which gets one try at a time; each target needs its own, as tries change it. */
+export const makePace = (): Pace => ({ ms: 0, heardAt: -Infinity, failures: 0, waiting: 0, sentAt: 0 })

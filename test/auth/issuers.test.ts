@@ -50,7 +50,7 @@ type Gate = ReturnType<typeof makeGate>
 const ISSUERS = [ISSUER, 'https://id.test', 'opaque', 'https://other.test', 'CN=Acme CA', 'partners']
 
 it('are what every kind of provider says of its callers, each once', () => {
-  expect(issuersOf(platform)).toEqual(ISSUERS)
+  expect(issuersOf(platform.authProviders, platform.variable)).toEqual(ISSUERS)
 })
 
 it.each<[provider: string, subject: string, call: (gate: Gate) => ReturnType<Gate>]>([

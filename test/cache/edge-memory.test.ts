@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest'
-import { type EdgeCache, rememberBriefly } from '../../src/cache/store/edge-tier.ts'
+import { rememberBriefly } from '../../src/cache/store/edge-tier.ts'
 import { isolate, bytesOf, head, newKey, readAll, streamOf } from '../support/tiers.ts'
 import { makeTestPlatform } from '../support/platform.ts'
+import type { EdgeCache } from '../../src/cache/api.ts'
 
 /** An isolate with a memory of its own, and what it asks of the cache that all share. */
 function remembering() {

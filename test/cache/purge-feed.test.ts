@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import {
   makePurges,
   PURGES_OBJECT,
-  sitePurges,
+  platformPurges,
   type Purges,
   type PurgePlatform,
 } from '../../src/cache/purge/purge-feed.ts'
@@ -71,7 +71,7 @@ function world(store: 'objects' | 'redis'): World {
       // Processes that share Redis share no objects.
       const own = cachePlatform(store === 'redis' ? ownCacheState() : state, store === 'redis' ? redis : undefined)
       const { platform, calls } = countCalls(own, { now })
-      return Object.assign(clock, sitePurges(platform), { calls })
+      return Object.assign(clock, platformPurges(platform), { calls })
     },
   }
 }
@@ -142,7 +142,7 @@ describe('a store that does not answer', () => {
     ['hangs', () => new Promise<never>(() => {})],
     ['cannot say', async () => undefined],
   ])('(%s) makes nobody wait longer than a quarter of a second, once, and nothing live', async (_, call) => {
-    const purges = sitePurges(cachePlatform(brokenCacheState(call)))
+    const purges = platformPurges(cachePlatform(brokenCacheState(call)))
     const start = Date.now()
     await purges.ready(x)
     expect(await purges.standing(entry(start), x)).toBe('validate')
@@ -164,7 +164,7 @@ describe('a store that does not answer', () => {
       undefined,
       { now: () => Date.now() + ahead },
     )
-    const purges = sitePurges(platform)
+    const purges = platformPurges(platform)
     await caughtUp(purges)
     const [old, other] = [entry(Date.now()), { ...entry(Date.now()), tags: [] }]
     await purges.purge([tag('users')], x)
@@ -184,7 +184,7 @@ describe('a store that does not answer', () => {
   it('that has lost its memory, in which purges may have been, makes nothing live that was stored before', async () => {
     const own = await startRedis()
     let ahead = 0
-    const purges = sitePurges(cachePlatform(ownCacheState(), own, { now: () => Date.now() + ahead }))
+    const purges = platformPurges(cachePlatform(ownCacheState(), own, { now: () => Date.now() + ahead }))
     await caughtUp(purges)
     const old = entry(Date.now())
     expect(purges.standing(old, x)).toBe('live')
@@ -197,7 +197,7 @@ describe('a store that does not answer', () => {
   it('as a Redis that hangs: added wait is one store timeout, and it is heard again when it is back', async () => {
     const own = await startRedis()
     let ahead = 0
-    const purges = sitePurges(cachePlatform(ownCacheState(), own, { now: () => Date.now() + ahead }))
+    const purges = platformPurges(cachePlatform(ownCacheState(), own, { now: () => Date.now() + ahead }))
     await caughtUp(purges)
     const old = entry(Date.now())
     await signalRedis(own.redisPid, 'SIGSTOP')

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { sitePurges } from '../../src/cache/purge/purge-feed.ts'
+import { platformPurges } from '../../src/cache/purge/purge-feed.ts'
 import { makeCachedGateway, type OriginRequest } from '../support/cached.ts'
 import { ownCacheState } from '../support/cache-state.ts'
 import { makeTestExchange } from '../support/exchange.ts'
@@ -69,7 +69,7 @@ it('the stale time after a soft purge runs from the purge, whoever looks in betw
   await get('/a')
   expect((await get('/a')).status).toMatch(/^hit; ttl=3\d+/)
   isDown = true
-  const elsewhere = sitePurges(makeTestPlatform({ cacheCoordinators: cacheState }))
+  const elsewhere = platformPurges(makeTestPlatform({ cacheCoordinators: cacheState }))
   expect(await elsewhere.purge([{ kind: 'all', value: '', mode: 'soft' }], makeTestExchange())).toBe(true)
   pass(8_000)
   expect(await get('/a')).toMatchObject({ text: 'good', status: expect.stringMatching(/^hit; ttl=-(?:8|9|1\d);/) })

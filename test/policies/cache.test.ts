@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { cacheTallies } from '../../src/cache/route-cache.ts'
+import { cacheCounters } from '../../src/cache/route-cache.ts'
 import { cache } from '../../src/policies/cache.ts'
 import { makeCachedGateway } from '../support/cached.ts'
 import { makeTestExchange } from '../support/exchange.ts'
@@ -191,5 +191,7 @@ it('counts, by route, what came from the store and what that has saved', async (
     await (await serve(one)).text()
     await one.settled()
   }
-  expect(cacheTallies(platform)).toMatchObject({ test: { hits: 2, misses: 1, stored: 1, bytesSaved: 16, bypassed: 0 } })
+  expect(cacheCounters.all(platform)).toMatchObject({
+    test: { hits: 2, misses: 1, stored: 1, bytesSaved: 16, bypassed: 0 },
+  })
 })

@@ -4,7 +4,7 @@ import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { Exchange } from '../../src/core/exchange.ts'
 import type { Handler } from '../../src/core/pipeline.ts'
-import { mirror, mirrorTallies } from '../../src/policies/mirror.ts'
+import { mirror, mirrorCounters } from '../../src/policies/mirror.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
 import { makeTestFacts, makeTestPlatform, originUrl } from '../support/platform.ts'
@@ -26,7 +26,7 @@ function compile(shadow: Handler, real: Handler = ok, { percent = 100, ...parts 
   const ways: unknown[] = []
   const facts = makeTestFacts({ upstream: 'users', sendTo: (...way) => (ways.push(way), shadow) })
   const handler = mirror.compile(z.parse(mirror.config, { upstream: 'shadow', percent }), platform, facts)(real)
-  return { handler, ways, tally: () => mirrorTallies(platform).shadow }
+  return { handler, ways, tally: () => mirrorCounters(platform).shadow }
 }
 
 /** A shadow that keeps the exchanges it gets and answers 200. */

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { diagnosticsOf, explainIssue } from '../../src/config/explain.ts'
-import { limiterTally } from '../../src/limits/store/limit-log.ts'
+import { limiterCounters } from '../../src/limits/store/limit-log.ts'
 import { rateLimit } from '../../src/policies/rate-limit.ts'
 import type { Platform } from '../../src/core/platform.ts'
 import { makeLimited, makePatientPlatform, type RawLimiter } from '../support/limits.ts'
@@ -125,7 +125,7 @@ describe('a cost that the answer says', () => {
       expect((await ask()).status).toBe(200)
       const refused = await ask()
       expect([refused.status, leftOf(refused.left)]).toEqual([429, 0])
-      expect(limiterTally(platform, entry.name)).toMatchObject({ admitted: 2, refused: 1, uncharged: 6 })
+      expect(limiterCounters(platform, entry.name)).toMatchObject({ admitted: 2, refused: 1, uncharged: 6 })
     },
   )
 
@@ -142,7 +142,7 @@ describe('a cost that the answer says', () => {
     // 60 × 50, and one in flight when the last unit went.
     expect(admitted).toBeGreaterThan(50)
     expect(admitted).toBeLessThanOrEqual(61)
-    expect(limiterTally(platform, entry.name).uncharged).toBeLessThan(50)
+    expect(limiterCounters(platform, entry.name).uncharged).toBeLessThan(50)
   })
 
   it('is 1 when the answer says nothing of use, and at most the most', async () => {
@@ -170,6 +170,6 @@ describe('a cost that the answer says', () => {
     await Promise.all(running)
     expect((await ask()).status).toBe(429)
     // 3 × 8 were spent of 10: above the limit by at most 2 × 7, that of those in flight but one.
-    expect([arrived, limiterTally(platform, 'units').uncharged]).toEqual([3, 14])
+    expect([arrived, limiterCounters(platform, 'units').uncharged]).toEqual([3, 14])
   })
 })

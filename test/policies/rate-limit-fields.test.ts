@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { parseList } from 'structured-headers'
 import { describe, expect, it } from 'vitest'
-import { limiterTallies, limiterTally } from '../../src/limits/store/limit-log.ts'
+import { limiterCounters } from '../../src/limits/store/limit-log.ts'
 import { makeLimited, makePatientPlatform, type RawLimiter } from '../support/limits.ts'
 import { makeTestPlatform } from '../support/platform.ts'
 
@@ -138,7 +138,7 @@ describe('a limiter in shadow mode', () => {
         expect(headers.get('ratelimit-policy')).not.toContain(name)
       }
       // The third was refused anyway: nobody needs to know what the shadow makes of it.
-      expect(limiterTallies(platform)).toMatchObject({
+      expect(limiterCounters.all(platform)).toMatchObject({
         [name]: { admitted: 1, shadowRefused: 1, refused: 0 },
         'per-ip': { admitted: 2, shadowRefused: 0, refused: 1 },
       })
@@ -165,6 +165,6 @@ describe('a limiter in shadow mode', () => {
     const answered = ask()
     expect(reached).toBe(true)
     expect((await answered).status).toBe(200)
-    expect(limiterTally(platform, 'shadow')).toMatchObject({ storeFailures: 1, blind: 0, shadowRefused: 0 })
+    expect(limiterCounters(platform, 'shadow')).toMatchObject({ storeFailures: 1, blind: 0, shadowRefused: 0 })
   })
 })

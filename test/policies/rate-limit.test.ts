@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type * as z from 'zod/mini'
 import { applyHeaderEdits } from '../../src/ingress/finish.ts'
 import { limitStores, SHARDS } from '../../src/limits/store/stores.ts'
-import { limiterTally } from '../../src/limits/store/limit-log.ts'
+import { limiterCounters } from '../../src/limits/store/limit-log.ts'
 import { compose, passThrough, type Handler } from '../../src/core/pipeline.ts'
 import { rateLimit, rateLimitBeforeAuth } from '../../src/policies/rate-limit.ts'
 import type { Platform } from '../../src/core/platform.ts'
@@ -253,7 +253,7 @@ describe('local limits', () => {
     const platform = makeTestPlatform({ now: () => NOW })
     const ask = makeGateway([local], platform)
     expect([(await ask('')).status, (await ask('')).status, (await ask('')).status]).toEqual([200, 200, 429])
-    expect(limiterTally(platform, 'per-ip')).toMatchObject({ missingKeys: 3, admitted: 2, refused: 1 })
+    expect(limiterCounters(platform, 'per-ip')).toMatchObject({ missingKeys: 3, admitted: 2, refused: 1 })
     expect((await ask()).status).toBe(200)
   })
 
@@ -344,7 +344,7 @@ describe('strict limits in Durable Objects', () => {
     expect(answers[2]!.headers.get('ratelimit-policy')).toBe(`"${name}";q=2;w=60;fallback=${onStoreError}`)
     if (onStoreError === 'deny') expect(JSON.parse(answers[0]!.body)).toMatchObject({ code: 'limit-store-unavailable' })
     const blind = expected.filter((status) => status === 200).length
-    expect(limiterTally(platform, name)).toMatchObject({ storeFailures: 3, blind, admitted: blind })
+    expect(limiterCounters(platform, name)).toMatchObject({ storeFailures: 3, blind, admitted: blind })
     expect(limitStores(platform).degraded()).toBe('durable-objects')
   })
 })
@@ -384,6 +384,6 @@ describe('strict limits in Upstash Redis', () => {
     await signalRedis(redisPid, signal)
     for (let i = 0; i < 2; i++) statuses.push((await ask()).status)
     expect(statuses).toEqual(expected)
-    expect(limiterTally(platform, 'per-ip').storeFailures).toBe(2)
+    expect(limiterCounters(platform, 'per-ip').storeFailures).toBe(2)
   })
 })

@@ -4,7 +4,8 @@ import { matchesContentDigest } from '../../src/signatures/content-digest.ts'
 import { findSignature } from '../../src/signatures/signature-input.ts'
 import { parseStrictDictionary } from '../../src/signatures/structured-field.ts'
 import { verifyBase, importMaterial } from '../../src/signatures/algorithm.ts'
-import { type Message, signatureBase, signMessage } from '../../src/signatures/message.ts'
+import { signatureBase, signMessage } from '../../src/signatures/message.ts'
+import type { Message } from '../../src/signatures/component.ts'
 
 const secret = 'a secret of at least thirty-two bytes'
 const known = () => true

@@ -16,8 +16,6 @@ import {
   resolveUrl,
 } from '../../config/schema/scalars.ts'
 import { parseDistinguishedName } from '../../lib/distinguished-name.ts'
-import type { Platform } from '../../core/platform.ts'
-
 const NAME_EXPECTED = 'expected a distinguished name (RFC 4514) such as "CN=partner,O=Acme"'
 
 /** Headers with a meaning of their own: a key in one of them would be read, rewritten or logged as something else. */
@@ -164,12 +162,19 @@ export function selfProvider(providers: Readonly<Record<string, AuthProviderConf
  * The issuers of callers that a site's providers establish, so far as routes.json says them: with a subject they name whose tokens, signatures or
  * certificates so far are revoked. API keys are not among them: each is revoked by its id.
  */
-export function issuersOf({ authProviders, variable }: Pick<Platform, 'authProviders' | 'variable'>): string[] {
+export function issuersOf(
+  authProviders: Readonly<Record<string, AuthProviderConfig>>,
+  variable: (name: string) => string | undefined,
+): string[] {
   const found = Object.entries(authProviders).flatMap(([name, config]) => issuersOfOne(name, config, variable))
   return [...new Set(found)]
 }
 
-function issuersOfOne(name: string, config: AuthProviderConfig, variable: Platform['variable']): readonly string[] {
+function issuersOfOne(
+  name: string,
+  config: AuthProviderConfig,
+  variable: (name: string) => string | undefined,
+): readonly string[] {
   switch (config.type) {
     case 'jwt':
       return [config.issuer]

@@ -1,10 +1,10 @@
 import type { AuthProviderConfig } from '../config/auth-provider.ts'
 import type { Exchange, Identity } from '../../core/exchange.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
-import type { Platform } from '../../core/platform.ts'
+import { perPlatform, type Platform } from '../../core/platform.ts'
 import type { ProblemCode } from '../../core/problem.ts'
 import type { Authenticated } from '../authenticator.ts'
-import { makeRevocations, type Revocations, type Standing } from './revocation-snapshot.ts'
+import { makeRevocations, type Standing } from './revocation-snapshot.ts'
 
 /** Why an established caller is refused after all; undefined when he is not. A promise after an idle time or an outage, and where several vouch. */
 export type RevocationCheck = (
@@ -12,21 +12,20 @@ export type RevocationCheck = (
   x: Pick<Exchange, 'waitUntil'>,
 ) => ProblemCode | undefined | Promise<ProblemCode | undefined>
 
-const snapshots = new WeakMap<Platform, Revocations>()
+const revocationsOf = perPlatform(({ identityStore, now }: Platform) =>
+  makeRevocations(makeIdentityClient(identityStore).revocationsSince, now),
+)
 
 /** The check of every use of a credential, remembered ones too. Undefined in a deployment where nobody can revoke: then it costs nothing. */
 export function compileRevocationCheck(platform: Platform): RevocationCheck | undefined {
   const { admin, token, revoke } = { admin: platform.hasAdmin, ...platform.oauthPaths }
   if (!admin && token === undefined && revoke === undefined) return undefined
-  const known =
-    snapshots.get(platform) ??
-    makeRevocations(makeIdentityClient(platform.identityStore).revocationsSince, platform.now)
-  snapshots.set(platform, known)
+  const revocations = revocationsOf(platform)
   const providers = new Map(Object.entries(platform.authProviders).map(([name, config]) => [name, rulesOf(config)]))
 
   const judge = (identity: Identity, x: Pick<Exchange, 'waitUntil'>) => {
     const { skewMs, codes } = providers.get(identity.provider)!
-    const standing = known.standing(identity, skewMs, platform.now(), x.waitUntil)
+    const standing = revocations.standing(identity, skewMs, platform.now(), x.waitUntil)
     return typeof standing === 'string' ? codes[standing] : standing.then((later) => codes[later])
   }
   return ({ identity, vouchers = [] }, x) => {

@@ -1,9 +1,10 @@
 import type { Exchange } from '../../core/exchange.ts'
-import type { IdentityClient, AuditEntry } from '../../identity/types.ts'
+import type { AuditEntry } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { isLogged } from '../../telemetry/access-log.ts'
 import { actorOf, type Endpoint, settled, pageQuery, readQuery, shownPage } from './endpoint.ts'
 import { shownTime } from './fields.ts'
+import type { IdentityClient } from '../../identity/api.ts'
 
 /** One change that an operator has made, or has tried to make, to an upstream. */
 export interface AdminAct {

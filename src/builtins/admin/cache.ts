@@ -1,14 +1,14 @@
 import * as z from 'zod/mini'
-import { sitePurges } from '../../cache/purge/purge-feed.ts'
+import { platformPurges } from '../../cache/purge/purge-feed.ts'
 import type { PurgeOrder } from '../../cache/purge/purges.ts'
 import { expected } from '../../config/schema/scalars.ts'
-import type { IdentityClient } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
 import { canonicalPath, rawPath, rawSearch } from '../../lib/canonical-path.ts'
 import { readChange } from './change.ts'
 import { type Endpoint, actorOf } from './endpoint.ts'
 import { text } from './fields.ts'
+import type { IdentityClient } from '../../identity/api.ts'
 
 /** Of each kind at once. */
 const MAX_AT_ONCE = 100
@@ -36,7 +36,7 @@ const newPurge = z.strictObject({
 
 /** Purges what is cached by tag, URL or prefix, or all of it: removes it, or with `soft` makes it stale. In force everywhere within five seconds. */
 export function makeCache(platform: Platform, identity: IdentityClient): Endpoint[] {
-  const purges = sitePurges(platform)
+  const purges = platformPurges(platform)
   return [
     {
       path: 'cache/purge',

@@ -5,8 +5,9 @@ import type { Exchange } from '../../core/exchange.ts'
 import { problem } from '../../core/problem.ts'
 import { selfProviders } from '../../auth/config/auth-provider.ts'
 import { MAX_ACCESS_TOKEN_MS, MAX_SKEW_MS } from '../../identity/config.ts'
-import type { Actor, Cutoff, IdentityClient } from '../../identity/types.ts'
+import type { Actor, Cutoff } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
+import type { IdentityClient } from '../../identity/api.ts'
 
 /** A change is a line of JSON; what is larger is something else. */
 const MAX_BYTES = 4_096

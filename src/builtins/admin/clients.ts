@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { choice, distinct } from '../../config/schema/scalars.ts'
-import { GRANTS, type Client, type IdentityClient, type MadeClient } from '../../identity/types.ts'
+import { GRANTS, type Client, type MadeClient } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { readChange, endTokens, makeCutoff } from './change.ts'
 import {
@@ -14,6 +14,8 @@ import {
   shownPage,
 } from './endpoint.ts'
 import { accountName, rights, shownTime, text } from './fields.ts'
+import type { IdentityClient } from '../../identity/api.ts'
+
 const settings = {
   name: z.exactOptional(z.nullable(text)),
   disabled: z.exactOptional(z.boolean()),

@@ -1,9 +1,11 @@
 import * as z from 'zod/mini'
-import type { ApiKey, IdentityClient } from '../../identity/types.ts'
+import type { ApiKey } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { readChange } from './change.ts'
 import { answerJson, type Endpoint, actorOf, settled, pageQuery, readQuery, shownPage } from './endpoint.ts'
 import { accountName, rights, shownTime, text, timeAfter } from './fields.ts'
+import type { IdentityClient } from '../../identity/api.ts'
+
 const keyQuery = z.extend(pageQuery, { owner: z.exactOptional(accountName) })
 
 /** API keys. A key is shown when it is made, and never again; afterwards it is spoken of by its id. */

@@ -4,14 +4,14 @@ import type { Exchange } from '../../core/exchange.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
-import type { Order, WorldView } from '../../upstream/circuit-breaker/global-state-object.ts'
+import { callObject } from '../../core/durable-object.ts'
+import type { Order } from '../../upstream/circuit-breaker/global-state.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import { makeAudit } from './audit.ts'
 import { readChange } from './change.ts'
 import type { Answer, Endpoint } from './endpoint.ts'
-import { withTimeout } from '../../lib/time.ts'
 import { breakerName, locationOf, type Region } from '../../core/region.ts'
-import type { BreakerView } from '../../upstream/circuit-breaker/breaker-object.ts'
+import type { BreakerView, WorldView } from '../../upstream/circuit-breaker/api.ts'
 
 /** Which upstreams have it, in words and one by one. */
 interface Owners {
@@ -92,7 +92,7 @@ function unavailable({ name }: Upstream, besides = ''): Response {
 }
 
 /** An object's time to answer, in milliseconds; more than the world's object gives those of the regions. */
-const ANSWER_MS = 1_000
+const TIMEOUT_MS = 1_000
 
 /** What the objects of one upstream say; a region whose own object does not answer has no `breaker`. */
 export interface State {
@@ -109,15 +109,14 @@ export interface StateClient {
 
 /** Gives each object a second. Never rejects; `look` asks the world before the regions, which it asks all at once: two seconds at most. */
 export function makeStateClient({
-  globalUpstreams: worlds,
+  globalUpstreams,
   breakers,
 }: Pick<Platform, 'globalUpstreams' | 'breakers'>): StateClient {
-  const world = (upstream: string) =>
-    withTimeout<WorldView>(ANSWER_MS, async () => worlds.getByName(upstream).inspect())
-  const breaker = (upstream: string, region: Region) =>
-    withTimeout<BreakerView>(ANSWER_MS, async () =>
-      breakers.getByName(breakerName(region, upstream), locationOf(region)).inspect(),
-    )
+  const world = (upstream: string) => callObject(globalUpstreams, upstream, TIMEOUT_MS, (object) => object.inspect())
+  const breaker = (upstream: string, region: Region) => {
+    const name = breakerName(region, upstream)
+    return callObject(breakers, name, TIMEOUT_MS, (object) => object.inspect(), locationOf(region))
+  }
   return {
     world,
     look: async (upstream) => {
@@ -126,6 +125,6 @@ export function makeStateClient({
       const regions = found.regions.map(async (one) => ({ ...one, breaker: await breaker(upstream, one.region) }))
       return { world: found, regions: await Promise.all(regions) }
     },
-    steer: (upstream, order) => withTimeout<WorldView>(ANSWER_MS, async () => worlds.getByName(upstream).steer(order)),
+    steer: (upstream, order) => callObject(globalUpstreams, upstream, TIMEOUT_MS, (object) => object.steer(order)),
   }
 }

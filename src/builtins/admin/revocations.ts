@@ -1,17 +1,19 @@
 import * as z from 'zod/mini'
 import { issuersOf } from '../../auth/config/auth-provider.ts'
 import { expectedOneOf } from '../../config/schema/diagnostic.ts'
-import type { IdentityClient, Revocation, RevocationTarget } from '../../identity/types.ts'
+import type { Revocation, RevocationTarget } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
 import { readChange } from './change.ts'
 import { answerJson, type Endpoint, actorOf, settled, pageQuery, readQuery, shownPage } from './endpoint.ts'
 import { shownTime, text, timeAfter } from './fields.ts'
+import type { IdentityClient } from '../../identity/api.ts'
+
 const WHICH = 'expected "jti", or "issuer" and "subject", or "sid"'
 
 /** Tokens that are refused although they have not expired: one, all of a subject, or all of one login. */
 export function makeRevocations(platform: Platform, identity: IdentityClient): Endpoint[] {
-  const issuers = issuersOf(platform)
+  const issuers = issuersOf(platform.authProviders, platform.variable)
   const newRevocation = z.strictObject({
     jti: z.optional(text),
     issuer: z.optional(text),

@@ -1,7 +1,9 @@
 import * as z from 'zod/mini'
-import type { Family, IdentityClient } from '../../identity/types.ts'
+import type { Family } from '../../identity/types.ts'
 import { type Endpoint, actorOf, settled, pageQuery, readQuery, shownPage } from './endpoint.ts'
 import { shownTime, text } from './fields.ts'
+import type { IdentityClient } from '../../identity/api.ts'
+
 const sessionQuery = z.extend(pageQuery, { owner: z.exactOptional(text) })
 
 /** Logins that can be refreshed: all that follows from one password. To end one ends its access tokens too. */

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { expectedOneOf } from '../../config/schema/diagnostic.ts'
 import type { Platform } from '../../core/platform.ts'
-import type { WorldView } from '../../upstream/circuit-breaker/global-state-object.ts'
+import type { WorldView } from '../../upstream/circuit-breaker/api.ts'
 import type { Health } from '../../upstream/health/health.ts'
 import type { TargetView } from '../../upstream/target.ts'
 import type { Upstream } from '../../upstream/upstream.ts'

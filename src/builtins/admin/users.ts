@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import type { IdentityClient, User, UserChange } from '../../identity/types.ts'
+import type { User, UserChange } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { readChange, makeCutoff } from './change.ts'
 import {
@@ -15,6 +15,7 @@ import {
 import { accountName, email, password, rights, shownTime, text } from './fields.ts'
 import { hashPassword } from '../../identity/password.ts'
 import { problem } from '../../core/problem.ts'
+import type { IdentityClient } from '../../identity/api.ts'
 
 const profile = {
   email: z.exactOptional(z.nullable(email)),

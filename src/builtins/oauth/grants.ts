@@ -1,7 +1,7 @@
 import { selfProvider } from '../../auth/config/auth-provider.ts'
 import type { TokensConfig } from '../../identity/config.ts'
 import type { Exchange } from '../../core/exchange.ts'
-import { makeIdentityClient, ownKeysOf, makeLoginGuard } from '../../identity/client.ts'
+import { makeIdentityClient, signingKeysOf, makeLoginGuard } from '../../identity/client.ts'
 import type { Client, Grant, User } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { invalidClient, authenticateClient } from './oauth-client.ts'
@@ -82,7 +82,7 @@ function makeClientGrant(platform: Platform): GrantAnswer {
 function makeRefreshGrant(platform: Platform, { refreshTtl }: TokensConfig): GrantAnswer {
   const identity = makeIdentityClient(platform.identityStore)
   const issue = makeIssue(platform)
-  const ownKeys = ownKeysOf(platform)
+  const ownKeys = signingKeysOf(platform)
   return async ({ form, client, asOf }) => {
     const clientId = client?.clientId ?? ''
     const shown = form.get('refresh_token')

@@ -8,9 +8,9 @@ import type { Platform } from '../../core/platform.ts'
 import { authenticateClient, invalidClient } from './oauth-client.ts'
 import { readForm } from './form.ts'
 import { refuse, compileEndpoint } from './refusal.ts'
-import { authenticatorOf } from '../../auth/authenticator.ts'
 import { compileRevocationCheck } from '../../auth/revocation/revocation-check.ts'
 import { PROBLEMS, type ProblemCode } from '../../core/problem.ts'
+import { authenticatorOf } from '../../auth/authenticators.ts'
 
 /** What is said of a token (RFC 7662 §2.2); undefined for one that is not active, whatever the reason. */
 type Said = Readonly<Record<string, unknown>> | 'unavailable' | undefined

@@ -1,5 +1,5 @@
 import { importJWK, SignJWT } from 'jose'
-import { ownKeysOf } from '../../identity/client.ts'
+import { signingKeysOf } from '../../identity/client.ts'
 import { selfProvider } from '../../auth/config/auth-provider.ts'
 import type { Platform } from '../../core/platform.ts'
 import { refuse } from './refusal.ts'
@@ -25,7 +25,7 @@ export type Issue = (bearer: Bearer, refreshToken?: string) => Promise<Response>
 /** For `builtin: token`: its access tokens (ES256) live for `accessTtl` from `asOf` on. Throws without a provider with `"keys": "self"`. */
 export function makeIssue(platform: Platform): Issue {
   const { issuer, audience, tokens } = selfProvider(platform.authProviders).config
-  const ownKeys = ownKeysOf(platform)
+  const ownKeys = signingKeysOf(platform)
   const expiresIn = Math.floor(tokens.accessTtl / 1000)
   return async ({ subject, username, clientId, scopes, roles, sid, asOf }, refreshToken) => {
     const keys = await ownKeys()

@@ -2,7 +2,7 @@ import { selfProvider } from '../../auth/config/auth-provider.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { compileEndpoint } from './refusal.ts'
-import { ownKeysOf } from '../../identity/client.ts'
+import { signingKeysOf } from '../../identity/client.ts'
 import { problem } from '../../core/problem.ts'
 
 const WITH_SECRET = ['client_secret_basic', 'client_secret_post']
@@ -36,7 +36,7 @@ const MAX_AGE_SECONDS = 300
 
 /** The public keys of the tokens that this gateway issues (RFC 7517 §5). */
 export function makeJwksEndpoint(platform: Platform): Handler {
-  const ownKeys = ownKeysOf(platform)
+  const ownKeys = signingKeysOf(platform)
   return compileEndpoint('GET', async () => {
     const keys = await ownKeys()
     if (keys === undefined) return problem('state-unavailable', { headers: { 'retry-after': '1' } })

@@ -1,9 +1,10 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { Exchange } from '../../core/exchange.ts'
 import { sha256Hex } from '../../identity/password.ts'
-import type { Client, IdentityClient } from '../../identity/types.ts'
+import type { Client } from '../../identity/types.ts'
 import type { Form } from './form.ts'
 import { refuse } from './refusal.ts'
+import type { IdentityClient } from '../../identity/api.ts'
 
 /** What a request says of its client. */
 interface Shown {

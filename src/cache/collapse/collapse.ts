@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Exchange } from '../../core/exchange.ts'
 import { withTimeout } from '../../lib/time.ts'
-import type { Platform } from '../../core/platform.ts'
-import { LEASE_MS, type Outcome, type Told, makeFlightObjects } from './in-flight-fetches.ts'
+import { perPlatform, type Platform } from '../../core/platform.ts'
+import { LEASE_MS, type Outcome, type Told } from './in-flight-fetches.ts'
+import { makeFlightObjects } from './coordinator-client.ts'
 import { makeRedisLock } from './redis-lock.ts'
 import { cacheRedis, type CacheRedis } from '../store/cache-redis.ts'
 import { makeTiers, type Keeping, type Tiers } from '../store/tiers.ts'
@@ -44,17 +45,13 @@ export type CollapsePlatform = Pick<
   'now' | 'random' | 'variable' | 'secret' | 'cacheCoordinators' | 'edgeCache'
 >
 
-const known = new WeakMap<CollapsePlatform, Collapse>()
-
 /**
- * A site's collapse: made once for all routes. Among the isolates of one data centre or process, for followers read what their own edge
- * has; with Redis, whose entries all can read, those who lead there agree in it on one for the world.
+ * The collapsing of a platform, which its routes share. Isolates of one data centre or process agree through Durable Objects, because they
+ * read the same edge tier; with Redis, which all can read, the leaders of all places agree on one leader through a lock.
  */
-export function makeCollapse(platform: CollapsePlatform, redis = cacheRedis(platform)): Collapse {
-  const collapse = known.get(platform) ?? compileCollapse(platform, redis, makeTiers(platform, redis))
-  known.set(platform, collapse)
-  return collapse
-}
+export const makeCollapse = perPlatform((platform: CollapsePlatform, redis = cacheRedis(platform)) =>
+  compileCollapse(platform, redis, makeTiers(platform, redis)),
+)
 
 const ALONE = { role: 'alone' } as const
 const READ = { role: 'read' } as const

@@ -1,9 +1,10 @@
+import { callObject } from '../../core/durable-object.ts'
+import type { PurgeNews } from '../api.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import { makeFollower } from '../../lib/replica-sync.ts'
-import { withTimeout } from '../../lib/time.ts'
-import type { Platform } from '../../core/platform.ts'
+import { perPlatform, type Platform } from '../../core/platform.ts'
 import type { StoredHead } from '../http/entry.ts'
-import { type PurgeNews, askRedisPurges } from './purge-log.ts'
+import { askRedisPurges } from './purge-log.ts'
 import { makePurged, rowOf, type PurgeOrder, type Standing } from './purges.ts'
 import { cacheRedis } from '../store/cache-redis.ts'
 
@@ -41,22 +42,16 @@ const TIMEOUT_MS = 1_000
 const MAX_ORDERS = 100
 const MAX_PENDING = 1_000
 
-const known = new WeakMap<PurgePlatform, Purges>()
-
-/** A site's purges: made once for all routes. In Redis when it is configured, which several processes can share, else in a Durable Object. */
-export function sitePurges(platform: PurgePlatform): Purges {
-  const purges = known.get(platform) ?? makePurges(askerOf(platform), platform.now)
-  known.set(platform, purges)
-  return purges
-}
+/** The purges of a platform, which its routes share: in Redis where it is configured, which several processes can share, else in a Durable Object. */
+export const platformPurges = perPlatform((platform: PurgePlatform): Purges =>
+  makePurges(askerOf(platform), platform.now),
+)
 
 function askerOf(platform: PurgePlatform): AskPurges {
   const redis = cacheRedis(platform)
   if (redis) return (cursor, orders, x) => askRedisPurges(redis, cursor, orders, x.waitUntil)
   return (cursor, orders) =>
-    withTimeout<PurgeNews | undefined>(TIMEOUT_MS, async () =>
-      platform.cacheCoordinators.getByName(PURGES_OBJECT).purges(cursor, orders),
-    )
+    callObject(platform.cacheCoordinators, PURGES_OBJECT, TIMEOUT_MS, (object) => object.purges(cursor, orders))
 }
 
 /**

@@ -1,14 +1,6 @@
-import { FIRST_ROW, forgottenMode, purgeOf, rowOf, type Purge, type PurgeOrder } from './purges.ts'
+import type { PurgeNews } from '../api.ts'
+import { FIRST_ROW, forgottenMode, purgeOf, rowOf, type PurgeOrder } from './purges.ts'
 import type { CacheRedis } from '../store/cache-redis.ts'
-
-/** What a follower has not seen, the oldest first. */
-export interface PurgeNews {
-  readonly purges: readonly Purge[]
-  /** The `at` of the store's latest purge: below the follower's own cursor, it is another store, and its news begin at the first. */
-  readonly last: number
-  /** Whether to ask again at once. */
-  readonly more: boolean
-}
 
 /** Rows of at most 2 KB that the store keeps; each of the oldest beyond them becomes a purge of everything up to its time, in `forgottenMode`. */
 export const MAX_PURGES = 20_000

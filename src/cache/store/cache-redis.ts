@@ -1,3 +1,4 @@
+import { perPlatform } from '../../core/platform.ts'
 import type { Redis } from '@upstash/redis/cloudflare'
 import { connectRedis } from '../../lib/redis.ts'
 import { withTimeout } from '../../lib/time.ts'
@@ -36,13 +37,8 @@ export const REDIS_TIMEOUT_MS = 100
 /** A large entry may take that long to a Redis that is far away, which is no sign of its being ill. */
 const WRITE_TIMEOUT_MS = 1_000
 
-const known = new WeakMap<RedisPlatform, CacheRedis | undefined>()
-
-/** The site's Redis, one for all routes, so that they learn together that it is down; undefined where none is configured. */
-export function cacheRedis(platform: RedisPlatform): CacheRedis | undefined {
-  if (!known.has(platform)) known.set(platform, connect(platform))
-  return known.get(platform)
-}
+/** The Redis of a platform, which its routes share, so that they learn together that it is down; undefined where none is configured. */
+export const cacheRedis = perPlatform(connect)
 
 function connect(platform: RedisPlatform): CacheRedis | undefined {
   const url = platform.variable('UPSTASH_REDIS_REST_URL')

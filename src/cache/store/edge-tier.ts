@@ -1,13 +1,7 @@
 import { withTimeout } from '../../lib/time.ts'
 import { decodeHead } from './codec.ts'
 import type { Stored } from '../http/entry.ts'
-
-/** The part of the Cache API that is asked; keys are URLs. */
-export interface EdgeCache {
-  readonly match: (url: string) => Promise<Response | undefined>
-  readonly put: (url: string, response: Response) => Promise<void>
-  readonly delete: (url: string) => Promise<boolean>
-}
+import type { EdgeCache } from '../api.ts'
 
 /** Answers in the Cache API: of this data centre on Cloudflare, of this process elsewhere. Never rejects. */
 export interface EdgeTier {

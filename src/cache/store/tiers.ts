@@ -1,9 +1,11 @@
+import { perPlatform } from '../../core/platform.ts'
 import { withTimeout } from '../../lib/time.ts'
 import { encodeHead, type StoredBytes } from './codec.ts'
 import { makeCopies } from './body-recorder.ts'
-import { type EdgeCache, edgeUrl, makeEdgeTier } from './edge-tier.ts'
+import { edgeUrl, makeEdgeTier } from './edge-tier.ts'
 import type { Stored, StoredHead } from '../http/entry.ts'
 import { cacheRedis, REDIS_TIMEOUT_MS, type CacheRedis, type RedisPlatform, makeRedisTier } from './cache-redis.ts'
+import type { EdgeCache } from '../api.ts'
 
 /** The part of `Platform` that the tiers need. */
 export interface CachePlatform extends RedisPlatform {
@@ -59,14 +61,10 @@ const BOUNDS = { body: 8 * 1024 ** 2 - 64 * 1024, total: 32 * 1024 ** 2 }
 
 const NOTHING = new Uint8Array()
 
-const known = new WeakMap<CachePlatform, Tiers>()
-
-/** A site's tiers: made once, by the first call, so that all routes share the bounds and learn together that Redis is down. */
-export function makeTiers(platform: CachePlatform, redis = cacheRedis(platform)): Tiers {
-  const tiers = known.get(platform) ?? connect(platform, redis)
-  known.set(platform, tiers)
-  return tiers
-}
+/** The tiers of a platform, which its routes share: they share the bounds and learn together that Redis is down. */
+export const makeTiers = perPlatform((platform: CachePlatform, redis = cacheRedis(platform)) =>
+  connect(platform, redis),
+)
 
 function connect(platform: CachePlatform, connection: CacheRedis | undefined): Tiers {
   const edge = makeEdgeTier(platform.edgeCache, platform.now)

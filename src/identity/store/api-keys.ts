@@ -2,18 +2,9 @@ import { BOUNDS, DEAD_KEY_MS, MAX_KEY_MEMORY_MS } from '../config.ts'
 import type { Revocations } from './revocations.ts'
 import { flawOf, newApiKey } from './schema.ts'
 import { makeApiKey, makeId, sha256Hex } from '../password.ts'
-import { countOf, pageOf, rowsOf, type Ground } from './store.ts'
-import type { ApiKey, IdentityApi } from '../types.ts'
-import { findUser } from './users.ts'
-
-/** What a new API key is made of. */
-export interface NewApiKey {
-  readonly owner: string
-  readonly scopes?: readonly string[]
-  readonly roles?: readonly string[]
-  readonly tier?: string
-  readonly expiresAt?: number
-}
+import { countOf, pageOf, rowsOf, type Ground, findUser } from './store.ts'
+import type { ApiKey } from '../types.ts'
+import type { IdentityApi } from '../api.ts'
 
 /** API keys, by id and by the hash of the key itself. */
 export interface ApiKeys extends Pick<IdentityApi, 'createApiKey' | 'findApiKey' | 'listApiKeys' | 'revokeApiKey'> {

@@ -1,13 +1,12 @@
 import { DurableObject } from 'cloudflare:workers'
-import { CALLS } from '../client.ts'
 import { openTables, type Ground, makeAudit, makeAuditLog } from './store.ts'
-import type { IdentityApi } from '../types.ts'
 import { makeApiKeys } from './api-keys.ts'
 import { makeClients } from './oauth-clients.ts'
 import { makeFamilies } from './sessions.ts'
 import { makeRevocations } from './revocations.ts'
 import { makeSigningKeys } from './signing-keys.ts'
 import { makeUsers } from './users.ts'
+import { type IdentityApi, CALLS } from '../api.ts'
 
 const PRUNE_INTERVAL_MS = 3_600_000
 

@@ -2,15 +2,9 @@ import { BOUNDS } from '../config.ts'
 import type { Families } from './sessions.ts'
 import { clientChange, flawOf, newClient } from './schema.ts'
 import { makeClientSecret, sha256Hex } from '../password.ts'
-import { countOf, hasKey, pageOf, rowsOf, type Ground } from './store.ts'
-import type { Client, ClientChange, IdentityApi, Invalid } from '../types.ts'
-
-/** What a new client is made of. */
-export interface NewClient extends Omit<ClientChange, 'newSecret'> {
-  readonly clientId: string
-  /** Default true. A public client cannot have `client_credentials`. */
-  readonly confidential?: boolean
-}
+import { countOf, hasKey, pageOf, type Ground, findClient } from './store.ts'
+import type { Client, ClientChange, Invalid } from '../types.ts'
+import type { IdentityApi } from '../api.ts'
 
 type ClientApi = Pick<
   IdentityApi,
@@ -77,11 +71,6 @@ export function makeClients({ sql, now, audit }: Ground, families: Families): Cl
       return 'removed'
     },
   }
-}
-
-/** The client of that id. */
-export function findClient(sql: SqlStorage, clientId: string): Client | undefined {
-  return rowsOf<Client>(sql, 'SELECT data FROM clients WHERE key = ?', clientId)[0]
 }
 
 const BLANK = { name: undefined, disabled: false, grants: ['client_credentials'], scopes: [], roles: [] } as const

@@ -2,7 +2,8 @@ import { BOUNDS, MAX_REVOCATION_MS, MAX_SKEW_MS } from '../config.ts'
 import { flawOf, revocation } from './schema.ts'
 import { makeId } from '../password.ts'
 import { countOf, latestOf, rowsOf, type Ground } from './store.ts'
-import type { IdentityApi, Revocation, RevocationTarget } from '../types.ts'
+import type { Revocation, RevocationTarget } from '../types.ts'
+import type { IdentityApi } from '../api.ts'
 
 /** What may not be used any more, numbered in the order of its coming, so that followers can ask for what is new. */
 export interface Revocations extends Pick<IdentityApi, 'revoke' | 'revocationsSince' | 'listRevocations'> {

@@ -1,31 +1,9 @@
 import { BOUNDS } from '../config.ts'
-import { findClient } from './oauth-clients.ts'
 import type { Revocations } from './revocations.ts'
 import { makeRefreshToken, refreshFamily, sha256Hex } from '../password.ts'
-import { pageOf, rowsOf, type Ground } from './store.ts'
-import type { Actor, Family, IdentityApi } from '../types.ts'
-import { findUser } from './users.ts'
-
-/** What a login starts. */
-export interface NewFamily {
-  readonly username: string
-  /** The hash of the password that was shown: when it is not the user's any more, nothing starts. */
-  readonly passwordHash: string
-  readonly clientId: string
-  readonly scopes: readonly string[]
-  /** How long a refresh token may lie unused. */
-  readonly idleMs: number
-  /** How long the family may go on from login. */
-  readonly lifeMs: number
-  /** How long an access token made with it lives: so long the feed names a killed family. */
-  readonly accessMs: number
-}
-
-/** A refresh token that was just made: shown this once and stored as a hash. */
-export interface Rotated {
-  readonly token: string
-  readonly family: Family
-}
+import { pageOf, rowsOf, type Ground, findUser, findClient } from './store.ts'
+import type { Actor, Family } from '../types.ts'
+import type { IdentityApi } from '../api.ts'
 
 type FamilyApi = Pick<
   IdentityApi,

@@ -1,23 +1,8 @@
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import { rowsOf, type Ground } from './store.ts'
-import type { IdentityApi } from '../types.ts'
+import type { PublicJwk, PrivateJwk } from '../types.ts'
 import { MAX_ACCESS_TOKEN_MS } from '../config.ts'
-
-/** An elliptic-curve key on P-256 (RFC 7518 §6.2), as published. */
-export interface PublicJwk {
-  readonly kty: 'EC'
-  readonly crv: 'P-256'
-  readonly alg: 'ES256'
-  readonly use: 'sig'
-  readonly kid: string
-  readonly x: string
-  readonly y: string
-}
-
-/** With its private part `d` (RFC 7518 §6.2.2): for isolates that sign, never for a key set. */
-export interface PrivateJwk extends PublicJwk {
-  readonly d: string
-}
+import type { IdentityApi } from '../api.ts'
 
 interface Stored extends Turn {
   readonly jwk: PrivateJwk

@@ -1,6 +1,7 @@
 import { BOUNDS } from '../config.ts'
 import { flawOf, pageAsk } from './schema.ts'
-import type { Actor, Invalid, Page, PageAsk, AuditEntry, IdentityApi } from '../types.ts'
+import type { Actor, Invalid, Page, PageAsk, AuditEntry, User, Client } from '../types.ts'
+import type { IdentityApi } from '../api.ts'
 
 /** What the parts of the identity store stand on. They run inside one transaction each; what throws there changes nothing. */
 export interface Ground {
@@ -126,4 +127,14 @@ function short({ provider, issuer, subject, client, request }: Actor): Actor {
     client: cut(client),
     request: cut(request),
   }
+}
+
+/** The user of that name. */
+export function findUser(sql: SqlStorage, username: string): User | undefined {
+  return rowsOf<User>(sql, 'SELECT data FROM users WHERE key = ?', username)[0]
+}
+
+/** The client of that id. */
+export function findClient(sql: SqlStorage, clientId: string): Client | undefined {
+  return rowsOf<Client>(sql, 'SELECT data FROM clients WHERE key = ?', clientId)[0]
 }

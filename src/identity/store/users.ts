@@ -3,8 +3,9 @@ import { BOUNDS } from '../config.ts'
 import type { Families } from './sessions.ts'
 import type { Revocations } from './revocations.ts'
 import { flawOf, newUser, userChange } from './schema.ts'
-import { countOf, hasKey, pageOf, rowsOf, type Ground } from './store.ts'
-import type { Actor, Cutoff, IdentityApi, NewUser, Refusal, User, UserChange } from '../types.ts'
+import { countOf, hasKey, pageOf, type Ground, findUser } from './store.ts'
+import type { Actor, Cutoff, NewUser, Refusal, User, UserChange } from '../types.ts'
+import type { IdentityApi } from '../api.ts'
 
 type UserApi = Pick<
   IdentityApi,
@@ -86,11 +87,6 @@ export function makeUsers(ground: Ground, belongings: Belongings): UserApi {
 /** Whether there is a user, or ever was one. */
 function hasBegun(sql: SqlStorage): boolean {
   return countOf(sql, 'users') > 0 || hasKey(sql, 'meta', 'firstUser')
-}
-
-/** The user of that name. */
-export function findUser(sql: SqlStorage, username: string): User | undefined {
-  return rowsOf<User>(sql, 'SELECT data FROM users WHERE key = ?', username)[0]
 }
 
 const BLANK = { email: undefined, fullName: undefined, disabled: false, scopes: [], roles: [] }

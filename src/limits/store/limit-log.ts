@@ -1,5 +1,6 @@
+import { perPlatformAndName } from '../../core/platform.ts'
 import { isLogged } from '../../telemetry/access-log.ts'
-import type { LimitPlatform } from './stores.ts'
+import type { LimitPlatform } from '../limiter.ts'
 
 /** What an operator is told on standard error, in lines of JSON. `LOG_LEVEL` `error` or `silent` leaves it out. */
 export interface LimitLog {
@@ -26,13 +27,13 @@ export function makeLimitLog(platform: LimitPlatform, store: string, overflows: 
   let wroteAt = -Infinity
   let toldOverflows = 0
   return {
-    turned: (failing) => write('limit-store', limiterTallies(platform), { store, failing }),
+    turned: (failing) => write('limit-store', limiterCounters.all(platform), { store, failing }),
     look() {
       const now = platform.now()
       // The distance, because a clock may step back.
       if (Math.abs(now - wroteAt) < LINE_INTERVAL_MS || Math.abs(now - lookedAt) < LOOK_INTERVAL_MS) return
       lookedAt = now
-      const risen = Object.entries(limiterTallies(platform)).filter(
+      const risen = Object.entries(limiterCounters.all(platform)).filter(
         ([name, tally]) => amiss(tally) > (told.get(name) ?? 0),
       )
       if (risen.length === 0 && overflows() === toldOverflows) return
@@ -45,12 +46,12 @@ export function makeLimitLog(platform: LimitPlatform, store: string, overflows: 
 }
 
 /** What no client is told, and somebody ought to know. */
-function amiss({ missingKeys, shadowRefused, storeFailures, uncharged }: LimiterTally): number {
+function amiss({ missingKeys, shadowRefused, storeFailures, uncharged }: LimiterCounters): number {
   return missingKeys + shadowRefused + storeFailures + uncharged
 }
 
 /** What became of the requests that one limiter was asked about, in this isolate since its start, for metrics. */
-export interface LimiterTally {
+export interface LimiterCounters {
   /** Requests that this limiter let pass, whatever those after it said; a limiter in shadow mode would have. */
   admitted: number
   /** Requests that it refused. */
@@ -67,26 +68,13 @@ export interface LimiterTally {
   uncharged: number
 }
 
-const known = new WeakMap<object, Map<string, LimiterTally>>()
-
-/** The tally of the limiter `name` of a platform: one, in however many routes it stands. */
-export function limiterTally(platform: object, name: string): LimiterTally {
-  const tallies = known.get(platform) ?? new Map<string, LimiterTally>()
-  known.set(platform, tallies)
-  const tally = tallies.get(name) ?? {
-    admitted: 0,
-    refused: 0,
-    shadowRefused: 0,
-    storeFailures: 0,
-    blind: 0,
-    missingKeys: 0,
-    uncharged: 0,
-  }
-  tallies.set(name, tally)
-  return tally
-}
-
-/** The tallies of a site's limiters that were compiled so far, by name. */
-export function limiterTallies(platform: object): Readonly<Record<string, LimiterTally>> {
-  return Object.fromEntries(known.get(platform) ?? [])
-}
+/** The counters of a limiter, by its name; routes with a limiter of the same name share them. */
+export const limiterCounters = perPlatformAndName((_: object): LimiterCounters => ({
+  admitted: 0,
+  refused: 0,
+  shadowRefused: 0,
+  storeFailures: 0,
+  blind: 0,
+  missingKeys: 0,
+  uncharged: 0,
+}))

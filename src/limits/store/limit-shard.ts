@@ -1,20 +1,6 @@
 import { DurableObject } from 'cloudflare:workers'
-import { algorithmOf, type Ask, type Grant, type LimiterSpec } from '../limiter.ts'
+import { algorithmOf, type Ask, type Grant, type LimiterSpec, type ShardTake, type ShardGrant } from '../limiter.ts'
 import { type Count, takeFrom } from './windows.ts'
-
-/** One request's question to a shard; requests whose key finds no room are counted by the limiter's name. */
-export interface ShardTake {
-  readonly key: string
-  readonly spec: LimiterSpec
-  readonly ask: Ask
-}
-
-/** What one take was granted; `storeNow` is of the object's own clock. */
-export interface ShardGrant extends Grant {
-  /** Counted in the limiter's overflow row, because the shard has too many rows. */
-  readonly overflowed: boolean
-}
-
 /** Of one limiter, so that a flood of keys at one leaves the others alone: about 3 MB on disk of windows and buckets, and a scan for expired rows of about 2 ms; a sliding window takes up to 16 KB more a row. */
 const MAX_ROWS = 10_000
 

@@ -1,4 +1,5 @@
-import type { LimitShard } from './limit-shard.ts'
+import { perPlatform } from '../../core/platform.ts'
+import type { ObjectNamespace } from '../../core/durable-object.ts'
 import { hashKey } from '../key.ts'
 import { makeLeasedLimiter } from '../lease/leased-limiter.ts'
 import { makeLimitLog } from './limit-log.ts'
@@ -13,19 +14,13 @@ import {
   type StoreLimiter,
   drawFrom,
   takeUpTo,
+  type LimitPlatform,
+  type LimitShardApi,
 } from '../limiter.ts'
 import { makeLocalLimits } from './local-limits.ts'
 import { rememberRefusals } from './refusal-memory.ts'
 import { makeUpstashStore } from './upstash-store.ts'
 import { makeStoreHealth, PROBE } from '../../lib/store-health.ts'
-
-/** The part of `Platform` that limits need. */
-export interface LimitPlatform {
-  readonly now: () => number
-  readonly variable: (name: string) => string | undefined
-  readonly secret: (ref: { $secret: string }) => string | undefined
-  readonly limitShards: DurableObjectNamespace<LimitShard>
-}
 
 /** Where this deployment counts. */
 export interface LimitStores {
@@ -41,16 +36,10 @@ export interface LimitStores {
   readonly look: () => void
 }
 
-const known = new WeakMap<LimitPlatform, LimitStores>()
+/** The stores of a platform's limiters, so that a limiter that stands in several routes counts once. */
+export const limitStores = perPlatform(makeStores)
 
-/** A site's stores: made once, by the first call, so that a limiter that stands in several routes counts once. */
-export function limitStores(platform: LimitPlatform, timeoutMs = STORE_TIMEOUT_MS): LimitStores {
-  const stores = known.get(platform) ?? makeStores(platform, timeoutMs)
-  known.set(platform, stores)
-  return stores
-}
-
-function makeStores(platform: LimitPlatform, timeoutMs: number): LimitStores {
+function makeStores(platform: LimitPlatform, timeoutMs = STORE_TIMEOUT_MS): LimitStores {
   const url = platform.variable('UPSTASH_REDIS_REST_URL')
   const token = platform.secret({ $secret: 'UPSTASH_REDIS_REST_TOKEN' })
   const upstash = url !== undefined && token !== undefined
@@ -106,21 +95,21 @@ export const SHARDS = 32
  * Each shard fails, rests and is probed for itself.
  */
 export function makeDurableStore(
-  namespace: DurableObjectNamespace<LimitShard>,
+  namespace: ObjectNamespace<LimitShardApi>,
   now: () => number,
   tally: LimitTally,
   timeoutMs: number,
 ): LimitStore {
   const shards = Array.from({ length: SHARDS }, (_, i) => ({
-    id: namespace.idFromName(`limits-${i}`),
+    name: `limits-${i}`,
     health: makeStoreHealth(now, timeoutMs, tally.turned),
   }))
   return {
     failing: () => shards.some(({ health }) => health.failing()),
     counter: (spec) => ({
       async take(key, ask, waitUntil) {
-        const { id, health } = shards[parseInt(key.slice(0, 2), 16) % SHARDS]!
-        const stub = () => namespace.get(id)
+        const { name, health } = shards[parseInt(key.slice(0, 2), 16) % SHARDS]!
+        const stub = () => namespace.getByName(name)
         const answer = await health.ask(
           async () => await stub().take({ key, spec, ask }),
           async () => await stub().take(PROBE),

@@ -4,18 +4,10 @@ import type { Handler, Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { consistentHash } from './consistent-hash.ts'
 import { ewma } from './ewma.ts'
-import { leastRequests, roundRobin } from './two-choices.ts'
+import { leastRequests, roundRobin, type Strategy } from './two-choices.ts'
 import { clientRefusal } from '../outcome.ts'
 import { outlierDetection, eligible } from './outlier.ts'
 import type { Target } from '../target.ts'
-
-/** A way to choose among targets. */
-export interface Strategy {
-  /** One of `candidates`, all of which may be used and which are never none. `now` in epoch milliseconds. */
-  readonly choose: (candidates: readonly Target[], x: Exchange, now: number) => Target
-  /** Goes around each try, for a strategy that learns from them. */
-  readonly around?: (target: Target) => Middleware
-}
 
 /** How an upstream's tries are spread; its routes share it. */
 export interface Balancer {

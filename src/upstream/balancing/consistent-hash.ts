@@ -1,7 +1,7 @@
 import { compileRequestAttribute, parseRequestAttribute } from '../../core/request-attribute.ts'
 import { hash32 } from '../../lib/hash.ts'
-import type { Strategy } from './balance.ts'
 import type { Target } from '../target.ts'
+import type { Strategy } from './two-choices.ts'
 
 /**
  * The same candidate for the same key, in every isolate; a request without the key goes to `otherwise`. When a target is lost

@@ -1,24 +1,9 @@
 import type { Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
-import type { Strategy } from './balance.ts'
-import type { Target } from '../target.ts'
-import { tryResult, type TryResult } from '../attempt.ts'
-import { chooseOfTwo } from './two-choices.ts'
+import type { Target, Pace } from '../target.ts'
+import { chooseOfTwo, type Strategy } from './two-choices.ts'
 import { uploadEnd } from '../upload.ts'
-
-/** What is known of how quickly a target answers; all milliseconds. */
-export interface Pace {
-  /** The moving average of its answers' times, as it was at `heardAt`. */
-  ms: number
-  /** When a try last ended; `-Infinity` before the first. */
-  heardAt: number
-  /** Failed tries in a row. */
-  failures: number
-  /** Tries that wait for an answer, but for those whose body is still on its way, and the sum of when they were sent. */
-  waiting: number
-  sentAt: number
-}
-
+import { tryResult, type TryResult } from '../outcome.ts'
 /** In this time what was heard fades to 37 %, in milliseconds. */
 const FADE_MS = 10_000
 /** What was heard longer ago is forgotten, in milliseconds: how a target that was slow or away gets to show what it is now. */
@@ -27,9 +12,6 @@ const FORGET_MS = 20_000
 const FAILED_MS = 1_000
 /** More than any known cost, so that a target that has not answered yet is asked one thing at a time. */
 const UNKNOWN = 1e15
-
-/** For a target that has not answered yet, which gets one try at a time; each target needs its own, as tries change it. */
-export const makePace = (): Pace => ({ ms: 0, heardAt: -Infinity, failures: 0, waiting: 0, sentAt: 0 })
 
 /**
  * The candidate whose turn it is, unless another is quicker even with this try on top: by the time its answers take, which jumps up

@@ -1,36 +1,14 @@
 import type { OutlierConfig } from '../health/config.ts'
 import type { Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
-import { type Target, isResting } from '../target.ts'
-import { leftOf, type Term } from '../../lib/time.ts'
-import { tryResult, type TryResult } from '../attempt.ts'
-
-/** How a target stands with outlier detection. `ejections` lengthens the next one. */
-export type Standing =
-  | {
-      readonly state: 'in'
-      /** Failed tries in a row. */
-      readonly failures: number
-      readonly ejections: number
-      /** When it came back, in epoch milliseconds. */
-      readonly since: number
-    }
-  | ({ readonly state: 'ejected'; readonly ejections: number } & Term)
-
+import { type Target, isResting, type Standing, UNTROUBLED, isEjected } from '../target.ts'
+import { tryResult, type TryResult } from '../outcome.ts'
 /** What `judge` needs of the configuration: a number of tries, and durations in milliseconds. */
 export type OutlierSettings = Pick<OutlierConfig, 'consecutive5xx' | 'baseEjection' | 'maxEjection'>
-
-/** How every target begins: never failed, never ejected. Told by its identity, so that a good answer costs no look at the clock. */
-export const UNTROUBLED: Standing = { state: 'in', failures: 0, ejections: 0, since: -Infinity }
 
 /** How many of `count` targets may be ejected at once: at most `percent`, and never all. */
 export function mostEjected(count: number, percent: number): number {
   return Math.max(0, Math.min(Math.floor((count * percent) / 100), count - 1))
-}
-
-/** Whether an ejection lasts at `now`, epoch milliseconds; one that is over keeps its `state` until the next try is judged. */
-export function isEjected(standing: Standing, now: number): boolean {
-  return standing.state === 'ejected' && leftOf(standing, now) > 0
 }
 
 /**

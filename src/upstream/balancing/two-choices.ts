@@ -1,6 +1,7 @@
 import type { Target } from '../target.ts'
 import type { Platform } from '../../core/platform.ts'
-import type { Strategy } from './balance.ts'
+import type { Exchange } from '../../core/exchange.ts'
+import type { Middleware } from '../../core/pipeline.ts'
 
 /**
  * The power of two choices: the candidate whose turn it is, unless another, drawn by weight, is `better`. Two are enough to keep
@@ -59,4 +60,12 @@ export function takeTurn(candidates: readonly Target[]): Target {
   }
   richest!.credit -= total
   return richest!
+}
+
+/** A way to choose among targets. */
+export interface Strategy {
+  /** One of `candidates`, all of which may be used and which are never none. `now` in epoch milliseconds. */
+  readonly choose: (candidates: readonly Target[], x: Exchange, now: number) => Target
+  /** Goes around each try, for a strategy that learns from them. */
+  readonly around?: (target: Target) => Middleware
 }

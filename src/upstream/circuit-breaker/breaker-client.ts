@@ -1,3 +1,4 @@
+import { callObject } from '../../core/durable-object.ts'
 import type { UpstreamConfig } from '../config.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import type { Platform } from '../../core/platform.ts'
@@ -7,7 +8,7 @@ import { type Probe, type Spent, type Verdict, hear, PROTOCOL, type Report } fro
 import { LEASE_MS, type CircuitSettings, type Lease, type ProbeResult, CLOSED, type Circuit } from './breaker-state.ts'
 import { healthSettings } from '../health/health.ts'
 import type { Target } from '../target.ts'
-import { withTimeout, type Term } from '../../lib/time.ts'
+import { type Term } from '../../lib/time.ts'
 
 /** An isolate's line to the object of an upstream, and what came over it last. What is said goes out with the next report, in `waitUntil`. */
 export interface CircuitLine extends Pick<CircuitBatch, 'record' | 'poll'>, Pick<Keeper, 'isAlone' | 'timesAlone'> {
@@ -144,7 +145,6 @@ function circuitOf(verdict: Verdict, now: number): Circuit {
 /** Undefined also from an object of the version before, which does not understand: the isolate then decides alone until that is replaced. */
 function askObject(report: Report, { breakers }: Pick<Platform, 'breakers'>): Promise<Verdict | undefined> {
   const { region, upstream } = report
-  return withTimeout<Verdict | undefined>(ANSWER_MS, async () =>
-    breakers.getByName(breakerName(region, upstream), locationOf(region)).report(PROTOCOL, report),
-  )
+  const name = breakerName(region, upstream)
+  return callObject(breakers, name, ANSWER_MS, (breaker) => breaker.report(PROTOCOL, report), locationOf(region))
 }

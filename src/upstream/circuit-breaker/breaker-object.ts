@@ -1,8 +1,8 @@
 import { DurableObject } from 'cloudflare:workers'
 import { withTimeout } from '../../lib/time.ts'
-import { readReport, type Report, type ReportV1, type Verdict } from './breaker-report.ts'
-import { total, type Tally } from './breaker-state.ts'
-import type { Health } from '../health/health.ts'
+import type { BreakerView } from './api.ts'
+import { PROTOCOL, type Report, type Verdict } from './breaker-report.ts'
+import { total } from './breaker-state.ts'
 import {
   holds,
   isLasting,
@@ -17,28 +17,10 @@ import {
   tally,
   type Regional,
 } from './regional-state.ts'
-import { WORLD_PROTOCOL, type Forced, type RegionReport, type Standing, type WorldNews } from './global-state.ts'
+import { WORLD_PROTOCOL, type RegionReport, type WorldNews } from './global-state.ts'
 import { makeHealthChecks } from '../health/health-checks.ts'
 
-/** What is known of an upstream in one region. */
-export interface BreakerView {
-  readonly forced: Forced
-  /** This region's own circuit, whatever is forced or open everywhere. */
-  readonly own: Standing
-  /** What that circuit had counted in its window with its last call, while it is closed. */
-  readonly counted: Tally
-  /** Whether it is open because most regions are. */
-  readonly openEverywhere: boolean
-  readonly drained: readonly string[]
-  /** Targets that are checked, by label. */
-  readonly health: Readonly<Record<string, Health>>
-  /** Whether the world's object was out of reach the last time, so that this region decides alone; and how often it was since this object started. */
-  readonly alone: boolean
-  readonly timesAlone: number
-}
-
 type News = Pick<RegionReport, 'wants' | 'leaseMs' | 'spent' | 'probes'>
-type Heard = NonNullable<ReturnType<typeof readReport>>
 
 const KEY = 'regional-v1'
 /** The world's object's time to answer, in milliseconds; less than an isolate waits for this one. */
@@ -68,15 +50,13 @@ export class CircuitBreaker extends DurableObject {
    * Takes an isolate's report and answers with what it has to know, and a lease if one was wanted and is free. It waits for the world's
    * object only with a probe in hand, and not while that is out of reach. Undefined when it cannot say: the isolate then decides alone.
    */
-  async report(protocol: number, report: Report | ReportV1): Promise<Verdict | undefined> {
+  async report(protocol: number, report: Report): Promise<Verdict | undefined> {
     try {
-      const heard = readReport(protocol, report)
-      if (heard === undefined) return undefined
-      // Isolates of the first version do not say whose object this is; until others do, it answers them alone.
-      if ('upstream' in report) this.#place = { upstream: report.upstream, region: report.region }
-      this.#settings = heard.settings
-      this.#checks.configure(heard.health)
-      return { ...(await this.#decide(heard)), targets: this.#targets(heard) }
+      if (protocol !== PROTOCOL) return undefined
+      this.#place = { upstream: report.upstream, region: report.region }
+      this.#settings = report.settings
+      this.#checks.configure(report.health)
+      return { ...(await this.#decide(report)), targets: this.#targets(report) }
     } catch {
       return undefined
     }
@@ -111,12 +91,12 @@ export class CircuitBreaker extends DurableObject {
     await this.#checks.alarm()
   }
 
-  async #decide(heard: Heard): Promise<Verdict> {
+  async #decide(report: Report): Promise<Verdict> {
     const { state } = this.#region.own
-    const { settings, spent, probes, leaseMs } = heard
-    this.#keep(tally(this.#region, heard, this.now()))
+    const { settings, spent, probes, leaseMs } = report
+    this.#keep(tally(this.#region, report, this.now()))
     const lease = crypto.randomUUID()
-    const wants = settings !== undefined && heard.wantsLease && this.#reserve(lease, settings, leaseMs)
+    const wants = settings !== undefined && report.wantsLease && this.#reserve(lease, settings, leaseMs)
     const news: News = { spent, probes, ...(wants && { wants: lease }), ...(leaseMs !== undefined && { leaseMs }) }
     const due = Math.abs(this.now() - this.#toldAt) >= TELL_INTERVAL_MS
     let granted: string | undefined
@@ -173,7 +153,7 @@ export class CircuitBreaker extends DurableObject {
     this.#region = next
   }
 
-  #targets({ health }: Heard): NonNullable<Verdict['targets']> {
+  #targets({ health }: Report): NonNullable<Verdict['targets']> {
     const unhealthy = health ? this.#checks.unhealthy() : []
     return Object.fromEntries([
       ...unhealthy.map((label) => [label, 'unhealthy'] as const),

@@ -14,7 +14,7 @@ import type { TargetCondition } from '../target.ts'
 import { leftOf } from '../../lib/time.ts'
 
 /** The version of `Report` and `Verdict`; isolates and objects of two deployments meet while one replaces the other. */
-export const PROTOCOL = 2
+export const PROTOCOL = 1
 
 /** A lease that a request has just taken, and how long that may last, in milliseconds. */
 export interface Spent {
@@ -45,16 +45,7 @@ export interface Report {
   readonly health: HealthSettings | undefined
 }
 
-/** What isolates of the version before this one say. The object understands it until none of them can be left. */
-export interface ReportV1 {
-  readonly settings: CircuitSettings
-  readonly tally: Tally
-  readonly spent?: Spent
-  readonly probe?: Probe
-  readonly wantsLease?: boolean
-}
-
-/** What the isolate learns. Durations, not times: the two clocks differ. The first version knows `state`, `forMs` and `lease`. */
+/** What the isolate learns. Durations, not times: the two clocks differ. */
 export type Verdict = (
   { readonly state: 'closed' } | { readonly state: 'open'; readonly forMs: number; readonly lease?: string }
 ) & {
@@ -62,24 +53,6 @@ export type Verdict = (
   readonly forced?: true
   /** By label, those that are not `ok`. Absent when whoever answers cannot know. */
   readonly targets?: Readonly<Record<string, Exclude<TargetCondition, 'ok'>>>
-}
-
-/** A report of this version, in the parts that concern a circuit; undefined for versions that are not understood. */
-export function readReport(
-  protocol: number,
-  report: Report | ReportV1,
-): Omit<Report, 'upstream' | 'region'> | undefined {
-  if (protocol === PROTOCOL) return report as Report
-  if (protocol !== 1) return undefined
-  const { settings, tally, spent, probe, wantsLease = false } = report as ReportV1
-  return {
-    settings,
-    tally,
-    spent: spent ? [spent] : [],
-    probes: probe ? [probe] : [],
-    wantsLease,
-    health: undefined,
-  }
 }
 
 /** What calls and probes say of a circuit. */

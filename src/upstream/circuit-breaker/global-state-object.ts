@@ -2,6 +2,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { withTimeout, leftOf } from '../../lib/time.ts'
 import { breakerName, locationOf, type Region } from '../../core/region.ts'
 import { standingOf } from './regional-state.ts'
+import type { WorldView } from './api.ts'
 import {
   hearRegion,
   isActive,
@@ -10,37 +11,11 @@ import {
   NEW_WORLD,
   steer,
   WORLD_PROTOCOL,
-  type Forced,
   type Order,
   type RegionReport,
-  type Standing,
   type World,
   type WorldNews,
 } from './global-state.ts'
-
-export type { Order } from './global-state.ts'
-
-/** What is known of an upstream in the whole world. Durations in milliseconds. */
-export interface WorldView {
-  /** What an operator forced the breaker to be. */
-  readonly forced: Forced
-  /** The circuit that all regions share while most of them are open; `closed` while each decides for itself. */
-  readonly everywhere: Standing
-  /** The labels of drained targets, sorted. */
-  readonly drained: readonly string[]
-  /** How many probe leases are out. */
-  readonly leases: number
-  /** By name. */
-  readonly regions: readonly RegionView[]
-}
-
-/** What a region said of its own circuit when it was heard last. */
-export interface RegionView extends Standing {
-  readonly region: Region
-  readonly heardMsAgo: number
-  /** Whether it was heard within the window, so that it counts. */
-  readonly active: boolean
-}
 
 const KEY = 'world-v1'
 /** A region's time to take the news, in milliseconds; one that does not hears of it with its next report. */

@@ -1,7 +1,5 @@
 import type { RetryConfig } from '../config.ts'
 import type { Middleware } from '../../core/pipeline.ts'
-import * as z from 'zod/mini'
-import { doc, duration, percent } from '../../config/schema/scalars.ts'
 
 /** What keeps retries and hedges from multiplying the load on an upstream that is already failing. One per isolate. */
 export interface RetryBudget {
@@ -79,16 +77,3 @@ function makeFloor(perSecond: number): (now: number) => boolean {
 function sum(counts: readonly number[]): number {
   return counts.reduce((total, count) => total + count, 0)
 }
-
-/** What keeps tries beyond the first from multiplying the load; hedges without `retry` have its defaults. */
-export const retryBudget = z.strictObject({
-  percent: doc(
-    z.prefault(percent, 20),
-    'How many retries the requests of the window allow, in per cent of them. Default 20.',
-  ),
-  window: doc(z.prefault(duration(1_000), '10s'), 'How long a request counts. Default 10s.'),
-  minPerSecond: doc(
-    z.prefault(z.number().check(z.gte(0)), 3),
-    'Retries a second that are allowed however few the requests are. Default 3.',
-  ),
-})

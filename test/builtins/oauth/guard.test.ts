@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import type { LoginVerdict } from '../../../src/identity/login-guard.ts'
 import type { Platform } from '../../../src/core/platform.ts'
 import { addUser, deploy, PASSWORD } from './authority.ts'
+import type { LoginVerdict } from '../../../src/identity/api.ts'
 
 const from = (ip: string) => ({ 'cf-connecting-ip': ip })
 const wrong = { username: 'admin', password: 'wrong' }

@@ -2,8 +2,8 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'c
 import { env } from 'cloudflare:workers'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { LimiterSpec } from '../../../src/limits/limiter.ts'
-import type { LimitShard, ShardTake } from '../../../src/limits/store/limit-shard.ts'
+import type { LimiterSpec, ShardTake } from '../../../src/limits/limiter.ts'
+import type { LimitShard } from '../../../src/limits/store/limit-shard.ts'
 
 let made = 0
 const makeShard = () => env.LIMITS.get(env.LIMITS.idFromName(`test-${made++}`))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { costPerTry, ewma, learn, makePace, type Pace } from '../../../src/upstream/balancing/ewma.ts'
-import type { Target } from '../../../src/upstream/target.ts'
+import { costPerTry, ewma, learn } from '../../../src/upstream/balancing/ewma.ts'
+import { type Target, makePace, type Pace } from '../../../src/upstream/target.ts'
 import { markUpload } from '../../../src/upstream/upload.ts'
 import { makeTestExchange } from '../../support/exchange.ts'
 import { runModel, type Served } from '../../support/queue-model.ts'

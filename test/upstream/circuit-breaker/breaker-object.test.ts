@@ -2,7 +2,7 @@ import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { describe, expect, it, vi } from 'vitest'
 import type { Region } from '../../../src/core/region.ts'
-import { PROTOCOL, type Report, type ReportV1 } from '../../../src/upstream/circuit-breaker/breaker-report.ts'
+import { PROTOCOL, type Report } from '../../../src/upstream/circuit-breaker/breaker-report.ts'
 import type { WorldNews } from '../../../src/upstream/circuit-breaker/global-state.ts'
 
 const settings = {
@@ -115,20 +115,13 @@ describe('the protocol', () => {
     expect(await object('odd').learn(1, null as unknown as WorldNews)).toBe(false)
   })
 
-  it('understands isolates of the version before', async () => {
-    const old = (news: Partial<ReportV1> = {}) =>
-      env.BREAKERS.getByName('local:old').report(1, { settings, tally: tally(), ...news })
-    const wait = await stopClock('old', 'local')
-    expect(await old({ tally: tally(10, 10) })).toMatchObject({ state: 'open', forMs: 100 })
-    wait(100)
-    const { lease } = (await old({ wantsLease: true })) as { lease: string }
-    expect(await old({ spent: { lease, ms: 5_000 } })).toMatchObject({ state: 'open', forMs: 0 })
-    wait(6_000)
-    expect(await old({ wantsLease: true })).not.toHaveProperty('lease')
-    expect(await old({ probe: { lease, result: 'failed' } })).toMatchObject({ state: 'open', forMs: 200 })
-    wait(200)
-    const { lease: again } = (await old({ wantsLease: true })) as { lease: string }
-    expect(await old({ probe: { lease: again, result: 'passed' } })).toMatchObject({ state: 'closed' })
+  it('counts nothing of a report in a protocol version that it does not know', async () => {
+    const wait = await stopClock('newer')
+    const failing = { ...QUIET, upstream: 'newer', tally: tally(10, 10) }
+    expect(await object('newer').report(PROTOCOL + 1, failing)).toBeUndefined()
+    wait(1)
+    expect(await object('newer').report(PROTOCOL, { ...QUIET, upstream: 'newer' })).toMatchObject({ state: 'closed' })
+    expect(await object('newer').inspect()).toMatchObject({ counted: { calls: 0 } })
   })
 })
 

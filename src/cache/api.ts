@@ -1,0 +1,26 @@
+import type { Outcome, Place, Told } from './collapse/in-flight-fetches.ts'
+import type { Purge, PurgeOrder } from './purge/purges.ts'
+
+/** Purges after a cursor, the oldest first. */
+export interface PurgeNews {
+  readonly purges: readonly Purge[]
+  /** The `at` of the store's latest purge. Below the reader's own cursor it is another store, and `purges` begin at its first. */
+  readonly last: number
+  /** Whether there are more: ask again at once. */
+  readonly more: boolean
+}
+
+/** The remote calls of the Durable Object `CacheCoordinator`. */
+export interface CacheCoordinatorApi {
+  join(key: string, hasRead?: boolean): Promise<Place>
+  wait(key: string, waitMs: number): Promise<Told>
+  finish(key: string, outcome: Outcome): Promise<true>
+  purges(cursor: number, orders: readonly PurgeOrder[]): Promise<PurgeNews | undefined>
+}
+
+/** The part of the Cache API that is asked; keys are URLs. */
+export interface EdgeCache {
+  readonly match: (url: string) => Promise<Response | undefined>
+  readonly put: (url: string, response: Response) => Promise<void>
+  readonly delete: (url: string) => Promise<boolean>
+}

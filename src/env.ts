@@ -1,5 +1,5 @@
 import { rememberBriefly } from './cache/store/edge-tier.ts'
-import { oauthPaths } from './core/oauth-paths.ts'
+import { oauthPaths } from './identity/api.ts'
 import type { Config } from './config/routes-file.ts'
 import type { Platform } from './core/platform.ts'
 import { regionOf } from './core/region.ts'

@@ -5,7 +5,7 @@ import type { Platform } from '../core/platform.ts'
 import { makeAnswers } from './credential-cache.ts'
 import type { Authenticator, Authenticated } from './authenticator.ts'
 import { BEARER_CHALLENGE, bearerToken, isBearerToken } from './challenge.ts'
-import { compileClaimPath } from '../lib/claim-path.ts'
+import { compileClaimPath } from '../core/request-attribute.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import { claimNames, claimWords } from './jwt/compact-jws.ts'
 const MAX_ENTRIES = 4096

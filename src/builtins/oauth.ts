@@ -1,4 +1,4 @@
-import type { OAuthBuiltin } from '../core/oauth-paths.ts'
+import type { OAuthBuiltin } from '../identity/api.ts'
 import type { Handler } from '../core/pipeline.ts'
 import type { Platform } from '../core/platform.ts'
 import { makeIntrospect } from './oauth/introspect.ts'

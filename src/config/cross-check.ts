@@ -5,10 +5,9 @@ import { checkAuthProvider } from '../auth/config/auth-provider.ts'
 import type { Diagnostic } from './schema/diagnostic.ts'
 import { checkSelfProviders } from './oauth-check.ts'
 import { overlappingRoutes } from './overlap.ts'
-import { checkPolicy, checkRoute } from './route-check.ts'
-import { routeFacts } from './route-facts.ts'
+import { checkPolicy, checkRoute, routeFacts } from './route-check.ts'
 import type { Config, RouteConfig, WrittenConfig } from './routes-file.ts'
-import { insecureUrls } from './transport.ts'
+import { insecureUrls } from './environment.ts'
 import { checkSlowCalls, checkUpstream } from '../upstream/config-check.ts'
 
 /** What no part's own schema can see: references, contradictions, routes that nothing can reach, settings that say nothing. */

@@ -1,5 +1,5 @@
 import type { Diagnostic } from './schema/diagnostic.ts'
-import { isOAuthBuiltin } from '../core/oauth-paths.ts'
+import { isOAuthBuiltin } from '../identity/api.ts'
 import type { Config, RouteConfig } from './routes-file.ts'
 import { selfProviders } from '../auth/config/auth-provider.ts'
 

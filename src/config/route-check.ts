@@ -1,13 +1,12 @@
 import { isConnectionHeader } from '../lib/header.ts'
 import { policies } from '../policies/index.ts'
 import type { Policy, RouteFacts } from '../core/policy.ts'
-import { parsePathPattern } from '../routing/path-pattern.ts'
+import { parsePathPattern, paramNames } from '../routing/path-pattern.ts'
 import { checkPath } from '../core/template.ts'
 import { checkAdmin, checkBootstrap } from './admin-check.ts'
 import { checkCached } from './cached-request-check.ts'
 import { expectedOneOf, shown, type Diagnostic } from './schema/diagnostic.ts'
 import { checkOAuth } from './oauth-check.ts'
-import { routeFacts } from './route-facts.ts'
 import type { Config, RedirectConfig, RouteConfig, WrittenConfig } from './routes-file.ts'
 import { checkUpstream } from '../upstream/config-check.ts'
 import type { RequestAttribute } from '../core/request-attribute.ts'
@@ -154,3 +153,28 @@ export function checkToken({ builtin, policies }: RouteConfig, at: Diagnostic['p
       : 'one caller could use up what all have together to log in; expected "client.ip" in the "key" of a limiter with "before": "auth"'
   return [{ path: [...at, 'policies', 'rateLimit'], message }]
 }
+
+/** What is read here of those policies' configuration. */
+type RewriteConfig = { readonly query?: { readonly set: object } | undefined } | null | undefined
+type HeadersConfig = { readonly request?: { readonly set?: object } | undefined } | null | undefined
+
+/** What a route's policies may know of it. */
+export function routeFacts(
+  route: RouteConfig,
+  config: Pick<Config, 'authProviders'> & { readonly upstreams: Readonly<Record<string, unknown>> },
+): RouteFacts {
+  const pattern = parsePathPattern(route.match.path)
+  return {
+    id: route.id,
+    params: typeof pattern === 'string' ? [] : paramNames(pattern),
+    methods: route.match.methods,
+    hasAuth: route.policies.auth != null,
+    authProviders: config.authProviders,
+    upstream: typeof route.upstream === 'string' ? route.upstream : route.upstream?.name,
+    upstreams: Object.keys(config.upstreams),
+    querySet: Object.keys((route.policies.rewrite as RewriteConfig)?.query?.set ?? {}),
+    headersSet: namesOf((route.policies.headers as HeadersConfig)?.request?.set),
+  }
+}
+
+const namesOf = (fields: object = {}): string[] => Object.keys(fields).map((name) => name.toLowerCase())

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { laterPolicies, policies } from '../policies/index.ts'
 import { authProvider } from '../auth/config/auth-provider.ts'
-import { OAUTH_BUILTINS } from '../core/oauth-paths.ts'
+import { OAUTH_BUILTINS } from '../identity/api.ts'
 import { choice, cidr, distinct, doc, expected, headerName, headerValue, method, notYet } from './schema/scalars.ts'
 import { upstream, upstreamOverride } from '../upstream/config.ts'
 

@@ -1,6 +1,6 @@
 import { expectedOneOf } from '../config/schema/diagnostic.ts'
 import type { Exchange } from './exchange.ts'
-import { compileClaimPath } from '../lib/claim-path.ts'
+import { compileClaimPath } from './request-attribute.ts'
 import type { RouteFacts } from './policy.ts'
 import type { ProblemCode } from './problem.ts'
 import { canonicalPath } from '../lib/canonical-path.ts'

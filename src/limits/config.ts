@@ -1,8 +1,12 @@
 import * as z from 'zod/mini'
 import { expectedOneOf, type Diagnostic } from '../config/schema/diagnostic.ts'
 import { choice, doc, duration } from '../config/schema/scalars.ts'
-import { REQUEST_ATTRIBUTES, parseRequestAttribute, type RequestAttribute } from '../core/request-attribute.ts'
-import { isClaimPath } from '../lib/claim-path.ts'
+import {
+  REQUEST_ATTRIBUTES,
+  parseRequestAttribute,
+  type RequestAttribute,
+  isClaimPath,
+} from '../core/request-attribute.ts'
 import { cost, MAX_LIMIT, mostOf } from './cost.ts'
 import { override, covers } from './overrides.ts'
 import type { RouteFacts } from '../core/policy.ts'

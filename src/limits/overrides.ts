@@ -1,8 +1,7 @@
 import * as z from 'zod/mini'
 import { doc, expected } from '../config/schema/scalars.ts'
 import type { Exchange } from '../core/exchange.ts'
-import { claimText } from '../core/request-attribute.ts'
-import { compileClaimPath, isClaimPath } from '../lib/claim-path.ts'
+import { claimText, compileClaimPath, isClaimPath } from '../core/request-attribute.ts'
 import { MAX_LIMIT } from './cost.ts'
 
 const SUBJECT = expected('expected "jwt.<claim>", "apiKey.tier" or "apiKey.id"')

@@ -2,7 +2,6 @@ import * as z from 'zod/mini'
 import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import { distinct, doc, headerName, headerValue, method } from '../config/schema/scalars.ts'
 import type { Exchange } from '../core/exchange.ts'
-import { compileGlob } from '../lib/glob.ts'
 import { canonicalName } from '../lib/header.ts'
 import { definePolicy } from '../core/policy.ts'
 import { problem } from '../core/problem.ts'
@@ -104,4 +103,27 @@ function compileHeaders(headers: z.output<typeof ofHeaders>) {
 function compileAny(wanted: readonly string[]): (text: string) => boolean {
   const globs = wanted.map(compileGlob)
   return (text) => globs.some((fits) => fits(text))
+}
+
+/**
+ * Compiles a pattern in which `*` is any run of characters, also none, and everything else is itself in any case; it must fit the whole text.
+ * It goes through a text once, and never back: no text makes it slow, as texts can make a regular expression.
+ */
+export function compileGlob(pattern: string): (text: string) => boolean {
+  const [head = '', ...rest] = pattern.toLowerCase().split('*')
+  const tail = rest.pop()
+  if (tail === undefined) return (text) => text.toLowerCase() === head
+  return (written) => {
+    const text = written.toLowerCase()
+    if (!text.startsWith(head) || !text.endsWith(tail)) return false
+    // The first place that fits leaves the most room for what follows.
+    let at = head.length
+    for (const part of rest) {
+      const found = text.indexOf(part, at)
+      if (found === -1) return false
+      at = found + part.length
+    }
+    // Nothing may be used twice: `a*a` does not fit `a`.
+    return at + tail.length <= text.length
+  }
 }

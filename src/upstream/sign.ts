@@ -5,7 +5,7 @@ import { contentDigest } from '../signatures/content-digest.ts'
 import { importMaterial } from '../signatures/algorithm.ts'
 import { signMessage } from '../signatures/message.ts'
 import { clientRefusal } from './outcome.ts'
-import { bufferBody } from './retry/replay.ts'
+import { bufferBody } from './upload.ts'
 import type { Message } from '../signatures/component.ts'
 
 /** Header fields to send with a try to `base`, made of the request as it is then; or the answer when it cannot be signed. */

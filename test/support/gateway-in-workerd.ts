@@ -1,7 +1,7 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
-import { oauthPaths } from '../../src/core/oauth-paths.ts'
+import { oauthPaths } from '../../src/identity/api.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { makeGateway } from '../../src/gateway.ts'
 import type { Platform } from '../../src/core/platform.ts'

@@ -2,11 +2,13 @@ import { createHash } from 'node:crypto'
 import type { Exchange } from '../../core/exchange.ts'
 import { withTimeout } from '../../lib/time.ts'
 import { perPlatform, type Platform } from '../../core/platform.ts'
-import { LEASE_MS, type Outcome, type Told } from './in-flight-fetches.ts'
-import { makeFlightObjects } from './coordinator-client.ts'
+import { LEASE_MS, type Outcome, type Told, type Place } from './in-flight-fetches.ts'
 import { makeRedisLock } from './redis-lock.ts'
 import { cacheRedis, type CacheRedis } from '../store/cache-redis.ts'
 import { makeTiers, type Keeping, type Tiers } from '../store/tiers.ts'
+import { callObject } from '../../core/durable-object.ts'
+import { makeStoreHealth } from '../../lib/store-health.ts'
+
 export type { Outcome } from './in-flight-fetches.ts'
 
 /** Whoever asks the origin for all. */
@@ -49,8 +51,9 @@ export type CollapsePlatform = Pick<
  * The collapsing of a platform, which its routes share. Isolates of one data centre or process agree through Durable Objects, because they
  * read the same edge tier; with Redis, which all can read, the leaders of all places agree on one leader through a lock.
  */
-export const makeCollapse = perPlatform((platform: CollapsePlatform, redis = cacheRedis(platform)) =>
-  compileCollapse(platform, redis, makeTiers(platform, redis)),
+export const makeCollapse = perPlatform(
+  (platform: CollapsePlatform, redis: CacheRedis | undefined = cacheRedis(platform)) =>
+    compileCollapse(platform, redis, makeTiers(platform, redis)),
 )
 
 const ALONE = { role: 'alone' } as const
@@ -156,5 +159,34 @@ export function rememberUncacheable(now: () => number) {
       turn()
       return young.has(key) || old.has(key)
     },
+  }
+}
+
+type Asking = Pick<Exchange, 'request' | 'waitUntil'>
+
+/** Objects in one data centre; each handles about 1,000 calls a second. */
+const SHARDS = 16
+/** The time of one call, in milliseconds; a new object takes longest. */
+const TIMEOUT_MS = 500
+
+/** The in-flight fetches of the data centre, or process, in which a request came in. After three failures in a row its objects are only probed. */
+export function makeFlightObjects({ cacheCoordinators, now }: Pick<Platform, 'cacheCoordinators' | 'now'>) {
+  const health = makeStoreHealth(now, TIMEOUT_MS)
+  const nameOf = (id: string, { request }: Asking) => {
+    const colo = request.cf?.colo
+    const shard = parseInt(id.slice(0, 2), 16) % SHARDS
+    return `flights-${typeof colo === 'string' ? colo : 'local'}-${shard}`
+  }
+  const stub = (id: string, x: Asking) => cacheCoordinators.getByName(nameOf(id, x))
+  const probe = (id: string, x: Asking) => async () => await stub(id, x).wait('probe', 0)
+  return {
+    join: (id: string, hasRead: boolean, x: Asking) =>
+      health.ask<Place>(async () => await stub(id, x).join(id, hasRead), probe(id, x), x.waitUntil),
+    // Later than the wait itself: a caller that learns too late that it leads has to say that it does not.
+    wait: async (id: string, waitMs: number, x: Asking): Promise<Told> =>
+      (await callObject(cacheCoordinators, nameOf(id, x), waitMs + TIMEOUT_MS, (object) => object.wait(id, waitMs))) ??
+      'over',
+    finish: (id: string, outcome: Outcome, x: Asking) =>
+      health.ask<true>(async () => await stub(id, x).finish(id, outcome), probe(id, x), x.waitUntil),
   }
 }

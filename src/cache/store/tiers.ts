@@ -62,7 +62,7 @@ const BOUNDS = { body: 8 * 1024 ** 2 - 64 * 1024, total: 32 * 1024 ** 2 }
 const NOTHING = new Uint8Array()
 
 /** The tiers of a platform, which its routes share: they share the bounds and learn together that Redis is down. */
-export const makeTiers = perPlatform((platform: CachePlatform, redis = cacheRedis(platform)) =>
+export const makeTiers = perPlatform((platform: CachePlatform, redis: CacheRedis | undefined = cacheRedis(platform)) =>
   connect(platform, redis),
 )
 

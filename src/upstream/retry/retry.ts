@@ -6,7 +6,7 @@ import type { Platform } from '../../core/platform.ts'
 import { problemCode } from '../../core/problem.ts'
 import { avoidLastTarget } from '../balancing/balance.ts'
 import { failureOf, isInvented } from '../outcome.ts'
-import { bufferBody } from './replay.ts'
+import { bufferBody } from '../upload.ts'
 import type { RetryBudget } from './retry-budget.ts'
 
 /** Repeats failed tries of the configured methods, up to `attempts` times, within the deadline and the budget. */

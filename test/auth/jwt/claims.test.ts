@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { claimNames, claimWords } from '../../../src/auth/jwt/compact-jws.ts'
-import { compileClaimPath } from '../../../src/lib/claim-path.ts'
+import { compileClaimPath } from '../../../src/core/request-attribute.ts'
 
 describe('compileClaimPath', () => {
   const claims = JSON.parse(

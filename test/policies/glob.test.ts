@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { compileGlob } from '../../src/lib/glob.ts'
+import { compileGlob } from '../../src/policies/rules.ts'
 
 it('fits what the regular expression of the same meaning fits', () => {
   const text = fc.string({ unit: fc.constantFrom('a', 'B', '.', '/'), maxLength: 9 })

@@ -17,9 +17,9 @@ const config = z.parse(upstreamSchema, {
 const targets = makeTargets('bench', config.targets, () => undefined)
 for (const [i, target] of targets.entries()) {
   target.inFlight = i % 3
-  Object.assign(target.pace, { ms: 5 + i, heardAt: Date.now(), waiting: i % 3, sentAt: Date.now() * (i % 3) })
+  Object.assign(target.latencyEwma, { ms: 5 + i, heardAt: Date.now(), waiting: i % 3, sentAt: Date.now() * (i % 3) })
 }
-if (state === 'out') targets[0]!.standing = { state: 'ejected', ejections: 1, since: Date.now(), ms: 300_000 }
+if (state === 'out') targets[0]!.outlierState = { state: 'ejected', ejections: 1, since: Date.now(), ms: 300_000 }
 const now = Date.now()
 const { pick } = makeBalancer(targets, config, { now: () => now, random: Math.random })
 const exchanges = Array.from({ length: 1024 }, (_, i) => ({

@@ -19,7 +19,7 @@ export function makePlatform(env: Cloudflare.Env, config: Pick<Config, 'authProv
     authProviders: config.authProviders,
     region: regionOf,
     breakers: env.BREAKERS,
-    globalUpstreams: env.WORLDS,
+    globalUpstreams: env.GLOBAL_UPSTREAMS,
     hasAdmin: config.routes.some((route) => route.builtin === 'admin'),
     limitShards: env.LIMITS,
     identityStore: env.IDENTITY,

@@ -10,7 +10,7 @@ export { IdentityStore } from './identity/store/identity-store.ts'
 export { LimitShard } from './limits/store/limit-shard.ts'
 export { LoginGuard } from './identity/login-guard.ts'
 export { NonceStore } from './signatures/nonce-store.ts'
-export { UpstreamWorld } from './upstream/circuit-breaker/global-state-object.ts'
+export { GlobalUpstreamState } from './upstream/circuit-breaker/global-state-object.ts'
 
 // dev/build.ts has checked and normalised this text: nothing is validated again at start-up.
 const config = JSON.parse(routes) as Config

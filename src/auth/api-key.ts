@@ -4,7 +4,7 @@ import { sha256Hex } from '../identity/password.ts'
 import type { ApiKey } from '../identity/types.ts'
 import type { Platform } from '../core/platform.ts'
 import type { ProblemCode } from '../core/problem.ts'
-import { makeAnswers } from './credential-cache.ts'
+import { makeCredentialCache } from './credential-cache.ts'
 import type { Authenticated, Authenticator } from './authenticator.ts'
 
 /** The issuer of callers that an API key stands for: their owners' names mean something in this gateway only. */
@@ -14,9 +14,9 @@ export const API_KEY_ISSUER = 'urn:umbral:api-keys'
 const API_KEY = /^umb_[0-9A-Za-z]{43}$/
 
 /** A provider of type `apiKey`: keys that the identity store gave out. */
-export function makeApiKeys(name: string, config: ApiKeyProviderConfig, platform: Platform): Authenticator {
+export function makeApiKeyAuthenticator(name: string, config: ApiKeyProviderConfig, platform: Platform): Authenticator {
   const store = makeIdentityClient(platform.identityStore)
-  const answers = makeAnswers({
+  const answers = makeCredentialCache({
     ask: async (key) => judge(name, await store.findApiKey(sha256Hex(key))),
     unavailable: 'identity-unavailable',
     ttlMs: config.cacheTtl,

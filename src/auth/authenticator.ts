@@ -37,9 +37,9 @@ export interface Authenticator {
 }
 
 /** What a provider that remembers nothing recalls: nothing. */
-export const recallsNothing = (): undefined => undefined
+export const noRecall = (): undefined => undefined
 
 /** A caller established for this one request: nothing of it is kept. */
-export function establishedOnce(identity: Identity): Authenticated {
+export function authenticatedOnce(identity: Identity): Authenticated {
   return { identity, validFrom: -Infinity, validUntil: Infinity, headers: undefined }
 }

@@ -1,10 +1,10 @@
 import { perPlatformAndName, type Platform } from '../core/platform.ts'
-import { makeApiKeys } from './api-key.ts'
+import { makeApiKeyAuthenticator } from './api-key.ts'
 import type { Authenticator } from './authenticator.ts'
-import { makeHttpSignature } from './http-signature.ts'
-import { makeIntrospection } from './introspection.ts'
-import { makeJwt } from './jwt/jwt.ts'
-import { makeMtls } from './mtls.ts'
+import { makeHttpSignatureAuthenticator } from './http-signature.ts'
+import { makeIntrospectionAuthenticator } from './introspection.ts'
+import { makeJwtAuthenticator } from './jwt/jwt.ts'
+import { makeMtlsAuthenticator } from './mtls.ts'
 
 /** The authenticator of a provider, by its name. The routes of a platform share it, so that keys are fetched and a token is verified once. */
 export const authenticatorOf = perPlatformAndName(makeAuthenticator)
@@ -13,14 +13,14 @@ function makeAuthenticator(platform: Platform, name: string): Authenticator {
   const config = platform.authProviders[name]!
   switch (config.type) {
     case 'jwt':
-      return makeJwt(name, config, platform)
+      return makeJwtAuthenticator(name, config, platform)
     case 'apiKey':
-      return makeApiKeys(name, config, platform)
+      return makeApiKeyAuthenticator(name, config, platform)
     case 'mtls':
-      return makeMtls(name, config)
+      return makeMtlsAuthenticator(name, config)
     case 'httpSignature':
-      return makeHttpSignature(name, config, platform)
+      return makeHttpSignatureAuthenticator(name, config, platform)
     case 'introspection':
-      return makeIntrospection(name, config, platform)
+      return makeIntrospectionAuthenticator(name, config, platform)
   }
 }

@@ -4,13 +4,13 @@ import type { Identity } from '../core/exchange.ts'
 import { compileClaimPath } from '../core/request-attribute.ts'
 
 /** What a route asks who is calling: one authenticator, or several as one. */
-export type Judge = Pick<Authenticator, 'configured' | 'missing' | 'recall' | 'authenticate'>
+export type AuthJudge = Pick<Authenticator, 'configured' | 'missing' | 'recall' | 'authenticate'>
 
 /**
  * Takes a caller that any of `judges` takes, asked in their order; else the refusal that says most is given. `now` is the clock, in epoch
  * milliseconds.
  */
-export function anyOf(judges: readonly Authenticator[], now: () => number): Judge {
+export function anyOf(judges: readonly Authenticator[], now: () => number): AuthJudge {
   if (judges.length === 1) return judges[0]!
   // Only those that read the same credential: who is calling must not depend on which of two credentials is remembered.
   const another = judges.findIndex(
@@ -43,7 +43,7 @@ export function anyOf(judges: readonly Authenticator[], now: () => number): Judg
  * Takes a caller that every one of `judges` takes. He is who the first says, with that one's scopes, roles and claims: the
  * others only vouch, so that no one's rights add up with another's. `now` is the clock, in epoch milliseconds.
  */
-export function allOf(judges: readonly Judge[], now: () => number): Judge {
+export function allOf(judges: readonly AuthJudge[], now: () => number): AuthJudge {
   if (judges.length === 1) return judges[0]!
   return {
     configured: judges.every(({ configured }) => configured),
@@ -83,7 +83,7 @@ function vouchedFor(established: readonly Authenticated[]): Authenticated {
   }
 }
 
-function commonMissing(judges: readonly Judge[]): ProblemCode {
+function commonMissing(judges: readonly AuthJudge[]): ProblemCode {
   const codes = new Set(judges.map(({ missing }) => missing))
   return codes.size === 1 ? judges[0]!.missing : 'credentials-missing'
 }
@@ -112,7 +112,7 @@ function weightOf(code: ProblemCode): number {
 type ClaimValue = string | number | boolean
 
 /** What a route asks of a caller whose token is good. */
-export interface AdmissionRules {
+export interface AuthorizationRules {
   /** All of them. */
   readonly scopes: readonly string[]
   /** One of them, when there are any. */
@@ -122,7 +122,7 @@ export interface AdmissionRules {
 }
 
 /** Compiles a route's rules into a decision: undefined lets the caller in, else the first rule that is not met. */
-export function compileAdmission(rules: AdmissionRules): (identity: Identity) => ProblemCode | undefined {
+export function compileAuthorization(rules: AuthorizationRules): (identity: Identity) => ProblemCode | undefined {
   const claims = Object.entries(rules.claims).map(([path, wanted]) => ({
     read: compileClaimPath(path),
     wanted: new Set<unknown>([wanted].flat()),

@@ -16,7 +16,7 @@ interface Entry {
 }
 
 /** What one provider's memory is made with; of good answers and of refusals it keeps `maxEntries` each. */
-export interface AnswersSettings {
+export interface CredentialCacheSettings {
   /** Who is asked about a credential that is not remembered. Never rejects; a 503 means that nobody could say. */
   readonly ask: (credential: string) => Promise<Authenticated | ProblemCode>
   /** The 503 for a credential that nobody is asked about, because so many were wrong this second. */
@@ -28,7 +28,7 @@ export interface AnswersSettings {
 }
 
 /** What a store or an issuer said of secrets, remembered. */
-export interface Answers {
+export interface CredentialCache {
   /** A good answer that still counts at `now` (epoch ms). Past half of its time it is asked for again, in `waitUntil`. */
   readonly recall: (credential: string, now: number, waitUntil: WaitUntil) => Authenticated | undefined
   readonly ask: (credential: string) => Promise<Authenticated | ProblemCode>
@@ -50,7 +50,13 @@ const isWithin = (ms: number, since: number, at: number): boolean => Math.abs(at
  * Refusals are kept apart: a flood of wrong credentials forgets no good one, and of the wrong ones only so many a second are
  * asked about at all. One that was good last time is asked about whatever comes beside it.
  */
-export function makeAnswers({ ask, unavailable, ttlMs, maxEntries, now }: AnswersSettings): Answers {
+export function makeCredentialCache({
+  ask,
+  unavailable,
+  ttlMs,
+  maxEntries,
+  now,
+}: CredentialCacheSettings): CredentialCache {
   const good = makeTokenCache<Entry>(maxEntries, MAX_BYTES, (_, { bytes }) => bytes)
   const refused = makeTokenCache<{ readonly code: ProblemCode; readonly learnedAt: number }>(maxEntries, MAX_BYTES)
   let second = { at: 0, wrong: 0 }

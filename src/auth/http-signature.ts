@@ -7,22 +7,22 @@ import { verifyBase, importMaterial, isLongEnough } from '../signatures/algorith
 import { matchesContentDigest, readBody } from '../signatures/content-digest.ts'
 import { normalAuthority, signatureBase } from '../signatures/message.ts'
 import { takeNonce } from '../signatures/nonces.ts'
-import { findSignature, type SignatureClaim } from '../signatures/signature-input.ts'
-import { type Authenticator, establishedOnce, recallsNothing } from './authenticator.ts'
+import { findSignature, type ClaimedSignature } from '../signatures/signature-input.ts'
+import { type Authenticator, authenticatedOnce, noRecall } from './authenticator.ts'
 import type { Message } from '../signatures/component.ts'
 
 /**
  * A provider of signed requests (RFC 9421): of a message's signatures the first whose key it knows decides. What is cheap to judge
  * comes first, the body after the signature, and the nonce last: who cannot sign can use up neither memory nor nonces.
  */
-export function makeHttpSignature(
+export function makeHttpSignatureAuthenticator(
   name: string,
   config: HttpSignatureProviderConfig,
   platform: Platform,
 ): Authenticator {
   const keys = new Map(config.keys.map((key) => [key.keyid, makeKey(name, key, platform)]))
 
-  const judge = async (x: Exchange, claim: SignatureClaim): Promise<Identity | ProblemCode> => {
+  const judge = async (x: Exchange, claim: ClaimedSignature): Promise<Identity | ProblemCode> => {
     const { config: of, identity, load } = keys.get(claim.keyid)!
     const refusal = judgeClaim(claim, of.alg, config, hasBody(x)) ?? judgeTime(claim, config, platform.now())
     if (refusal !== undefined) return refusal
@@ -34,7 +34,7 @@ export function makeHttpSignature(
     return (await judgeBody(x, claim, config.maxBody)) ?? (await useNonce(claim)) ?? identity
   }
 
-  const useNonce = async ({ keyid, nonce, created, expires }: SignatureClaim): Promise<ProblemCode | undefined> => {
+  const useNonce = async ({ keyid, nonce, created, expires }: ClaimedSignature): Promise<ProblemCode | undefined> => {
     if (nonce === undefined) return undefined
     const end = Math.min(created! * 1000 + config.maxAge, (expires ?? Infinity) * 1000) + config.clockSkew
     const verdict = await takeNonce(
@@ -53,7 +53,7 @@ export function makeHttpSignature(
     missing: 'signature-missing',
     discloses: config.discloseRequirements,
     hides: undefined,
-    recall: recallsNothing,
+    recall: noRecall,
     async authenticate(x) {
       const { headers } = x.request
       const [input, signature] = [headers.get('signature-input'), headers.get('signature')]
@@ -62,7 +62,7 @@ export function makeHttpSignature(
       if (claim === 'malformed') return 'signature-malformed'
       if (claim === 'unknown') return 'signature-key-unknown'
       const found = await judge(x, claim)
-      return typeof found === 'string' ? found : establishedOnce(found)
+      return typeof found === 'string' ? found : authenticatedOnce(found)
     },
   }
 }
@@ -104,7 +104,7 @@ function materialOf(config: SignatureKeyConfig, platform: Pick<Platform, 'secret
 
 /** What the signature says of itself, held against what is asked of it. */
 function judgeClaim(
-  { components, alg, nonce, created }: SignatureClaim,
+  { components, alg, nonce, created }: ClaimedSignature,
   pinned: string,
   config: HttpSignatureProviderConfig,
   withBody: boolean,
@@ -118,7 +118,7 @@ function judgeClaim(
 }
 
 function judgeTime(
-  { created, expires = Infinity }: SignatureClaim,
+  { created, expires = Infinity }: ClaimedSignature,
   { maxAge, clockSkew }: HttpSignatureProviderConfig,
   now: number,
 ): ProblemCode | undefined {
@@ -128,7 +128,7 @@ function judgeTime(
 }
 
 /** The body as it is, where the signature covers what it should be. */
-async function judgeBody(x: Exchange, { components }: SignatureClaim, max: number): Promise<ProblemCode | undefined> {
+async function judgeBody(x: Exchange, { components }: ClaimedSignature, max: number): Promise<ProblemCode | undefined> {
   if (!components.some(({ name }) => name === 'content-digest')) return undefined
   const body = await readBody(x, max)
   if (typeof body === 'string') return body

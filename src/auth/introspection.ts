@@ -2,18 +2,18 @@ import { type IntrospectionProviderConfig, introspectionIssuer } from './config/
 import { isDocumentUrl, resolveUrl } from '../config/schema/scalars.ts'
 import { readText } from '../lib/body.ts'
 import type { Platform } from '../core/platform.ts'
-import { makeAnswers } from './credential-cache.ts'
+import { makeCredentialCache } from './credential-cache.ts'
 import type { Authenticator, Authenticated } from './authenticator.ts'
 import { BEARER_CHALLENGE, bearerToken, isBearerToken } from './challenge.ts'
 import { compileClaimPath } from '../core/request-attribute.ts'
 import type { ProblemCode } from '../core/problem.ts'
-import { claimNames, claimWords } from './jwt/compact-jws.ts'
+import { claimNames, claimTexts } from './jwt/compact-jws.ts'
 const MAX_ENTRIES = 4096
 const MAX_BYTES = 64 * 1024
 const MAX_TOKEN_CHARS = 8 * 1024
 
 /** A provider of type `introspection`: bearer tokens that their issuer is asked about (RFC 7662). Its answers are remembered. */
-export function makeIntrospection(
+export function makeIntrospectionAuthenticator(
   name: string,
   config: IntrospectionProviderConfig,
   platform: Platform,
@@ -21,8 +21,8 @@ export function makeIntrospection(
   const url = resolveUrl(config.url, platform.variable, isDocumentUrl)
   const secret = platform.secret(config.clientSecret)
   const configured = url !== undefined && secret !== undefined
-  const judge = configured ? compileIntrospected(name, config, url) : undefined
-  const answers = makeAnswers({
+  const judge = configured ? compileIntrospectedIdentity(name, config, url) : undefined
+  const answers = makeCredentialCache({
     async ask(token) {
       if (!judge) return 'not-configured'
       const found = await introspect(
@@ -101,7 +101,7 @@ export function parseIntrospected(json: string): Introspected | undefined {
 }
 
 /** Compiles what a provider wants of an answer into a judge of answers at `now` (epoch ms). */
-export function compileIntrospected(
+export function compileIntrospectedIdentity(
   provider: string,
   config: IntrospectionProviderConfig,
   url: string,
@@ -124,7 +124,7 @@ export function compileIntrospected(
         provider,
         issuer: iss,
         subject: sub,
-        scopes: claimWords(scopes(found)),
+        scopes: claimTexts(scopes(found)),
         roles: claimNames(roles(found)),
         claims: found,
       },

@@ -1,7 +1,7 @@
 import type { MtlsProviderConfig } from './config/auth-provider.ts'
 import { parseDistinguishedName } from '../lib/distinguished-name.ts'
 import type { ProblemCode } from '../core/problem.ts'
-import { type Authenticated, type Authenticator, establishedOnce, recallsNothing } from './authenticator.ts'
+import { type Authenticated, type Authenticator, authenticatedOnce, noRecall } from './authenticator.ts'
 
 /** What Cloudflare says of the client's certificate, as far as it is looked at. All of it is text. */
 type Certificate = Partial<
@@ -23,7 +23,7 @@ type Certificate = Partial<
  * A provider of type `mtls`: client certificates that Cloudflare verified, as `request.cf.tlsClientAuth` says. The runtime sets that, a
  * client cannot; a header that says the same is never looked at.
  */
-export function makeMtls(name: string, config: MtlsProviderConfig): Authenticator {
+export function makeMtlsAuthenticator(name: string, config: MtlsProviderConfig): Authenticator {
   const subjects = namesOf(config.subjects)
   const issuers = config.issuers && namesOf(config.issuers)
   return {
@@ -33,7 +33,7 @@ export function makeMtls(name: string, config: MtlsProviderConfig): Authenticato
     missing: 'certificate-missing',
     discloses: config.discloseRequirements,
     hides: undefined,
-    recall: recallsNothing,
+    recall: noRecall,
     async authenticate({ request }) {
       const found = request.cf?.tlsClientAuth as Certificate | null | undefined
       if (typeof found !== 'object' || found === null) return 'certificate-unavailable'
@@ -60,7 +60,7 @@ function judge(
   // As the provider writes it, so that a revocation by that name finds it, however the platform spells it.
   const iss = issuers ? lookUp(issuers, issuer) : typeof issuer === 'string' ? issuer : ''
   if (subject === undefined || iss === undefined) return 'certificate-subject'
-  return establishedOnce({
+  return authenticatedOnce({
     provider,
     issuer: iss,
     subject,

@@ -6,15 +6,15 @@ import type { Handler } from '../core/pipeline.ts'
 import type { Platform } from '../core/platform.ts'
 import { problem } from '../core/problem.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import { makeAuditLog } from './admin/audit.ts'
-import { makeCache } from './admin/cache.ts'
-import { makeClients } from './admin/clients.ts'
-import { answerJson, type Endpoint } from './admin/endpoint.ts'
-import { makeKeys, makeSigningKeys } from './admin/keys.ts'
-import { makeRevocations } from './admin/revocations.ts'
-import { makeSessions } from './admin/sessions.ts'
-import { makeTargets, makeBreakers } from './admin/upstreams.ts'
-import { makeUsers } from './admin/users.ts'
+import { makeAuditEndpoints } from './admin/audit.ts'
+import { makeCacheEndpoints } from './admin/cache.ts'
+import { makeOAuthClientEndpoints } from './admin/clients.ts'
+import { jsonResponse, type Endpoint } from './admin/endpoint.ts'
+import { makeApiKeyEndpoints, makeSigningKeyEndpoints } from './admin/keys.ts'
+import { makeRevocationEndpoints } from './admin/revocations.ts'
+import { makeSessionEndpoints } from './admin/sessions.ts'
+import { makeTargetEndpoints, makeBreakerEndpoints } from './admin/upstreams.ts'
+import { makeUserEndpoints } from './admin/users.ts'
 
 type Admin = Hono<{ Bindings: { readonly x: Exchange } }>
 
@@ -25,20 +25,20 @@ type Admin = Hono<{ Bindings: { readonly x: Exchange } }>
 export function makeAdmin(upstreams: readonly Upstream[], platform: Platform): Handler {
   const identity = makeIdentityClient(platform.identityStore)
   const endpoints = [
-    ...makeBreakers(upstreams, platform),
-    ...makeTargets(upstreams, platform),
-    ...makeUsers(platform, identity),
-    ...makeClients(platform, identity),
-    ...makeKeys(platform, identity),
-    ...makeSessions(identity),
-    ...makeRevocations(platform, identity),
-    ...makeSigningKeys(identity),
-    ...makeCache(platform, identity),
-    ...makeAuditLog(identity),
+    ...makeBreakerEndpoints(upstreams, platform),
+    ...makeTargetEndpoints(upstreams, platform),
+    ...makeUserEndpoints(platform, identity),
+    ...makeOAuthClientEndpoints(platform, identity),
+    ...makeApiKeyEndpoints(platform, identity),
+    ...makeSessionEndpoints(identity),
+    ...makeRevocationEndpoints(platform, identity),
+    ...makeSigningKeyEndpoints(identity),
+    ...makeCacheEndpoints(platform, identity),
+    ...makeAuditEndpoints(identity),
   ]
   const app: Admin = new Hono({ strict: false })
   const paths = endpoints.map(({ path }) => path)
-  app.get('/', () => answerJson({ endpoints: paths }))
+  app.get('/', () => jsonResponse({ endpoints: paths }))
   for (const endpoint of endpoints) mount(app, endpoint)
   app.all('/', () => notAllowed('GET, HEAD'))
   app.notFound((c) => problem('admin-not-found', { detail: expectedOneOf(c.req.path.slice(1), paths) }))
@@ -55,7 +55,7 @@ function mount(app: Admin, { path, on }: Endpoint): void {
     app.on(method, pattern, async (c) => {
       const query = new URL(c.req.url).searchParams
       const found = await answer({ x: c.env.x, name: c.req.param('name') ?? '', query })
-      return found instanceof Response ? found : answerJson(found)
+      return found instanceof Response ? found : jsonResponse(found)
     })
   const allow = Object.keys(on).flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
   app.all(pattern, () => notAllowed(allow.join(', ')))

@@ -7,7 +7,7 @@ import type { Handler } from '../core/pipeline.ts'
 import type { Platform } from '../core/platform.ts'
 import { problem } from '../core/problem.ts'
 import { readChange } from './admin/change.ts'
-import { answerJson, actorOf, settled } from './admin/endpoint.ts'
+import { jsonResponse, actorOf, resultResponse } from './admin/endpoint.ts'
 import { accountName, password } from './admin/fields.ts'
 import { shownUser, hashed } from './admin/users.ts'
 
@@ -37,8 +37,8 @@ export function makeBootstrap(platform: Platform): Handler {
     const by = { ...actorOf(x), provider: 'bootstrap', issuer: '', subject: '' }
     const made = await identity.createFirstUser({ username, passwordHash, roles: [FIRST_ROLE] }, by)
     if (made === 'exists') return problem('bootstrap-over')
-    const user = settled(made, `user "${username}"`)
-    return user instanceof Response ? user : answerJson(shownUser(user), 201)
+    const user = resultResponse(made, `user "${username}"`)
+    return user instanceof Response ? user : jsonResponse(shownUser(user), 201)
   }
 }
 

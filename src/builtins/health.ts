@@ -4,7 +4,7 @@ import type { Platform } from '../core/platform.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 
 /** One thing that works only in part, by its name in routes.json; as far as the isolate that answers knows. */
-export type Degraded =
+export type DegradedStore =
   | { readonly upstream: string; readonly circuit: 'open' }
   /** Its breaker's state cannot be reached: this isolate decides alone. */
   | { readonly upstream: string; readonly breakerStore: 'unreachable' }
@@ -26,9 +26,9 @@ export function makeHealth(upstreams: readonly Upstream[], platform: Platform): 
   })
 }
 
-function degradedParts(upstream: Upstream): Degraded[] {
+function degradedParts(upstream: Upstream): DegradedStore[] {
   const { name } = upstream
-  const found: Degraded[] = []
+  const found: DegradedStore[] = []
   if (upstream.condition() === 'open') found.push({ upstream: name, circuit: 'open' })
   if (upstream.breakerStore() === 'unreachable') found.push({ upstream: name, breakerStore: 'unreachable' })
   return found

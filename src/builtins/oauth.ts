@@ -5,7 +5,7 @@ import { makeIntrospect } from './oauth/introspect.ts'
 import { makeMetadata, makeJwksEndpoint } from './oauth/metadata.ts'
 import { makeRevoke } from './oauth/revoke.ts'
 import { makeToken } from './oauth/grants.ts'
-import { selfProvider } from '../auth/config/auth-provider.ts'
+import { ownIssuerOf } from '../auth/config/auth-provider.ts'
 import { makeIdentityClient } from '../identity/client.ts'
 import { problem } from '../core/problem.ts'
 import { compileEndpoint } from './oauth/refusal.ts'
@@ -26,7 +26,7 @@ export function makeOAuth(builtin: OAuthBuiltin, platform: Platform): Handler {
 
 /** Who the caller is, as the store knows it now: `GET /users/me` of FastAPI's tutorial. */
 export function makeUserinfo(platform: Platform): Handler {
-  const own = selfProvider(platform.authProviders).name
+  const own = ownIssuerOf(platform.authProviders).name
   const store = makeIdentityClient(platform.identityStore)
   return compileEndpoint('GET', async ({ identity }) => {
     // Another issuer's `ada` is not ours, and neither is a client that acts for itself.

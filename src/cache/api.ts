@@ -1,8 +1,8 @@
-import type { Outcome, Place, Told } from './collapse/in-flight-fetches.ts'
+import type { FetchOutcome, JoinResult, WaitResult } from './collapse/in-flight-fetches.ts'
 import type { Purge, PurgeOrder } from './purge/purges.ts'
 
 /** Purges after a cursor, the oldest first. */
-export interface PurgeNews {
+export interface PurgeUpdate {
   readonly purges: readonly Purge[]
   /** The `at` of the store's latest purge. Below the reader's own cursor it is another store, and `purges` begin at its first. */
   readonly last: number
@@ -12,10 +12,10 @@ export interface PurgeNews {
 
 /** The remote calls of the Durable Object `CacheCoordinator`. */
 export interface CacheCoordinatorApi {
-  join(key: string, hasRead?: boolean): Promise<Place>
-  wait(key: string, waitMs: number): Promise<Told>
-  finish(key: string, outcome: Outcome): Promise<true>
-  purges(cursor: number, orders: readonly PurgeOrder[]): Promise<PurgeNews | undefined>
+  join(key: string, hasRead?: boolean): Promise<JoinResult>
+  wait(key: string, waitMs: number): Promise<WaitResult>
+  finish(key: string, outcome: FetchOutcome): Promise<true>
+  purges(cursor: number, orders: readonly PurgeOrder[]): Promise<PurgeUpdate | undefined>
 }
 
 /** The part of the Cache API that is asked; keys are URLs. */

@@ -1,6 +1,11 @@
-import type { PurgeNews } from './api.ts'
+import type { PurgeUpdate } from './api.ts'
 import { DurableObject } from 'cloudflare:workers'
-import { makeFlights, type Outcome, type Place, type Told } from './collapse/in-flight-fetches.ts'
+import {
+  makeInFlightFetches,
+  type FetchOutcome,
+  type JoinResult,
+  type WaitResult,
+} from './collapse/in-flight-fetches.ts'
 import { makePurgeLog, MAX_PURGES, type PurgeLog } from './purge/purge-log.ts'
 import type { PurgeOrder } from './purge/purges.ts'
 
@@ -9,24 +14,24 @@ export class CacheCoordinator extends DurableObject {
   /** Epoch milliseconds; tests replace these two. */
   now: () => number = Date.now
   maxPurges = MAX_PURGES
-  #flights = makeFlights(() => this.now())
+  #flights = makeInFlightFetches(() => this.now())
   #log: PurgeLog | undefined
 
-  join(key: string, hasRead = false): Place {
+  join(key: string, hasRead = false): JoinResult {
     return this.#flights.join(key, hasRead)
   }
 
-  wait(key: string, waitMs: number): Promise<Told> {
+  wait(key: string, waitMs: number): Promise<WaitResult> {
     return this.#flights.wait(key, waitMs)
   }
 
-  finish(key: string, outcome: Outcome): true {
+  finish(key: string, outcome: FetchOutcome): true {
     this.#flights.finish(key, outcome)
     return true
   }
 
   /** Takes orders, all or none, and answers with what came after `cursor`; undefined when the storage fails. It never throws. */
-  purges(cursor: number, orders: readonly PurgeOrder[]): PurgeNews | undefined {
+  purges(cursor: number, orders: readonly PurgeOrder[]): PurgeUpdate | undefined {
     try {
       return this.ctx.storage.transactionSync(() => {
         // Here and not in the constructor: the objects that only know flights have no tables.

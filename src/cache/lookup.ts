@@ -4,10 +4,10 @@ import { type Fields, matchesSelection, selectionKey, selectionOf } from './http
 import type { CacheKey } from './key.ts'
 import type { Found, Tiers } from './store/tiers.ts'
 import type { RequestDirectives } from './http/directives.ts'
-import { judge, type Verdict } from './http/reuse.ts'
+import { judgeReuse, type ReuseVerdict } from './http/reuse.ts'
 import type { RouteCache } from './route-cache.ts'
-import { cacheStatus, type Forwarded, type Handling } from './http/cache-status.ts'
-import { answerFrom, shapeOf } from './http/stored-response.ts'
+import { cacheStatus, type ForwardReason, type CacheHandling } from './http/cache-status.ts'
+import { responseFrom, shapeOf } from './http/stored-response.ts'
 
 /** What the tiers have for a request. */
 export interface Lookup {
@@ -48,7 +48,7 @@ const CLOCK_SLACK_MS = 2_000
 /** A stored answer that may still be of use, and what may be done with it. */
 export interface Usable {
   readonly found: Found
-  readonly verdict: Verdict
+  readonly verdict: ReuseVerdict
 }
 
 /** Judges a stored answer by its purges and its freshness; undefined when it is as if it were not there. */
@@ -67,7 +67,7 @@ export async function assess(
     return undefined
   }
   const now = cache.now()
-  const verdict = judge(head, asked, now, cache.life, typeof standing === 'number' ? standing : Infinity)
+  const verdict = judgeReuse(head, asked, now, cache.life, typeof standing === 'number' ? standing : Infinity)
   // Fetched in the future, before a clock stepped back: it would outlive its time, and every purge until then.
   const isDated = head.requestTime <= now + CLOCK_SLACK_MS
   if (standing !== 'validate' && isDated) return { found, verdict }
@@ -75,11 +75,11 @@ export async function assess(
 }
 
 /** Why a request for which nothing was stored goes on. */
-export const missOf = ({ varies, found }: Lookup): Forwarded =>
+export const missOf = ({ varies, found }: Lookup): ForwardReason =>
   found === undefined && varies.length > 0 ? 'vary-miss' : 'miss'
 
 /** Answers from the store. `handling` where it is more than a plain hit. */
-export function hit(cache: RouteCache, x: Exchange, usable: Usable, handling?: Handling): Response {
+export function respondFromStore(cache: RouteCache, x: Exchange, usable: Usable, handling?: CacheHandling): Response {
   const { tally } = cache
   const { found, verdict } = usable
   const { head } = found
@@ -91,7 +91,7 @@ export function hit(cache: RouteCache, x: Exchange, usable: Usable, handling?: H
   const shape = shapeOf(x.request, head)
   if (shape === 'whole') tally.bytesSaved += lengthOf(head.headers)
   if (shape === 'head' || shape === 'not-modified') dropBody(found)
-  const answer = answerFrom(x.request, head, shape, found.body, cache.now())
+  const answer = responseFrom(x.request, head, shape, found.body, cache.now())
   const said = handling ?? { hit: true, ttl: verdict.ttl, detail: found.tier }
   answer.headers.set('cache-status', cacheStatus(said, answer.headers.get('cache-status')))
   return answer
@@ -103,7 +103,7 @@ function lengthOf(headers: Found['head']['headers']): number {
 }
 
 /** Says in Cache-Status what became of a request; among the edits, since the origin's own answer cannot be written to. */
-export function labelled(x: Exchange, answer: Response, handling: Handling): Response {
+export function labelled(x: Exchange, answer: Response, handling: CacheHandling): Response {
   const value = cacheStatus(handling, answer.headers.get('cache-status'))
   x.edits.push({ op: 'set', name: 'cache-status', value })
   return answer

@@ -18,7 +18,7 @@ const OWN = /^(?:host|x-forwarded-(?:for|proto|host))$/
 const BEARER = new Set(['jwt', 'introspection'])
 
 /** A request to an origin that says only what its stored answer may depend on. */
-export interface Narrowed {
+export interface NormalizedRequest {
   /** The request headers as they were, by which Vary selects. */
   readonly seen: Fields
   /** Those that the origin is not told. */
@@ -30,10 +30,10 @@ export interface Narrowed {
 }
 
 /** Compiles how an outgoing GET or HEAD is narrowed; `varies` are the fields that a stored answer's Vary named. */
-export function compileNarrowing(
+export function compileNormalizeRequest(
   { key }: Pick<CacheConfig, 'key'>,
   { querySet, headersSet, authProviders }: Pick<RouteFacts, 'querySet' | 'headersSet' | 'authProviders'>,
-): (x: Exchange, varies: readonly string[]) => Narrowed {
+): (x: Exchange, varies: readonly string[]) => NormalizedRequest {
   const keyed = new Set(key.headers)
   const set = new Set(headersSet)
   const bearers = new Set(Object.keys(authProviders).filter((name) => BEARER.has(authProviders[name]!.type)))
@@ -70,7 +70,11 @@ export function compileNarrowing(
 }
 
 /** Tells the origin the fields that its Vary names; true when there was one that it had not been told. */
-export function restore({ outgoing }: Exchange, { withheld, told }: Narrowed, names: readonly string[]): boolean {
+export function restore(
+  { outgoing }: Exchange,
+  { withheld, told }: NormalizedRequest,
+  names: readonly string[],
+): boolean {
   let restored = false
   for (const name of names) {
     const value = withheld.get(name)

@@ -2,11 +2,11 @@ import type { Exchange } from '../core/exchange.ts'
 import { discardBody } from '../lib/body.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { type StoredHead, varyNames } from './http/entry.ts'
-import { restore, type Narrowed } from './normalize-request.ts'
+import { restore, type NormalizedRequest } from './normalize-request.ts'
 import { conditionsOf, freshen } from './http/validation.ts'
 
 /** An answer of the origin, or the gateway's own in place of one; epoch milliseconds. */
-export interface Answered {
+export interface OriginResponse {
   readonly kind: 'answered'
   readonly answer: Response
   readonly requestTime: number
@@ -14,19 +14,19 @@ export interface Answered {
 }
 
 /** What came of asking the origin. `confirmed`: what is stored is still good, with `head` in place of its own. */
-export type Asked = Answered | { readonly kind: 'confirmed'; readonly head: StoredHead }
+export type OriginFetch = OriginResponse | { readonly kind: 'confirmed'; readonly head: StoredHead }
 
 /**
  * Asks the origin with a request that has been narrowed, on condition that its answer is another than `stored`. Asks again when a 304 is
  * of an answer that is not stored, or when the answer depends on fields that the origin has not been told.
  */
-export async function askOrigin(
+export async function fetchFromOrigin(
   x: Exchange,
   next: Handler,
-  narrowed: Narrowed,
+  narrowed: NormalizedRequest,
   now: () => number,
   stored?: StoredHead,
-): Promise<Asked> {
+): Promise<OriginFetch> {
   const conditions = stored && conditionsOf(stored)
   let asked = await send(x, next, now, conditions)
   if (stored !== undefined && conditions !== undefined && asked.answer.status === 304) {
@@ -45,7 +45,7 @@ async function send(
   next: Handler,
   now: () => number,
   conditions: Readonly<Record<string, string>> = {},
-): Promise<Answered> {
+): Promise<OriginResponse> {
   const { headers } = x.outgoing
   delete headers['if-none-match']
   delete headers['if-modified-since']

@@ -2,11 +2,11 @@ import { type Exchange, makeBackgroundExchange } from '../core/exchange.ts'
 import { discardBody } from '../lib/body.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { problemCode } from '../core/problem.ts'
-import type { Ending } from './collapse/collapse.ts'
+import type { FetchEnd } from './collapse/collapse.ts'
 import type { StoredHead } from './http/entry.ts'
 import type { CacheKey } from './key.ts'
 import type { Lookup } from './lookup.ts'
-import { askOrigin } from './origin-fetch.ts'
+import { fetchFromOrigin } from './origin-fetch.ts'
 import type { RouteCache } from './route-cache.ts'
 import { planKeeping, planStoring } from './storing.ts'
 
@@ -19,7 +19,7 @@ export async function refresh(
   place: Lookup,
   stored: StoredHead,
 ): Promise<void> {
-  const x = detach(of, cache.now())
+  const x = makeRefreshExchange(of, cache.now())
   const lead = await cache.collapse.lead(place.slot, x)
   if (lead === undefined) return
   await lead.finish(await fetchBehind(cache, x, next, key, place, stored).catch(() => 'failed' as const))
@@ -32,13 +32,13 @@ async function fetchBehind(
   key: CacheKey,
   place: Lookup,
   stored: StoredHead,
-): Promise<Ending> {
+): Promise<FetchEnd> {
   const { tiers } = cache
   x.outgoing.method = 'GET'
   const narrowed = cache.narrow(x, place.varies)
   // Nobody waits for what these might change.
   for (const name of narrowed.unkeyed) delete x.outgoing.headers[name]
-  const asked = await askOrigin(x, next, narrowed, cache.now, stored)
+  const asked = await fetchFromOrigin(x, next, narrowed, cache.now, stored)
   if (asked.kind === 'confirmed') {
     const head = planKeeping(cache, x, asked.head)
     const body = (await tiers.read(place.slot, x))?.body
@@ -58,7 +58,7 @@ async function fetchBehind(
 }
 
 /** An exchange that asks what `x` asks, for nobody. */
-export function detach(x: Exchange, now: number): Exchange {
+export function makeRefreshExchange(x: Exchange, now: number): Exchange {
   const { request, headers, outgoing } = x
   const asked = { ...outgoing, headers: ownOf(outgoing.headers), body: null }
   return { ...makeBackgroundExchange(x, asked, now), request: plain(request), headers: ownOf(headers) }

@@ -6,7 +6,7 @@ import type { CacheConfig } from './config.ts'
 import { makeCollapse, type Collapse } from './collapse/collapse.ts'
 import type { RouteLife } from './http/freshness.ts'
 import { compileCacheKey, type CacheKey } from './key.ts'
-import { compileNarrowing, type Narrowed } from './normalize-request.ts'
+import { compileNormalizeRequest, type NormalizedRequest } from './normalize-request.ts'
 import { platformPurges, type Purges } from './purge/purge-feed.ts'
 import { makeTiers, type Tiers } from './store/tiers.ts'
 
@@ -16,7 +16,7 @@ const LONGEST_WAIT_MS = 5_000
 /** All that serving one route from the store needs, compiled. */
 export interface RouteCache {
   readonly keyOf: (x: Exchange) => CacheKey | undefined
-  readonly narrow: (x: Exchange, varies: readonly string[]) => Narrowed
+  readonly narrow: (x: Exchange, varies: readonly string[]) => NormalizedRequest
   readonly tagsOf: (x: Exchange) => readonly string[]
   readonly life: RouteLife
   /** Whether the gateway establishes who calls, and whether that is in the key. */
@@ -37,7 +37,7 @@ export function compileRouteCache(config: CacheConfig, platform: Platform, route
   const { identity } = config.key
   return {
     keyOf: compileCacheKey(config.key, route.id),
-    narrow: compileNarrowing(config, route),
+    narrow: compileNormalizeRequest(config, route),
     tagsOf: compileTags(config.tags),
     life: {
       override: config.override,

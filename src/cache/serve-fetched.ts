@@ -2,16 +2,16 @@ import type { Exchange } from '../core/exchange.ts'
 import { discardBody } from '../lib/body.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { problem, problemCode } from '../core/problem.ts'
-import type { Forwarded } from './http/cache-status.ts'
-import type { Ending, Lead } from './collapse/collapse.ts'
+import type { ForwardReason } from './http/cache-status.ts'
+import type { FetchEnd, FetchLead } from './collapse/collapse.ts'
 import type { RequestDirectives } from './http/directives.ts'
 import type { StoredHead } from './http/entry.ts'
 import type { CacheKey } from './key.ts'
-import { dropBody, lookUp, type Lookup, assess, type Usable, hit, labelled, missOf } from './lookup.ts'
-import type { Narrowed } from './normalize-request.ts'
-import { askOrigin, type Answered } from './origin-fetch.ts'
+import { dropBody, lookUp, type Lookup, assess, type Usable, respondFromStore, labelled, missOf } from './lookup.ts'
+import type { NormalizedRequest } from './normalize-request.ts'
+import { fetchFromOrigin, type OriginResponse } from './origin-fetch.ts'
 import type { RouteCache } from './route-cache.ts'
-import { answerFrom, shapeOf } from './http/stored-response.ts'
+import { responseFrom, shapeOf } from './http/stored-response.ts'
 import { planKeeping, planStoring } from './storing.ts'
 import type { Found } from './store/tiers.ts'
 import { freshenByHead } from './http/validation.ts'
@@ -22,18 +22,18 @@ interface Errand {
   readonly x: Exchange
   readonly key: CacheKey
   readonly place: Lookup
-  readonly narrowed: Narrowed
+  readonly narrowed: NormalizedRequest
   /** What is stored, though not to be used without asking. */
   readonly usable: Usable | undefined
-  readonly fwd: Forwarded
-  readonly finish: (ending: Ending) => void
+  readonly fwd: ForwardReason
+  readonly finish: (ending: FetchEnd) => void
 }
 
 /** How often whoever is sent to read what others have stored, and finds it to be of no use, waits for others again. */
 const MAX_READS = 2
 
 /** Asks the origin, or waits for whoever is asking it for the same already: until then, having read in vain so often. */
-export async function fetchAnew(
+export async function fetchAndServe(
   cache: RouteCache,
   x: Exchange,
   next: Handler,
@@ -46,7 +46,7 @@ export async function fetchAnew(
   const received = { ...x.outgoing.headers }
   const narrowed = cache.narrow(x, place.varies)
   const fwd = usable?.verdict.fwd ?? missOf(place)
-  let lead: Lead | undefined
+  let lead: FetchLead | undefined
   if (reads < MAX_READS && isShared(cache, x, narrowed, usable, asked)) {
     const turn = await cache.collapse.join(place.slot, x, until - cache.now(), reads > 0)
     if (turn.role === 'lead') lead = turn
@@ -56,19 +56,19 @@ export async function fetchAnew(
       const theirs = await assess(cache, there.found, x, asked)
       if (theirs !== undefined && theirs.verdict.use !== 'validate') {
         cache.tally.collapsed++
-        return hit(cache, x, theirs, { fwd, collapsed: true, ttl: theirs.verdict.ttl })
+        return respondFromStore(cache, x, theirs, { fwd, collapsed: true, ttl: theirs.verdict.ttl })
       }
       // Purged, expired, or for others: all who have found that out can still wait for one of them.
       Object.assign(x.outgoing.headers, received)
-      return fetchAnew(cache, x, next, key, there, theirs, asked, { until, reads: reads + 1 })
+      return fetchAndServe(cache, x, next, key, there, theirs, asked, { until, reads: reads + 1 })
     }
   }
-  const finish = (ending: Ending) => {
+  const finish = (ending: FetchEnd) => {
     if (lead !== undefined) x.waitUntil(lead.finish(ending))
   }
   try {
     const errand: Errand = { cache, x, key, place, narrowed, usable, fwd, finish }
-    const got = await askOrigin(x, next, narrowed, cache.now, usable?.found.head)
+    const got = await fetchFromOrigin(x, next, narrowed, cache.now, usable?.found.head)
     return got.kind === 'confirmed' ? confirmed(errand, usable!, got.head) : answered(errand, got)
   } catch (error) {
     finish('failed')
@@ -80,7 +80,7 @@ export async function fetchAnew(
 function isShared(
   { collapses }: RouteCache,
   { request }: Exchange,
-  { unkeyed }: Narrowed,
+  { unkeyed }: NormalizedRequest,
   usable: Usable | undefined,
   { noStore }: RequestDirectives,
 ): boolean {
@@ -115,18 +115,23 @@ function confirmed(errand: Errand, { found }: Usable, updated: StoredHead): Resp
     finish(tiers.keep(place.slot, { head, body: others }, x))
     body = own
   }
-  const answer = answerFrom(x.request, head, shape, body, cache.now())
+  const answer = responseFrom(x.request, head, shape, body, cache.now())
   return labelled(x, answer, { fwd, fwdStatus: 304, stored: kept !== undefined })
 }
 
-function answered(errand: Errand, got: Answered): Response {
+function answered(errand: Errand, got: OriginResponse): Response {
   const { cache, x, usable, fwd, finish } = errand
   const { status } = got.answer
   if (status >= 500 && usable?.verdict.onError === true) {
     cache.tally.errorHits++
     finish('failed')
     discardBody(got.answer)
-    return hit(cache, x, usable, { fwd, fwdStatus: status, ttl: usable.verdict.ttl, detail: 'stale-if-error' })
+    return respondFromStore(cache, x, usable, {
+      fwd,
+      fwdStatus: status,
+      ttl: usable.verdict.ttl,
+      detail: 'stale-if-error',
+    })
   }
   if (x.request.method === 'HEAD' && usable !== undefined) updateByHead(errand, got, usable.found)
   else if (usable !== undefined) dropBody(usable.found)
@@ -140,7 +145,7 @@ function answered(errand: Errand, got: Answered): Response {
 }
 
 /** A HEAD says whether what is stored is still what a GET would bring (RFC 9111 §4.3.5). */
-function updateByHead({ cache, x, place, narrowed }: Errand, got: Answered, found: Found): void {
+function updateByHead({ cache, x, place, narrowed }: Errand, got: OriginResponse, found: Found): void {
   const { head, body } = found
   const updated = freshenByHead(head, got.answer, got.requestTime, got.responseTime)
   // What a field that is in no key may have shaped changes nothing for others.
@@ -151,7 +156,7 @@ function updateByHead({ cache, x, place, narrowed }: Errand, got: Answered, foun
   x.waitUntil(cache.tiers.drop(place.slot, x))
 }
 
-function store({ cache, x, key, place, narrowed, usable, fwd, finish }: Errand, got: Answered): Response {
+function store({ cache, x, key, place, narrowed, usable, fwd, finish }: Errand, got: OriginResponse): Response {
   const { answer } = got
   const { status } = answer
   const plan = planStoring(cache, x, key, place, narrowed, got)
@@ -171,7 +176,11 @@ function store({ cache, x, key, place, narrowed, usable, fwd, finish }: Errand, 
   const shape = shapeOf(x.request, head)
   if (shape === 'not-modified') {
     finish(cache.tiers.keep(slot, { head, body: answer.body }, x))
-    return labelled(x, answerFrom(x.request, head, shape, null, cache.now()), { fwd, fwdStatus: status, stored: true })
+    return labelled(x, responseFrom(x.request, head, shape, null, cache.now()), {
+      fwd,
+      fwdStatus: status,
+      stored: true,
+    })
   }
   const filling = cache.tiers.write(slot, { head, body: answer.body }, x)
   finish(filling)

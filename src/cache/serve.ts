@@ -2,16 +2,16 @@ import type { Exchange } from '../core/exchange.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { problem } from '../core/problem.ts'
 import { canonicalPath, rawPath } from '../lib/canonical-path.ts'
-import type { Forwarded } from './http/cache-status.ts'
+import type { ForwardReason } from './http/cache-status.ts'
 import { requestDirectives } from './http/directives.ts'
 import { invalidatedUrls } from './http/validation.ts'
 import { siteOf, type CacheKey } from './key.ts'
-import { dropBody, lookUp, assess, hit, labelled, missOf } from './lookup.ts'
+import { dropBody, lookUp, assess, respondFromStore, labelled, missOf } from './lookup.ts'
 import { seenBy } from './normalize-request.ts'
 import type { Purges } from './purge/purge-feed.ts'
 import { refresh } from './refresh.ts'
 import type { RouteCache } from './route-cache.ts'
-import { fetchAnew } from './serve-fetched.ts'
+import { fetchAndServe } from './serve-fetched.ts'
 
 /** Compiles how a route's requests are served from the store, and what they leave there. */
 export function compileServing(cache: RouteCache, next: Handler): Handler {
@@ -44,7 +44,7 @@ async function read(cache: RouteCache, x: Exchange, next: Handler, key: CacheKey
   const usable = await assess(cache, place.found, x, asked)
   if (usable !== undefined && usable.verdict.use !== 'validate') {
     if (usable.verdict.use === 'serve-and-refresh') x.waitUntil(refresh(cache, x, next, key, place, usable.found.head))
-    return hit(cache, x, usable)
+    return respondFromStore(cache, x, usable)
   }
   if (asked.onlyIfCached) {
     if (usable !== undefined) dropBody(usable.found)
@@ -54,11 +54,11 @@ async function read(cache: RouteCache, x: Exchange, next: Handler, key: CacheKey
   // There is nothing to take a part from, and a HEAD brings no body: the origin's answer is theirs alone.
   if (usable === undefined && (method === 'HEAD' || headers.has('range'))) return forward(cache, x, next, missOf(place))
   cache.tally.misses++
-  return fetchAnew(cache, x, next, key, place, usable, asked)
+  return fetchAndServe(cache, x, next, key, place, usable, asked)
 }
 
 /** Passes a request on that neither gets anything from the store nor leaves anything there. */
-async function forward(cache: RouteCache, x: Exchange, next: Handler, fwd: Forwarded): Promise<Response> {
+async function forward(cache: RouteCache, x: Exchange, next: Handler, fwd: ForwardReason): Promise<Response> {
   if (fwd === 'bypass' || fwd === 'method') cache.tally.bypassed++
   else cache.tally.misses++
   const answer = await next(x)

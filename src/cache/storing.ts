@@ -4,8 +4,8 @@ import { type StoredHead, fieldsOf, selectionOf, varyNames } from './http/entry.
 import { keepUntil } from './http/freshness.ts'
 import type { CacheKey } from './key.ts'
 import type { Lookup } from './lookup.ts'
-import type { Narrowed } from './normalize-request.ts'
-import type { Answered } from './origin-fetch.ts'
+import type { NormalizedRequest } from './normalize-request.ts'
+import type { OriginResponse } from './origin-fetch.ts'
 import type { RouteCache } from './route-cache.ts'
 import { storedHeaders, whyNotStored, type NotStored } from './http/storable.ts'
 /** Where an answer is put and what is written down of it, or why it is not stored. */
@@ -19,8 +19,8 @@ export function planStoring(
   x: Exchange,
   key: CacheKey,
   place: Pick<Lookup, 'slot' | 'varies'>,
-  { seen, unkeyed, told }: Narrowed,
-  { answer, requestTime, responseTime }: Answered,
+  { seen, unkeyed, told }: NormalizedRequest,
+  { answer, requestTime, responseTime }: OriginResponse,
 ): Plan {
   const { status } = answer
   const why = refusal(cache, x, answer)

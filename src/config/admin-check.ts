@@ -1,7 +1,7 @@
 import { parseCidr } from '../lib/ip.ts'
 import type { Diagnostic } from './schema/diagnostic.ts'
 import type { Config, RouteConfig } from './routes-file.ts'
-import { selfProviders } from '../auth/config/auth-provider.ts'
+import { ownIssuersOf } from '../auth/config/auth-provider.ts'
 
 /** What the check reads of the policies that guard a route; their own schemas have judged the rest. */
 interface Guards {
@@ -44,7 +44,7 @@ export function checkBootstrap(
       path: [...at, 'policies', 'auth'],
       message: 'expected null: nobody can pass it before there is a user',
     })
-  const [self] = selfProviders(authProviders)
+  const [self] = ownIssuersOf(authProviders)
   const letsIn = ({ auth }: Guards) =>
     auth?.scopes.length === 0 &&
     auth.roles.includes(FIRST_ROLE) &&

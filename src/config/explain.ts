@@ -1,5 +1,5 @@
 import type * as z from 'zod/mini'
-import { expectedOneOf, shown, type Diagnostic } from './schema/diagnostic.ts'
+import { expectedOneOf, valueText, type Diagnostic } from './schema/diagnostic.ts'
 import { isLater } from './schema/scalars.ts'
 
 type Issue = z.core.$ZodIssue
@@ -15,20 +15,20 @@ export const REQUIRED = 'required'
 export function explainIssue(issue: RawIssue): string | undefined {
   switch (issue.code) {
     case 'invalid_type':
-      return `expected ${issue.expected}${issue.input === undefined ? '' : `, found ${shown(issue.input)}`}`
+      return `expected ${issue.expected}${issue.input === undefined ? '' : `, found ${valueText(issue.input)}`}`
     case 'unrecognized_keys':
       // One line a key: `diagnosticsOf` gives each its own path.
       return (issue.keys as string[]).map((key) => `unknown key; ${expectedOneOf(key, ...namesOf(issue))}`).join('\n')
     case 'invalid_value':
-      return `expected ${(issue.values as unknown[]).map((value) => JSON.stringify(value)).join(' or ')}, found ${shown(issue.input)}`
+      return `expected ${(issue.values as unknown[]).map((value) => JSON.stringify(value)).join(' or ')}, found ${valueText(issue.input)}`
     case 'invalid_format':
       return issue.format === 'starts_with'
-        ? `expected a text that begins with "${String(issue.prefix)}", found ${shown(issue.input)}`
+        ? `expected a text that begins with "${String(issue.prefix)}", found ${valueText(issue.input)}`
         : undefined
     case 'too_small':
-      return `expected at least ${String(issue.minimum)}, found ${shown(issue.input)}`
+      return `expected at least ${String(issue.minimum)}, found ${valueText(issue.input)}`
     case 'too_big':
-      return `expected at most ${String(issue.maximum)}, found ${shown(issue.input)}`
+      return `expected at most ${String(issue.maximum)}, found ${valueText(issue.input)}`
     default:
       return undefined
   }

@@ -16,10 +16,10 @@ export function loadConfig(json: unknown): Loaded {
   const certain = ofDefaults.filter((diagnostic) => !diagnostic.message.startsWith(REQUIRED))
   if (certain.length > 0) return { diagnostics: certain }
   const parsed = z.safeParse(routesFile, mergeDefaults(json), PARSING)
-  if (!parsed.success) return { diagnostics: sayOnce(diagnosticsOf(parsed.error.issues), ofDefaults, json) }
+  if (!parsed.success) return { diagnostics: withoutRepeats(diagnosticsOf(parsed.error.issues), ofDefaults, json) }
   const { $schema: _schema, defaults: _defaults, tests: _tests, ...config } = parsed.data
   const written = json as WrittenConfig
-  const diagnostics = sayOnce(crossCheck(config, written), checkDefaults(config, written), written)
+  const diagnostics = withoutRepeats(crossCheck(config, written), checkDefaults(config, written), written)
   return diagnostics.length > 0 ? { diagnostics } : { config }
 }
 
@@ -60,7 +60,11 @@ function merge(base: Json, over: Json): Json {
  * The same diagnostics, except that those about values which routes inherit are said once, at `defaults`, where `ofDefaults` has them too.
  * What only some routes make wrong stays with those routes. `json` is the file as written.
  */
-export function sayOnce(found: readonly Diagnostic[], ofDefaults: readonly Diagnostic[], json: unknown): Diagnostic[] {
+export function withoutRepeats(
+  found: readonly Diagnostic[],
+  ofDefaults: readonly Diagnostic[],
+  json: unknown,
+): Diagnostic[] {
   const twins = new Map(ofDefaults.map((diagnostic) => [pathText(diagnostic.path.slice(2)), diagnostic]))
   const atItsSource = found.map((diagnostic) => {
     const [routes, i, key, ...below] = diagnostic.path

@@ -1,7 +1,7 @@
 import type { Diagnostic } from './schema/diagnostic.ts'
 import { isOAuthBuiltin } from '../identity/api.ts'
 import type { Config, RouteConfig } from './routes-file.ts'
-import { selfProviders } from '../auth/config/auth-provider.ts'
+import { ownIssuersOf } from '../auth/config/auth-provider.ts'
 
 /** What a route with one of OAUTH_BUILTINS needs elsewhere in the file; `at` is where the route stands. */
 export function checkOAuth(
@@ -12,7 +12,7 @@ export function checkOAuth(
   if (!isOAuthBuiltin(builtin)) return []
   const found: Diagnostic[] = []
   const say = (path: Diagnostic['path'], message: string) => found.push({ path: [...at, ...path], message })
-  const [own] = selfProviders(config.authProviders)
+  const [own] = ownIssuersOf(config.authProviders)
   if (own === undefined)
     say(['builtin'], `needs an auth provider of type "jwt" with "keys": "self": it says whose tokens these are`)
   if (builtin === 'userinfo' && !asks(policies.auth, own?.name))
@@ -29,7 +29,7 @@ export function checkOAuth(
 
 /** More than one provider with `"keys": "self"`: nothing could tell for which of them a token is issued. */
 export function checkSelfProviders(config: Config): Diagnostic[] {
-  const [first, ...others] = selfProviders(config.authProviders)
+  const [first, ...others] = ownIssuersOf(config.authProviders)
   return others.map(({ name }) => ({
     path: ['authProviders', name, 'keys'],
     message: `"${first!.name}" has "self" already; tokens are issued for one provider`,

@@ -5,7 +5,7 @@ import { parsePathPattern, paramNames } from '../routing/path-pattern.ts'
 import { checkPath } from '../core/template.ts'
 import { checkAdmin, checkBootstrap } from './admin-check.ts'
 import { checkCached } from './cached-request-check.ts'
-import { expectedOneOf, shown, type Diagnostic } from './schema/diagnostic.ts'
+import { expectedOneOf, valueText, type Diagnostic } from './schema/diagnostic.ts'
 import { checkOAuth } from './oauth-check.ts'
 import type { Config, RedirectConfig, RouteConfig, WrittenConfig } from './routes-file.ts'
 import { checkUpstream } from '../upstream/config-check.ts'
@@ -26,7 +26,7 @@ export function checkRoute(
 ): Diagnostic[] {
   const pattern = parsePathPattern(route.match.path)
   if (typeof pattern === 'string') {
-    const found = pattern.includes('found') ? '' : `, found ${shown(route.match.path)}`
+    const found = pattern.includes('found') ? '' : `, found ${valueText(route.match.path)}`
     return [{ path: [...at, 'match', 'path'], message: `${pattern}${found}` }]
   }
   const facts = routeFacts(route, config)

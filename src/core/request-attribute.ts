@@ -81,21 +81,21 @@ export const stickyKey = z
   .check(z.refine(isSticky, expected('expected "client.ip", "jwt.<claim>" (such as "jwt.sub") or "header:<name>"')))
 
 /** The members of a token's payload. */
-export type Claims = Readonly<Record<string, unknown>>
+export type TokenClaims = Readonly<Record<string, unknown>>
 
 /**
  * Compiles `"tenant"` or `"realm_access.roles"` into a reader of that claim; undefined where there is none.
  * A claim whose whole name is the path comes first, because names such as `https://id.example/roles` hold dots; else each dot descends.
  * Only own members are read: `__proto__` and `constructor` are names like any other.
  */
-export function compileClaimPath(path: string): (claims: Claims) => unknown {
+export function compileClaimPath(path: string): (claims: TokenClaims) => unknown {
   const steps = path.split('.')
   return (claims) => {
     if (Object.hasOwn(claims, path)) return claims[path]
     let value: unknown = claims
     for (const step of steps) {
       if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined
-      value = (value as Claims)[step]
+      value = (value as TokenClaims)[step]
     }
     return value
   }

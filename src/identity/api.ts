@@ -1,75 +1,75 @@
 import type {
   Actor,
   Invalid,
-  Refusal,
+  StoreRefusal,
   User,
   UserChange,
   NewUser,
-  Client,
-  ClientChange,
-  MadeClient,
+  OAuthClient,
+  OAuthClientChange,
+  CreatedOAuthClient,
   ApiKey,
-  Family,
+  Session,
   RevocationTarget,
   Revocation,
-  RevocationNews,
+  RevocationUpdate,
   SigningKeys,
   AuditEntry,
   Page,
-  PageAsk,
+  PageRequest,
   Cutoff,
   Revoker,
   NewApiKey,
-  NewClient,
-  NewFamily,
-  Rotated,
+  NewOAuthClient,
+  NewSession,
+  RotatedSession,
 } from './types.ts'
 
 /** All that the identity store does. Each call is one transaction; what an operator changes is in the audit log in the same one. */
 export interface IdentityApi {
-  createUser: (user: NewUser, by: Actor) => User | Refusal
+  createUser: (user: NewUser, by: Actor) => User | StoreRefusal
   /** `exists` when there is any user at all, or ever was one. */
-  createFirstUser: (user: NewUser, by: Actor) => User | Refusal
+  createFirstUser: (user: NewUser, by: Actor) => User | StoreRefusal
   getUser: (username: string) => User | 'unknown'
   /** By username, in code-point order. */
-  listUsers: (ask: PageAsk) => Page<User> | Invalid
-  updateUser: (username: string, change: UserChange, by: Actor, cutoff?: Cutoff) => User | Refusal
-  removeUser: (username: string, by: Actor, cutoff?: Cutoff) => 'removed' | Refusal
+  listUsers: (ask: PageRequest) => Page<User> | Invalid
+  updateUser: (username: string, change: UserChange, by: Actor, cutoff?: Cutoff) => User | StoreRefusal
+  removeUser: (username: string, by: Actor, cutoff?: Cutoff) => 'removed' | StoreRefusal
   userCredentials: (username: string) => { readonly user: User; readonly passwordHash: string } | 'unknown'
 
-  createClient: (client: NewClient, by: Actor) => MadeClient | Refusal
-  getClient: (clientId: string) => Client | 'unknown'
-  listClients: (ask: PageAsk) => Page<Client> | Invalid
-  updateClient: (clientId: string, change: ClientChange, by: Actor) => MadeClient | Refusal
+  createClient: (client: NewOAuthClient, by: Actor) => CreatedOAuthClient | StoreRefusal
+  getClient: (clientId: string) => OAuthClient | 'unknown'
+  listClients: (ask: PageRequest) => Page<OAuthClient> | Invalid
+  updateClient: (clientId: string, change: OAuthClientChange, by: Actor) => CreatedOAuthClient | StoreRefusal
   removeClient: (clientId: string, by: Actor) => 'removed' | 'unknown'
   /** The hash of its secret as `sha256Hex` makes it; undefined for a public client. */
   clientCredentials: (
     clientId: string,
-  ) => { readonly client: Client; readonly secretHash: string | undefined } | 'unknown'
+  ) => { readonly client: OAuthClient; readonly secretHash: string | undefined } | 'unknown'
 
   /** `key` is shown this once. */
-  createApiKey: (key: NewApiKey, by: Actor) => { readonly key: string; readonly apiKey: ApiKey } | Refusal
+  createApiKey: (key: NewApiKey, by: Actor) => { readonly key: string; readonly apiKey: ApiKey } | StoreRefusal
   /** By `sha256Hex(key)`. */
   findApiKey: (hash: string) => ApiKey | 'unknown' | 'expired' | 'revoked'
-  listApiKeys: (ask: PageAsk & { readonly owner?: string }) => Page<ApiKey> | Invalid
+  listApiKeys: (ask: PageRequest & { readonly owner?: string }) => Page<ApiKey> | Invalid
   /** Also tells the revocation feed (`keyId`). */
-  revokeApiKey: (id: string, by: Actor) => ApiKey | Refusal
+  revokeApiKey: (id: string, by: Actor) => ApiKey | StoreRefusal
 
   /** `unknown`: there is no such user or client, it is disabled, or the user has another password by now. */
-  startFamily: (family: NewFamily) => Rotated | 'unknown'
+  startFamily: (family: NewSession) => RotatedSession | 'unknown'
   /** `reused`: the token was used before, and its family is dead now. `unknown` too when the token is another client's. */
-  rotateRefresh: (token: string, clientId: string, idleMs: number) => Rotated | 'reused' | 'unknown' | 'expired'
+  rotateRefresh: (token: string, clientId: string, idleMs: number) => RotatedSession | 'reused' | 'unknown' | 'expired'
   /** Changes nothing. Only the live token of a family is found, and only while its user and client may use it. */
-  findRefresh: (token: string) => Family | 'unknown'
+  findRefresh: (token: string) => Session | 'unknown'
   /** For the client that has the token, live or used (RFC 7009). `full`: the family is dead, but the feed has no room to say so, and its access tokens live on. */
   revokeRefresh: (token: string, clientId: string) => 'revoked' | 'unknown' | 'full'
-  listFamilies: (ask: PageAsk & { readonly owner?: string }) => Page<Family> | Invalid
+  listFamilies: (ask: PageRequest & { readonly owner?: string }) => Page<Session> | Invalid
   revokeFamily: (id: string, by: Actor) => 'revoked' | 'unknown'
 
-  revoke: (target: RevocationTarget, until: number, by: Revoker) => 'revoked' | Refusal
+  revoke: (target: RevocationTarget, until: number, by: Revoker) => 'revoked' | StoreRefusal
   /** `''` begins. */
-  revocationsSince: (cursor: string) => RevocationNews
-  listRevocations: (ask: PageAsk) => Page<Revocation> | Invalid
+  revocationsSince: (cursor: string) => RevocationUpdate
+  listRevocations: (ask: PageRequest) => Page<Revocation> | Invalid
 
   /** Makes the first key, or the next, when it is time. Isolates that ask at once get the same. */
   signingKeys: (rotateAfterMs?: number) => SigningKeys
@@ -79,7 +79,7 @@ export interface IdentityApi {
   /** An operator's act that changed something elsewhere, such as a breaker: only written down. */
   recordAct: (act: string, on: string, details: AuditEntry['details'], by: Actor) => 'recorded' | Invalid
   /** Newest first. */
-  auditLog: (ask: PageAsk) => Page<AuditEntry> | Invalid
+  auditLog: (ask: PageRequest) => Page<AuditEntry> | Invalid
 }
 
 /** The same for Workers: each call takes a second at most, and answers `unavailable` instead of throwing. */

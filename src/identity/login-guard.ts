@@ -32,8 +32,8 @@ export class LoginGuard extends DurableObject {
       // What is locked guesses nothing: it costs the owner no delay, and ends although the guessing goes on.
       if (isLocked(ofPair)) return { passes: false, delayMs }
       if (!isRight) {
-        this.#keep(pair, failedAgain(ofPair, now), ofPair === undefined)
-        this.#keep(user, failedAgain(ofUser, now), ofUser === undefined)
+        this.#keep(pair, addFailure(ofPair, now), ofPair === undefined)
+        this.#keep(user, addFailure(ofUser, now), ofUser === undefined)
       } else if (ofPair) this.#forget(pair)
       // What others failed is not forgiven with it: a guesser would profit from each login of the owner.
       return { passes: isRight, delayMs }
@@ -49,12 +49,12 @@ export class LoginGuard extends DurableObject {
     if (this.#rows > 0) await this.ctx.storage.setAlarm(this.now() + SWEEP_INTERVAL_MS)
   }
 
-  #find(key: string, now: number): Failures | undefined {
+  #find(key: string, now: number): LoginFailures | undefined {
     const query = 'SELECT count, until FROM failures WHERE key = ?'
-    return remembered(this.ctx.storage.sql.exec<{ count: number; until: number }>(query, key).toArray()[0], now)
+    return rememberedFailures(this.ctx.storage.sql.exec<{ count: number; until: number }>(query, key).toArray()[0], now)
   }
 
-  #keep(key: string, { count, until }: Failures, isNew: boolean): void {
+  #keep(key: string, { count, until }: LoginFailures, isNew: boolean): void {
     const { sql } = this.ctx.storage
     if (isNew && this.#rows >= this.maxRows) this.#makeRoom()
     sql.exec('INSERT OR REPLACE INTO failures VALUES (?, ?, ?)', key, count, until)
@@ -84,7 +84,7 @@ export class LoginGuard extends DurableObject {
 }
 
 /** How often a login failed lately: of one username from one network, or of one username from anywhere. */
-export interface Failures {
+export interface LoginFailures {
   readonly count: number
   /** Epoch milliseconds, after which they are forgotten. */
   readonly until: number
@@ -99,17 +99,17 @@ const FIRST_DELAY_MS = 100
 const MAX_DELAY_MS = 5_000
 
 /** What still counts at `now`. Failures of a time that is too far ahead do not: the clock has stepped back. */
-export function remembered(failures: Failures | undefined, now: number): Failures | undefined {
+export function rememberedFailures(failures: LoginFailures | undefined, now: number): LoginFailures | undefined {
   return failures && now < failures.until && failures.until - now <= FORGET_MS ? failures : undefined
 }
 
 /** One failure more. */
-export function failedAgain(failures: Failures | undefined, now: number): Failures {
+export function addFailure(failures: LoginFailures | undefined, now: number): LoginFailures {
   return { count: (failures?.count ?? 0) + 1, until: now + FORGET_MS }
 }
 
 /** Whether every password of this pair is wrong for now. Takes what `remembered` answers, since a lock ends when its failures are forgotten. */
-export function isLocked(ofPair: Failures | undefined): boolean {
+export function isLocked(ofPair: LoginFailures | undefined): boolean {
   return ofPair !== undefined && ofPair.count >= MAX_FAILURES
 }
 
@@ -117,7 +117,7 @@ export function isLocked(ofPair: Failures | undefined): boolean {
  * How long a login of this username waits, in milliseconds, wherever it comes from: nothing for as many failures as one network can cause, then twice
  * as long with each failure up to 5 s. Never a lock, for whoever knows a username could lock its owner out.
  */
-export function delayOf(ofUser: Failures | undefined): number {
+export function delayOf(ofUser: LoginFailures | undefined): number {
   const beyond = (ofUser?.count ?? 0) - MAX_FAILURES
   return beyond <= 0 ? 0 : Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (beyond - 1))
 }

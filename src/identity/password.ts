@@ -105,7 +105,7 @@ export function makeRefreshToken(family = randomDigits(FAMILY_DIGITS)): string {
 }
 
 /** The part that all refresh tokens of a family have; undefined for a text that cannot be one. */
-export function refreshFamily(token: string): string | undefined {
+export function sessionOfRefreshToken(token: string): string | undefined {
   return REFRESH_FORM.exec(token)?.[1]
 }
 

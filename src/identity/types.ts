@@ -14,7 +14,7 @@ export interface Actor {
 export type Invalid = `invalid: ${string}`
 
 /** `full`: as many rows as there may be (see src/identity/bounds.ts). */
-export type Refusal = 'exists' | 'unknown' | 'full' | Invalid
+export type StoreRefusal = 'exists' | 'unknown' | 'full' | Invalid
 
 /** Times are epoch milliseconds everywhere in this file. */
 export interface User {
@@ -51,7 +51,7 @@ export const GRANTS = ['password', 'client_credentials', 'refresh_token'] as con
 export type Grant = (typeof GRANTS)[number]
 
 /** An OAuth client (RFC 6749 §2). */
-export interface Client {
+export interface OAuthClient {
   readonly clientId: string
   readonly name: string | undefined
   readonly disabled: boolean
@@ -65,7 +65,7 @@ export interface Client {
 }
 
 /** As `UserChange`, of a client. `newSecret` makes a new secret, and the old one is void at once; a public client is refused one. */
-export interface ClientChange {
+export interface OAuthClientChange {
   readonly name?: string | null
   readonly disabled?: boolean
   readonly grants?: readonly Grant[]
@@ -75,8 +75,8 @@ export interface ClientChange {
 }
 
 /** A client, and its secret where one was made: shown this once and stored as a hash. */
-export interface MadeClient {
-  readonly client: Client
+export interface CreatedOAuthClient {
+  readonly oauthClient: OAuthClient
   readonly secret: string | undefined
 }
 
@@ -97,7 +97,7 @@ export interface ApiKey {
 }
 
 /** All refresh tokens that follow from one login. Only the latest is live; an older one shown again ends the family. */
-export interface Family {
+export interface Session {
   /** Put it into access tokens as `sid`: when the family is killed, the revocation feed names it. */
   readonly id: string
   readonly username: string
@@ -125,7 +125,7 @@ export interface Revocation {
 }
 
 /** What a follower has not seen. */
-export interface RevocationNews {
+export interface RevocationUpdate {
   readonly entries: readonly Revocation[]
   /** For the next question. Opaque. */
   readonly cursor: string
@@ -163,7 +163,7 @@ export interface Page<T> {
 }
 
 /** Asks for `limit` rows, 1 to 200 (default 50), behind the page whose `next` is `after`; without that, for the first. */
-export interface PageAsk {
+export interface PageRequest {
   readonly after?: string
   readonly limit?: number
 }
@@ -188,14 +188,14 @@ export interface NewApiKey {
 }
 
 /** What a new client is made of. */
-export interface NewClient extends Omit<ClientChange, 'newSecret'> {
+export interface NewOAuthClient extends Omit<OAuthClientChange, 'newSecret'> {
   readonly clientId: string
   /** Default true. A public client cannot have `client_credentials`. */
   readonly confidential?: boolean
 }
 
 /** What a login starts. */
-export interface NewFamily {
+export interface NewSession {
   readonly username: string
   /** The hash of the password that was shown: when it is not the user's any more, nothing starts. */
   readonly passwordHash: string
@@ -210,9 +210,9 @@ export interface NewFamily {
 }
 
 /** A refresh token that was just made: shown this once and stored as a hash. */
-export interface Rotated {
+export interface RotatedSession {
   readonly token: string
-  readonly family: Family
+  readonly family: Session
 }
 
 /** An elliptic-curve key on P-256 (RFC 7518 §6.2), as published. */

@@ -1,6 +1,6 @@
 import type { Client, Outgoing } from '../core/exchange.ts'
 import type { ProblemCode } from '../core/problem.ts'
-import { canonicalName, isHeaderName, isOpaque } from '../lib/header.ts'
+import { canonicalHeaderName, isHeaderName, isOpaque } from '../lib/header.ts'
 
 const MAX_HEADERS = 100
 const MAX_HEADER_BYTES = 32 * 1024
@@ -49,7 +49,7 @@ export type HeaderReader = (request: Request) => ReceivedHeaders
  * `injected` fields and of `X-Forwarded-*` are dropped in every spelling. At most 100 fields and 32 KiB.
  */
 export function compileHeaderReader(injected: Iterable<string>): HeaderReader {
-  const ruleOf = makeRuleTable(new Set([...NEVER_FORWARDED, ...[...injected].map(canonicalName)]))
+  const ruleOf = makeRuleTable(new Set([...NEVER_FORWARDED, ...[...injected].map(canonicalHeaderName)]))
   return (request) => {
     const all = Object.create(null) as Record<string, string>
     const headers: Record<string, string> = {}
@@ -129,7 +129,7 @@ const MAX_CACHED_LENGTH = { name: 64, value: 1_024 } as const
 function makeRuleTable(dropped: ReadonlySet<string>): (name: string) => HeaderRule {
   const rules = new Map<string, HeaderRule>()
   const makeRule = (name: string): HeaderRule => {
-    const canonical = canonicalName(name)
+    const canonical = canonicalHeaderName(name)
     const rule: HeaderRule = {
       name: internalized(name),
       isDropped: dropped.has(canonical) || /^(?:x-forwarded|proxy-)/.test(canonical),

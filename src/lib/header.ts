@@ -4,7 +4,7 @@ export const isHeaderName = (text: string): boolean => /^[!#$%&'*+\-.^_`|~0-9A-Z
 const PLAIN_NAME = /^[a-z0-9-]+$/
 
 /** One spelling for all names that a server which maps header names to variables (CGI, WSGI) cannot tell apart: `x-debug` for `X_Debug`. */
-export const canonicalName = (name: string): string =>
+export const canonicalHeaderName = (name: string): string =>
   PLAIN_NAME.test(name) ? name : name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-')
 
 /** Whether a text is a header value that all implementations read alike: printable ASCII, as RFC 9110 §5.5 advises. The runtime throws on line ends. */

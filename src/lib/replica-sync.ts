@@ -1,7 +1,7 @@
 import { withTimeout } from './time.ts'
 
 /** Keeps an isolate's copy of something up with its store. Times are milliseconds. */
-export interface Follower {
+export interface ReplicaSync {
   /**
    * Whether the copy is believed: its last reading was begun less than five seconds ago. Reads again in `waitUntil` from two seconds on;
    * a promise, of a quarter of a second at most, only when the copy is too old: after a start, an idle time, an outage. Never rejects.
@@ -27,7 +27,7 @@ const FAILED_MS = 2_000
 const POLL_MS = 5
 
 /** `read` brings the copy up to date; false when it could not. */
-export function makeFollower(read: (waitUntil: WaitUntil) => Promise<boolean>, clock: () => number): Follower {
+export function makeReplicaSync(read: (waitUntil: WaitUntil) => Promise<boolean>, clock: () => number): ReplicaSync {
   let [readAt, failedAt] = [-Infinity, -Infinity]
   let reading: { readonly startedAt: number } | undefined
   // One whose request was dropped never ends: after its time it no longer counts.

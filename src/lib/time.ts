@@ -32,7 +32,7 @@ export async function withTimeout<T>(ms: number, run: () => PromiseLike<T>): Pro
 }
 
 /** A stretch of time: when it began, in epoch milliseconds, and how long it is, in milliseconds. */
-export interface Term {
+export interface Interval {
   readonly since: number
   readonly ms: number
 }
@@ -41,6 +41,6 @@ export interface Term {
  * How many milliseconds of it are left. The distance from its beginning counts, because a clock may step back: what would last
  * until a point in time would then last until the clock has caught up.
  */
-export function leftOf({ since, ms }: Term, now: number): number {
+export function remaining({ since, ms }: Interval, now: number): number {
   return Math.max(0, ms - Math.abs(now - since))
 }

@@ -7,7 +7,7 @@ import {
   type RequestAttribute,
   isClaimPath,
 } from '../core/request-attribute.ts'
-import { cost, MAX_LIMIT, mostOf } from './cost.ts'
+import { cost, MAX_LIMIT, maxCostOf } from './cost.ts'
 import { override, covers } from './overrides.ts'
 import type { RouteFacts } from '../core/policy.ts'
 
@@ -151,7 +151,7 @@ function checkCost({ algorithm, limit, burst, overrides, cost }: LimiterConfig):
   const capacity = (of: { limit: number; burst?: number | undefined }) =>
     algorithm === 'token-bucket' ? (of.burst ?? of.limit) : of.limit
   const least = Math.min(...[{ limit, burst }, ...overrides].map(capacity))
-  if (mostOf(cost) <= least) return []
+  if (maxCostOf(cost) <= least) return []
   const path = typeof cost === 'number' ? ['cost'] : ['cost', 'max']
   return [{ path, message: `expected at most ${least}: no more than that can be taken at once` }]
 }

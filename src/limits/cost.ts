@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { doc, headerName } from '../config/schema/scalars.ts'
 import type { Exchange } from '../core/exchange.ts'
-import type { Drawn, LocalLimiter, StoreLimiter } from './limiter.ts'
+import type { TakenPart, LocalLimiter, StoreLimiter } from './limiter.ts'
 import type { LimiterCounters } from './store/limit-log.ts'
 
 /** The most that a limit, a burst or a cost may be: more than 15 digits are no integer of RFC 9651, nor an exact one of Lua. */
@@ -47,11 +47,11 @@ export interface Cost {
   /** What is taken before it goes on, a whole number of at least 0. */
   readonly before: (x: Exchange) => number
   /** Set where only the answer says it. */
-  readonly after: CostOfAnswer | undefined
+  readonly after: ResponseCost | undefined
 }
 
 /** How an answer says its cost: in `header`, a lower-case name, which the client does not get. */
-export interface CostOfAnswer {
+export interface ResponseCost {
   readonly header: string
   /** What the answer costs in all; `TAKEN_BEFORE` where it does not say, or says less. */
   readonly of: (response: Response) => number
@@ -75,7 +75,7 @@ export function compileCost(config: CostConfig): Cost {
 }
 
 /** The most that one request can be charged. */
-export function mostOf(config: CostConfig): number {
+export function maxCostOf(config: CostConfig): number {
   return typeof config === 'number' ? config : config.max
 }
 
@@ -89,24 +89,28 @@ function parseCost(text: string | undefined, max: number): number | undefined {
 type WaitUntil = (work: Promise<unknown>) => void
 
 /** What is still to be charged when the answer is there. */
-export interface Debit {
-  readonly after: CostOfAnswer
+export interface PendingCost {
+  readonly after: ResponseCost
   readonly key: string
   /** Whoever has let the request pass: this store, or else this isolate. */
   readonly store: StoreLimiter | undefined
   readonly local: LocalLimiter
-  readonly tally: LimiterCounters
+  readonly counters: LimiterCounters
   /** Tells the decision log what was taken. */
-  readonly note: ((part: Drawn) => void) | undefined
+  readonly note: ((part: TakenPart) => void) | undefined
 }
 
 /** Takes the rest of what `response` cost, in `waitUntil`: as much as is left, for a count goes down to 0 and no further. */
-export function charge(debit: Debit, response: Response, waitUntil: WaitUntil): void {
+export function consumeRest(debit: PendingCost, response: Response, waitUntil: WaitUntil): void {
   const rest = debit.after.of(response) - TAKEN_BEFORE
   if (rest > 0) waitUntil(drain(debit, rest, waitUntil))
 }
 
-async function drain({ store, local, key, note, tally }: Debit, rest: number, waitUntil: WaitUntil): Promise<void> {
+async function drain(
+  { store, local, key, note, counters: tally }: PendingCost,
+  rest: number,
+  waitUntil: WaitUntil,
+): Promise<void> {
   const parts = store === undefined ? local.drain(key, rest) : await store.drain(key, rest, waitUntil)
   let taken = 0
   for (const part of parts) {

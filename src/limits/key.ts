@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Exchange } from '../core/exchange.ts'
 import { compileRequestAttribute, lengthPrefixed, type RequestAttribute } from '../core/request-attribute.ts'
 import type { Platform } from '../core/platform.ts'
-import type { Verdict } from './limiter.ts'
+import type { LimitVerdict } from './limiter.ts'
 
 /** A longer key is hashed here too, so that a client cannot fill the memory with long ones. */
 const LONGEST_PLAIN_KEY = 128
@@ -66,8 +66,8 @@ export interface Decision {
 export type Decider = Pick<Decision, 'limiter' | 'consistency' | 'shadow'>
 
 /** The part that is not; `verdict` is absent where nobody has counted. */
-export interface Decided extends Pick<Decision, 'id' | 'policy' | 'key' | 'cost' | 'outcome' | 'blind'> {
-  readonly verdict?: Pick<Verdict, 'decidedAt' | 'leaseUntil'> | undefined
+export interface LoggedDecision extends Pick<Decision, 'id' | 'policy' | 'key' | 'cost' | 'outcome' | 'blind'> {
+  readonly verdict?: Pick<LimitVerdict, 'decidedAt' | 'leaseUntil'> | undefined
 }
 
 /**
@@ -77,7 +77,7 @@ export interface Decided extends Pick<Decision, 'id' | 'policy' | 'key' | 'cost'
 export function makeDecisionLog(
   { variable, now }: Pick<Platform, 'variable' | 'now'>,
   decider: Decider,
-): ((decided: Decided) => void) | undefined {
+): ((decided: LoggedDecision) => void) | undefined {
   if (variable('UMBRAL_LIMIT_LOG') !== 'on') return undefined
   return ({ verdict, ...decided }) => {
     const key = hashKey(decided.key)

@@ -17,7 +17,7 @@ export interface LimiterSpec {
 }
 
 /** What a limiter says about one request. */
-export interface Verdict {
+export interface LimitVerdict {
   readonly allowed: boolean
   /** What can still be taken in this window or from this bucket, as far as the limiter knows; never below 0. */
   readonly remaining: number
@@ -30,16 +30,16 @@ export interface Verdict {
 }
 
 /** A part of what was taken after an answer: how much, when, and from which lease, as a `Verdict` says it. */
-export interface Drawn extends Pick<Verdict, 'decidedAt' | 'leaseUntil'> {
+export interface TakenPart extends Pick<LimitVerdict, 'decidedAt' | 'leaseUntil'> {
   readonly taken: number
 }
 
 /** Counts in this isolate, and answers at once. */
 export interface LocalLimiter {
   /** Takes all of `cost`, or nothing. */
-  readonly take: (key: string, cost: number) => Verdict
+  readonly take: (key: string, cost: number) => LimitVerdict
   /** Takes as much of `amount` as is left. */
-  readonly drain: (key: string, amount: number) => readonly Drawn[]
+  readonly drain: (key: string, amount: number) => readonly TakenPart[]
 }
 
 /**
@@ -51,23 +51,23 @@ export interface StoreLimiter {
     key: string,
     cost: number,
     waitUntil: (work: Promise<unknown>) => void,
-  ) => Verdict | undefined | Promise<Verdict | undefined>
+  ) => LimitVerdict | undefined | Promise<LimitVerdict | undefined>
   /** Takes as much of `amount` as is left, also of what this isolate has taken ahead; nothing from a store that does not answer. */
   readonly drain: (
     key: string,
     amount: number,
     waitUntil: (work: Promise<unknown>) => void,
-  ) => Promise<readonly Drawn[]>
+  ) => Promise<readonly TakenPart[]>
 }
 
 /** How many tokens to take: as many of `want` as there are, or none when fewer than `atLeast` (0 to `want`) are left. */
-export interface Ask {
+export interface TakeRequest {
   readonly want: number
   readonly atLeast: number
 }
 
 /** What a store has handed out; by then it is counted as used, whatever becomes of it. */
-export interface Grant {
+export interface TakeGrant {
   /** 0, or `atLeast` to `want`. */
   readonly granted: number
   /** What is left after that, whole, never below 0. */
@@ -85,7 +85,11 @@ export interface Grant {
 
 /** One limiter's counts in a store. Undefined when the store did not answer in time; never rejects, and no grant without having counted it. */
 export interface StoreCounter {
-  readonly take: (key: string, ask: Ask, waitUntil: (work: Promise<unknown>) => void) => Promise<Grant | undefined>
+  readonly take: (
+    key: string,
+    ask: TakeRequest,
+    waitUntil: (work: Promise<unknown>) => void,
+  ) => Promise<TakeGrant | undefined>
 }
 
 /** A kind of store: Durable Objects, or Redis behind Upstash's protocol. Each has the timeout and the rest after failures for itself. */
@@ -95,14 +99,14 @@ export interface LimitStore {
 }
 
 /** The longest life of a lease. */
-export const LEASE_MS = 1_000
+export const MAX_LEASE_MS = 1_000
 
 /**
  * How long tokens that were taken ahead may be spent at most, milliseconds of the store's clock. A sliding window counts them that much longer,
  * and would admit that much less: hence at most a twentieth of it there.
  */
 export function leaseMs(spec: LimiterSpec): number {
-  return algorithmOf(spec) === 'sliding-window' ? Math.min(LEASE_MS, Math.floor(spec.windowMs / 20)) : LEASE_MS
+  return algorithmOf(spec) === 'sliding-window' ? Math.min(MAX_LEASE_MS, Math.floor(spec.windowMs / 20)) : MAX_LEASE_MS
 }
 
 /** What `algorithm` stands for. */
@@ -111,7 +115,7 @@ export function algorithmOf({ algorithm, burst }: LimiterSpec): Algorithm {
 }
 
 /** Counted in this isolate since its start, for metrics. */
-export interface LimitTally {
+export interface StoreCounters {
   /** Requests that were counted in a shared overflow bucket because there were too many keys. */
   overflows: number
   /** Hears when a store has failed too often to be asked, and when it answers again. */
@@ -146,14 +150,14 @@ export async function takeUpTo(
   key: string,
   amount: number,
   waitUntil: (work: Promise<unknown>) => void,
-): Promise<Grant | undefined> {
+): Promise<TakeGrant | undefined> {
   const whole = await counter.take(key, { want: amount, atLeast: amount }, waitUntil)
   if (whole === undefined || whole.granted > 0 || whole.remaining === 0) return whole
   return counter.take(key, { want: amount, atLeast: 1 }, waitUntil)
 }
 
 /** What of it there is to tell: nothing, where nothing was granted. */
-export function drawFrom(grant: Grant | undefined): Drawn[] {
+export function takeParts(grant: TakeGrant | undefined): TakenPart[] {
   return grant === undefined || grant.granted === 0 ? [] : [{ taken: grant.granted, decidedAt: grant.storeNow }]
 }
 
@@ -166,7 +170,7 @@ export function policyItem(name: string, { limit, windowMs, burst }: LimiterSpec
 }
 
 /** Its item in RateLimit. */
-export function limitItem(name: string, { remaining, resetMs }: Verdict): string {
+export function limitItem(name: string, { remaining, resetMs }: LimitVerdict): string {
   return `"${name}";r=${remaining};t=${wholeSeconds(resetMs)}`
 }
 
@@ -176,7 +180,7 @@ export function wholeSeconds(ms: number): number {
 }
 
 /** `item` at the end of a list (RFC 9651 §3.1), which may be empty. */
-export function listed(list: string, item: string): string {
+export function appendItem(list: string, item: string): string {
   return list === '' ? item : `${list}, ${item}`
 }
 
@@ -200,11 +204,11 @@ export interface LimitPlatform {
 export interface ShardTake {
   readonly key: string
   readonly spec: LimiterSpec
-  readonly ask: Ask
+  readonly ask: TakeRequest
 }
 
 /** What one take was granted; `storeNow` is of the object's own clock. */
-export interface ShardGrant extends Grant {
+export interface ShardGrant extends TakeGrant {
   /** Counted in the limiter's overflow row, because the shard has too many rows. */
   readonly overflowed: boolean
 }

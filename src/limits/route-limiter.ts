@@ -1,17 +1,17 @@
 import type { Exchange } from '../core/exchange.ts'
 import type { Handler, Middleware } from '../core/pipeline.ts'
 import { problem } from '../core/problem.ts'
-import { type Cost, charge, type Debit } from './cost.ts'
-import type { Decided, Decision } from './key.ts'
+import { type Cost, consumeRest, type PendingCost } from './cost.ts'
+import type { LoggedDecision, Decision } from './key.ts'
 import {
-  type Drawn,
+  type TakenPart,
   type LocalLimiter,
   type StoreLimiter,
-  type Verdict,
+  type LimitVerdict,
   fieldEdits,
   type FieldOp,
   limitItem,
-  listed,
+  appendItem,
   wholeSeconds,
 } from './limiter.ts'
 import type { LimiterCounters } from './store/limit-log.ts'
@@ -27,7 +27,7 @@ export interface Quota {
 }
 
 /** One limiter of a route, compiled. */
-export interface Gate {
+export interface RouteLimiter {
   readonly name: string
   /** Which of its counts a request belongs to. */
   readonly quotaOf: (x: Exchange) => Quota
@@ -35,14 +35,14 @@ export interface Gate {
   readonly cost: Cost
   readonly onStoreError: 'allow' | 'deny' | 'local'
   readonly shadow: boolean
-  readonly tally: LimiterCounters
+  readonly counters: LimiterCounters
   /** Undefined unless decisions are logged. */
-  readonly log: ((decided: Decided) => void) | undefined
+  readonly log: ((decided: LoggedDecision) => void) | undefined
 }
 
 /** What one limiter is asked about one request. */
 interface Asked {
-  readonly gate: Gate
+  readonly gate: RouteLimiter
   readonly quota: Quota
   readonly key: string
   readonly cost: number
@@ -57,17 +57,17 @@ interface Round {
   retryMs: number
   /** A store that decides did not answer. */
   unknown: boolean
-  debits: Debit[] | undefined
+  debits: PendingCost[] | undefined
 }
 
 /** What it costs to be refused: nothing, mostly nothing, a call. Whoever is refused by the first has taken nothing from the others. */
-const ASKED: readonly Gate['consistency'][] = ['local', 'leased', 'strict']
+const ASKED: readonly RouteLimiter['consistency'][] = ['local', 'leased', 'strict']
 
 /**
  * The layer of these limiters: all must pass. Local ones are asked first, then leased, then strict, each kind in the order written; what one has
  * taken is not given back when a later one refuses. No promise is made unless a store has to be awaited. `decided` hears when all have been asked.
  */
-export function compileGates(gates: readonly Gate[], op: FieldOp, decided: () => void): Middleware {
+export function compileRouteLimiters(gates: readonly RouteLimiter[], op: FieldOp, decided: () => void): Middleware {
   const shadows = gates.filter(({ shadow }) => shadow)
   const enforced = ASKED.flatMap((kind) => gates.filter((gate) => !gate.shadow && gate.consistency === kind))
   return (next) => {
@@ -94,11 +94,11 @@ export function compileGates(gates: readonly Gate[], op: FieldOp, decided: () =>
   }
 }
 
-function askedOf(gate: Gate, quota: Quota, x: Exchange): Asked {
+function askedOf(gate: RouteLimiter, quota: Quota, x: Exchange): Asked {
   return { gate, quota, key: quota.key(x), cost: gate.cost.before(x), id: x.id }
 }
 
-function askAll(gates: readonly Gate[], from: number, x: Exchange, round: Round): Promise<void> | undefined {
+function askAll(gates: readonly RouteLimiter[], from: number, x: Exchange, round: Round): Promise<void> | undefined {
   for (let i = from; i < gates.length; i++) {
     const waiting = ask(gates[i]!, x, round)
     if (waiting !== undefined) return waiting.then(() => askAll(gates, i + 1, x, round))
@@ -106,22 +106,22 @@ function askAll(gates: readonly Gate[], from: number, x: Exchange, round: Round)
   return undefined
 }
 
-function ask(gate: Gate, x: Exchange, round: Round): Promise<void> | undefined {
+function ask(gate: RouteLimiter, x: Exchange, round: Round): Promise<void> | undefined {
   const quota = gate.quotaOf(x)
   if (round.violated !== undefined || round.unknown) return look(gate, quota, x, round)
   const asked = askedOf(gate, quota, x)
   const { key, cost } = asked
   const { local, store } = quota
   if (store === undefined) return settle(asked, local.take(key, cost), undefined, round)
-  const decide = (answer: Verdict | undefined) =>
+  const decide = (answer: LimitVerdict | undefined) =>
     answer === undefined ? decideBlind(asked, round) : settle(asked, answer, store, round)
   const answer = store.take(key, cost, x.waitUntil)
   return answer instanceof Promise ? answer.then(decide) : decide(answer)
 }
 
 /** After a refusal: says what else is violated, as far as this isolate knows without asking, and takes nothing. */
-function look(gate: Gate, quota: Quota, x: Exchange, round: Round): undefined {
-  round.policies = listed(round.policies, quota.policy)
+function look(gate: RouteLimiter, quota: Quota, x: Exchange, round: Round): undefined {
+  round.policies = appendItem(round.policies, quota.policy)
   if (quota.store !== undefined) return
   const asked = askedOf(gate, quota, x)
   const now = quota.local.take(asked.key, 0)
@@ -134,61 +134,61 @@ function look(gate: Gate, quota: Quota, x: Exchange, round: Round): undefined {
 /** `store` has decided; undefined: this isolate has, for the store where it is `blind`. */
 function settle(
   asked: Asked,
-  verdict: Verdict,
+  verdict: LimitVerdict,
   store: StoreLimiter | undefined,
   round: Round,
   policy = asked.quota.policy,
   blind?: true,
 ): undefined {
   const { gate } = asked
-  round.policies = listed(round.policies, policy)
+  round.policies = appendItem(round.policies, policy)
   note(asked, verdict.allowed ? 'admitted' : 'refused', verdict, blind)
   say(gate, verdict, round)
   if (!verdict.allowed) return
-  gate.tally.admitted++
+  gate.counters.admitted++
   owe(asked, store, round)
 }
 
 /** The store has not answered: `onStoreError` does, and says so in RateLimit-Policy. */
 function decideBlind(asked: Asked, round: Round): undefined {
   const { gate, quota, key, cost } = asked
-  const { onStoreError, tally } = gate
+  const { onStoreError, counters } = gate
   const marked = `${quota.policy};fallback=${onStoreError}`
-  tally.storeFailures++
+  counters.storeFailures++
   if (onStoreError === 'local') {
     const verdict = quota.local.take(key, cost)
-    if (verdict.allowed) tally.blind++
+    if (verdict.allowed) counters.blind++
     return settle(asked, verdict, undefined, round, marked, true)
   }
-  round.policies = listed(round.policies, marked)
+  round.policies = appendItem(round.policies, marked)
   if (onStoreError === 'deny') {
     note(asked, 'unanswered', undefined, true)
     round.unknown = true
     return
   }
   note(asked, 'admitted', undefined, true)
-  tally.admitted++
-  tally.blind++
+  counters.admitted++
+  counters.blind++
 }
 
-function say(gate: Gate, verdict: Verdict, round: Round): void {
-  round.limits = listed(round.limits, limitItem(gate.name, verdict))
+function say(gate: RouteLimiter, verdict: LimitVerdict, round: Round): void {
+  round.limits = appendItem(round.limits, limitItem(gate.name, verdict))
   if (verdict.allowed) return
-  gate.tally.refused++
+  gate.counters.refused++
   round.violated = [...(round.violated ?? []), gate.name]
   round.retryMs = Math.max(round.retryMs, verdict.resetMs)
 }
 
 /** Asks a limiter in shadow mode about a request that the others have let pass, which waits for nothing. */
-function watch(gate: Gate, x: Exchange, round: Round): void {
-  const { tally } = gate
+function watch(gate: RouteLimiter, x: Exchange, round: Round): void {
+  const { counters } = gate
   const quota = gate.quotaOf(x)
   const asked = askedOf(gate, quota, x)
   const { local, store } = quota
-  const heed = (verdict: Verdict | undefined) => {
-    if (verdict === undefined) tally.storeFailures++
-    else if (verdict.allowed) tally.admitted++
-    else tally.shadowRefused++
+  const heed = (verdict: LimitVerdict | undefined) => {
+    if (verdict === undefined) counters.storeFailures++
+    else if (verdict.allowed) counters.admitted++
+    else counters.shadowRefused++
     if (verdict === undefined) note(asked, 'unanswered', undefined, true)
     else note(asked, verdict.allowed ? 'admitted' : 'refused', verdict)
   }
@@ -201,14 +201,14 @@ function watch(gate: Gate, x: Exchange, round: Round): void {
 
 function owe(asked: Asked, store: StoreLimiter | undefined, round: Round): void {
   const { gate, quota, key } = asked
-  const { cost, tally, log } = gate
+  const { cost, counters, log } = gate
   if (cost.after === undefined) return
-  const charged = log && ((part: Drawn) => note({ ...asked, cost: part.taken }, 'charged', part))
-  const debit = { after: cost.after, tally, key, store, local: quota.local, note: charged }
+  const charged = log && ((part: TakenPart) => note({ ...asked, cost: part.taken }, 'charged', part))
+  const debit = { after: cost.after, counters, key, store, local: quota.local, note: charged }
   round.debits = [...(round.debits ?? []), debit]
 }
 
-function note(asked: Asked, outcome: Decision['outcome'], verdict: Decided['verdict'], blind?: true): void {
+function note(asked: Asked, outcome: Decision['outcome'], verdict: LoggedDecision['verdict'], blind?: true): void {
   const { gate, quota, key, cost, id } = asked
   gate.log?.({ id, policy: quota.policy, key, cost, outcome, blind, verdict })
 }
@@ -222,9 +222,9 @@ function refusalOf({ violated, retryMs, unknown }: Round): Response | undefined 
   return unknown ? problem('limit-store-unavailable') : undefined
 }
 
-async function answerAndCharge(next: Handler, x: Exchange, debits: readonly Debit[]): Promise<Response> {
+async function answerAndCharge(next: Handler, x: Exchange, debits: readonly PendingCost[]): Promise<Response> {
   for (const { after } of debits) x.edits.push({ op: 'remove', name: after.header, value: '' })
   const response = await next(x)
-  for (const debit of debits) charge(debit, response, x.waitUntil)
+  for (const debit of debits) consumeRest(debit, response, x.waitUntil)
   return response
 }

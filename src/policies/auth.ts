@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { type Authenticated, type HeaderPairs } from '../auth/authenticator.ts'
 import { forbid, refuse } from '../auth/challenge.ts'
-import { allOf, anyOf, compileAdmission } from '../auth/combined.ts'
+import { allOf, anyOf, compileAuthorization } from '../auth/combined.ts'
 import { compileRevocationCheck } from '../auth/revocation/revocation-check.ts'
 import { expectedOneOf } from '../config/schema/diagnostic.ts'
 import { choice, distinct, doc, headerName } from '../config/schema/scalars.ts'
@@ -85,7 +85,7 @@ export const auth = definePolicy({
     if (!judge.configured) return () => () => refused('not-configured')
 
     const objectionTo = compileRevocationCheck(platform)
-    const refusalOf = compileAdmission(rules)
+    const refusalOf = compileAuthorization(rules)
     const headersOf = compileIdentityHeaders(rules.identityHeaders)
     const hidden = authenticators.flatMap(({ hides }) => hides ?? [])
     const forbidden = (code: ProblemCode, { provider, scopes }: Identity) => {

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { doc } from '../config/schema/scalars.ts'
 import { compileCost } from '../limits/cost.ts'
-import { compileGates, type Gate, type Quota } from '../limits/route-limiter.ts'
+import { compileRouteLimiters, type RouteLimiter, type Quota } from '../limits/route-limiter.ts'
 import { compileKey, makeDecisionLog } from '../limits/key.ts'
 import { limiter, type LimiterConfig, checkLimiter } from '../limits/config.ts'
 import { type LimiterSpec, type FieldOp, policyItem } from '../limits/limiter.ts'
@@ -49,14 +49,14 @@ export const rateLimitBeforeAuth = definePolicy({
 function compileLayer(limiters: readonly LimiterConfig[], op: FieldOp, platform: Platform): Middleware {
   if (limiters.length === 0) return passThrough
   const stores = limitStores(platform)
-  return compileGates(
+  return compileRouteLimiters(
     limiters.map((entry) => compileGate(entry, stores, platform)),
     op,
-    stores.look,
+    stores.logHealth,
   )
 }
 
-function compileGate(entry: LimiterConfig, stores: LimitStores, platform: Platform): Gate {
+function compileGate(entry: LimiterConfig, stores: LimitStores, platform: Platform): RouteLimiter {
   const { name, algorithm, limit, burst, window: windowMs, consistency, onStoreError, mode } = entry
   const tally = limiterCounters(platform, name)
   const missing = () => void tally.missingKeys++
@@ -77,7 +77,7 @@ function compileGate(entry: LimiterConfig, stores: LimitStores, platform: Platfo
     holds: compileWhen(override.when),
     quota: quota(override, `${name}?${whenText(override.when)}`),
   }))
-  const quotaOf = (x: Parameters<Gate['quotaOf']>[0]) => others.find(({ holds }) => holds(x))?.quota ?? base
+  const quotaOf = (x: Parameters<RouteLimiter['quotaOf']>[0]) => others.find(({ holds }) => holds(x))?.quota ?? base
   return {
     name,
     quotaOf: others.length === 0 ? () => base : quotaOf,
@@ -85,7 +85,7 @@ function compileGate(entry: LimiterConfig, stores: LimitStores, platform: Platfo
     cost: compileCost(entry.cost),
     onStoreError,
     shadow: mode === 'shadow',
-    tally,
+    counters: tally,
     log: makeDecisionLog(platform, { limiter: name, consistency, ...(mode === 'shadow' && { shadow: true }) }),
   }
 }

@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import { distinct, doc, headerName, headerValue, method } from '../config/schema/scalars.ts'
 import type { Exchange } from '../core/exchange.ts'
-import { canonicalName } from '../lib/header.ts'
+import { canonicalHeaderName } from '../lib/header.ts'
 import { definePolicy } from '../core/policy.ts'
 import { problem } from '../core/problem.ts'
 import { canonicalPath } from '../lib/canonical-path.ts'
@@ -79,9 +79,9 @@ const refused = (detail: string): Promise<Response> => Promise.resolve(problem('
 
 /** What stands in headers whose names some servers take for `name`: `X_Debug` for `x-debug`. */
 function lookalikes({ outgoing: { headers } }: Exchange, name: string): string[] {
-  const canonical = canonicalName(name)
+  const canonical = canonicalHeaderName(name)
   return Object.keys(headers).flatMap((written) =>
-    written !== name && written !== canonical && canonicalName(written) === canonical ? headers[written]! : [],
+    written !== name && written !== canonical && canonicalHeaderName(written) === canonical ? headers[written]! : [],
   )
 }
 

@@ -3,7 +3,7 @@ import { parseComponent, type Component } from './component.ts'
 import { parseStrictDictionary } from './structured-field.ts'
 
 /** One signature of a message, parsed and not yet verified (RFC 9421 §4). Times in whole seconds since the epoch. */
-export interface SignatureClaim {
+export interface ClaimedSignature {
   readonly components: readonly Component[]
   /** The `@signature-params` line's value: the covered components and parameters, as they were sent. */
   readonly parameters: string
@@ -28,7 +28,7 @@ export function findSignature(
   input: string,
   signature: string,
   isKnown: (keyid: string) => boolean,
-): SignatureClaim | 'malformed' | 'unknown' {
+): ClaimedSignature | 'malformed' | 'unknown' {
   const inputs = parseStrictDictionary(input)
   const signatures = parseStrictDictionary(signature)
   if (inputs === undefined || signatures === undefined || !haveSameLabels(inputs, signatures)) return 'malformed'
@@ -49,7 +49,7 @@ function parseClaim(
   [items, parameters]: Dictionary extends Map<string, infer Member> ? Member : never,
   signature: unknown,
   keyid: string,
-): SignatureClaim | undefined {
+): ClaimedSignature | undefined {
   if (!Array.isArray(items) || items.length > MAX_COMPONENTS || !(signature instanceof ArrayBuffer)) return undefined
   const components = items.map(parseComponent)
   if (!components.every((component) => component !== undefined)) return undefined

@@ -1,19 +1,19 @@
 import type { Exchange } from '../core/exchange.ts'
 /** Why the gateway itself ended a try. */
-export type Ending = 'timeout' | 'client-gone' | 'upload-broken'
+export type EndReason = 'timeout' | 'client-gone' | 'upload-broken'
 
 /** One try in flight: its one AbortController and its one timer. Plain data, since every request makes one. */
 export interface Attempt {
   readonly controller: AbortController
-  readonly load: Load
+  readonly load: InFlightCount
   /** Undefined while nothing but the origin can have ended it. */
-  ending: Ending | undefined
+  ending: EndReason | undefined
   /** Undefined once the try is closed. */
   timer: ReturnType<typeof setTimeout> | undefined
 }
 
 /** Counts the tries that wait for response headers. */
-export interface Load {
+export interface InFlightCount {
   inFlight: number
 }
 
@@ -24,7 +24,7 @@ export interface Load {
 const UNWATCHED_MS = 50
 
 /** Starts a try that may take `ms` milliseconds and ends early when the client leaves, which `gone` is told. */
-export function openAttempt(x: Exchange, ms: number, load: Load, gone?: () => void): Attempt {
+export function openAttempt(x: Exchange, ms: number, load: InFlightCount, gone?: () => void): Attempt {
   const attempt: Attempt = { controller: new AbortController(), load, ending: undefined, timer: undefined }
   load.inFlight++
   const watch = () => {
@@ -51,7 +51,7 @@ function watchClient(x: Exchange, attempt: Attempt, gone?: () => void): void {
 }
 
 /** Aborts the try's fetch; the first reason that comes while it is open is why. */
-export function endAttempt(attempt: Attempt, ending: Ending): void {
+export function endAttempt(attempt: Attempt, ending: EndReason): void {
   if (attempt.timer !== undefined) attempt.ending ??= ending
   attempt.controller.abort()
 }

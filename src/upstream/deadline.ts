@@ -41,7 +41,7 @@ export function parseGrpcTimeout(text: string | undefined): number {
 }
 
 /** Counts an upstream's requests that wait for response headers: retries and hedges of one request count once. */
-export interface Waiting {
+export interface InFlightRequests {
   count: number
 }
 
@@ -49,7 +49,7 @@ export interface Waiting {
  * Refuses what comes while `max` requests wait for the upstream's response headers in this isolate, with 503 `overloaded`: an
  * upstream that gets slower then takes no more of the gateway's memory than that, and its callers learn at once.
  */
-export function shed(max: number, waiting: Waiting): Middleware {
+export function shed(max: number, waiting: InFlightRequests): Middleware {
   return (next) => (x) => {
     if (waiting.count >= max) return Promise.resolve(problem('overloaded', { headers: { 'retry-after': '1' } }))
     // After `next`, so that nothing is taken when that throws. Its promise settles also when the client leaves.

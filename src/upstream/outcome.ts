@@ -1,6 +1,6 @@
 import type { Exchange } from '../core/exchange.ts'
 import { problem, type ProblemCode } from '../core/problem.ts'
-import type { Ending } from './attempt.ts'
+import type { EndReason } from './attempt.ts'
 
 /**
  * Why a try has no response of its upstream's own to give.
@@ -8,12 +8,12 @@ import type { Ending } from './attempt.ts'
  * in time. `protocol`: not a final HTTP response. `client`: the caller left, broke a rule, or did not send its body, or there
  * was no target to send to: no upstream is blamed, nothing is repeated.
  */
-export type Failure = 'connect-failure' | 'timeout' | 'protocol' | 'client'
+export type UpstreamFailure = 'connect-failure' | 'timeout' | 'protocol' | 'client'
 
-const failures = new WeakMap<Response, Failure>()
+const failures = new WeakMap<Response, UpstreamFailure>()
 
 /** What went wrong, when `response` stands for a failure; undefined for an upstream's own answer, whatever its status. */
-export function failureOf(response: Response): Failure | undefined {
+export function failureOf(response: Response): UpstreamFailure | undefined {
   const failure = failures.get(response)
   if (failure !== undefined) return failure
   const { status } = response
@@ -22,28 +22,28 @@ export function failureOf(response: Response): Failure | undefined {
 }
 
 /** Whether the gateway made `response` itself, since the upstream gave none. */
-export function isInvented(response: Response): boolean {
+export function isGatewayMade(response: Response): boolean {
   return failures.has(response)
 }
 
-function refusal(failure: Failure, code: ProblemCode): Response {
+function refusal(failure: UpstreamFailure, code: ProblemCode): Response {
   const response = problem(code)
   failures.set(response, failure)
   return response
 }
 
 /** A refusal for which only the caller is to blame; its own broken rule goes before `code`. */
-export function clientRefusal(x: Exchange, code: ProblemCode): Response {
+export function clientFailure(x: Exchange, code: ProblemCode): Response {
   return refusal('client', x.uploadProblem ?? code)
 }
 
 /** The one classifier of a rejected fetch. `hurried`: the client left the upstream less time than the route gives. */
-export function classifyRejection(x: Exchange, ending: Ending | undefined, hurried: boolean): Response {
-  if (x.uploadProblem !== undefined) return clientRefusal(x, x.uploadProblem)
+export function classifyRejection(x: Exchange, ending: EndReason | undefined, hurried: boolean): Response {
+  if (x.uploadProblem !== undefined) return clientFailure(x, x.uploadProblem)
   switch (ending) {
     case 'client-gone':
     case 'upload-broken':
-      return clientRefusal(x, 'client-gone')
+      return clientFailure(x, 'client-gone')
     case 'timeout':
       // Otherwise anybody could open a breaker with short deadlines, or with bodies that trickle in.
       return refusal(hurried ? 'client' : 'timeout', 'upstream-timeout')
@@ -53,8 +53,8 @@ export function classifyRejection(x: Exchange, ending: Ending | undefined, hurri
 }
 
 /** The refusal that stands in for an answer which must not be passed on; undefined when it may be. `headers` are the answer's. */
-export function classifyAnswer(x: Exchange, response: Response, headers: Headers): Response | undefined {
-  if (x.uploadProblem !== undefined) return clientRefusal(x, x.uploadProblem)
+export function classifyResponse(x: Exchange, response: Response, headers: Headers): Response | undefined {
+  if (x.uploadProblem !== undefined) return clientFailure(x, x.uploadProblem)
   const { status } = response
   // What is none: 999, a 101 without a socket; a runtime that does not read on after a 1xx hands that over with the rest of the connection as its body.
   const final = (status >= 200 && status <= 599) || (status === 101 && response.webSocket != null)

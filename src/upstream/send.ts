@@ -3,8 +3,8 @@ import { discardBody } from '../lib/body.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { isOpaque } from '../lib/header.ts'
 import type { Platform } from '../core/platform.ts'
-import { closeAttempt, openAttempt, type Attempt, type Load } from './attempt.ts'
-import { classifyAnswer, classifyRejection, failureOf } from './outcome.ts'
+import { closeAttempt, openAttempt, type Attempt, type InFlightCount } from './attempt.ts'
+import { classifyResponse, classifyRejection, failureOf } from './outcome.ts'
 import type { Signer } from './sign.ts'
 import type { Target } from './target.ts'
 import { uploadEnd, watchUpload } from './upload.ts'
@@ -27,7 +27,7 @@ export interface SendOptions {
 const RAW_ANSWER = { encodeResponseBody: 'manual' } as const
 
 /** Sends one try to `target` and answers with its response, or with the problem that stands for its failure. */
-export function send(target: Target, options: SendOptions, load: Load, platform: Platform): Handler {
+export function send(target: Target, options: SendOptions, load: InFlightCount, platform: Platform): Handler {
   return async (x) => {
     const signature = options.sign && (await options.sign(x, target.base))
     if (signature instanceof Response) return signature
@@ -98,7 +98,7 @@ function outgoingBody(x: Exchange, attempt: Attempt, platform: Platform): BodyIn
 
 function pass(x: Exchange, response: Response, idleTimeout: number | undefined): Response {
   const { headers } = response
-  const refusal = classifyAnswer(x, response, headers)
+  const refusal = classifyResponse(x, response, headers)
   if (refusal) {
     discardBody(response)
     return refusal

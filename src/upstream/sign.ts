@@ -4,8 +4,8 @@ import type { Platform } from '../core/platform.ts'
 import { contentDigest } from '../signatures/content-digest.ts'
 import { importMaterial } from '../signatures/algorithm.ts'
 import { signMessage } from '../signatures/message.ts'
-import { clientRefusal } from './outcome.ts'
-import { bufferBody } from './upload.ts'
+import { clientFailure } from './outcome.ts'
+import { bufferRequestBody } from './upload.ts'
 import type { Message } from '../signatures/component.ts'
 
 /** Header fields to send with a try to `base`, made of the request as it is then; or the answer when it cannot be signed. */
@@ -21,8 +21,8 @@ export function compileSigner(config: SignConfig, platform: Pick<Platform, 'now'
   const covered = components.includes('content-digest') ? components : [...components, 'content-digest']
   return async (x, base) => {
     const key = await load()
-    if (key === undefined) return clientRefusal(x, 'not-configured')
-    const refusal = await bufferBody(x, platform, config.maxBody)
+    if (key === undefined) return clientFailure(x, 'not-configured')
+    const refusal = await bufferRequestBody(x, platform, config.maxBody)
     if (refusal) return refusal
     const { outgoing } = x
     const digest = await digestOf(outgoing)

@@ -1,14 +1,14 @@
 import type { UpstreamConfig } from './config.ts'
 import { resolveUrl } from '../config/schema/scalars.ts'
 import { hash32 } from '../lib/hash.ts'
-import type { Load } from './attempt.ts'
-import { leftOf, type Term } from '../lib/time.ts'
+import type { InFlightCount } from './attempt.ts'
+import { remaining, type Interval } from '../lib/time.ts'
 
 /** What the health checks and an operator say of a target: `unhealthy` is passed over while others do, `drained` gets nothing. */
 export type TargetCondition = 'ok' | 'unhealthy' | 'drained'
 
 /** One origin of an upstream, and what this isolate knows of it; its `inFlight` counts the tries that wait for its response headers. */
-export interface Target extends Load {
+export interface Target extends InFlightCount {
   /** Scheme, host, port and prefix, without a final slash: what is forwarded is appended as it is. */
   readonly base: string
   /** `host:port` for the log, with the prefix where two targets share a host; unique within the upstream. */
@@ -21,11 +21,11 @@ export interface Target extends Load {
   /** When a fetch to it was last rejected, in epoch milliseconds. */
   failedAt: number
   /** Whether outlier detection has it ejected. */
-  standing: Standing
+  outlierState: OutlierState
   /** What smooth weighted round-robin owes it. */
   credit: number
   /** How quickly it answers; only `ewma` keeps this up. */
-  readonly pace: Pace
+  readonly latencyEwma: LatencyEwma
   /** What consistent hashing mixes its keys with: the same in every isolate. */
   readonly seed: number
 }
@@ -34,7 +34,7 @@ export interface Target extends Load {
 const REST_MS = 1_000
 
 /** Whether it is passed over while there is another; the distance counts, because a clock may step back. */
-export function isResting(target: Target, now: number): boolean {
+export function isCoolingDown(target: Target, now: number): boolean {
   return Math.abs(now - target.failedAt) < REST_MS
 }
 
@@ -66,9 +66,9 @@ export function makeTargets(
       condition: 'ok',
       failedAt: -Infinity,
       inFlight: 0,
-      standing: UNTROUBLED,
+      outlierState: NEVER_EJECTED,
       credit: 0,
-      pace: makePace(),
+      latencyEwma: makeLatencyEwma(),
       seed: hash32(label),
     }
   })
@@ -99,21 +99,21 @@ export interface TargetView {
 
 /** How `target` stands at `now`, epoch milliseconds: a copy, without what is not known or over. */
 export function describeTarget(target: Target, now: number): TargetView {
-  const { label, weight, inFlight, condition, standing, pace } = target
+  const { label, weight, inFlight, condition, outlierState: standing, latencyEwma: pace } = target
   return {
     label,
     weight,
     inFlight,
     condition,
-    resting: isResting(target, now),
+    resting: isCoolingDown(target, now),
     ...(standing.state === 'ejected' &&
-      isEjected(standing, now) && { ejected: { forMs: leftOf(standing, now), times: standing.ejections } }),
-    ...(pace.heardAt !== -Infinity && { pace: { ms: Math.round(pace.ms), agoMs: Math.abs(now - pace.heardAt) } }),
+      isEjected(standing, now) && { ejected: { forMs: remaining(standing, now), times: standing.ejections } }),
+    ...(pace.updatedAt !== -Infinity && { pace: { ms: Math.round(pace.ms), agoMs: Math.abs(now - pace.updatedAt) } }),
   }
 }
 
 /** How a target stands with outlier detection. `ejections` lengthens the next one. */
-export type Standing =
+export type OutlierState =
   | {
       readonly state: 'in'
       /** Failed tries in a row. */
@@ -122,22 +122,22 @@ export type Standing =
       /** When it came back, in epoch milliseconds. */
       readonly since: number
     }
-  | ({ readonly state: 'ejected'; readonly ejections: number } & Term)
+  | ({ readonly state: 'ejected'; readonly ejections: number } & Interval)
 
 /** How every target begins: never failed, never ejected. Told by its identity, so that a good answer costs no look at the clock. */
-export const UNTROUBLED: Standing = { state: 'in', failures: 0, ejections: 0, since: -Infinity }
+export const NEVER_EJECTED: OutlierState = { state: 'in', failures: 0, ejections: 0, since: -Infinity }
 
 /** Whether an ejection lasts at `now`, epoch milliseconds; one that is over keeps its `state` until the next try is judged. */
-export function isEjected(standing: Standing, now: number): boolean {
-  return standing.state === 'ejected' && leftOf(standing, now) > 0
+export function isEjected(standing: OutlierState, now: number): boolean {
+  return standing.state === 'ejected' && remaining(standing, now) > 0
 }
 
 /** What is known of how quickly a target answers; all milliseconds. */
-export interface Pace {
+export interface LatencyEwma {
   /** The moving average of its answers' times, as it was at `heardAt`. */
   ms: number
   /** When a try last ended; `-Infinity` before the first. */
-  heardAt: number
+  updatedAt: number
   /** Failed tries in a row. */
   failures: number
   /** Tries that wait for an answer, but for those whose body is still on its way, and the sum of when they were sent. */
@@ -146,4 +146,4 @@ export interface Pace {
 }
 
 /** For a target that has not answered yet, which gets one try at a time; each target needs its own, as tries change it. */
-export const makePace = (): Pace => ({ ms: 0, heardAt: -Infinity, failures: 0, waiting: 0, sentAt: 0 })
+export const makeLatencyEwma = (): LatencyEwma => ({ ms: 0, updatedAt: -Infinity, failures: 0, waiting: 0, sentAt: 0 })

@@ -1,7 +1,7 @@
 import type { Exchange } from '../core/exchange.ts'
 import { endAttempt, type Attempt } from './attempt.ts'
 import type { Platform } from '../core/platform.ts'
-import { clientRefusal } from './outcome.ts'
+import { clientFailure } from './outcome.ts'
 
 // Only uploads write here, so that a request without a body pays nothing for it.
 const ends = new WeakMap<Exchange, number>()
@@ -16,7 +16,7 @@ export function uploadEnd(x: Exchange): number {
 }
 
 /** Says since when nobody waits for the client's body. */
-export function markUpload(x: Exchange, end: number): void {
+export function markUploadEnd(x: Exchange, end: number): void {
   ends.set(x, end)
 }
 
@@ -37,7 +37,7 @@ export function watchUpload(
   // A known length goes on to the origin as Content-Length; not every origin takes chunks.
   const { readable, writable } =
     length === undefined ? new IdentityTransformStream() : new FixedLengthStream(Number(length))
-  const waitsForClient = (waits: boolean) => markUpload(x, waits ? Infinity : now())
+  const waitsForClient = (waits: boolean) => markUploadEnd(x, waits ? Infinity : now())
   void pump(body, writable, waitsForClient).then((end) => {
     if (end === 'broken') endAttempt(attempt, 'upload-broken')
   })
@@ -96,7 +96,7 @@ const MAX_REPLAY_BYTES = 64 * 1024
  * Turns a small request body of known length into bytes. Answers with a refusal when the client does not deliver it before the
  * deadline; without a length, or above `max` bytes, it leaves the stream, and there will be no retry.
  */
-export async function bufferBody(
+export async function bufferRequestBody(
   x: Exchange,
   platform: Pick<Platform, 'now'>,
   max = MAX_REPLAY_BYTES,
@@ -119,12 +119,12 @@ export async function bufferBody(
     }
   } catch {
     // What the timer cancelled fails too, where it is the runtime's own stream; one made in JavaScript ends.
-    if (!late) return clientRefusal(x, 'client-gone')
+    if (!late) return clientFailure(x, 'client-gone')
   } finally {
     clearTimeout(timer)
   }
-  if (late) return clientRefusal(x, 'upstream-timeout')
-  markUpload(x, platform.now())
+  if (late) return clientFailure(x, 'upstream-timeout')
+  markUploadEnd(x, platform.now())
   outgoing.body = bytes.subarray(0, filled)
   return undefined
 }

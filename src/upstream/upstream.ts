@@ -2,12 +2,12 @@ import * as z from 'zod/mini'
 import { type RetryConfig, type UpstreamConfig, type upstreamOverride, retryBudget } from './config.ts'
 import { compose, type Handler, type Middleware } from '../core/pipeline.ts'
 import type { Platform } from '../core/platform.ts'
-import type { Load } from './attempt.ts'
+import type { InFlightCount } from './attempt.ts'
 import { balance, makeBalancer, type Balancer } from './balancing/balance.ts'
 import { breaker } from './circuit-breaker/breaker.ts'
-import { makeCircuitLine, type CircuitLine } from './circuit-breaker/breaker-client.ts'
-import { makeCircuitView, watch, type CircuitView } from './circuit-breaker/breaker-snapshot.ts'
-import { deadline, shed, type Waiting } from './deadline.ts'
+import { makeBreakerClient, type BreakerClient } from './circuit-breaker/breaker-client.ts'
+import { makeBreakerSnapshot, pollConditions, type BreakerSnapshot } from './circuit-breaker/breaker-snapshot.ts'
+import { deadline, shed, type InFlightRequests } from './deadline.ts'
 import { hedge } from './retry/hedge.ts'
 import { countRequests, makeRetryBudget, type RetryBudget } from './retry/retry-budget.ts'
 import { retry } from './retry/retry.ts'
@@ -21,14 +21,14 @@ export interface Upstream {
   readonly config: UpstreamConfig
   readonly targets: readonly Target[]
   readonly budget: RetryBudget
-  readonly circuit: CircuitView | undefined
+  readonly circuit: BreakerSnapshot | undefined
   /** How it hears of its breaker and its targets; undefined where there is nothing to hear. */
-  readonly line: CircuitLine | undefined
+  readonly line: BreakerClient | undefined
   readonly balancer: Balancer
   /** The tries to all its targets. */
-  readonly load: Readonly<Load>
+  readonly load: Readonly<InFlightCount>
   /** What `maxConcurrent` bounds. */
-  readonly waiting: Waiting
+  readonly waiting: InFlightRequests
   /** Its targets as this isolate sees them, for an operator. */
   readonly describeTargets: () => TargetView[]
   /** `open` while the breaker refuses, as far as this isolate has heard. */
@@ -46,8 +46,8 @@ export type UpstreamOverride = Omit<z.output<typeof upstreamOverride>, 'name'>
 export function makeUpstream(name: string, config: UpstreamConfig, platform: Platform): Upstream {
   const targets = makeTargets(name, config.targets, platform.variable)
   const hears = config.circuitBreaker !== undefined || config.healthCheck !== undefined || platform.hasAdmin
-  const line = hears ? makeCircuitLine(name, config, targets, platform) : undefined
-  const circuit = config.circuitBreaker && line && makeCircuitView(line, config.circuitBreaker.maxOpenDuration)
+  const line = hears ? makeBreakerClient(name, config, targets, platform) : undefined
+  const circuit = config.circuitBreaker && line && makeBreakerSnapshot(line, config.circuitBreaker.maxOpenDuration)
   return {
     name,
     config,
@@ -85,7 +85,7 @@ export function compileUpstream(upstream: Upstream, override: UpstreamOverride =
   const stages: Middleware[] = [deadline(timeout, platform)]
   if (config.maxConcurrent !== undefined) stages.push(shed(config.maxConcurrent, upstream.waiting))
   if (circuit) stages.push(breaker(config.circuitBreaker!, circuit, platform))
-  else if (upstream.line) stages.push(watch(upstream.line, platform))
+  else if (upstream.line) stages.push(pollConditions(upstream.line, platform))
   const budget = again ? budgetFor(upstream, again) : upstream.budget
   if (again || beside) stages.push(countRequests(budget))
   if (beside) stages.push(hedge(beside, budget, platform))

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { makeHttpSignature } from '../../src/auth/http-signature.ts'
+import { makeHttpSignatureAuthenticator } from '../../src/auth/http-signature.ts'
 import { httpSignatureProvider } from '../../src/auth/config/http-signature.ts'
 import type { SignatureAlgorithm } from '../../src/signatures/algorithm.ts'
 import { keyRecipe } from '../../src/signatures/algorithm.ts'
@@ -17,7 +17,7 @@ const secrets: Record<string, string> = { ACME: SECRET, SHORT: 'too short' }
 
 function makeProvider(parts: Partial<Written> = {}, now: () => number = Date.now, nonces = env.NONCES) {
   const config = z.parse(httpSignatureProvider, { type: 'httpSignature', keys: [ACME], ...parts })
-  return makeHttpSignature(
+  return makeHttpSignatureAuthenticator(
     'partners',
     config,
     makeTestPlatform({ secret: ({ $secret }) => secrets[$secret], now, nonceStores: nonces }),

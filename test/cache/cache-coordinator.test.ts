@@ -1,7 +1,7 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { expect, it } from 'vitest'
-import { LEASE_MS, LINGER_MS, makeFlights } from '../../src/cache/collapse/in-flight-fetches.ts'
+import { FETCH_LEASE_MS, LINGER_MS, makeInFlightFetches } from '../../src/cache/collapse/in-flight-fetches.ts'
 import type { PurgeOrder } from '../../src/cache/purge/purges.ts'
 import type { CacheCoordinator } from '../../src/cache/cache-coordinator.ts'
 
@@ -87,7 +87,7 @@ it('has one lead, and tells the others how it ended', async () => {
 })
 
 it('hands a lead that failed to one of those who wait, and lets twice as many go on with each further failure', async () => {
-  const flights = makeFlights(() => 0)
+  const flights = makeInFlightFetches(() => 0)
   flights.join('k')
   const waited = Array.from({ length: 10 }, () => flights.wait('k', 60_000))
   const heard: string[] = []
@@ -108,9 +108,9 @@ it('hands a lead that failed to one of those who wait, and lets twice as many go
 
 it('hands the lead of one who never comes back to one of those who wait, once his lease is over', async () => {
   let ahead = 0
-  const flights = makeFlights(() => Date.now() + ahead)
+  const flights = makeInFlightFetches(() => Date.now() + ahead)
   flights.join('k')
-  ahead = LEASE_MS - 100
+  ahead = FETCH_LEASE_MS - 100
   const [first, second] = [flights.wait('k', 1_000), flights.wait('k', 1_000)]
   expect(await Promise.race([first, second])).toBe('lead')
   flights.finish('k', 'uncacheable')
@@ -118,7 +118,7 @@ it('hands the lead of one who never comes back to one of those who wait, once hi
 })
 
 it('lets one who has read in vain what was stored lead, and others follow him', () => {
-  const flights = makeFlights(Date.now)
+  const flights = makeInFlightFetches(Date.now)
   flights.join('k')
   flights.finish('k', 'stored')
   expect([flights.join('k'), flights.join('k', true), flights.join('k', true)]).toEqual(['stored', 'lead', 'follow'])
@@ -126,14 +126,14 @@ it('lets one who has read in vain what was stored lead, and others follow him', 
 
 it('lets the next one lead after a failure, a lease, and the time of an outcome', async () => {
   let now = 0
-  const flights = makeFlights(() => now, 2)
+  const flights = makeInFlightFetches(() => now, 2)
   expect([flights.join('k'), flights.join('k')]).toEqual(['lead', 'follow'])
   const told = flights.wait('k', 1_000)
   flights.finish('k', 'failed')
   expect([await told, flights.join('k')]).toEqual(['lead', 'follow'])
   flights.finish('k', 'failed')
   expect([flights.join('k'), flights.join('k')]).toEqual(['lead', 'follow'])
-  now += LEASE_MS
+  now += FETCH_LEASE_MS
   expect([await flights.wait('k', 1_000), flights.join('k')]).toEqual(['lead', 'follow'])
   flights.finish('k', 'uncacheable')
   now += LINGER_MS - 1

@@ -1,7 +1,13 @@
 import { Redis } from '@upstash/redis/cloudflare'
 import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { makeCollapse, type Collapse, type Ending, type Outcome, type Turn } from '../../src/cache/collapse/collapse.ts'
+import {
+  makeCollapse,
+  type Collapse,
+  type FetchEnd,
+  type FetchOutcome,
+  type CollapseTurn,
+} from '../../src/cache/collapse/collapse.ts'
 import { encodeHead } from '../../src/cache/store/codec.ts'
 import { type CacheRedis, makeRedisTier } from '../../src/cache/store/cache-redis.ts'
 import type { Platform } from '../../src/core/platform.ts'
@@ -27,7 +33,7 @@ function patient({ url, token }: TestRedis): CacheRedis {
   return { ask: (send) => send(redis), tell: (send) => send(redis), failing: () => false }
 }
 
-const stored = (isShared: boolean): Ending => ({
+const stored = (isShared: boolean): FetchEnd => ({
   kept: Promise.resolve(true),
   shared: Promise.resolve(isShared),
   isTooLarge: () => false,
@@ -52,10 +58,10 @@ async function misses(
   collapses: readonly Collapse[],
   count: number,
   workMs: number,
-  ending: Ending | 'stored',
+  ending: FetchEnd | 'stored',
   looked: (process: number) => void = () => {},
 ) {
-  const roles: Record<Turn['role'], number> = { lead: 0, read: 0, alone: 0 }
+  const roles: Record<CollapseTurn['role'], number> = { lead: 0, read: 0, alone: 0 }
   const one = async (_: unknown, i: number) => {
     const x = makeTestExchange()
     const turn = await collapses[i % collapses.length]!.join(KEY, x, 3_000)
@@ -162,7 +168,7 @@ describe('a leader', () => {
         const object = state.getByName(name)
         const wait = (id: string, ms: number) => object.wait(id, ms).then(async (told) => (await pause(300), told))
         const join = (id: string) => object.join(id)
-        const finish = (id: string, outcome: Outcome) => object.finish(id, outcome)
+        const finish = (id: string, outcome: FetchOutcome) => object.finish(id, outcome)
         return { join, finish, wait }
       },
     } as unknown as typeof state

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { detach } from '../../src/cache/refresh.ts'
+import { makeRefreshExchange } from '../../src/cache/refresh.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 
 it('a refresh asks where its request came in, and leaves out what the client wanted for itself', () => {
@@ -15,7 +15,7 @@ it('a refresh asks where its request came in, and leaves out what the client wan
   })
   const x = makeTestExchange(request)
   Object.assign(x.outgoing.headers, Object.fromEntries(request.headers))
-  const detached = detach(x, 1_000)
+  const detached = makeRefreshExchange(x, 1_000)
   expect(detached.request.cf?.colo).toBe('FRA')
   expect([...detached.request.headers]).toEqual([['x-a', 'b']])
   expect([Object.keys(detached.headers), Object.keys(detached.outgoing.headers)]).toEqual([['x-a'], ['x-a']])

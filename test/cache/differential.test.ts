@@ -2,8 +2,8 @@ import CachePolicy from 'http-cache-semantics'
 import { expect, it } from 'vitest'
 import { requestDirectives } from '../../src/cache/http/directives.ts'
 import type { Fields } from '../../src/cache/http/entry.ts'
-import { exactAge, lifeOf } from '../../src/cache/http/freshness.ts'
-import { judge } from '../../src/cache/http/reuse.ts'
+import { exactAge, freshnessOf } from '../../src/cache/http/freshness.ts'
+import { judgeReuse } from '../../src/cache/http/reuse.ts'
 import { whyNotStored } from '../../src/cache/http/storable.ts'
 import { combinations, type Combination } from './combinations.ts'
 import { FAULTS } from './oracle-faults.ts'
@@ -28,8 +28,8 @@ function ours(c: Combination): Outcome {
   if (whyNotStored(asked, { status, headers: fieldsFrom(answer) }) !== undefined) return { stored: false }
   const head = { status, headers: Object.entries(answer), requestTime: CAME - c.delay * 1000, responseTime: CAME }
   const now = CAME + c.after * 1000
-  const { lifetime, noCache } = lifeOf(head, SILENT)
-  const { use } = judge(head, requestDirectives(request), now, SILENT)
+  const { lifetime, noCache } = freshnessOf(head, SILENT)
+  const { use } = judgeReuse(head, requestDirectives(request), now, SILENT)
   return { stored: true, lifetime: noCache ? 0 : lifetime, age: exactAge(head, now, fieldsFrom(answer)), use }
 }
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { compileNarrowing } from '../../src/cache/normalize-request.ts'
+import { compileNormalizeRequest } from '../../src/cache/normalize-request.ts'
 import { cacheConfig } from '../../src/cache/config.ts'
 import type { Identity } from '../../src/core/exchange.ts'
 import type { RouteFacts } from '../../src/core/policy.ts'
@@ -15,7 +15,7 @@ const narrowed = (provider: string | undefined, headers: Record<string, string>)
   const identity = provider === undefined ? undefined : ({ provider, issuer: 'i', subject: 's' } as Identity)
   const x = makeTestExchange(new Request('http://gw.test/a', { headers }), { identity })
   const config = cacheConfig.parse({ key: { identity: 'sub' } })
-  return { ...compileNarrowing(config, facts)(x, []), told: x.outgoing.headers }
+  return { ...compileNormalizeRequest(config, facts)(x, []), told: x.outgoing.headers }
 }
 
 it.each([

@@ -2,10 +2,10 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { rangeOf } from '../../src/cache/http/byte-range.ts'
 import { requestDirectives, responseDirectives } from '../../src/cache/http/directives.ts'
-import { ageAt, keepUntil, lifeOf } from '../../src/cache/http/freshness.ts'
+import { ageAt, keepUntil, freshnessOf } from '../../src/cache/http/freshness.ts'
 import { parseHttpDate } from '../../src/lib/http-date.ts'
 import { isNotModified } from '../../src/cache/http/stored-response.ts'
-import { judge } from '../../src/cache/http/reuse.ts'
+import { judgeReuse } from '../../src/cache/http/reuse.ts'
 import { whyNotStored } from '../../src/cache/http/storable.ts'
 import { freshen } from '../../src/cache/http/validation.ts'
 import { matchesSelection, selectionOf, varyNames } from '../../src/cache/http/entry.ts'
@@ -36,12 +36,12 @@ describe('whatever the fields hold', () => {
           { method: 'GET', headers: asked, authenticated: false, identityInKey: false },
           { status, headers: new Headers(answer) },
         )
-        const { lifetime, staleIfError, staleWhileRevalidate } = lifeOf(head, SILENT)
+        const { lifetime, staleIfError, staleWhileRevalidate } = freshnessOf(head, SILENT)
         // The longest Expires: the year 9999.
         for (const seconds of [lifetime, staleIfError, staleWhileRevalidate, ageAt(head, CAME)])
           expect(seconds >= 0 && seconds < 3e11).toBe(true)
         expect(Number.isSafeInteger(keepUntil(head, SILENT))).toBe(true)
-        const { ttl, age, use } = judge(head, requestDirectives(asked), CAME + 5000, SILENT)
+        const { ttl, age, use } = judgeReuse(head, requestDirectives(asked), CAME + 5000, SILENT)
         expect(Number.isSafeInteger(ttl) && Number.isSafeInteger(age)).toBe(true)
         expect(use === 'serve-and-refresh' ? ttl <= 0 : true).toBe(true)
         isNotModified(asked, head)
@@ -119,7 +119,7 @@ describe('huge fields', () => {
       responseDirectives(fields)
       requestDirectives(fields)
       parseHttpDate(value, CAME)
-      lifeOf(head, SILENT)
+      freshnessOf(head, SILENT)
       isNotModified(fields, head)
       rangeOf(fields, head)
       varyNames(fields)

@@ -9,7 +9,7 @@ import {
 } from '../../src/cache/purge/purge-feed.ts'
 import { askRedisPurges } from '../../src/cache/purge/purge-log.ts'
 import { cacheRedis } from '../../src/cache/store/cache-redis.ts'
-import type { PurgeOrder, Standing } from '../../src/cache/purge/purges.ts'
+import type { PurgeOrder, PurgeStatus } from '../../src/cache/purge/purges.ts'
 import { brokenCacheState, cachePlatform, ownCacheState } from '../support/cache-state.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { command, restartRedis, signalRedis, startRedis, type TestRedis } from '../support/redis.ts'
@@ -34,7 +34,7 @@ async function caughtUp(...all: readonly Purges[]) {
 }
 
 /** Whoever is not up to date may say `validate` before; never anything milder. */
-async function becomes(purges: Purges, head: ReturnType<typeof entry>, standing: Standing | 'stale') {
+async function becomes(purges: Purges, head: ReturnType<typeof entry>, standing: PurgeStatus | 'stale') {
   const look = async () => {
     const found = await purges.standing(head, x)
     return typeof found === 'number' ? 'stale' : found

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { NO_REQUEST_DIRECTIVES } from '../../src/cache/http/directives.ts'
-import { judge } from '../../src/cache/http/reuse.ts'
+import { judgeReuse } from '../../src/cache/http/reuse.ts'
 import { CAME, SILENT, stored, verdict } from './stored.ts'
 
 const use = (cacheControl: string, after: number, asked?: string, route = SILENT) =>
@@ -119,7 +119,7 @@ describe('RFC 5861', () => {
 
 describe('a soft purge', () => {
   const at = (now: number, purged: number, headers = { 'cache-control': 'max-age=100, stale-while-revalidate=10' }) =>
-    judge(stored(headers), NO_REQUEST_DIRECTIVES, CAME + now * 1000, SILENT, CAME + purged * 1000)
+    judgeReuse(stored(headers), NO_REQUEST_DIRECTIVES, CAME + now * 1000, SILENT, CAME + purged * 1000)
 
   it('ends the life when it came, and its stale times start there', () => {
     expect(at(20, 15)).toMatchObject({ use: 'serve-and-refresh', ttl: -5 })

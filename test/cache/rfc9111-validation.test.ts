@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { fieldsOf } from '../../src/cache/http/entry.ts'
-import { ageAt, lifeOf } from '../../src/cache/http/freshness.ts'
+import { ageAt, freshnessOf } from '../../src/cache/http/freshness.ts'
 import { conditionsOf, freshen, freshenByHead, sameEntityTag } from '../../src/cache/http/validation.ts'
 import { CAME, httpDate, refusal, SILENT, stored } from './stored.ts'
 
@@ -82,7 +82,7 @@ describe('RFC 9111 §3.2 updating', () => {
   it('starts a new age and life (§4.2.3), also when the 304 has neither Date nor Age', () => {
     const head = confirm({ ...before, age: '9', date: httpDate(CAME - 9000) }, {})!
     expect(ageAt(head, LATER)).toBe(0)
-    expect(lifeOf(head, SILENT).lifetime).toBe(10)
+    expect(freshnessOf(head, SILENT).lifetime).toBe(10)
     expect(ageAt(confirm(before, { age: '4' })!, LATER)).toBe(4)
   })
 

@@ -1,7 +1,7 @@
 import { NO_REQUEST_DIRECTIVES, requestDirectives, responseDirectives } from '../../src/cache/http/directives.ts'
 import type { StoredHead } from '../../src/cache/http/entry.ts'
-import { lifeOf, type RouteLife } from '../../src/cache/http/freshness.ts'
-import { judge, type Verdict } from '../../src/cache/http/reuse.ts'
+import { freshnessOf, type RouteLife } from '../../src/cache/http/freshness.ts'
+import { judgeReuse, type ReuseVerdict } from '../../src/cache/http/reuse.ts'
 import { storedHeaders, whyNotStored, type NotStored } from '../../src/cache/http/storable.ts'
 
 /** When stored answers came, and when their Date says they were made. */
@@ -26,7 +26,7 @@ export function stored(headers: Record<string, string>, status = 200, delay = 0)
 
 /** The lifetime in seconds that an answer with these fields has. */
 export const lifetime = (headers: Record<string, string>, route = SILENT, status = 200): number =>
-  lifeOf(stored(headers, status), route).lifetime
+  freshnessOf(stored(headers, status), route).lifetime
 
 /** What a request may have of an answer that came `after` seconds ago. */
 export function verdict(
@@ -34,9 +34,9 @@ export function verdict(
   after: number,
   request: Record<string, string> = {},
   route = SILENT,
-): Verdict {
+): ReuseVerdict {
   const said = Object.keys(request).length === 0 ? NO_REQUEST_DIRECTIVES : requestDirectives(new Headers(request))
-  return judge(stored(headers), said, CAME + after * 1000, route)
+  return judgeReuse(stored(headers), said, CAME + after * 1000, route)
 }
 
 /** Why an answer to an anonymous GET is not stored. */

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import type { Stored } from '../../src/cache/http/entry.ts'
+import type { StoredResponse } from '../../src/cache/http/entry.ts'
 import { bytesOf, head, isolate, newKey, readAll, streamOf } from '../support/tiers.ts'
 
 describe('what is not stored', () => {
-  const store = async (stored: Stored, key = newKey()) => {
+  const store = async (stored: StoredResponse, key = newKey()) => {
     const { write, has, settled } = isolate()
     const filling = write(key, stored)
     const body = await readAll(filling.body).catch((error: Error) => error.message)

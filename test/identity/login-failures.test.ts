@@ -1,24 +1,24 @@
 import { expect, it } from 'vitest'
 import {
   delayOf,
-  failedAgain,
+  addFailure,
   FORGET_MS,
   isLocked,
   MAX_FAILURES,
-  remembered,
-  type Failures,
+  rememberedFailures,
+  type LoginFailures,
 } from '../../src/identity/login-guard.ts'
 
 it('locks a pair after ten failures, until nothing failed for a quarter of an hour', () => {
-  let failures: Failures | undefined
+  let failures: LoginFailures | undefined
   for (let i = 0; i < MAX_FAILURES; i++) {
     expect(isLocked(failures)).toBe(false)
-    failures = failedAgain(remembered(failures, i), i)
+    failures = addFailure(rememberedFailures(failures, i), i)
   }
   expect(isLocked(failures)).toBe(true)
   const last = MAX_FAILURES - 1
-  expect(isLocked(remembered(failures, last + FORGET_MS - 1))).toBe(true)
-  expect(remembered(failures, last + FORGET_MS)).toBeUndefined()
+  expect(isLocked(rememberedFailures(failures, last + FORGET_MS - 1))).toBe(true)
+  expect(rememberedFailures(failures, last + FORGET_MS)).toBeUndefined()
 })
 
 it('never locks a username, and makes it wait longer with each failure, five seconds at most', () => {
@@ -29,7 +29,7 @@ it('never locks a username, and makes it wait longer with each failure, five sec
 })
 
 it('forgets what a clock that stepped back wrote into the future', () => {
-  const failures = failedAgain({ count: 20, until: 0 }, 10 * FORGET_MS)
-  expect(remembered(failures, 10 * FORGET_MS)).toEqual(failures)
-  expect(remembered(failures, 8 * FORGET_MS)).toBeUndefined()
+  const failures = addFailure({ count: 20, until: 0 }, 10 * FORGET_MS)
+  expect(rememberedFailures(failures, 10 * FORGET_MS)).toEqual(failures)
+  expect(rememberedFailures(failures, 8 * FORGET_MS)).toBeUndefined()
 })

@@ -1,22 +1,22 @@
 import { expect, it } from 'vitest'
 import { makeLeasedLimiter } from '../../src/limits/lease/leased-limiter.ts'
-import type { Ask, Grant, LimiterSpec, Verdict } from '../../src/limits/limiter.ts'
+import type { TakeRequest, TakeGrant, LimiterSpec, LimitVerdict } from '../../src/limits/limiter.ts'
 
 const fixed: LimiterSpec = { name: 'n', algorithm: 'fixed-window', limit: 10_000, windowMs: 3_600_000 }
 const nothing = () => {}
 
 /** A limiter whose store answers when the test says so, what the test says. */
 function makeScene(spec = fixed, mostKeys?: number) {
-  const scene = { now: 7_200_000, asks: [] as Ask[] }
-  const answers: ((grant: Partial<Grant> | undefined) => void)[] = []
-  const take = (_: string, ask: Ask) =>
-    new Promise<Grant | undefined>((resolve) => {
+  const scene = { now: 7_200_000, asks: [] as TakeRequest[] }
+  const answers: ((grant: Partial<TakeGrant> | undefined) => void)[] = []
+  const take = (_: string, ask: TakeRequest) =>
+    new Promise<TakeGrant | undefined>((resolve) => {
       scene.asks.push(ask)
       const rest = { remaining: 5_000, resetMs: 3_000_000, storeNow: scene.now, expiresMs: 1_000 }
       answers.push((grant) => resolve(grant && { granted: ask.want, ...rest, ...grant }))
     })
   const limiter = makeLeasedLimiter({ take }, spec, () => scene.now, mostKeys)
-  const answer = async (grant: Partial<Grant> | 'none' = {}) => {
+  const answer = async (grant: Partial<TakeGrant> | 'none' = {}) => {
     for (const resolve of answers.splice(0)) resolve(grant === 'none' ? undefined : grant)
     for (let turn = 0; turn < 6; turn++) await Promise.resolve()
   }
@@ -157,7 +157,7 @@ it('asks for the whole of a cost that no lease has', async () => {
   const verdict = scene.request('a', 5_000)
   expect(scene.asks.at(-1)).toMatchObject({ atLeast: 5_000 })
   await scene.answer({ granted: 0, remaining: 4_999 })
-  expect((await verdict) satisfies Verdict | undefined).toMatchObject({ allowed: false, remaining: 4_999 })
+  expect((await verdict) satisfies LimitVerdict | undefined).toMatchObject({ allowed: false, remaining: 4_999 })
   expect(scene.request()).toMatchObject({ allowed: true })
 })
 
@@ -176,7 +176,7 @@ it('asks again as soon as there can be more by the store’s clock, however long
 it('charges what it holds, from each lease, and only the rest to the store', async () => {
   const scene = makeScene()
   await scene.warm()
-  const { remaining } = scene.request() as Verdict
+  const { remaining } = scene.request() as LimitVerdict
   const held = remaining - 5_000
   expect(held).toBeGreaterThan(1)
   const charged = scene.drain(held + 7)

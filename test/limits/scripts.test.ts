@@ -1,18 +1,18 @@
 import { env } from 'cloudflare:workers'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { Algorithm, Ask, LimiterSpec } from '../../src/limits/limiter.ts'
-import { compileQuestion } from '../../src/limits/store/scripts.ts'
-import { type Count, takeFrom } from '../../src/limits/store/windows.ts'
+import type { Algorithm, TakeRequest, LimiterSpec } from '../../src/limits/limiter.ts'
+import { compileScriptCall } from '../../src/limits/store/scripts.ts'
+import { type WindowCount, takeFrom } from '../../src/limits/store/windows.ts'
 
 interface Step {
-  readonly ask: Ask
+  readonly ask: TakeRequest
   readonly waitMs: number
 }
 
 /** What the real Redis grants for each step, in one request, so that none of its own time passes between them. */
 async function grantsOfRedis(spec: LimiterSpec, steps: readonly Step[], start: number): Promise<number[][]> {
-  const question = compileQuestion(spec, 1_000_000)
+  const question = compileScriptCall(spec, 1_000_000)
   const key = crypto.randomUUID()
   let now = start
   const commands = steps.map(({ ask, waitMs }) => {
@@ -30,7 +30,7 @@ async function grantsOfRedis(spec: LimiterSpec, steps: readonly Step[], start: n
 }
 
 function grantsOfModule(spec: LimiterSpec, steps: readonly Step[], start: number): number[][] {
-  const count: Count = { endsAt: 0, used: 0 }
+  const count: WindowCount = { endsAt: 0, used: 0 }
   let now = start
   return steps.map(({ ask, waitMs }) => {
     now += waitMs
@@ -86,7 +86,7 @@ it.each(algorithms)(
 
 it('asks in one call for keys of one slot, as a cluster wants it', () => {
   const spec: LimiterSpec = { name: 'n?jwt.plan=gold', limit: 5, windowMs: 60_000 }
-  const keys = compileQuestion(spec, 1).keys('a')
+  const keys = compileScriptCall(spec, 1).keys('a')
   expect(new Set(keys).size).toBe(3)
   // What counts is what stands between the first braces: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
   expect(new Set(keys.map((key) => /\{([^}]+)\}/.exec(key)?.[1]))).toEqual(new Set(['f:n?jwt.plan=gold:60000']))
@@ -96,7 +96,10 @@ it('gives every key a time to live, and keeps none for much longer than it says 
   const headers = { authorization: `Bearer ${env.TEST_UPSTASH_TOKEN}`, 'content-type': 'application/json' }
   const lives = { 'fixed-window': 60_000, 'sliding-window': 61_001, 'token-bucket': 120_000 }
   for (const algorithm of algorithms) {
-    const question = compileQuestion({ name: crypto.randomUUID(), algorithm, limit: 5, windowMs: 60_000, burst: 10 }, 1)
+    const question = compileScriptCall(
+      { name: crypto.randomUUID(), algorithm, limit: 5, windowMs: 60_000, burst: 10 },
+      1,
+    )
     const run = ['EVAL', question.script.text, 3]
     const [first, second] = [question.keys(crypto.randomUUID()), question.keys(crypto.randomUUID())]
     const args = question.args({ want: 1, atLeast: 1 })

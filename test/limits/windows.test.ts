@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { LimiterSpec } from '../../src/limits/limiter.ts'
-import { type Count, grainMs, takeFrom } from '../../src/limits/store/windows.ts'
+import { type WindowCount, grainMs, takeFrom } from '../../src/limits/store/windows.ts'
 
-const unknown = (): Count => ({ endsAt: 0, used: 0 })
+const unknown = (): WindowCount => ({ endsAt: 0, used: 0 })
 
 /** Takes the whole `cost`, or nothing. */
-function takeWhole(count: Count, spec: LimiterSpec, cost: number, now: number) {
+function takeWhole(count: WindowCount, spec: LimiterSpec, cost: number, now: number) {
   const { granted, remaining, resetMs } = takeFrom(count, spec, { want: cost, atLeast: cost }, now)
   return { allowed: granted === cost, remaining, resetMs }
 }

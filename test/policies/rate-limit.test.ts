@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import type * as z from 'zod/mini'
 import { applyHeaderEdits } from '../../src/ingress/finish.ts'
-import { limitStores, SHARDS } from '../../src/limits/store/stores.ts'
+import { limitStores, LIMIT_SHARDS } from '../../src/limits/store/stores.ts'
 import { limiterCounters } from '../../src/limits/store/limit-log.ts'
 import { compose, passThrough, type Handler } from '../../src/core/pipeline.ts'
 import { rateLimit, rateLimitBeforeAuth } from '../../src/policies/rate-limit.ts'
@@ -327,7 +327,7 @@ describe('strict limits in Durable Objects', () => {
     const ask = makeGateway([{ ...perIp, name, onStoreError }], platform)
     hangs = true
     let holding = 0
-    const held = Array.from({ length: SHARDS }, (_, i) =>
+    const held = Array.from({ length: LIMIT_SHARDS }, (_, i) =>
       runInDurableObject(env.LIMITS.get(env.LIMITS.idFromName(`limits-${i}`)), (_shard, state) =>
         state.blockConcurrencyWhile(async () => {
           holding++
@@ -335,7 +335,7 @@ describe('strict limits in Durable Objects', () => {
         }),
       ),
     )
-    while (holding < SHARDS) await scheduler.wait(5)
+    while (holding < LIMIT_SHARDS) await scheduler.wait(5)
     const answers = [await ask(), await ask(), await ask()]
     hangs = false
     await Promise.all(held)

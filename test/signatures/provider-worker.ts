@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { makeHttpSignature } from '../../src/auth/http-signature.ts'
+import { makeHttpSignatureAuthenticator } from '../../src/auth/http-signature.ts'
 import type { Authenticator } from '../../src/auth/authenticator.ts'
 import { httpSignatureProvider } from '../../src/auth/config/http-signature.ts'
 import type { Platform } from '../../src/core/platform.ts'
@@ -13,7 +13,7 @@ let isolate = ''
 function makeProvider({ NONCES, SECRET }: Cloudflare.Env & { readonly SECRET: string }): Authenticator {
   const keys = [{ keyid: 'acme', alg: 'hmac-sha256', secret: { $secret: 'SECRET' } }]
   const platform = { secret: () => SECRET, now: Date.now, nonces: NONCES }
-  return makeHttpSignature(
+  return makeHttpSignatureAuthenticator(
     'partners',
     z.parse(httpSignatureProvider, { type: 'httpSignature', keys }),
     platform as unknown as Platform,

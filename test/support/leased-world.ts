@@ -1,6 +1,6 @@
 import { makeLeasedLimiter } from '../../src/limits/lease/leased-limiter.ts'
-import type { Ask, Grant, LimiterSpec, StoreLimiter, Verdict } from '../../src/limits/limiter.ts'
-import { type Count, takeFrom } from '../../src/limits/store/windows.ts'
+import type { TakeRequest, TakeGrant, LimiterSpec, StoreLimiter, LimitVerdict } from '../../src/limits/limiter.ts'
+import { type WindowCount, takeFrom } from '../../src/limits/store/windows.ts'
 
 /** A request that was let pass: when, in the store's time, in truth and as its verdict says. */
 export interface Admission {
@@ -24,7 +24,7 @@ interface Entry {
 
 /** Several isolates and one store that counts one key, in a time that passes only when `run` says so. */
 export function makeLeasedWorld(spec: LimiterSpec, isolates: readonly { skewMs: number }[], nextCall: () => Call) {
-  const count: Count = { endsAt: 0, used: 0 }
+  const count: WindowCount = { endsAt: 0, used: 0 }
   const events: { at: number; run: () => void }[] = []
   let time = 0
   let granted = 0
@@ -39,8 +39,8 @@ export function makeLeasedWorld(spec: LimiterSpec, isolates: readonly { skewMs: 
     while (i > 0 && events[i - 1]!.at <= when) i--
     events.splice(i, 0, { at: when, run })
   }
-  const take = (isolate: number, ask: Ask) =>
-    new Promise<Grant | undefined>((resolve) => {
+  const take = (isolate: number, ask: TakeRequest) =>
+    new Promise<TakeGrant | undefined>((resolve) => {
       const { thereMs, backMs, lost } = nextCall()
       const call = { own: 0 }
       lastCall = call
@@ -65,7 +65,7 @@ export function makeLeasedWorld(spec: LimiterSpec, isolates: readonly { skewMs: 
     }
     seen.overspent += rest
   }
-  const note = (verdict: Verdict | undefined, isolate: number, cost: number, waited: boolean) => {
+  const note = (verdict: LimitVerdict | undefined, isolate: number, cost: number, waited: boolean) => {
     if (verdict === undefined) seen.unanswered++
     else if (!verdict.allowed) seen.refused++
     else {

@@ -13,7 +13,7 @@ export function makeTestPlatform(parts: Partial<Platform> = {}): Platform {
     authProviders: {},
     region: () => 'local',
     breakers: env.BREAKERS,
-    globalUpstreams: env.WORLDS,
+    globalUpstreams: env.GLOBAL_UPSTREAMS,
     hasAdmin: false,
     limitShards: env.LIMITS,
     identityStore: env.IDENTITY,

@@ -1,6 +1,6 @@
 import type { Target } from '../../src/upstream/target.ts'
 import { makeTestExchange } from './exchange.ts'
-import type { Strategy } from '../../src/upstream/balancing/two-choices.ts'
+import type { BalancingStrategy } from '../../src/upstream/balancing/two-choices.ts'
 
 /** One request of the model. */
 export interface Served {
@@ -14,7 +14,7 @@ export interface Served {
  * says: no network, no waiting, the clock is `clock.now`. Tries count as in flight until they are answered.
  */
 export async function runModel(
-  { choose, around }: Strategy,
+  { choose, around }: BalancingStrategy,
   targets: readonly Target[],
   clock: { now: number },
   { perSecond, seconds, msOf, statusOf = () => 200 }: ModelLoad,

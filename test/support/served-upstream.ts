@@ -27,7 +27,7 @@ export async function serveUpstream(upstream: object): Promise<ServedUpstream> {
     variables: { UPSTREAM: JSON.stringify(upstream) },
     durableObjects: [
       { binding: 'BREAKERS', className: 'CircuitBreaker' },
-      { binding: 'WORLDS', className: 'UpstreamWorld' },
+      { binding: 'GLOBAL_UPSTREAMS', className: 'GlobalUpstreamState' },
     ],
   })
   return withState(worker)

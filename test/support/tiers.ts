@@ -1,4 +1,4 @@
-import type { Stored, StoredHead } from '../../src/cache/http/entry.ts'
+import type { StoredResponse, StoredHead } from '../../src/cache/http/entry.ts'
 import { type CachePlatform, makeTiers } from '../../src/cache/store/tiers.ts'
 import { makeTestExchange } from './exchange.ts'
 import type { TestRedis } from './redis.ts'
@@ -53,8 +53,8 @@ export function isolate(redis?: TestRedis, parts: Partial<CachePlatform> = {}) {
     tiers,
     settled: x.settled,
     read: (key: string) => tiers.read(key, x),
-    write: (key: string, stored: Stored) => tiers.write(key, stored, x),
-    keep: (key: string, stored: Stored) => tiers.keep(key, stored, x).kept,
+    write: (key: string, stored: StoredResponse) => tiers.write(key, stored, x),
+    keep: (key: string, stored: StoredResponse) => tiers.keep(key, stored, x).kept,
     drop: (key: string) => tiers.drop(key, x),
     has: async (key: string) => {
       const found = await tiers.read(key, x)

@@ -2,13 +2,13 @@ import * as z from 'zod/mini'
 import { upstream as upstreamSchema } from '../../src/upstream/config.ts'
 import type { Platform } from '../../src/core/platform.ts'
 import { problem } from '../../src/core/problem.ts'
-import type { Order } from '../../src/upstream/circuit-breaker/global-state.ts'
+import type { OperatorOrder } from '../../src/upstream/circuit-breaker/global-state.ts'
 import { compileUpstream, makeUpstream } from '../../src/upstream/upstream.ts'
 import type { Handler } from '../../src/core/pipeline.ts'
 import { makeTestExchange } from './exchange.ts'
 
 export { CircuitBreaker } from '../../src/upstream/circuit-breaker/breaker-object.ts'
-export { UpstreamWorld } from '../../src/upstream/circuit-breaker/global-state-object.ts'
+export { GlobalUpstreamState } from '../../src/upstream/circuit-breaker/global-state-object.ts'
 
 interface Env extends Cloudflare.Env {
   UPSTREAM: string
@@ -37,7 +37,7 @@ function compile(env: Env) {
     authProviders: {},
     region: () => 'local',
     breakers,
-    globalUpstreams: env.WORLDS,
+    globalUpstreams: env.GLOBAL_UPSTREAMS,
     hasAdmin: false,
     limitShards: env.LIMITS,
     identityStore: env.IDENTITY,
@@ -75,5 +75,5 @@ export default {
 }
 
 async function steer(request: Request, env: Env): Promise<Response> {
-  return Response.json(await env.WORLDS.getByName('faults').steer(await request.json<Order>()))
+  return Response.json(await env.GLOBAL_UPSTREAMS.getByName('faults').order(await request.json<OperatorOrder>()))
 }

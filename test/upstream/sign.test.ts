@@ -5,7 +5,7 @@ import { verifyBase, type SignatureAlgorithm, importMaterial } from '../../src/s
 import { matchesContentDigest } from '../../src/signatures/content-digest.ts'
 import { signatureBase } from '../../src/signatures/message.ts'
 import { findSignature } from '../../src/signatures/signature-input.ts'
-import { isInvented } from '../../src/upstream/outcome.ts'
+import { isGatewayMade } from '../../src/upstream/outcome.ts'
 import { compileSigner } from '../../src/upstream/sign.ts'
 import { makeMessage } from '../signatures/rfc9421.ts'
 import { makeTestExchange } from '../support/exchange.ts'
@@ -111,7 +111,7 @@ describe('what is sent to an upstream that signs', () => {
     async (secret) => {
       const answer = await makeSigner({}, secret)(makeTestExchange(), 'http://a.test')
       if (!(answer instanceof Response)) throw new Error('signed')
-      expect([answer.status, isInvented(answer)]).toEqual([503, true])
+      expect([answer.status, isGatewayMade(answer)]).toEqual([503, true])
     },
   )
 })

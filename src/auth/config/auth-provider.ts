@@ -138,22 +138,22 @@ export type MtlsProviderConfig = z.output<typeof mtlsProvider>
 export type IntrospectionProviderConfig = z.output<typeof introspectionProvider>
 
 /** The provider whose tokens this gateway issues. */
-export interface SelfProvider {
+export interface OwnIssuer {
   /** Its name in routes.json. */
   readonly name: string
   readonly config: JwtProviderConfig
 }
 
 /** All providers with `"keys": "self"`; a checked file has one at most. */
-export function selfProviders(providers: Readonly<Record<string, AuthProviderConfig>>): SelfProvider[] {
+export function ownIssuersOf(providers: Readonly<Record<string, AuthProviderConfig>>): OwnIssuer[] {
   return Object.entries(providers).flatMap(([name, config]) =>
     config.type === 'jwt' && config.keys === 'self' ? [{ name, config }] : [],
   )
 }
 
 /** The one provider with `"keys": "self"`. Throws where there is none: the check of a file refuses routes that need it then. */
-export function selfProvider(providers: Readonly<Record<string, AuthProviderConfig>>): SelfProvider {
-  const [found] = selfProviders(providers)
+export function ownIssuerOf(providers: Readonly<Record<string, AuthProviderConfig>>): OwnIssuer {
+  const [found] = ownIssuersOf(providers)
   if (found === undefined) throw new Error('no auth provider with "keys": "self"')
   return found
 }

@@ -77,6 +77,6 @@ export function claimNames(value: unknown): string[] {
 }
 
 /** As `claimNames`, but a string is cut at its spaces, as the `scope` claim wants it (RFC 8693 §4.2). */
-export function claimWords(value: unknown): string[] {
+export function claimTexts(value: unknown): string[] {
   return typeof value === 'string' ? value.split(' ').filter((word) => word !== '') : claimNames(value)
 }

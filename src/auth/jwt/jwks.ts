@@ -102,7 +102,7 @@ function pick(keys: readonly VerificationKey[], { alg, kid }: CompactJws): Verif
 const FRESHNESS = { jwksCooldown: 1_000, jwksMaxAge: 30_000, jwksMaxStale: 600_000 } as const
 
 /** The keys of the tokens that this gateway issues, from the identity store and not over HTTP; for the rest like the key set of another issuer. */
-export function makeSelfKeys(
+export function makeOwnIssuerKeys(
   config: JwtProviderConfig,
   platform: Pick<Platform, 'identityStore' | 'variable' | 'now'>,
 ): KeySource {

@@ -5,8 +5,8 @@ import type { ProblemCode } from '../../core/problem.ts'
 import { compileClaimPath } from '../../core/request-attribute.ts'
 import type { Authenticator } from '../authenticator.ts'
 import { BEARER_CHALLENGE, bearerToken, isBearerToken } from '../challenge.ts'
-import { type CompactJws, parseCompactJws, claimNames, claimWords } from './compact-jws.ts'
-import { makeJwks, makeSelfKeys } from './jwks.ts'
+import { type CompactJws, parseCompactJws, claimNames, claimTexts } from './compact-jws.ts'
+import { makeJwks, makeOwnIssuerKeys } from './jwks.ts'
 import { type KeySource, type WaitUntil, makeSecretKey } from './key-source.ts'
 import { makeTokenCache } from '../token-cache.ts'
 import { verify, type VerifiedClaims, type VerifiedToken } from './verify.ts'
@@ -15,7 +15,7 @@ const MAX_ENTRIES = 4096
 const MAX_BYTES = 8 * 1024 * 1024
 
 /** A provider of type `jwt`: bearer tokens (RFC 6750) that are JWTs of its issuer. Those that it verified are remembered. */
-export function makeJwt(name: string, config: JwtProviderConfig, platform: Platform): Authenticator {
+export function makeJwtAuthenticator(name: string, config: JwtProviderConfig, platform: Platform): Authenticator {
   const keys = makeKeys(config, platform)
   const makeIdentity = compileIdentity(name, config)
   // The bounds hold for the isolate, so providers share them.
@@ -65,7 +65,7 @@ export function makeJwt(name: string, config: JwtProviderConfig, platform: Platf
 }
 
 function makeKeys(config: JwtProviderConfig, platform: Platform): KeySource {
-  if (config.keys === 'self') return makeSelfKeys(config, platform)
+  if (config.keys === 'self') return makeOwnIssuerKeys(config, platform)
   return config.jwksUri === undefined ? makeSecretKey(config, platform) : makeJwks(config, platform)
 }
 
@@ -76,7 +76,7 @@ function compileIdentity(provider: string, config: JwtProviderConfig): (claims: 
     provider,
     issuer: claims.iss,
     subject: claims.sub ?? '',
-    scopes: claimWords(scopes(claims)),
+    scopes: claimTexts(scopes(claims)),
     roles: claimNames(roles(claims)),
     claims,
   })

@@ -4,7 +4,7 @@ import { makeIdentityClient } from '../../identity/client.ts'
 import { perPlatform, type Platform } from '../../core/platform.ts'
 import type { ProblemCode } from '../../core/problem.ts'
 import type { Authenticated } from '../authenticator.ts'
-import { makeRevocations, type Standing } from './revocation-snapshot.ts'
+import { makeRevocationSnapshot, type RevocationStatus } from './revocation-snapshot.ts'
 
 /** Why an established caller is refused after all; undefined when he is not. A promise after an idle time or an outage, and where several vouch. */
 export type RevocationCheck = (
@@ -13,7 +13,7 @@ export type RevocationCheck = (
 ) => ProblemCode | undefined | Promise<ProblemCode | undefined>
 
 const revocationsOf = perPlatform(({ identityStore, now }: Platform) =>
-  makeRevocations(makeIdentityClient(identityStore).revocationsSince, now),
+  makeRevocationSnapshot(makeIdentityClient(identityStore).revocationsSince, now),
 )
 
 /** The check of every use of a credential, remembered ones too. Undefined in a deployment where nobody can revoke: then it costs nothing. */
@@ -36,7 +36,7 @@ export function compileRevocationCheck(platform: Platform): RevocationCheck | un
 
 interface Rules {
   readonly skewMs: number
-  readonly codes: Readonly<Record<Standing, ProblemCode | undefined>>
+  readonly codes: Readonly<Record<RevocationStatus, ProblemCode | undefined>>
 }
 
 function rulesOf(config: AuthProviderConfig): Rules {

@@ -1,17 +1,17 @@
 import type { Identity } from '../../core/exchange.ts'
-import type { RevocationNews, Revocation } from '../../identity/types.ts'
-import { makeFollower } from '../../lib/replica-sync.ts'
+import type { RevocationUpdate, Revocation } from '../../identity/types.ts'
+import { makeReplicaSync } from '../../lib/replica-sync.ts'
 import type { WaitUntil } from '../jwt/key-source.ts'
 import { MAX_SKEW_MS } from '../../identity/config.ts'
 
 /** What the identity store says of the time after `cursor`; `''` begins. */
-export type RevocationFeed = (cursor: string) => Promise<RevocationNews | 'unavailable'>
+export type RevocationFeed = (cursor: string) => Promise<RevocationUpdate | 'unavailable'>
 
 /** `unknown`: what this isolate knows is too old, and the store does not answer. */
-export type Standing = 'good' | 'revoked' | 'unknown'
+export type RevocationStatus = 'good' | 'revoked' | 'unknown'
 
 /** Says of callers whether what they show was revoked; nearly always at once, from memory. Never rejects. */
-export interface Revocations {
+export interface RevocationSnapshot {
   /**
    * How a caller stands at `now` (epoch ms), by an issuer whose clock is ahead by `skewMs` at most. A promise only when what is known
    * is too old: after a start, an idle time, an outage.
@@ -21,14 +21,14 @@ export interface Revocations {
     skewMs: number,
     now: number,
     waitUntil: WaitUntil,
-  ) => Standing | Promise<Standing>
+  ) => RevocationStatus | Promise<RevocationStatus>
   /** Entries held. */
   readonly size: () => number
 }
 
 /** One isolate's copy of all revocations, never more than five seconds behind when it says "good". */
-export function makeRevocations(feed: RevocationFeed, clock: () => number): Revocations {
-  let revoked = makeRevoked()
+export function makeRevocationSnapshot(feed: RevocationFeed, clock: () => number): RevocationSnapshot {
+  let revoked = makeRevokedSet()
   /** Another one after a reset, until all its pages are there: before, it knows less. */
   let growing = revoked
   let cursor = ''
@@ -40,7 +40,7 @@ export function makeRevocations(feed: RevocationFeed, clock: () => number): Revo
       const news = await feed(cursor)
       // Only one reading may move the cursor.
       if (news === 'unavailable' || mine !== latest) return false
-      if (news.reset) growing = makeRevoked()
+      if (news.reset) growing = makeRevokedSet()
       growing.add(news.entries)
       cursor = news.cursor
       if (!news.more) break
@@ -49,7 +49,7 @@ export function makeRevocations(feed: RevocationFeed, clock: () => number): Revo
     revoked.sweep(clock())
     return true
   }
-  const follower = makeFollower(read, clock)
+  const follower = makeReplicaSync(read, clock)
   const judge = (identity: Identity, skewMs: number) => (revoked.has(identity, skewMs) ? 'revoked' : 'good')
 
   return {
@@ -66,7 +66,7 @@ export function makeRevocations(feed: RevocationFeed, clock: () => number): Revo
 }
 
 /** What was revoked, as one isolate knows it. No more of it than the store has: each entry goes as long after its `until` as a token may live on. */
-export interface Revoked {
+export interface RevokedSet {
   readonly add: (entries: readonly Revocation[]) => void
   /** Forgets what is over at `now` (epoch ms), at most once a minute. */
   readonly sweep: (now: number) => void
@@ -82,7 +82,7 @@ type Cutoffs = Map<string, { readonly at: number; readonly until: number }>
 const SWEEP_MS = 60_000
 
 /** Nothing is put together to look something up: each part of an identity is a key by itself, whose hash the engine keeps. */
-export function makeRevoked(): Revoked {
+export function makeRevokedSet(): RevokedSet {
   const [jtis, sids, keyIds]: [Ends, Ends, Ends] = [new Map(), new Map(), new Map()]
   const issuers = new Map<string, Cutoffs>()
   let empty = true

@@ -2,7 +2,7 @@ import type { Exchange } from '../../core/exchange.ts'
 import type { AuditEntry } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { isLogged } from '../../telemetry/access-log.ts'
-import { actorOf, type Endpoint, settled, pageQuery, readQuery, shownPage } from './endpoint.ts'
+import { actorOf, type Endpoint, resultResponse, pageQuery, readQuery, pageBody } from './endpoint.ts'
 import { shownTime } from './fields.ts'
 import type { IdentityClient } from '../../identity/api.ts'
 
@@ -21,7 +21,7 @@ export interface AdminAct {
  * wherever anything is logged. An audit log that cannot be reached does not undo the change, which may be what ends an outage: the line then says
  * `audited: false`.
  */
-export function makeAudit(
+export function makeAuditRecorder(
   platform: Pick<Platform, 'variable' | 'now'>,
   identity: IdentityClient,
 ): (x: Exchange, act: AdminAct) => Promise<void> {
@@ -40,7 +40,7 @@ export function makeAudit(
 }
 
 /** Who changed what, newest first. There is no way to change it. */
-export function makeAuditLog(identity: IdentityClient): Endpoint[] {
+export function makeAuditEndpoints(identity: IdentityClient): Endpoint[] {
   return [
     {
       path: 'audit',
@@ -48,8 +48,8 @@ export function makeAuditLog(identity: IdentityClient): Endpoint[] {
         GET: async ({ query }) => {
           const ask = readQuery(query, pageQuery)
           if (ask instanceof Response) return ask
-          const page = settled(await identity.auditLog(ask), 'entry')
-          return page instanceof Response ? page : shownPage('audit', page, shownEntry)
+          const page = resultResponse(await identity.auditLog(ask), 'entry')
+          return page instanceof Response ? page : pageBody('audit', page, shownEntry)
         },
       },
     },

@@ -35,7 +35,7 @@ const newPurge = z.strictObject({
 })
 
 /** Purges what is cached by tag, URL or prefix, or all of it: removes it, or with `soft` makes it stale. In force everywhere within five seconds. */
-export function makeCache(platform: Platform, identity: IdentityClient): Endpoint[] {
+export function makeCacheEndpoints(platform: Platform, identity: IdentityClient): Endpoint[] {
   const purges = platformPurges(platform)
   return [
     {

@@ -3,7 +3,7 @@ import { diagnosticText } from '../../config/schema/diagnostic.ts'
 import { diagnosticsOf, explainIssue } from '../../config/explain.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import { problem } from '../../core/problem.ts'
-import { selfProviders } from '../../auth/config/auth-provider.ts'
+import { ownIssuersOf } from '../../auth/config/auth-provider.ts'
 import { MAX_ACCESS_TOKEN_MS, MAX_SKEW_MS } from '../../identity/config.ts'
 import type { Actor, Cutoff } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
@@ -66,7 +66,7 @@ export type MakeCutoff = () => Cutoff
 
 /** Each cutoff reaches from its call on for the longest life of an access token and the largest clock skew; without an own issuer it names none. */
 export function makeCutoff({ authProviders, now }: Pick<Platform, 'authProviders' | 'now'>): MakeCutoff {
-  const issuers = selfProviders(authProviders).map(({ config }) => config.issuer)
+  const issuers = ownIssuersOf(authProviders).map(({ config }) => config.issuer)
   return () => ({ issuers, until: now() + MAX_ACCESS_TOKEN_MS + MAX_SKEW_MS })
 }
 

@@ -1,17 +1,17 @@
 import * as z from 'zod/mini'
 import { choice, distinct } from '../../config/schema/scalars.ts'
-import { GRANTS, type Client, type MadeClient } from '../../identity/types.ts'
+import { GRANTS, type OAuthClient, type CreatedOAuthClient } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { readChange, endTokens, makeCutoff } from './change.ts'
 import {
-  answerJson,
-  type Answer,
+  jsonResponse,
+  type AdminHandler,
   type Endpoint,
   actorOf,
-  settled,
+  resultResponse,
   pageQuery,
   readQuery,
-  shownPage,
+  pageBody,
 } from './endpoint.ts'
 import { accountName, rights, shownTime, text } from './fields.ts'
 import type { IdentityClient } from '../../identity/api.ts'
@@ -30,24 +30,27 @@ const newClient = z.strictObject({
 const clientChange = z.strictObject({ new_secret: z.exactOptional(z.literal(true)), ...settings })
 
 /** OAuth clients. A secret is shown when it is made, and never again. */
-export function makeClients(platform: Platform, identity: IdentityClient): Endpoint[] {
+export function makeOAuthClientEndpoints(platform: Platform, identity: IdentityClient): Endpoint[] {
   const cutoff = makeCutoff(platform)
 
-  const create: Answer = async ({ x }) => {
+  const create: AdminHandler = async ({ x }) => {
     const read = await readChange(x, newClient)
     if (read instanceof Response) return read
     const { client_id: clientId, ...fields } = read.change
-    const made = settled(await identity.createClient({ clientId, ...fields }, actorOf(x)), `client "${clientId}"`)
-    return made instanceof Response ? made : answerJson(shownMade(made), 201)
+    const made = resultResponse(
+      await identity.createClient({ clientId, ...fields }, actorOf(x)),
+      `client "${clientId}"`,
+    )
+    return made instanceof Response ? made : jsonResponse(shownMade(made), 201)
   }
 
-  const change: Answer = async ({ name, x }) => {
+  const change: AdminHandler = async ({ name, x }) => {
     const read = await readChange(x, clientChange)
     if (read instanceof Response) return read
     const { new_secret: newSecret, ...fields } = read.change
     const by = actorOf(x)
     const wanted = { ...fields, ...(newSecret && { newSecret }) }
-    const changed = settled(await identity.updateClient(name, wanted, by), `client "${name}"`)
+    const changed = resultResponse(await identity.updateClient(name, wanted, by), `client "${name}"`)
     if (changed instanceof Response) return changed
     const hasNewRights = fields.roles !== undefined || fields.scopes !== undefined
     const isOver = fields.disabled === true || hasNewRights || newSecret === true
@@ -56,9 +59,9 @@ export function makeClients(platform: Platform, identity: IdentityClient): Endpo
     return { ...shownMade(changed), ...(ended !== 'revoked' && { tokens_revoked: false }) }
   }
 
-  const remove: Answer = async ({ name, x }) => {
+  const remove: AdminHandler = async ({ name, x }) => {
     const by = actorOf(x)
-    const gone = settled(await identity.removeClient(name, by), `client "${name}"`)
+    const gone = resultResponse(await identity.removeClient(name, by), `client "${name}"`)
     if (gone instanceof Response) return gone
     const ended = await endTokens(identity, name, cutoff(), by)
     return { client_id: name, removed: true, ...(ended !== 'revoked' && { tokens_revoked: false }) }
@@ -71,8 +74,8 @@ export function makeClients(platform: Platform, identity: IdentityClient): Endpo
         GET: async ({ query }) => {
           const ask = readQuery(query, pageQuery)
           if (ask instanceof Response) return ask
-          const page = settled(await identity.listClients(ask), 'client')
-          return page instanceof Response ? page : shownPage('clients', page, shownClient)
+          const page = resultResponse(await identity.listClients(ask), 'client')
+          return page instanceof Response ? page : pageBody('clients', page, shownClient)
         },
         POST: create,
       },
@@ -81,7 +84,7 @@ export function makeClients(platform: Platform, identity: IdentityClient): Endpo
       path: 'clients/{client_id}',
       on: {
         GET: async ({ name }) => {
-          const found = settled(await identity.getClient(name), `client "${name}"`)
+          const found = resultResponse(await identity.getClient(name), `client "${name}"`)
           return found instanceof Response ? found : shownClient(found)
         },
         PATCH: change,
@@ -91,11 +94,11 @@ export function makeClients(platform: Platform, identity: IdentityClient): Endpo
   ]
 }
 
-function shownMade({ client, secret }: MadeClient): object {
+function shownMade({ oauthClient: client, secret }: CreatedOAuthClient): object {
   return { ...shownClient(client), ...(secret !== undefined && { client_secret: secret }) }
 }
 
-function shownClient({ clientId, createdAt, updatedAt, ...client }: Client): object {
+function shownClient({ clientId, createdAt, updatedAt, ...client }: OAuthClient): object {
   return {
     client_id: clientId,
     ...client,

@@ -1,5 +1,5 @@
 import type { Exchange } from '../../core/exchange.ts'
-import type { Actor, Refusal, Page } from '../../identity/types.ts'
+import type { Actor, StoreRefusal, Page } from '../../identity/types.ts'
 import { problem } from '../../core/problem.ts'
 import * as z from 'zod/mini'
 import { expected } from '../../config/schema/scalars.ts'
@@ -14,7 +14,7 @@ export interface Ask {
 }
 
 /** The answer as an object, which becomes a 200, or as a Response: a refusal, or another status than 200. */
-export type Answer = (ask: Ask) => Promise<object>
+export type AdminHandler = (ask: Ask) => Promise<object>
 
 /** The methods that an endpoint may take; GET answers HEAD too. */
 export type EndpointMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -23,11 +23,11 @@ export type EndpointMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 export interface Endpoint {
   /** Such as `users` or `users/{username}`. */
   readonly path: string
-  readonly on: Readonly<Partial<Record<EndpointMethod, Answer>>>
+  readonly on: Readonly<Partial<Record<EndpointMethod, AdminHandler>>>
 }
 
 /** An answer in JSON that no cache keeps. */
-export function answerJson(body: object, status = 200): Response {
+export function jsonResponse(body: object, status = 200): Response {
   return Response.json(body, { status, headers: { 'cache-control': 'no-store' } })
 }
 
@@ -37,10 +37,10 @@ export function actorOf({ identity, client, id }: Exchange): Actor {
   return { provider, issuer, subject, client: client.ip, request: id }
 }
 
-type Refused = Refusal | 'unavailable'
+type Refused = StoreRefusal | 'unavailable'
 
 /** What the identity store has answered, or its refusal as a problem; `what` is spoken of, such as `user "ada"`. */
-export function settled<T>(found: T, what: string): Exclude<T, Refused> | Response {
+export function resultResponse<T>(found: T, what: string): Exclude<T, Refused> | Response {
   if (typeof found !== 'string') return found as Exclude<T, Refused>
   if (found === 'exists') return problem('admin-exists', { detail: `there is a ${what} already` })
   if (found === 'unknown') return problem('admin-not-found', { detail: `there is no ${what}` })
@@ -78,6 +78,6 @@ export function readQuery<Schema extends z.ZodMiniType>(
 }
 
 /** A page as it is answered: `next` is the `after` of the next page, null on the last. */
-export function shownPage<T>(name: string, { items, next }: Page<T>, view: (item: T) => object): object {
+export function pageBody<T>(name: string, { items, next }: Page<T>, view: (item: T) => object): object {
   return { [name]: items.map(view), next: next ?? null }
 }

@@ -2,14 +2,14 @@ import * as z from 'zod/mini'
 import type { ApiKey } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { readChange } from './change.ts'
-import { answerJson, type Endpoint, actorOf, settled, pageQuery, readQuery, shownPage } from './endpoint.ts'
+import { jsonResponse, type Endpoint, actorOf, resultResponse, pageQuery, readQuery, pageBody } from './endpoint.ts'
 import { accountName, rights, shownTime, text, timeAfter } from './fields.ts'
 import type { IdentityClient } from '../../identity/api.ts'
 
 const keyQuery = z.extend(pageQuery, { owner: z.exactOptional(accountName) })
 
 /** API keys. A key is shown when it is made, and never again; afterwards it is spoken of by its id. */
-export function makeKeys({ now }: Pick<Platform, 'now'>, identity: IdentityClient): Endpoint[] {
+export function makeApiKeyEndpoints({ now }: Pick<Platform, 'now'>, identity: IdentityClient): Endpoint[] {
   const newKey = z.strictObject({
     owner: accountName,
     tier: z.exactOptional(text),
@@ -23,16 +23,16 @@ export function makeKeys({ now }: Pick<Platform, 'now'>, identity: IdentityClien
         GET: async ({ query }) => {
           const ask = readQuery(query, keyQuery)
           if (ask instanceof Response) return ask
-          const page = settled(await identity.listApiKeys(ask), 'key')
-          return page instanceof Response ? page : shownPage('keys', page, shownKey)
+          const page = resultResponse(await identity.listApiKeys(ask), 'key')
+          return page instanceof Response ? page : pageBody('keys', page, shownKey)
         },
         POST: async ({ x }) => {
           const read = await readChange(x, newKey)
           if (read instanceof Response) return read
           const { expires_at: expiresAt, ...fields } = read.change
           const wanted = { ...fields, ...(expiresAt !== undefined && { expiresAt }) }
-          const made = settled(await identity.createApiKey(wanted, actorOf(x)), 'key')
-          return made instanceof Response ? made : answerJson({ ...shownKey(made.apiKey), key: made.key }, 201)
+          const made = resultResponse(await identity.createApiKey(wanted, actorOf(x)), 'key')
+          return made instanceof Response ? made : jsonResponse({ ...shownKey(made.apiKey), key: made.key }, 201)
         },
       },
     },
@@ -40,7 +40,7 @@ export function makeKeys({ now }: Pick<Platform, 'now'>, identity: IdentityClien
       path: 'keys/{id}',
       on: {
         DELETE: async ({ name, x }) => {
-          const revoked = settled(await identity.revokeApiKey(name, actorOf(x)), `key with the id "${name}"`)
+          const revoked = resultResponse(await identity.revokeApiKey(name, actorOf(x)), `key with the id "${name}"`)
           return revoked instanceof Response ? revoked : shownKey(revoked)
         },
       },
@@ -60,7 +60,7 @@ function shownKey({ expiresAt, createdAt, revokedAt, ...key }: ApiKey): object {
 const order = z.strictObject({ replace: z.literal(true) })
 
 /** For a signing key that leaked. Keys rotate by themselves: nothing else is to be done with them. */
-export function makeSigningKeys(identity: IdentityClient): Endpoint[] {
+export function makeSigningKeyEndpoints(identity: IdentityClient): Endpoint[] {
   return [
     {
       path: 'signing-keys',
@@ -68,7 +68,7 @@ export function makeSigningKeys(identity: IdentityClient): Endpoint[] {
         POST: async ({ x }) => {
           const read = await readChange(x, order)
           if (read instanceof Response) return read
-          const done = settled(await identity.replaceSigningKeys(actorOf(x)), 'key')
+          const done = resultResponse(await identity.replaceSigningKeys(actorOf(x)), 'key')
           return done instanceof Response ? done : { replaced: true }
         },
       },

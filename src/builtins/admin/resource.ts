@@ -5,13 +5,13 @@ import { makeIdentityClient } from '../../identity/client.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
 import { callObject } from '../../core/durable-object.ts'
-import type { Order } from '../../upstream/circuit-breaker/global-state.ts'
+import type { OperatorOrder } from '../../upstream/circuit-breaker/global-state.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
-import { makeAudit } from './audit.ts'
+import { makeAuditRecorder } from './audit.ts'
 import { readChange } from './change.ts'
-import type { Answer, Endpoint } from './endpoint.ts'
+import type { AdminHandler, Endpoint } from './endpoint.ts'
 import { breakerName, locationOf, type Region } from '../../core/region.ts'
-import type { BreakerView, WorldView } from '../../upstream/circuit-breaker/api.ts'
+import type { BreakerView, GlobalStateView } from '../../upstream/circuit-breaker/api.ts'
 
 /** Which upstreams have it, in words and one by one. */
 interface Owners {
@@ -24,20 +24,23 @@ export interface ResourceKind<Change extends z.ZodMiniType> extends Owners {
   readonly name: string
   readonly change: Change
   /** What a change means to the upstream's object; a text says why it cannot be made. */
-  readonly order: (change: z.output<Change>, upstream: Upstream, world: WorldView) => Order | string
+  readonly order: (change: z.output<Change>, upstream: Upstream, world: GlobalStateView) => OperatorOrder | string
   /** What of the world a change is about, for the log. */
-  readonly about: (change: z.output<Change>, world: WorldView) => { readonly target?: string; readonly value: unknown }
-  readonly view: (upstream: Upstream, state: State) => object
+  readonly about: (
+    change: z.output<Change>,
+    world: GlobalStateView,
+  ) => { readonly target?: string; readonly value: unknown }
+  readonly view: (upstream: Upstream, state: UpstreamState) => object
 }
 
 /** Sees and steers one kind of thing in the objects that keep it; each change is written to the log, also one whose outcome nobody heard. */
 export function makeResource<Change extends z.ZodMiniType>(kind: ResourceKind<Change>, platform: Platform): Endpoint[] {
   const { name, upstreams, order, about, view } = kind
-  const audit = makeAudit(platform, makeIdentityClient(platform.identityStore))
-  const state = makeStateClient(platform)
+  const audit = makeAuditRecorder(platform, makeIdentityClient(platform.identityStore))
+  const state = makeUpstreamStateClient(platform)
 
   const see = async (upstream: Upstream): Promise<object> => {
-    const found = await state.look(upstream.name)
+    const found = await state.inspect(upstream.name)
     return found === undefined ? unavailable(upstream) : view(upstream, found)
   }
 
@@ -46,7 +49,7 @@ export function makeResource<Change extends z.ZodMiniType>(kind: ResourceKind<Ch
     if (world === undefined) return unavailable(upstream)
     const ordered = order(change, upstream, world)
     if (typeof ordered === 'string') return problem('admin-invalid', { detail: ordered })
-    const after = await state.steer(upstream.name, ordered)
+    const after = await state.order(upstream.name, ordered)
     const { value: before, ...what } = about(change, world)
     const now = after === undefined ? 'unknown' : about(change, after).value
     await audit(x, { resource: name, upstream: upstream.name, ...what, before, after: now })
@@ -62,12 +65,12 @@ export function makeResource<Change extends z.ZodMiniType>(kind: ResourceKind<Ch
       }),
     )
 
-  const seeNamed: Answer = async ({ name: asked }) => {
+  const seeNamed: AdminHandler = async ({ name: asked }) => {
     const upstream = find(asked, kind)
     return upstream instanceof Response ? upstream : see(upstream)
   }
 
-  const steerNamed: Answer = async ({ name: asked, x }) => {
+  const steerNamed: AdminHandler = async ({ name: asked, x }) => {
     const upstream = find(asked, kind)
     if (upstream instanceof Response) return upstream
     const read = await readChange(x, kind.change)
@@ -95,23 +98,23 @@ function unavailable({ name }: Upstream, besides = ''): Response {
 const TIMEOUT_MS = 1_000
 
 /** What the objects of one upstream say; a region whose own object does not answer has no `breaker`. */
-export interface State {
-  readonly world: WorldView
-  readonly regions: readonly (WorldView['regions'][number] & { readonly breaker: BreakerView | undefined })[]
+export interface UpstreamState {
+  readonly world: GlobalStateView
+  readonly regions: readonly (GlobalStateView['regions'][number] & { readonly breaker: BreakerView | undefined })[]
 }
 
 /** The objects that keep what isolates share. Undefined when one does not answer in time. */
-export interface StateClient {
-  readonly look: (upstream: string) => Promise<State | undefined>
-  readonly world: (upstream: string) => Promise<WorldView | undefined>
-  readonly steer: (upstream: string, order: Order) => Promise<WorldView | undefined>
+export interface UpstreamStateClient {
+  readonly inspect: (upstream: string) => Promise<UpstreamState | undefined>
+  readonly world: (upstream: string) => Promise<GlobalStateView | undefined>
+  readonly order: (upstream: string, order: OperatorOrder) => Promise<GlobalStateView | undefined>
 }
 
 /** Gives each object a second. Never rejects; `look` asks the world before the regions, which it asks all at once: two seconds at most. */
-export function makeStateClient({
+export function makeUpstreamStateClient({
   globalUpstreams,
   breakers,
-}: Pick<Platform, 'globalUpstreams' | 'breakers'>): StateClient {
+}: Pick<Platform, 'globalUpstreams' | 'breakers'>): UpstreamStateClient {
   const world = (upstream: string) => callObject(globalUpstreams, upstream, TIMEOUT_MS, (object) => object.inspect())
   const breaker = (upstream: string, region: Region) => {
     const name = breakerName(region, upstream)
@@ -119,12 +122,12 @@ export function makeStateClient({
   }
   return {
     world,
-    look: async (upstream) => {
+    inspect: async (upstream) => {
       const found = await world(upstream)
       if (found === undefined) return undefined
       const regions = found.regions.map(async (one) => ({ ...one, breaker: await breaker(upstream, one.region) }))
       return { world: found, regions: await Promise.all(regions) }
     },
-    steer: (upstream, order) => callObject(globalUpstreams, upstream, TIMEOUT_MS, (object) => object.steer(order)),
+    order: (upstream, order) => callObject(globalUpstreams, upstream, TIMEOUT_MS, (object) => object.order(order)),
   }
 }

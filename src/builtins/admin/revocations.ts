@@ -5,14 +5,14 @@ import type { Revocation, RevocationTarget } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
 import { readChange } from './change.ts'
-import { answerJson, type Endpoint, actorOf, settled, pageQuery, readQuery, shownPage } from './endpoint.ts'
+import { jsonResponse, type Endpoint, actorOf, resultResponse, pageQuery, readQuery, pageBody } from './endpoint.ts'
 import { shownTime, text, timeAfter } from './fields.ts'
 import type { IdentityClient } from '../../identity/api.ts'
 
 const WHICH = 'expected "jti", or "issuer" and "subject", or "sid"'
 
 /** Tokens that are refused although they have not expired: one, all of a subject, or all of one login. */
-export function makeRevocations(platform: Platform, identity: IdentityClient): Endpoint[] {
+export function makeRevocationEndpoints(platform: Platform, identity: IdentityClient): Endpoint[] {
   const issuers = issuersOf(platform.authProviders, platform.variable)
   const newRevocation = z.strictObject({
     jti: z.optional(text),
@@ -28,8 +28,8 @@ export function makeRevocations(platform: Platform, identity: IdentityClient): E
         GET: async ({ query }) => {
           const ask = readQuery(query, pageQuery)
           if (ask instanceof Response) return ask
-          const page = settled(await identity.listRevocations(ask), 'revocation')
-          return page instanceof Response ? page : shownPage('revocations', page, shownRevocation)
+          const page = resultResponse(await identity.listRevocations(ask), 'revocation')
+          return page instanceof Response ? page : pageBody('revocations', page, shownRevocation)
         },
         POST: async ({ x }) => {
           const read = await readChange(x, newRevocation)
@@ -37,8 +37,8 @@ export function makeRevocations(platform: Platform, identity: IdentityClient): E
           const { until, ...named } = read.change
           const target = targetOf(named, issuers)
           if (typeof target === 'string') return problem('admin-invalid', { detail: target })
-          const done = settled(await identity.revoke(target, until, actorOf(x)), 'revocation')
-          return done instanceof Response ? done : answerJson({ ...target, until: shownTime(until) }, 201)
+          const done = resultResponse(await identity.revoke(target, until, actorOf(x)), 'revocation')
+          return done instanceof Response ? done : jsonResponse({ ...target, until: shownTime(until) }, 201)
         },
       },
     },

@@ -1,13 +1,13 @@
 import * as z from 'zod/mini'
-import type { Family } from '../../identity/types.ts'
-import { type Endpoint, actorOf, settled, pageQuery, readQuery, shownPage } from './endpoint.ts'
+import type { Session } from '../../identity/types.ts'
+import { type Endpoint, actorOf, resultResponse, pageQuery, readQuery, pageBody } from './endpoint.ts'
 import { shownTime, text } from './fields.ts'
 import type { IdentityClient } from '../../identity/api.ts'
 
 const sessionQuery = z.extend(pageQuery, { owner: z.exactOptional(text) })
 
 /** Logins that can be refreshed: all that follows from one password. To end one ends its access tokens too. */
-export function makeSessions(identity: IdentityClient): Endpoint[] {
+export function makeSessionEndpoints(identity: IdentityClient): Endpoint[] {
   return [
     {
       path: 'sessions',
@@ -15,8 +15,8 @@ export function makeSessions(identity: IdentityClient): Endpoint[] {
         GET: async ({ query }) => {
           const ask = readQuery(query, sessionQuery)
           if (ask instanceof Response) return ask
-          const page = settled(await identity.listFamilies(ask), 'session')
-          return page instanceof Response ? page : shownPage('sessions', page, shownSession)
+          const page = resultResponse(await identity.listFamilies(ask), 'session')
+          return page instanceof Response ? page : pageBody('sessions', page, shownSession)
         },
       },
     },
@@ -24,7 +24,7 @@ export function makeSessions(identity: IdentityClient): Endpoint[] {
       path: 'sessions/{id}',
       on: {
         DELETE: async ({ name, x }) => {
-          const gone = settled(await identity.revokeFamily(name, actorOf(x)), `session with the id "${name}"`)
+          const gone = resultResponse(await identity.revokeFamily(name, actorOf(x)), `session with the id "${name}"`)
           return gone instanceof Response ? gone : { id: name, revoked: true }
         },
       },
@@ -32,7 +32,7 @@ export function makeSessions(identity: IdentityClient): Endpoint[] {
   ]
 }
 
-function shownSession({ id, username, clientId, scopes, startedAt, expiresAt, endsAt }: Family): object {
+function shownSession({ id, username, clientId, scopes, startedAt, expiresAt, endsAt }: Session): object {
   return {
     id,
     username,

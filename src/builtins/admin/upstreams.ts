@@ -1,16 +1,16 @@
 import * as z from 'zod/mini'
 import { expectedOneOf, nearest } from '../../config/schema/diagnostic.ts'
 import type { Platform } from '../../core/platform.ts'
-import type { WorldView } from '../../upstream/circuit-breaker/api.ts'
+import type { GlobalStateView } from '../../upstream/circuit-breaker/api.ts'
 import type { Health } from '../../upstream/health/health.ts'
 import type { TargetView } from '../../upstream/target.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import type { Endpoint } from './endpoint.ts'
-import { makeResource, type State } from './resource.ts'
+import { makeResource, type UpstreamState } from './resource.ts'
 const change = z.strictObject({ target: z.string(), drained: z.boolean() })
 
 /** Targets: which may get requests, what the checks of each region say of them, and what the isolate that answers knows. */
-export function makeTargets(upstreams: readonly Upstream[], platform: Platform): Endpoint[] {
+export function makeTargetEndpoints(upstreams: readonly Upstream[], platform: Platform): Endpoint[] {
   return makeResource(
     {
       name: 'targets',
@@ -34,11 +34,11 @@ export function makeTargets(upstreams: readonly Upstream[], platform: Platform):
 }
 
 /** Those of the configuration, and those that are drained although they have left it: they would be so again on their return. */
-function labelsOf({ targets }: Upstream, { drained }: WorldView): string[] {
+function labelsOf({ targets }: Upstream, { drained }: GlobalStateView): string[] {
   return [...new Set([...targets.map(({ label }) => label), ...drained])]
 }
 
-function describe(label: string, here: readonly TargetView[], { world, regions }: State): object {
+function describe(label: string, here: readonly TargetView[], { world, regions }: UpstreamState): object {
   const drained = world.drained.includes(label)
   const found = here.find((one) => one.label === label)
   if (found === undefined) return { target: label, configured: false, drained }
@@ -47,7 +47,7 @@ function describe(label: string, here: readonly TargetView[], { world, regions }
 }
 
 /** By region, where the target is checked. */
-function healthOf(label: string, regions: State['regions']): object {
+function healthOf(label: string, regions: UpstreamState['regions']): object {
   const found = regions.map(({ region, breaker }) => [region, breaker?.health[label]] as const)
   return Object.fromEntries(found.flatMap(([region, health]) => (health ? [[region, shown(health)]] : [])))
 }
@@ -69,7 +69,7 @@ const breakerChange = z.strictObject({
 })
 
 /** Circuit breakers: what an operator has forced, what is so everywhere, and what each region says of its own. */
-export function makeBreakers(upstreams: readonly Upstream[], platform: Platform): Endpoint[] {
+export function makeBreakerEndpoints(upstreams: readonly Upstream[], platform: Platform): Endpoint[] {
   return makeResource(
     {
       name: 'breakers',

@@ -3,14 +3,14 @@ import type { User, UserChange } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { readChange, makeCutoff } from './change.ts'
 import {
-  answerJson,
-  type Answer,
+  jsonResponse,
+  type AdminHandler,
   type Endpoint,
   actorOf,
-  settled,
+  resultResponse,
   pageQuery,
   readQuery,
-  shownPage,
+  pageBody,
 } from './endpoint.ts'
 import { accountName, email, password, rights, shownTime, text } from './fields.ts'
 import { hashPassword } from '../../identity/password.ts'
@@ -27,31 +27,34 @@ const newUser = z.strictObject({ username: accountName, password, ...profile })
 const userChange = z.strictObject({ password: z.exactOptional(password), ...profile })
 
 /** Users: who may log in with a password, and what for. Passwords go in and never come out. */
-export function makeUsers(platform: Platform, identity: IdentityClient): Endpoint[] {
+export function makeUserEndpoints(platform: Platform, identity: IdentityClient): Endpoint[] {
   const cutoff = makeCutoff(platform)
   // Tokens say what their subject might do when they were issued: whoever may do something else, or is somebody else, has to get new ones.
   const cutoffOf = ({ passwordHash, disabled, roles, scopes }: UserChange) =>
     [passwordHash, disabled, roles, scopes].some((part) => part !== undefined) ? cutoff() : undefined
 
-  const create: Answer = async ({ x }) => {
+  const create: AdminHandler = async ({ x }) => {
     const read = await readChange(x, newUser)
     if (read instanceof Response) return read
     const { username, password: secret, ...fields } = read.change
     const passwordHash = await hashed(secret, platform)
     if (passwordHash instanceof Response) return passwordHash
     const user = { username, passwordHash, ...stored(fields) }
-    const made = settled(await identity.createUser(user, actorOf(x)), `user "${username}"`)
-    return made instanceof Response ? made : answerJson(shownUser(made), 201)
+    const made = resultResponse(await identity.createUser(user, actorOf(x)), `user "${username}"`)
+    return made instanceof Response ? made : jsonResponse(shownUser(made), 201)
   }
 
-  const change: Answer = async ({ name, x }) => {
+  const change: AdminHandler = async ({ name, x }) => {
     const read = await readChange(x, userChange)
     if (read instanceof Response) return read
     const { password: secret, ...fields } = read.change
     const passwordHash = secret === undefined ? undefined : await hashed(secret, platform)
     if (passwordHash instanceof Response) return passwordHash
     const wanted = { ...stored(fields), ...(passwordHash !== undefined && { passwordHash }) }
-    const changed = settled(await identity.updateUser(name, wanted, actorOf(x), cutoffOf(wanted)), `user "${name}"`)
+    const changed = resultResponse(
+      await identity.updateUser(name, wanted, actorOf(x), cutoffOf(wanted)),
+      `user "${name}"`,
+    )
     return changed instanceof Response ? changed : shownUser(changed)
   }
 
@@ -62,8 +65,8 @@ export function makeUsers(platform: Platform, identity: IdentityClient): Endpoin
         GET: async ({ query }) => {
           const ask = readQuery(query, pageQuery)
           if (ask instanceof Response) return ask
-          const page = settled(await identity.listUsers(ask), 'user')
-          return page instanceof Response ? page : shownPage('users', page, shownUser)
+          const page = resultResponse(await identity.listUsers(ask), 'user')
+          return page instanceof Response ? page : pageBody('users', page, shownUser)
         },
         POST: create,
       },
@@ -72,12 +75,12 @@ export function makeUsers(platform: Platform, identity: IdentityClient): Endpoin
       path: 'users/{username}',
       on: {
         GET: async ({ name }) => {
-          const found = settled(await identity.getUser(name), `user "${name}"`)
+          const found = resultResponse(await identity.getUser(name), `user "${name}"`)
           return found instanceof Response ? found : shownUser(found)
         },
         PATCH: change,
         DELETE: async ({ name, x }) => {
-          const gone = settled(await identity.removeUser(name, actorOf(x), cutoff()), `user "${name}"`)
+          const gone = resultResponse(await identity.removeUser(name, actorOf(x), cutoff()), `user "${name}"`)
           return gone instanceof Response ? gone : { username: name, removed: true }
         },
       },

@@ -1,5 +1,5 @@
 import type { Exchange } from '../../core/exchange.ts'
-import { refuse } from './refusal.ts'
+import { refuseOAuth } from './refusal.ts'
 
 /** The parameters of a request, by name; one that was sent without a value counts as left out (RFC 6749 §3.1). */
 export type Form = ReadonlyMap<string, string>
@@ -14,11 +14,11 @@ const FORM_TYPE = /^(?:application\/x-www-form-urlencoded|multipart\/form-data) 
 export async function readForm(x: Exchange): Promise<Form | Response> {
   const type = x.request.headers.get('content-type') ?? ''
   if (!FORM_TYPE.test(type))
-    return refuse('media-type-unsupported', 'expected content-type: application/x-www-form-urlencoded')
+    return refuseOAuth('media-type-unsupported', 'expected content-type: application/x-www-form-urlencoded')
   const bytes = await readBytes(x.outgoing.body)
-  if (bytes === 'too-large') return refuse('body-too-large', `a form has at most ${MAX_BYTES} bytes`)
+  if (bytes === 'too-large') return refuseOAuth('body-too-large', `a form has at most ${MAX_BYTES} bytes`)
   const parsed = bytes && (await parseForm(bytes, type))
-  return parsed ?? refuse('form-invalid', 'the body is not a form with text fields, each of them once')
+  return parsed ?? refuseOAuth('form-invalid', 'the body is not a form with text fields, each of them once')
 }
 
 /** Undefined for a body that breaks off. */

@@ -1,26 +1,26 @@
-import { selfProvider } from '../../auth/config/auth-provider.ts'
+import { ownIssuerOf } from '../../auth/config/auth-provider.ts'
 import type { TokensConfig } from '../../identity/config.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import { makeIdentityClient, signingKeysOf, makeLoginGuard } from '../../identity/client.ts'
-import type { Client, Grant, User } from '../../identity/types.ts'
+import type { OAuthClient, Grant, User } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
-import { invalidClient, authenticateClient } from './oauth-client.ts'
+import { invalidOAuthClient, authenticateOAuthClient } from './oauth-client.ts'
 import { type Form, readForm } from './form.ts'
 import { makeIssue } from './issue.ts'
-import { refuse, compileEndpoint } from './refusal.ts'
+import { refuseOAuth, compileEndpoint } from './refusal.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import { takeTurn, verifyPassword } from '../../identity/password.ts'
 
 /** A request to the token endpoint: its client, if it names one, is authenticated and may use this grant. */
-export interface TokenAsk {
+export interface TokenRequest {
   readonly x: Exchange
   readonly form: Form
-  readonly client: Client | undefined
+  readonly client: OAuthClient | undefined
   /** Epoch milliseconds, before anything of the client or the user was read. */
   readonly asOf: number
 }
 
-type GrantAnswer = (ask: TokenAsk) => Promise<Response>
+type GrantAnswer = (ask: TokenRequest) => Promise<Response>
 
 /** How each grant is answered. */
 export function makeGrants(platform: Platform, tokens: TokensConfig): Readonly<Record<Grant, GrantAnswer>> {
@@ -37,7 +37,7 @@ function makePasswordGrant(platform: Platform, tokens: TokensConfig): GrantAnswe
   const logIn = makeLogIn(platform)
   const issue = makeIssue(platform)
   const life = familyLife(platform, tokens)
-  const wantsFamily = (scope: string | undefined, client: Client | undefined) =>
+  const wantsFamily = (scope: string | undefined, client: OAuthClient | undefined) =>
     tokens.grants.includes('refresh_token') &&
     (tokens.refreshTokens === 'always' || asksForRefresh(scope)) &&
     (client === undefined || client.grants.includes('refresh_token'))
@@ -45,25 +45,26 @@ function makePasswordGrant(platform: Platform, tokens: TokensConfig): GrantAnswe
   return async ({ x, form, client, asOf }) => {
     const [name, password, asked] = [form.get('username'), form.get('password'), form.get('scope')]
     if (name === undefined || password === undefined)
-      return refuse('form-invalid', 'username and password are required')
+      return refuseOAuth('form-invalid', 'username and password are required')
     const found = await logIn(name, password, x)
     if (found instanceof Response) return found
     const { user, passwordHash } = found
     const { username, roles } = user
     const clientId = client?.clientId ?? ''
     const scopes = grantScopes(asked, scopesThrough(client, user.scopes))
-    if (scopes === undefined) return refuse('scope-invalid')
+    if (scopes === undefined) return refuseOAuth('scope-invalid')
     const bearer = { subject: username, username, clientId, scopes, roles, asOf }
     if (!wantsFamily(asked, client)) return issue(bearer)
     const started = await identity.startFamily({ username, passwordHash, clientId, scopes, ...life })
     // Whoever was disabled, removed or given another password at this moment gets what he will get from now on.
-    if (typeof started === 'string') return refuse(started === 'unavailable' ? 'state-unavailable' : 'grant-invalid')
+    if (typeof started === 'string')
+      return refuseOAuth(started === 'unavailable' ? 'state-unavailable' : 'grant-invalid')
     return issue({ ...bearer, sid: started.family.id }, started.token)
   }
 }
 
 function familyLife(platform: Platform, { refreshTtl, sessionTtl, accessTtl }: TokensConfig) {
-  const { clockSkew } = selfProvider(platform.authProviders).config
+  const { clockSkew } = ownIssuerOf(platform.authProviders).config
   return { idleMs: refreshTtl, lifeMs: sessionTtl, accessMs: accessTtl + clockSkew }
 }
 
@@ -71,10 +72,12 @@ function familyLife(platform: Platform, { refreshTtl, sessionTtl, accessTtl }: T
 function makeClientGrant(platform: Platform): GrantAnswer {
   const issue = makeIssue(platform)
   return async ({ form, client, asOf }) => {
-    if (!client?.confidential) return invalidClient()
+    if (!client?.confidential) return invalidOAuthClient()
     const { clientId, roles } = client
     const scopes = grantScopes(form.get('scope'), client.scopes)
-    return scopes === undefined ? refuse('scope-invalid') : issue({ subject: clientId, clientId, scopes, roles, asOf })
+    return scopes === undefined
+      ? refuseOAuth('scope-invalid')
+      : issue({ subject: clientId, clientId, scopes, roles, asOf })
   }
 }
 
@@ -86,22 +89,22 @@ function makeRefreshGrant(platform: Platform, { refreshTtl }: TokensConfig): Gra
   return async ({ form, client, asOf }) => {
     const clientId = client?.clientId ?? ''
     const shown = form.get('refresh_token')
-    if (shown === undefined) return refuse('form-invalid', 'refresh_token is required')
+    if (shown === undefined) return refuseOAuth('form-invalid', 'refresh_token is required')
     const family = await identity.findRefresh(shown)
-    if (family === 'unavailable') return refuse('state-unavailable')
+    if (family === 'unavailable') return refuseOAuth('state-unavailable')
     // Not the live one: the store ends the family if it ever was.
     if (family === 'unknown') {
       const spent = await identity.rotateRefresh(shown, clientId, refreshTtl)
-      return refuse(spent === 'unavailable' ? 'state-unavailable' : 'grant-invalid')
+      return refuseOAuth(spent === 'unavailable' ? 'state-unavailable' : 'grant-invalid')
     }
     const user = await identity.getUser(family.username)
-    if (user === 'unavailable' || (await ownKeys()) === undefined) return refuse('state-unavailable')
-    if (user === 'unknown' || user.disabled) return refuse('grant-invalid')
+    if (user === 'unavailable' || (await ownKeys()) === undefined) return refuseOAuth('state-unavailable')
+    if (user === 'unknown' || user.disabled) return refuseOAuth('grant-invalid')
     const allowed = scopesThrough(client, user.scopes).filter((scope) => family.scopes.includes(scope))
     const scopes = grantScopes(form.get('scope'), allowed)
-    if (scopes === undefined) return refuse('scope-invalid')
+    if (scopes === undefined) return refuseOAuth('scope-invalid')
     const next = await identity.rotateRefresh(shown, clientId, refreshTtl)
-    if (typeof next === 'string') return refuse(next === 'unavailable' ? 'state-unavailable' : 'grant-invalid')
+    if (typeof next === 'string') return refuseOAuth(next === 'unavailable' ? 'state-unavailable' : 'grant-invalid')
     const { username, roles } = user
     return issue({ subject: username, username, clientId, scopes, roles, sid: family.id, asOf }, next.token)
   }
@@ -137,7 +140,7 @@ export function scopesThrough(
 
 /** The token endpoint (RFC 6749 §3.2). Without a `grant_type` it is `password`, as clients of FastAPI's tutorial send it. */
 export function makeToken(platform: Platform): Handler {
-  const { tokens } = selfProvider(platform.authProviders).config
+  const { tokens } = ownIssuerOf(platform.authProviders).config
   const identity = makeIdentityClient(platform.identityStore)
   const grants = makeGrants(platform, tokens)
   return compileEndpoint('POST', async (x) => {
@@ -145,11 +148,11 @@ export function makeToken(platform: Platform): Handler {
     if (form instanceof Response) return form
     const asked = form.get('grant_type') ?? 'password'
     const grant = tokens.grants.find((name) => name === asked)
-    if (grant === undefined) return refuse('grant-unsupported')
+    if (grant === undefined) return refuseOAuth('grant-unsupported')
     const asOf = platform.now()
-    const client = await authenticateClient(x, form, identity)
+    const client = await authenticateOAuthClient(x, form, identity)
     if (client instanceof Response) return client
-    if (client && !client.grants.includes(grant)) return refuse('grant-not-allowed')
+    if (client && !client.grants.includes(grant)) return refuseOAuth('grant-not-allowed')
     return grants[grant]({ x, form, client, asOf })
   })
 }
@@ -174,16 +177,16 @@ export function makeLogIn(platform: Pick<Platform, 'identityStore' | 'loginGuard
     // Two spellings of one character are one name, as they are one password.
     const name = username.normalize('NFC')
     // First, so that whom there is no room for costs the store nothing.
-    if (!(await takeTurn(platform))) return refuse('login-busy')
+    if (!(await takeTurn(platform))) return refuseOAuth('login-busy')
     const found = await identity.userCredentials(name)
-    if (found === 'unavailable') return refuse('state-unavailable')
+    if (found === 'unavailable') return refuseOAuth('state-unavailable')
     const { user, passwordHash } = found === 'unknown' ? { user: undefined, passwordHash: undefined } : found
     const isRight = verifyPassword(password, passwordHash, platform)
     const verdict = await judgeLogin(name, x.client.ip, isRight && user !== undefined)
-    if (verdict === undefined) return refuse('state-unavailable')
+    if (verdict === undefined) return refuseOAuth('state-unavailable')
     if (verdict.delayMs > 0) await new Promise((passed) => setTimeout(passed, verdict.delayMs))
     if (!verdict.passes || !user || passwordHash === undefined)
-      return refuse('login-failed', 'Incorrect username or password', { 'www-authenticate': 'Bearer' })
-    return user.disabled ? refuse('inactive-user', 'Inactive user') : { user, passwordHash }
+      return refuseOAuth('login-failed', 'Incorrect username or password', { 'www-authenticate': 'Bearer' })
+    return user.disabled ? refuseOAuth('inactive-user', 'Inactive user') : { user, passwordHash }
   }
 }

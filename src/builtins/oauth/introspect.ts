@@ -1,13 +1,13 @@
-import { selfProvider } from '../../auth/config/auth-provider.ts'
+import { ownIssuerOf } from '../../auth/config/auth-provider.ts'
 import type { Exchange, Identity } from '../../core/exchange.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
-import { refreshFamily } from '../../identity/password.ts'
-import type { Client, User } from '../../identity/types.ts'
+import { sessionOfRefreshToken } from '../../identity/password.ts'
+import type { OAuthClient, User } from '../../identity/types.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
-import { authenticateClient, invalidClient } from './oauth-client.ts'
+import { authenticateOAuthClient, invalidOAuthClient } from './oauth-client.ts'
 import { readForm } from './form.ts'
-import { refuse, compileEndpoint } from './refusal.ts'
+import { refuseOAuth, compileEndpoint } from './refusal.ts'
 import { compileRevocationCheck } from '../../auth/revocation/revocation-check.ts'
 import { PROBLEMS, type ProblemCode } from '../../core/problem.ts'
 import { authenticatorOf } from '../../auth/authenticators.ts'
@@ -23,13 +23,13 @@ export function makeIntrospect(platform: Platform): Handler {
   return compileEndpoint('POST', async (x) => {
     const form = await readForm(x)
     if (form instanceof Response) return form
-    const client = await authenticateClient(x, form, identity)
+    const client = await authenticateOAuthClient(x, form, identity)
     if (client instanceof Response) return client
-    if (x.identity === undefined && !client?.confidential) return invalidClient()
+    if (x.identity === undefined && !client?.confidential) return invalidOAuthClient()
     const token = form.get('token')
-    if (token === undefined) return refuse('form-invalid', 'token is required')
-    const said = refreshFamily(token) === undefined ? await ofAccess(token, x) : await ofRefresh(token)
-    if (said === 'unavailable') return refuse('state-unavailable')
+    if (token === undefined) return refuseOAuth('form-invalid', 'token is required')
+    const said = sessionOfRefreshToken(token) === undefined ? await ofAccess(token, x) : await ofRefresh(token)
+    if (said === 'unavailable') return refuseOAuth('state-unavailable')
     const body = said === undefined ? { active: false } : { active: true, ...said }
     return Response.json(body, { headers: { 'cache-control': 'no-store' } })
   })
@@ -53,11 +53,11 @@ function makeAccessAnswer(platform: Platform): (token: string, x: Exchange) => P
   }
 }
 
-const isDisabled = (holder: User | Client | string | undefined) => typeof holder === 'object' && holder.disabled
+const isDisabled = (holder: User | OAuthClient | string | undefined) => typeof holder === 'object' && holder.disabled
 
 function makeRefreshAnswer(platform: Platform): (token: string) => Promise<Said> {
   const identity = makeIdentityClient(platform.identityStore)
-  const { issuer } = selfProvider(platform.authProviders).config
+  const { issuer } = ownIssuerOf(platform.authProviders).config
   return async (token) => {
     const family = await identity.findRefresh(token)
     if (typeof family === 'string') return family === 'unknown' ? undefined : family
@@ -80,7 +80,7 @@ export type ReadOwnToken = (token: string, x: Exchange) => Promise<Identity | 'u
 
 /** A token in a form is judged as one in a header is: by the provider with `"keys": "self"`. */
 export function makeReadOwnToken(platform: Platform): ReadOwnToken {
-  const authenticator = authenticatorOf(platform, selfProvider(platform.authProviders).name)
+  const authenticator = authenticatorOf(platform, ownIssuerOf(platform.authProviders).name)
   const revocationOf = compileRevocationCheck(platform)
   return async (token, x) => {
     // What cannot stand in a header is no token.

@@ -1,11 +1,11 @@
 import { importJWK, SignJWT } from 'jose'
 import { signingKeysOf } from '../../identity/client.ts'
-import { selfProvider } from '../../auth/config/auth-provider.ts'
+import { ownIssuerOf } from '../../auth/config/auth-provider.ts'
 import type { Platform } from '../../core/platform.ts'
-import { refuse } from './refusal.ts'
+import { refuseOAuth } from './refusal.ts'
 
 /** Whom a token is for. */
-export interface Bearer {
+export interface BearerToken {
   readonly subject: string
   /** Undefined where a client acts for itself. */
   readonly username?: string
@@ -20,16 +20,16 @@ export interface Bearer {
 }
 
 /** Answers with a new access token (RFC 6749 §5.1, RFC 9068), beside `refreshToken` where there is one; 503 while there is no key. */
-export type Issue = (bearer: Bearer, refreshToken?: string) => Promise<Response>
+export type Issue = (bearer: BearerToken, refreshToken?: string) => Promise<Response>
 
 /** For `builtin: token`: its access tokens (ES256) live for `accessTtl` from `asOf` on. Throws without a provider with `"keys": "self"`. */
 export function makeIssue(platform: Platform): Issue {
-  const { issuer, audience, tokens } = selfProvider(platform.authProviders).config
+  const { issuer, audience, tokens } = ownIssuerOf(platform.authProviders).config
   const ownKeys = signingKeysOf(platform)
   const expiresIn = Math.floor(tokens.accessTtl / 1000)
   return async ({ subject, username, clientId, scopes, roles, sid, asOf }, refreshToken) => {
     const keys = await ownKeys()
-    if (keys === undefined) return refuse('state-unavailable')
+    if (keys === undefined) return refuseOAuth('state-unavailable')
     const { active } = keys
     const scope = scopes.join(' ')
     const issuedAt = Math.floor(asOf / 1000)

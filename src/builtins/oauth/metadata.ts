@@ -1,4 +1,4 @@
-import { selfProvider } from '../../auth/config/auth-provider.ts'
+import { ownIssuerOf } from '../../auth/config/auth-provider.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { compileEndpoint } from './refusal.ts'
@@ -10,7 +10,7 @@ const WITHOUT = [...WITH_SECRET, 'none']
 
 /** What clients may know of this authorization server (RFC 8414 §2); addresses are those of this file's routes at the issuer's own. */
 export function makeMetadata({ authProviders, oauthPaths }: Platform): Handler {
-  const { issuer, tokens } = selfProvider(authProviders).config
+  const { issuer, tokens } = ownIssuerOf(authProviders).config
   const at = (path: string | undefined) => path && new URL(path, issuer).href
   const { token, revoke, introspect, jwks } = oauthPaths
   const body = JSON.stringify({

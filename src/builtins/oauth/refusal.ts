@@ -25,7 +25,7 @@ type Refusal = keyof typeof ERRORS
  * A refusal of an OAuth endpoint: a problem's members beside `error` and `error_description` (RFC 6749 §5.2), as `application/json`. `detail` may have no
  * quote, no backslash, and nothing that is not ASCII; without it the problem's title stands there.
  */
-export function refuse(
+export function refuseOAuth(
   code: Refusal,
   detail: string = PROBLEMS[code][1],
   headers: Record<string, string> = {},

@@ -1,19 +1,19 @@
-import { selfProvider } from '../../auth/config/auth-provider.ts'
+import { ownIssuerOf } from '../../auth/config/auth-provider.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
-import { refreshFamily } from '../../identity/password.ts'
-import type { Client } from '../../identity/types.ts'
+import { sessionOfRefreshToken } from '../../identity/password.ts'
+import type { OAuthClient } from '../../identity/types.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
-import { authenticateClient } from './oauth-client.ts'
+import { authenticateOAuthClient } from './oauth-client.ts'
 import { readForm } from './form.ts'
 import { makeReadOwnToken } from './introspect.ts'
-import { refuse, compileEndpoint } from './refusal.ts'
+import { refuseOAuth, compileEndpoint } from './refusal.ts'
 
 /** What revoking came to; `unavailable` also when the store has no room: the token is still good then, and its holder must know. */
 type Outcome = 'done' | 'another-client' | 'unavailable'
 
-type RevokeAccess = (token: string, client: Client | undefined, x: Exchange) => Promise<Outcome>
+type RevokeAccess = (token: string, client: OAuthClient | undefined, x: Exchange) => Promise<Outcome>
 
 /**
  * Revocation (RFC 7009): of a refresh token with all that came of its login, or of one access token. A token that is not good, or never was one, is
@@ -22,28 +22,28 @@ type RevokeAccess = (token: string, client: Client | undefined, x: Exchange) => 
 export function makeRevoke(platform: Platform): Handler {
   const identity = makeIdentityClient(platform.identityStore)
   const revokeAccess = makeRevokeAccess(platform)
-  const revokeRefresh = async (token: string, client: Client | undefined): Promise<Outcome> => {
+  const revokeRefresh = async (token: string, client: OAuthClient | undefined): Promise<Outcome> => {
     const revoked = await identity.revokeRefresh(token, client?.clientId ?? '')
     return revoked === 'revoked' || revoked === 'unknown' ? 'done' : 'unavailable'
   }
   return compileEndpoint('POST', async (x) => {
     const form = await readForm(x)
     if (form instanceof Response) return form
-    const client = await authenticateClient(x, form, identity)
+    const client = await authenticateOAuthClient(x, form, identity)
     if (client instanceof Response) return client
     const token = form.get('token')
-    if (token === undefined) return refuse('form-invalid', 'token is required')
-    const isRefresh = refreshFamily(token) !== undefined
+    if (token === undefined) return refuseOAuth('form-invalid', 'token is required')
+    const isRefresh = sessionOfRefreshToken(token) !== undefined
     const outcome = isRefresh ? await revokeRefresh(token, client) : await revokeAccess(token, client, x)
-    if (outcome === 'unavailable') return refuse('state-unavailable')
-    if (outcome === 'another-client') return refuse('grant-not-allowed', 'the token was issued to another client')
+    if (outcome === 'unavailable') return refuseOAuth('state-unavailable')
+    if (outcome === 'another-client') return refuseOAuth('grant-not-allowed', 'the token was issued to another client')
     return new Response(null, { headers: { 'cache-control': 'no-store' } })
   })
 }
 
 function makeRevokeAccess(platform: Platform): RevokeAccess {
   const identity = makeIdentityClient(platform.identityStore)
-  const { clockSkew } = selfProvider(platform.authProviders).config
+  const { clockSkew } = ownIssuerOf(platform.authProviders).config
   const readOwnToken = makeReadOwnToken(platform)
   return async (token, client, x) => {
     const found = await readOwnToken(token, x)

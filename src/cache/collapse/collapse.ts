@@ -2,30 +2,30 @@ import { createHash } from 'node:crypto'
 import type { Exchange } from '../../core/exchange.ts'
 import { withTimeout } from '../../lib/time.ts'
 import { perPlatform, type Platform } from '../../core/platform.ts'
-import { LEASE_MS, type Outcome, type Told, type Place } from './in-flight-fetches.ts'
+import { FETCH_LEASE_MS, type FetchOutcome, type WaitResult, type JoinResult } from './in-flight-fetches.ts'
 import { makeRedisLock } from './redis-lock.ts'
 import { cacheRedis, type CacheRedis } from '../store/cache-redis.ts'
 import { makeTiers, type Keeping, type Tiers } from '../store/tiers.ts'
 import { callObject } from '../../core/durable-object.ts'
 import { makeStoreHealth } from '../../lib/store-health.ts'
 
-export type { Outcome } from './in-flight-fetches.ts'
+export type { FetchOutcome } from './in-flight-fetches.ts'
 
 /** Whoever asks the origin for all. */
-export interface Lead {
+export interface FetchLead {
   readonly role: 'lead'
   /** Never rejects; the first call counts. Keep it alive in `waitUntil`. */
-  readonly finish: (ending: Ending) => Promise<void>
+  readonly finish: (ending: FetchEnd) => Promise<void>
 }
 
 /** How a leader's work ends: with what is being stored, of which others hear once they can read it, or with nothing. */
-export type Ending = Keeping | Exclude<Outcome, 'stored'>
+export type FetchEnd = Keeping | Exclude<FetchOutcome, 'stored'>
 
 /**
  * What to do about a miss. `read`: another one has stored it, read it; when it is of no use, join once more, and go on as `alone` after that.
  * `alone`: ask the origin and tell nobody.
  */
-export type Turn = Lead | { readonly role: 'read' } | { readonly role: 'alone' }
+export type CollapseTurn = FetchLead | { readonly role: 'read' } | { readonly role: 'alone' }
 
 /** The part of an exchange that collapsing needs. */
 export type CollapseExchange = Pick<Exchange, 'request' | 'deadline' | 'waitUntil'>
@@ -36,9 +36,9 @@ export interface Collapse {
    * Waits for whoever leads, `waitMs` milliseconds at most and never past `x.deadline`. `hasRead` once what an earlier turn has said to read
    * was of no use: purged, expired, or another variant. Never rejects.
    */
-  readonly join: (key: string, x: CollapseExchange, waitMs: number, hasRead?: boolean) => Promise<Turn>
+  readonly join: (key: string, x: CollapseExchange, waitMs: number, hasRead?: boolean) => Promise<CollapseTurn>
   /** For work that nobody waits for, such as a refresh: undefined while another one does it, or has just done it. Never rejects. */
-  readonly lead: (key: string, x: CollapseExchange) => Promise<Lead | undefined>
+  readonly lead: (key: string, x: CollapseExchange) => Promise<FetchLead | undefined>
 }
 
 /** The part of `Platform` that this needs. */
@@ -61,17 +61,17 @@ const READ = { role: 'read' } as const
 
 function compileCollapse(platform: CollapsePlatform, redis: CacheRedis | undefined, tiers: Tiers): Collapse {
   const { now } = platform
-  const here = makeFlightObjects(platform)
+  const here = makeCoordinatorClient(platform)
   const world = redis && makeRedisLock(redis, platform)
   const uncacheable = rememberUncacheable(now)
 
-  const leadOf = (key: string, id: string, x: CollapseExchange, isWorld: boolean): Lead => {
+  const leadOf = (key: string, id: string, x: CollapseExchange, isWorld: boolean): FetchLead => {
     let finished = false
-    const finish = async (ending: Ending) => {
+    const finish = async (ending: FetchEnd) => {
       if (finished) return
       finished = true
       const { near, far } = outcomesOf(ending)
-      const tellHere = async (outcome: Outcome) => {
+      const tellHere = async (outcome: FetchOutcome) => {
         if (outcome === 'uncacheable') uncacheable.add(key)
         await here.finish(id, outcome, x)
       }
@@ -79,11 +79,11 @@ function compileCollapse(platform: CollapsePlatform, redis: CacheRedis | undefin
     }
     return { role: 'lead', finish }
   }
-  const turnOf = (key: string, outcome: Exclude<Told, 'lead'>): Turn => {
+  const turnOf = (key: string, outcome: Exclude<WaitResult, 'lead'>): CollapseTurn => {
     if (outcome === 'uncacheable') uncacheable.add(key)
     return outcome === 'stored' ? READ : ALONE
   }
-  const run = async (key: string, x: CollapseExchange, until: number, hasRead: boolean): Promise<Turn> => {
+  const run = async (key: string, x: CollapseExchange, until: number, hasRead: boolean): Promise<CollapseTurn> => {
     const id = idOf(key)
     const place = await here.join(id, hasRead, x)
     const told = place === 'follow' ? await here.wait(id, until - now(), x) : place
@@ -104,7 +104,7 @@ function compileCollapse(platform: CollapsePlatform, redis: CacheRedis | undefin
   return {
     async join(key, x, waitMs, hasRead = false) {
       if (uncacheable.has(key)) return ALONE
-      const until = Math.min(now() + Math.min(waitMs, LEASE_MS), x.deadline)
+      const until = Math.min(now() + Math.min(waitMs, FETCH_LEASE_MS), x.deadline)
       const running = run(key, x, until, hasRead)
       const turn = await withTimeout(until - now(), () => running)
       if (turn) return turn
@@ -126,11 +126,11 @@ function compileCollapse(platform: CollapsePlatform, redis: CacheRedis | undefin
 }
 
 /** What those hear who read the same edge, and those who share only Redis. */
-function outcomesOf(ending: Ending): { readonly near: Promise<Outcome>; readonly far: Promise<Outcome> } {
+function outcomesOf(ending: FetchEnd): { readonly near: Promise<FetchOutcome>; readonly far: Promise<FetchOutcome> } {
   if (typeof ending === 'string') return { near: Promise.resolve(ending), far: Promise.resolve(ending) }
   // The next one would be too large as well.
-  const lost = (): Outcome => (ending.isTooLarge() ? 'uncacheable' : 'failed')
-  const storedIf = (isStored: boolean): Outcome => (isStored ? 'stored' : lost())
+  const lost = (): FetchOutcome => (ending.isTooLarge() ? 'uncacheable' : 'failed')
+  const storedIf = (isStored: boolean): FetchOutcome => (isStored ? 'stored' : lost())
   return { near: ending.kept.then(storedIf), far: ending.shared.then(storedIf) }
 }
 
@@ -170,7 +170,7 @@ const SHARDS = 16
 const TIMEOUT_MS = 500
 
 /** The in-flight fetches of the data centre, or process, in which a request came in. After three failures in a row its objects are only probed. */
-export function makeFlightObjects({ cacheCoordinators, now }: Pick<Platform, 'cacheCoordinators' | 'now'>) {
+export function makeCoordinatorClient({ cacheCoordinators, now }: Pick<Platform, 'cacheCoordinators' | 'now'>) {
   const health = makeStoreHealth(now, TIMEOUT_MS)
   const nameOf = (id: string, { request }: Asking) => {
     const colo = request.cf?.colo
@@ -181,12 +181,12 @@ export function makeFlightObjects({ cacheCoordinators, now }: Pick<Platform, 'ca
   const probe = (id: string, x: Asking) => async () => await stub(id, x).wait('probe', 0)
   return {
     join: (id: string, hasRead: boolean, x: Asking) =>
-      health.ask<Place>(async () => await stub(id, x).join(id, hasRead), probe(id, x), x.waitUntil),
+      health.ask<JoinResult>(async () => await stub(id, x).join(id, hasRead), probe(id, x), x.waitUntil),
     // Later than the wait itself: a caller that learns too late that it leads has to say that it does not.
-    wait: async (id: string, waitMs: number, x: Asking): Promise<Told> =>
+    wait: async (id: string, waitMs: number, x: Asking): Promise<WaitResult> =>
       (await callObject(cacheCoordinators, nameOf(id, x), waitMs + TIMEOUT_MS, (object) => object.wait(id, waitMs))) ??
       'over',
-    finish: (id: string, outcome: Outcome, x: Asking) =>
+    finish: (id: string, outcome: FetchOutcome, x: Asking) =>
       health.ask<true>(async () => await stub(id, x).finish(id, outcome), probe(id, x), x.waitUntil),
   }
 }

@@ -1,4 +1,4 @@
-import { LEASE_MS, LINGER_MS, type Outcome, type Place } from './in-flight-fetches.ts'
+import { FETCH_LEASE_MS, LINGER_MS, type FetchOutcome, type JoinResult } from './in-flight-fetches.ts'
 import type { CacheRedis } from '../store/cache-redis.ts'
 
 type WaitUntil = (work: Promise<unknown>) => void
@@ -6,14 +6,14 @@ type WaitUntil = (work: Promise<unknown>) => void
 /** Who is fetching what, among all that share a Redis. */
 export interface RedisLock {
   /** Undefined when Redis does not answer. */
-  readonly join: (key: string, waitUntil: WaitUntil) => Promise<Place | undefined>
+  readonly join: (key: string, waitUntil: WaitUntil) => Promise<JoinResult | undefined>
   /**
    * The leader's outcome, which is `stored` also when nobody leads any more without having left one: whoever waits looks. `over` when it
    * has not come within `waitMs` milliseconds, or Redis does not answer for a second.
    */
-  readonly wait: (key: string, waitMs: number, waitUntil: WaitUntil) => Promise<Outcome | 'over'>
+  readonly wait: (key: string, waitMs: number, waitUntil: WaitUntil) => Promise<FetchOutcome | 'over'>
   /** `stored` only for what is in Redis: others could not read it. Never rejects. */
-  readonly finish: (key: string, outcome: Outcome) => Promise<unknown>
+  readonly finish: (key: string, outcome: FetchOutcome) => Promise<unknown>
 }
 
 /** How often a question is put that gets no answer in time: who goes on without one asks the origin although another does. */
@@ -41,7 +41,7 @@ export function makeRedisLock(
   return {
     async join(key, waitUntil) {
       const token = `leading ${random()}`
-      const take = { nx: true, px: LEASE_MS } as const
+      const take = { nx: true, px: FETCH_LEASE_MS } as const
       const taken = await persist(() => redis.ask((commands) => commands.set(name(key), token, take), waitUntil))
       if (taken === undefined) return undefined
       if (taken === 'OK') return 'lead'

@@ -1,9 +1,9 @@
 /** Why a request went on to the origin, in the words of RFC 9211 §2.2. */
-export type Forwarded = 'bypass' | 'method' | 'uri-miss' | 'vary-miss' | 'miss' | 'request' | 'stale' | 'partial'
+export type ForwardReason = 'bypass' | 'method' | 'uri-miss' | 'vary-miss' | 'miss' | 'request' | 'stale' | 'partial'
 
 /** How the cache handled a request (RFC 9211 §2). */
-export type Handling = (
-  { readonly hit: true } | { readonly fwd: Forwarded; readonly fwdStatus?: number | undefined }
+export type CacheHandling = (
+  { readonly hit: true } | { readonly fwd: ForwardReason; readonly fwdStatus?: number | undefined }
 ) & {
   /** Whether the origin's answer is stored, and whether it was another request's. */
   readonly stored?: boolean | undefined
@@ -15,7 +15,7 @@ export type Handling = (
 }
 
 /** The value of Cache-Status: what caches nearer to the origin have said in `before`, then this one's word. */
-export function cacheStatus(handling: Handling, before?: string | null): string {
+export function cacheStatus(handling: CacheHandling, before?: string | null): string {
   const parts = ['umbral']
   if ('hit' in handling) parts.push('hit')
   else {

@@ -18,7 +18,7 @@ export interface StoredHead {
 }
 
 /** A stored answer with its body, which can be read once. */
-export interface Stored {
+export interface StoredResponse {
   readonly head: StoredHead
   readonly body: ReadableStream<Uint8Array> | null
 }

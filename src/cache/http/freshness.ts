@@ -13,7 +13,7 @@ export interface RouteLife {
 }
 
 /** How long a stored answer lives, in seconds. */
-export interface Life {
+export interface FreshnessLifetime {
   /** From when the origin made the answer (RFC 9111 §4.2.1): it is fresh while it is younger. */
   readonly lifetime: number
   readonly from: 's-maxage' | 'max-age' | 'expires' | 'route' | 'heuristic' | 'none'
@@ -73,12 +73,12 @@ export function dateOf(fields: Fields, responseTime: number): number {
 }
 
 /** How long an answer lives by the origin's word, or by the route's where the origin is silent or overridden. */
-export function lifeOf(
+export function freshnessOf(
   head: Datable,
   route: RouteLife,
   fields: Fields = fieldsOf(head.headers),
   said: ResponseDirectives = responseDirectives(fields),
-): Life {
+): FreshnessLifetime {
   const [lifetime, from] = lifetimeOf(head, route, fields, said)
   const mustNotBeStale = said.noCache || said.mustRevalidate || said.proxyRevalidate
   // s-maxage means proxy-revalidate too (RFC 9111 §5.2.2.10), unless its sender itself allows stale use beside it.
@@ -98,7 +98,12 @@ export function lifeOf(
   }
 }
 
-function lifetimeOf(head: Datable, route: RouteLife, fields: Fields, said: ResponseDirectives): [number, Life['from']] {
+function lifetimeOf(
+  head: Datable,
+  route: RouteLife,
+  fields: Fields,
+  said: ResponseDirectives,
+): [number, FreshnessLifetime['from']] {
   const mayBeRoutes = route.ttl !== undefined && HEURISTIC_STATUSES.has(head.status)
   // The route's time starts when the answer came: a cache of the origin's must not have used it up.
   const routes = (): [number, 'route'] => [initialAge(head, fields) + route.ttl!, 'route']
@@ -134,7 +139,7 @@ function heuristic(
  */
 export function keepUntil(head: Datable, route: RouteLife): number {
   const fields = fieldsOf(head.headers)
-  const life = lifeOf(head, route, fields)
+  const life = freshnessOf(head, route, fields)
   const canBeValidated = fields.get('etag') !== null || fields.get('last-modified') !== null
   if (life.noCache && !canBeValidated) return head.responseTime
   const after = Math.max(life.staleWhileRevalidate, life.staleIfError, canBeValidated ? KEPT_FOR_VALIDATION_S : 0)

@@ -1,9 +1,9 @@
 import type { RequestDirectives } from './directives.ts'
 import { fieldsOf } from './entry.ts'
-import { exactAge, lifeOf, type Datable, type Life, type RouteLife } from './freshness.ts'
+import { exactAge, freshnessOf, type Datable, type FreshnessLifetime, type RouteLife } from './freshness.ts'
 
 /** What may be done with a stored answer that matches a request (RFC 9111 §4). */
-export interface Verdict {
+export interface ReuseVerdict {
   /** To answer with it at once, to do so and fetch it anew behind the client's back, or to ask the origin first. */
   readonly use: 'serve' | 'serve-and-refresh' | 'validate'
   /** Why the origin is asked, in the words of RFC 9211 §2.2; undefined with `serve`. */
@@ -20,15 +20,15 @@ export interface Verdict {
  * What `request` may have of a stored answer at `now`. `staleSince`, epoch milliseconds, is when a soft purge made it stale; its
  * stale times run from then. The caller has matched the method, the key and what Vary names.
  */
-export function judge(
+export function judgeReuse(
   head: Datable,
   request: RequestDirectives,
   now: number,
   route: RouteLife,
   staleSince = Infinity,
-): Verdict {
+): ReuseVerdict {
   const fields = fieldsOf(head.headers)
-  const life = lifeOf(head, route, fields)
+  const life = freshnessOf(head, route, fields)
   const age = exactAge(head, now, fields)
   const lifetime = staleSince > now ? life.lifetime : Math.min(life.lifetime, exactAge(head, staleSince, fields))
   const left = lifetime - age
@@ -43,7 +43,7 @@ export function judge(
   }
 }
 
-function useOf(life: Life, request: RequestDirectives, age: number, left: number): Verdict['use'] {
+function useOf(life: FreshnessLifetime, request: RequestDirectives, age: number, left: number): ReuseVerdict['use'] {
   if (life.noCache || request.noCache) return 'validate'
   if (request.maxAge !== undefined && age > request.maxAge) return 'validate'
   if (request.minFresh !== undefined && left < request.minFresh) return 'validate'

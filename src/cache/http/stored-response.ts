@@ -15,7 +15,7 @@ export function shapeOf(request: Request, head: StoredHead): Shape {
 }
 
 /** The answer to a request from what is stored, with its `Age`. `body` is undefined where the shape needs none. */
-export function answerFrom(
+export function responseFrom(
   request: Request,
   head: StoredHead,
   shape: Shape,

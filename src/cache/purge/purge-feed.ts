@@ -1,11 +1,11 @@
 import { callObject } from '../../core/durable-object.ts'
-import type { PurgeNews } from '../api.ts'
+import type { PurgeUpdate } from '../api.ts'
 import type { Exchange } from '../../core/exchange.ts'
-import { makeFollower } from '../../lib/replica-sync.ts'
+import { makeReplicaSync } from '../../lib/replica-sync.ts'
 import { perPlatform, type Platform } from '../../core/platform.ts'
 import type { StoredHead } from '../http/entry.ts'
 import { askRedisPurges } from './purge-log.ts'
-import { makePurged, rowOf, type PurgeOrder, type Standing } from './purges.ts'
+import { makePurged, rowOf, type PurgeOrder, type PurgeStatus } from './purges.ts'
 import { cacheRedis } from '../store/cache-redis.ts'
 
 type Waiting = Pick<Exchange, 'waitUntil'>
@@ -21,7 +21,7 @@ export interface Purges {
   readonly standing: (
     head: Pick<StoredHead, 'requestTime' | 'url' | 'tags'>,
     x: Waiting,
-  ) => Standing | Promise<Standing>
+  ) => PurgeStatus | Promise<PurgeStatus>
   /** In force here at once, and everywhere within five seconds: what an unsafe method does to URLs (RFC 9111 §4.4). */
   readonly invalidate: (urls: readonly string[], x: Waiting) => void
   /** A row each, whatever the number of entries, all or none. False when the store did not answer; it may have taken them all the same. */
@@ -32,7 +32,7 @@ export interface Purges {
 export type PurgePlatform = Pick<Platform, 'now' | 'variable' | 'secret' | 'cacheCoordinators'>
 
 /** Asks whatever store there is; undefined when it does not answer. */
-type AskPurges = (cursor: number, orders: readonly PurgeOrder[], x: Waiting) => Promise<PurgeNews | undefined>
+type AskPurges = (cursor: number, orders: readonly PurgeOrder[], x: Waiting) => Promise<PurgeUpdate | undefined>
 
 /** The name of the one object that knows all purges. */
 export const PURGES_OBJECT = 'purges'
@@ -85,7 +85,7 @@ export function makePurges(ask: AskPurges, clock: () => number): Purges {
       if (!more && pending.size === 0) return true
     }
   }
-  const follower = makeFollower(read, clock)
+  const follower = makeReplicaSync(read, clock)
   const note = (order: PurgeOrder) => {
     purged.add({ ...order, at: clock() })
     if (pending.size >= MAX_PENDING) {
@@ -101,7 +101,7 @@ export function makePurges(ask: AskPurges, clock: () => number): Purges {
     },
     standing(head, { waitUntil }) {
       const fresh = follower.isFresh(clock(), waitUntil)
-      const judge = (isFresh: boolean): Standing => {
+      const judge = (isFresh: boolean): PurgeStatus => {
         const standing = purged.standing(head)
         // What is known stays known, whoever does not answer.
         return isFresh || standing === 'gone' ? standing : 'validate'

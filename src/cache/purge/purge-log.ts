@@ -1,4 +1,4 @@
-import type { PurgeNews } from '../api.ts'
+import type { PurgeUpdate } from '../api.ts'
 import { FIRST_ROW, forgottenMode, purgeOf, rowOf, type PurgeOrder } from './purges.ts'
 import type { CacheRedis } from '../store/cache-redis.ts'
 
@@ -27,7 +27,7 @@ export function makePurgeLog(sql: SqlStorage, now: () => number, maxRows: () => 
     sql.exec<{ row: string; at: number }>(query, ...values).toArray()
 
   /** Takes orders, and answers with what came after `cursor`, those among it. */
-  return (cursor: number, orders: readonly PurgeOrder[]): PurgeNews => {
+  return (cursor: number, orders: readonly PurgeOrder[]): PurgeUpdate => {
     let last = lastAt()
     if (last === null) put(FIRST_ROW, (last = now() - 1))
     // A clock that steps back must not hide a purge from whoever has seen later ones.
@@ -84,13 +84,13 @@ export async function askRedisPurges(
   orders: readonly PurgeOrder[],
   waitUntil: (work: Promise<unknown>) => void,
   maxRows = MAX_PURGES,
-): Promise<PurgeNews | undefined> {
+): Promise<PurgeUpdate | undefined> {
   const args = [cursor, PURGE_BATCH, maxRows, FIRST_ROW, SOFT_FLOOR, FLOOR, ...orders.map(rowOf)].map(String)
   const reply = await redis.ask((commands) => commands.eval<string[], unknown>(SCRIPT, [KEY], args), waitUntil)
   return parseNews(reply)
 }
 
-function parseNews(reply: unknown): PurgeNews | undefined {
+function parseNews(reply: unknown): PurgeUpdate | undefined {
   if (!Array.isArray(reply) || typeof reply[0] !== 'number' || !Array.isArray(reply[1])) return undefined
   const [last, found] = reply as [number, readonly unknown[]]
   const purges = found.flatMap((row, i) => (i % 2 === 0 ? [purgeOf(String(row), Number(found[i + 1]))] : []))

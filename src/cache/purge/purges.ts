@@ -26,12 +26,12 @@ export interface Purge extends PurgeOrder {
  * How a stored answer stands. `validate`: the origin has to confirm it before it is used, and no stale copy may stand in for it. A number:
  * stale since then, epoch milliseconds.
  */
-export type Standing = 'live' | 'validate' | 'gone' | number
+export type PurgeStatus = 'live' | 'validate' | 'gone' | number
 
 /** All purges as one isolate knows them. */
 export interface Purged {
   readonly add: (purge: Purge) => void
-  readonly standing: (head: Pick<StoredHead, 'requestTime' | 'url' | 'tags'>) => Standing
+  readonly standing: (head: Pick<StoredHead, 'requestTime' | 'url' | 'tags'>) => PurgeStatus
   /** Tags, URLs and prefixes held. */
   readonly size: () => number
 }
@@ -84,7 +84,7 @@ function raise(reach: Reach, mode: PurgeMode, at: number): void {
 }
 
 /** Of something that was asked of the origin at `time`; where several purges made it stale, since the first. */
-function standingIn(reaches: readonly (Reach | undefined)[], time: number): Standing {
+function standingIn(reaches: readonly (Reach | undefined)[], time: number): PurgeStatus {
   let since = Infinity
   let mustBeConfirmed = false
   for (const reach of reaches) {

@@ -1,5 +1,5 @@
 /** A body that passes by, and a copy of it. */
-export interface Copied {
+export interface RecordedBody {
   /** The same bytes, read from the source when they are asked for; breaks where the source breaks. */
   readonly body: ReadableStream<Uint8Array>
   /**
@@ -12,13 +12,13 @@ export interface Copied {
 }
 
 /** Copies bodies, of which it holds only so much at once. */
-export interface Copies {
+export interface BodyRecorder {
   /** `length` in bytes, where the origin has told it. */
-  readonly copy: (source: ReadableStream<Uint8Array>, length: number | undefined) => Copied
+  readonly copy: (source: ReadableStream<Uint8Array>, length: number | undefined) => RecordedBody
 }
 
 /** How much memory copies may take, in bytes. Beyond it a copy ends and its body goes on. */
-export interface CopyBounds {
+export interface RecorderBounds {
   /** Of one body, in bytes. */
   readonly body: number
   /** Of all copies that are not complete: then the oldest gives way, so that clients who do not read on hold up nobody for long. */
@@ -35,7 +35,7 @@ interface Copy {
 const CHUNK_BYTES = 64 * 1024
 
 /** Copies that share `bounds.total`: make one for all that a process copies. */
-export function makeCopies(bounds: CopyBounds): Copies {
+export function makeBodyRecorder(bounds: RecorderBounds): BodyRecorder {
   /** The oldest first. A client's reset can end a request without a word: what it held stays here until it is the oldest. */
   const growing = new Set<Copy>()
   let total = 0

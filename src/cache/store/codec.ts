@@ -1,4 +1,4 @@
-import type { Stored, StoredHead } from '../http/entry.ts'
+import type { StoredResponse, StoredHead } from '../http/entry.ts'
 
 /** Characters of a head's text, which are bytes: it travels as one header field through the Cache API. */
 export const MAX_HEAD_BYTES = 16 * 1024
@@ -52,7 +52,7 @@ export const entryBytes = (head: string, body: Uint8Array): number =>
 const MAX_LENGTH_LINE = 18
 
 /** A stored answer whose body is in memory. */
-export interface StoredBytes extends Stored {
+export interface StoredBytes extends StoredResponse {
   readonly bytes: Uint8Array<ArrayBuffer>
 }
 

@@ -1,11 +1,11 @@
 import { withTimeout } from '../../lib/time.ts'
 import { decodeHead } from './codec.ts'
-import type { Stored } from '../http/entry.ts'
+import type { StoredResponse } from '../http/entry.ts'
 import type { EdgeCache } from '../api.ts'
 
 /** Answers in the Cache API: of this data centre on Cloudflare, of this process elsewhere. Never rejects. */
 export interface EdgeTier {
-  readonly read: (url: string) => Promise<Stored | undefined>
+  readonly read: (url: string) => Promise<StoredResponse | undefined>
   /** `head` by `encodeHead`; false when it was not taken. */
   readonly write: (url: string, head: string, bytes: Uint8Array<ArrayBuffer>, keepUntil: number) => Promise<boolean>
   readonly drop: (url: string) => Promise<void>

@@ -1,9 +1,9 @@
 import { perPlatform } from '../../core/platform.ts'
 import { withTimeout } from '../../lib/time.ts'
 import { encodeHead, type StoredBytes } from './codec.ts'
-import { makeCopies } from './body-recorder.ts'
+import { makeBodyRecorder } from './body-recorder.ts'
 import { edgeUrl, makeEdgeTier } from './edge-tier.ts'
-import type { Stored, StoredHead } from '../http/entry.ts'
+import type { StoredResponse, StoredHead } from '../http/entry.ts'
 import { cacheRedis, REDIS_TIMEOUT_MS, type CacheRedis, type RedisPlatform, makeRedisTier } from './cache-redis.ts'
 import type { EdgeCache } from '../api.ts'
 
@@ -18,7 +18,7 @@ export interface TierExchange {
 }
 
 /** A stored answer, and where it was; its body is null when it has no bytes. */
-export interface Found extends Stored {
+export interface Found extends StoredResponse {
   readonly tier: 'edge' | 'redis'
 }
 
@@ -43,11 +43,11 @@ export interface Tiers {
   /** From the edge, else from Redis, which brings it to the edge. Undefined when neither has it, or its `keepUntil` is past. */
   readonly read: (key: string, x: TierExchange) => Promise<Found | undefined>
   /** Whether it would be stored, as far as its head tells: how large that is, and what it says of the body's length. */
-  readonly takes: (key: string, stored: Stored) => boolean
+  readonly takes: (key: string, stored: StoredResponse) => boolean
   /** Gives `body` to the client, and stores it once the client has taken all of it and it is whole. */
-  readonly write: (key: string, stored: Stored, x: TierExchange) => Filling
+  readonly write: (key: string, stored: StoredResponse, x: TierExchange) => Filling
   /** Stores what no client waits for. */
-  readonly keep: (key: string, stored: Stored, x: TierExchange) => Keeping
+  readonly keep: (key: string, stored: StoredResponse, x: TierExchange) => Keeping
   /** Brings to the edge what Redis has, for which it waits for a second; false when it is not there, or cannot be. */
   readonly bring: (key: string) => Promise<boolean>
   /** Removes it here and from Redis, not from the edges of other data centres. False when Redis could not be told: then it may come back. */
@@ -69,7 +69,7 @@ export const makeTiers = perPlatform((platform: CachePlatform, redis: CacheRedis
 function connect(platform: CachePlatform, connection: CacheRedis | undefined): Tiers {
   const edge = makeEdgeTier(platform.edgeCache, platform.now)
   const redis = connection && makeRedisTier(connection, platform.now)
-  const copies = makeCopies(BOUNDS)
+  const copies = makeBodyRecorder(BOUNDS)
   const promote = (url: string, { head, bytes }: StoredBytes) =>
     edge.write(url, encodeHead(head) ?? '', bytes, head.keepUntil)
 
@@ -132,7 +132,7 @@ function connect(platform: CachePlatform, connection: CacheRedis | undefined): T
 }
 
 /** How it is stored; undefined for what is known beforehand to be too large, or to have another length than it says. */
-function fitted(key: string, { head, body }: Stored) {
+function fitted(key: string, { head, body }: StoredResponse) {
   const url = edgeUrl(key)
   const text = encodeHead(head)
   const length = statedLength(head)

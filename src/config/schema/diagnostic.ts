@@ -18,7 +18,7 @@ export function expectedOneOf(found: string, valid: readonly string[], later: re
 }
 
 /** What was found, as a message shows it: texts and numbers as they are written in JSON. */
-export function shown(value: unknown): string {
+export function valueText(value: unknown): string {
   if (Array.isArray(value)) return 'an array'
   if (typeof value === 'object' && value !== null) return 'an object'
   return JSON.stringify(value) ?? 'nothing'

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { isHeaderName, isHeaderValue } from '../../lib/header.ts'
 import { parseCidr } from '../../lib/ip.ts'
-import { expectedOneOf, shown } from './diagnostic.ts'
+import { expectedOneOf, valueText } from './diagnostic.ts'
 
 const MS_PER_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const BYTES_PER_UNIT: Readonly<Record<string, number>> = { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 }
@@ -35,7 +35,7 @@ export function expected(what: string) {
 
 function withFound(what: string, input: unknown): string {
   // A password in a URL is no business of whoever reads the message.
-  return input === undefined ? what : `${what}, found ${shown(input).replace(/\/\/[^/?#"]*@/, '//…@')}`
+  return input === undefined ? what : `${what}, found ${valueText(input).replace(/\/\/[^/?#"]*@/, '//…@')}`
 }
 
 /** The same schema with the sentence that editors and the docs table show. */
@@ -96,7 +96,7 @@ export function distinct<Item extends string | number>() {
   return z.check<Item[]>(({ value, issues }) => {
     value.forEach((item, i) => {
       if (value.indexOf(item) < i)
-        issues.push({ code: 'custom', input: value, path: [i], message: `${shown(item)} stands twice` })
+        issues.push({ code: 'custom', input: value, path: [i], message: `${valueText(item)} stands twice` })
     })
   })
 }

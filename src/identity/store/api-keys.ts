@@ -1,13 +1,13 @@
 import { BOUNDS, DEAD_KEY_MS, MAX_KEY_MEMORY_MS } from '../config.ts'
-import type { Revocations } from './revocations.ts'
-import { flawOf, newApiKey } from './schema.ts'
+import type { RevocationStore } from './revocations.ts'
+import { invalidField, newApiKey } from './schema.ts'
 import { makeApiKey, makeId, sha256Hex } from '../password.ts'
-import { countOf, pageOf, rowsOf, type Ground, findUser } from './store.ts'
+import { countOf, pageOf, rowsOf, type StoreContext, findUser } from './store.ts'
 import type { ApiKey } from '../types.ts'
 import type { IdentityApi } from '../api.ts'
 
 /** API keys, by id and by the hash of the key itself. */
-export interface ApiKeys extends Pick<IdentityApi, 'createApiKey' | 'findApiKey' | 'listApiKeys' | 'revokeApiKey'> {
+export interface ApiKeyStore extends Pick<IdentityApi, 'createApiKey' | 'findApiKey' | 'listApiKeys' | 'revokeApiKey'> {
   /** Revokes all keys of an owner. */
   readonly revokeOf: (owner: string) => void
   /** Forgets keys that have been dead for a month. */
@@ -15,7 +15,7 @@ export interface ApiKeys extends Pick<IdentityApi, 'createApiKey' | 'findApiKey'
 }
 
 /** Whatever is revoked here stands in `revocations` for as long as an isolate may remember the key. */
-export function makeApiKeys({ sql, now, audit }: Ground, revocations: Revocations): ApiKeys {
+export function makeApiKeyStore({ sql, now, audit }: StoreContext, revocations: RevocationStore): ApiKeyStore {
   const end = (apiKey: ApiKey): ApiKey => {
     const ended = { ...apiKey, revokedAt: now() }
     sql.exec('UPDATE api_keys SET data = ?, dies_at = ? WHERE key = ?', JSON.stringify(ended), now(), apiKey.id)
@@ -26,7 +26,7 @@ export function makeApiKeys({ sql, now, audit }: Ground, revocations: Revocation
 
   return {
     createApiKey(asked, by) {
-      const flaw = flawOf(newApiKey, asked)
+      const flaw = invalidField(newApiKey, asked)
       if (flaw) return flaw
       if (asked.expiresAt !== undefined && asked.expiresAt <= now())
         return 'invalid: expiresAt: expected a time to come'

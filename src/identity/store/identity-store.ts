@@ -1,11 +1,11 @@
 import { DurableObject } from 'cloudflare:workers'
-import { openTables, type Ground, makeAudit, makeAuditLog } from './store.ts'
-import { makeApiKeys } from './api-keys.ts'
-import { makeClients } from './oauth-clients.ts'
-import { makeFamilies } from './sessions.ts'
-import { makeRevocations } from './revocations.ts'
-import { makeSigningKeys } from './signing-keys.ts'
-import { makeUsers } from './users.ts'
+import { openTables, type StoreContext, makeAuditWriter, makeAuditReader } from './store.ts'
+import { makeApiKeyStore } from './api-keys.ts'
+import { makeOAuthClientStore } from './oauth-clients.ts'
+import { makeSessionStore } from './sessions.ts'
+import { makeRevocationStore } from './revocations.ts'
+import { makeSigningKeyStore } from './signing-keys.ts'
+import { makeUserStore } from './users.ts'
 import { type IdentityApi, CALLS } from '../api.ts'
 
 const PRUNE_INTERVAL_MS = 3_600_000
@@ -53,15 +53,15 @@ export interface Calls {
 
 /** On tables that `openTables` has made; `now` in epoch milliseconds. Opens no transaction: the object does that around each call. */
 export function makeCalls(sql: SqlStorage, now: () => number): Calls {
-  const ground: Ground = { sql, now, audit: makeAudit(sql, now) }
-  const revocations = makeRevocations(ground)
-  const families = makeFamilies(ground, revocations)
-  const apiKeys = makeApiKeys(ground, revocations)
+  const ground: StoreContext = { sql, now, audit: makeAuditWriter(sql, now) }
+  const revocations = makeRevocationStore(ground)
+  const families = makeSessionStore(ground, revocations)
+  const apiKeys = makeApiKeyStore(ground, revocations)
   const api: IdentityApi = {
-    ...makeUsers(ground, { families, apiKeys, revocations }),
-    ...makeClients(ground, families),
-    ...makeSigningKeys(ground),
-    ...makeAuditLog(ground),
+    ...makeUserStore(ground, { families, apiKeys, revocations }),
+    ...makeOAuthClientStore(ground, families),
+    ...makeSigningKeyStore(ground),
+    ...makeAuditReader(ground),
     ...apiKeys,
     ...families,
     ...revocations,

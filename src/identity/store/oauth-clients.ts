@@ -1,9 +1,9 @@
 import { BOUNDS } from '../config.ts'
-import type { Families } from './sessions.ts'
-import { clientChange, flawOf, newClient } from './schema.ts'
+import type { Sessions } from './sessions.ts'
+import { oauthClientChange, invalidField, newOAuthClient } from './schema.ts'
 import { makeClientSecret, sha256Hex } from '../password.ts'
-import { countOf, hasKey, pageOf, type Ground, findClient } from './store.ts'
-import type { Client, ClientChange, Invalid } from '../types.ts'
+import { countOf, hasKey, pageOf, type StoreContext, findOAuthClient } from './store.ts'
+import type { OAuthClient, OAuthClientChange, Invalid } from '../types.ts'
 import type { IdentityApi } from '../api.ts'
 
 type ClientApi = Pick<
@@ -12,11 +12,11 @@ type ClientApi = Pick<
 >
 
 /** OAuth clients, by client id. */
-export function makeClients({ sql, now, audit }: Ground, families: Families): ClientApi {
-  const find = (clientId: string) => findClient(sql, clientId)
+export function makeOAuthClientStore({ sql, now, audit }: StoreContext, families: Sessions): ClientApi {
+  const find = (clientId: string) => findOAuthClient(sql, clientId)
   return {
     createClient(asked, by) {
-      const flaw = flawOf(newClient, asked)
+      const flaw = invalidField(newOAuthClient, asked)
       if (flaw) return flaw
       if (find(asked.clientId)) return 'exists'
       // Both would be the `sub` of tokens of one issuer.
@@ -30,18 +30,18 @@ export function makeClients({ sql, now, audit }: Ground, families: Families): Cl
       const hash = secret === undefined ? null : sha256Hex(secret)
       sql.exec('INSERT INTO clients VALUES (?, ?, ?)', clientId, hash, JSON.stringify(client))
       audit('client.create', clientId, by, rightsOf(client))
-      return { client, secret }
+      return { oauthClient: client, secret }
     },
     getClient: (clientId) => find(clientId) ?? 'unknown',
     listClients: (ask) => pageOf(sql, 'clients', ask),
     clientCredentials(clientId) {
       const query = 'SELECT hash, data FROM clients WHERE key = ?'
       const row = sql.exec<{ hash: string | null; data: string }>(query, clientId).toArray()[0]
-      return row ? { client: JSON.parse(row.data) as Client, secretHash: row.hash ?? undefined } : 'unknown'
+      return row ? { client: JSON.parse(row.data) as OAuthClient, secretHash: row.hash ?? undefined } : 'unknown'
     },
     updateClient(clientId, change, by) {
       const before = find(clientId)
-      const flaw = flawOf(clientChange, change)
+      const flaw = invalidField(oauthClientChange, change)
       if (flaw) return flaw
       if (!before) return 'unknown'
       const client = changed(before, change, now())
@@ -61,7 +61,7 @@ export function makeClients({ sql, now, audit }: Ground, families: Families): Cl
         before: rightsOf(before),
         ...rightsOf(client),
       })
-      return { client, secret }
+      return { oauthClient: client, secret }
     },
     removeClient(clientId, by) {
       if (!find(clientId)) return 'unknown'
@@ -77,12 +77,12 @@ const BLANK = { name: undefined, disabled: false, grants: ['client_credentials']
 const PUBLIC_SECRET = 'invalid: newSecret: a public client has none'
 
 /** RFC 6749 §4.4: whoever cannot keep a secret cannot say who he is. */
-function misfitOf({ confidential, grants }: Client): Invalid | undefined {
+function misfitOf({ confidential, grants }: OAuthClient): Invalid | undefined {
   if (confidential || !grants.includes('client_credentials')) return undefined
   return 'invalid: grants: a public client cannot have client_credentials'
 }
 
-function changed(client: Client, change: ClientChange, now: number): Client {
+function changed(client: OAuthClient, change: OAuthClientChange, now: number): OAuthClient {
   return {
     ...client,
     name: change.name === undefined ? client.name : (change.name ?? undefined),
@@ -94,6 +94,6 @@ function changed(client: Client, change: ClientChange, now: number): Client {
   }
 }
 
-function rightsOf({ disabled, confidential, grants, scopes, roles }: Client) {
+function rightsOf({ disabled, confidential, grants, scopes, roles }: OAuthClient) {
   return { disabled, confidential, grants, scopes, roles }
 }

@@ -1,12 +1,12 @@
 import { BOUNDS, MAX_REVOCATION_MS, MAX_SKEW_MS } from '../config.ts'
-import { flawOf, revocation } from './schema.ts'
+import { invalidField, revocationTarget } from './schema.ts'
 import { makeId } from '../password.ts'
-import { countOf, latestOf, rowsOf, type Ground } from './store.ts'
+import { countOf, latestOf, rowsOf, type StoreContext } from './store.ts'
 import type { Revocation, RevocationTarget } from '../types.ts'
 import type { IdentityApi } from '../api.ts'
 
 /** What may not be used any more, numbered in the order of its coming, so that followers can ask for what is new. */
-export interface Revocations extends Pick<IdentityApi, 'revoke' | 'revocationsSince' | 'listRevocations'> {
+export interface RevocationStore extends Pick<IdentityApi, 'revoke' | 'revocationsSince' | 'listRevocations'> {
   /** Whatever the bounds say: it follows from a change that was made. */
   readonly add: (target: RevocationTarget, until: number) => void
   /** For whoever had it. */
@@ -16,7 +16,7 @@ export interface Revocations extends Pick<IdentityApi, 'revoke' | 'revocationsSi
 }
 
 /** An entry is told until `MAX_SKEW_MS` after its `until`. A cursor of another store, or none, brings all entries anew. */
-export function makeRevocations({ sql, now, audit }: Ground): Revocations {
+export function makeRevocationStore({ sql, now, audit }: StoreContext): RevocationStore {
   const isOver = (until: number) => until + MAX_SKEW_MS <= now()
   const add = (target: RevocationTarget, until: number) => {
     const key = keyOf(target)
@@ -40,7 +40,7 @@ export function makeRevocations({ sql, now, audit }: Ground): Revocations {
     add,
     giveUp,
     revoke(target, until, by) {
-      const flaw = flawOf(revocation, { target, until })
+      const flaw = invalidField(revocationTarget, { target, until })
       if (flaw) return flaw
       if (until > now() + MAX_REVOCATION_MS) return 'invalid: until: expected a year from now at most'
       if (by === 'holder') return giveUp(target, until)

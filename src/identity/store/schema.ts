@@ -55,13 +55,13 @@ export const userChange = z.strictObject(
   'expected these fields only',
 )
 /** What `createClient` takes. Whether its grants fit a public client is for the store to say. */
-export const newClient = z.strictObject({
+export const newOAuthClient = z.strictObject({
   clientId: name,
   confidential: z.optional(flag),
   ...clientFields,
 })
 /** What `updateClient` takes, which need be no field at all. A client never becomes public or confidential later. */
-export const clientChange = z.strictObject({ newSecret: z.optional(flag), ...clientFields })
+export const oauthClientChange = z.strictObject({ newSecret: z.optional(flag), ...clientFields })
 /** What `createApiKey` takes; `expiresAt` in epoch milliseconds, of which the store wants a time to come. */
 export const newApiKey = z.strictObject({
   owner: name,
@@ -71,7 +71,7 @@ export const newApiKey = z.strictObject({
   expiresAt: z.optional(time),
 })
 /** What `revoke` takes: exactly one kind of target, and until when, in epoch milliseconds. */
-export const revocation = z.strictObject({
+export const revocationTarget = z.strictObject({
   target: z.union(
     [
       z.strictObject({ jti: text }),
@@ -95,7 +95,7 @@ export const pageAsk = z.strictObject({
 })
 
 /** What is wrong with `value`: the first field, and what was expected there. Never what stands there. */
-export function flawOf(schema: z.ZodMiniType, value: unknown): Invalid | undefined {
+export function invalidField(schema: z.ZodMiniType, value: unknown): Invalid | undefined {
   const issue = schema.safeParse(value).error?.issues[0]
   if (issue === undefined) return undefined
   const isExtra = issue.code === 'unrecognized_keys'

@@ -1,8 +1,8 @@
 import { BOUNDS } from '../config.ts'
-import type { Revocations } from './revocations.ts'
-import { makeRefreshToken, refreshFamily, sha256Hex } from '../password.ts'
-import { pageOf, rowsOf, type Ground, findUser, findClient } from './store.ts'
-import type { Actor, Family } from '../types.ts'
+import type { RevocationStore } from './revocations.ts'
+import { makeRefreshToken, sessionOfRefreshToken, sha256Hex } from '../password.ts'
+import { pageOf, rowsOf, type StoreContext, findUser, findOAuthClient } from './store.ts'
+import type { Actor, Session } from '../types.ts'
 import type { IdentityApi } from '../api.ts'
 
 type FamilyApi = Pick<
@@ -11,7 +11,7 @@ type FamilyApi = Pick<
 >
 
 /** Families of refresh tokens (RFC 9700 §4.14.2), one row each: the hash of the only live token. */
-export interface Families extends FamilyApi {
+export interface Sessions extends FamilyApi {
   /** Kills all families of a user, or of a client. */
   readonly killOf: (username: string) => void
   readonly killOfClient: (clientId: string) => void
@@ -19,7 +19,7 @@ export interface Families extends FamilyApi {
   readonly prune: () => void
 }
 
-interface Stored extends Family {
+interface Stored extends Session {
   readonly accessMs: number
 }
 
@@ -34,16 +34,17 @@ interface Shown {
 const GATEWAY: Actor = { provider: 'gateway', issuer: '', subject: '', client: '', request: '' }
 
 /** Whatever is killed here stands in `revocations` for as long as its access tokens may live. */
-export function makeFamilies({ sql, now, audit }: Ground, revocations: Revocations): Families {
+export function makeSessionStore({ sql, now, audit }: StoreContext, revocations: RevocationStore): Sessions {
   const shown = (token: string): Shown | undefined => {
-    const start = refreshFamily(token)
+    const start = sessionOfRefreshToken(token)
     if (start === undefined) return undefined
     const query = 'SELECT hash, data FROM families WHERE key = ?'
     const row = sql.exec<{ hash: string; data: string }>(query, sha256Hex(start)).toArray()[0]
     return row && { family: JSON.parse(row.data) as Stored, isLive: row.hash === sha256Hex(token), start }
   }
-  const maySign = ({ username, clientId }: Pick<Family, 'username' | 'clientId'>) =>
-    findUser(sql, username)?.disabled === false && (clientId === '' || findClient(sql, clientId)?.disabled === false)
+  const maySign = ({ username, clientId }: Pick<Session, 'username' | 'clientId'>) =>
+    findUser(sql, username)?.disabled === false &&
+    (clientId === '' || findOAuthClient(sql, clientId)?.disabled === false)
   const hashOf = (username: string) =>
     sql.exec<{ hash: string }>('SELECT hash FROM users WHERE key = ?', username).toArray()[0]?.hash
   const put = (family: Stored, token: string) => {
@@ -67,7 +68,7 @@ export function makeFamilies({ sql, now, audit }: Ground, revocations: Revocatio
       const token = makeRefreshToken()
       const startedAt = now()
       const endsAt = startedAt + lifeMs
-      const id = sha256Hex(refreshFamily(token)!)
+      const id = sha256Hex(sessionOfRefreshToken(token)!)
       const expiresAt = Math.min(startedAt + idleMs, endsAt)
       return put({ id, username, clientId, scopes, startedAt, expiresAt, endsAt, accessMs }, token)
     },
@@ -114,7 +115,7 @@ export function makeFamilies({ sql, now, audit }: Ground, revocations: Revocatio
   }
 }
 
-function plain(stored: Stored): Family {
+function plain(stored: Stored): Session {
   const { accessMs: _, ...family } = stored
   return family
 }

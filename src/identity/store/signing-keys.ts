@@ -1,15 +1,19 @@
 import { createHash, generateKeyPairSync } from 'node:crypto'
-import { rowsOf, type Ground } from './store.ts'
+import { rowsOf, type StoreContext } from './store.ts'
 import type { PublicJwk, PrivateJwk } from '../types.ts'
 import { MAX_ACCESS_TOKEN_MS } from '../config.ts'
 import type { IdentityApi } from '../api.ts'
 
-interface Stored extends Turn {
+interface Stored extends KeyPeriod {
   readonly jwk: PrivateJwk
 }
 
 /** The gateway's own ES256 keys. */
-export function makeSigningKeys({ sql, now, audit }: Ground): Pick<IdentityApi, 'signingKeys' | 'replaceSigningKeys'> {
+export function makeSigningKeyStore({
+  sql,
+  now,
+  audit,
+}: StoreContext): Pick<IdentityApi, 'signingKeys' | 'replaceSigningKeys'> {
   const add = (signsFrom: number) => {
     const jwk = makeKey()
     const row = [jwk.kid, signsFrom, JSON.stringify({ signsFrom, jwk } satisfies Stored)]
@@ -19,10 +23,10 @@ export function makeSigningKeys({ sql, now, audit }: Ground): Pick<IdentityApi, 
 
   return {
     signingKeys(rotateAfterMs = ROTATE_AFTER_MS) {
-      const next = nextTurn(all(), rotateAfterMs, now())
+      const next = nextKeyPeriod(all(), rotateAfterMs, now())
       if (next !== undefined) add(next)
       const keys = all()
-      const { active, published, refreshAfterMs } = schedule(keys, rotateAfterMs, now())!
+      const { active, published, refreshAfterMs } = scheduleKeys(keys, rotateAfterMs, now())!
       for (const dead of keys.filter((key) => !published.includes(key)))
         sql.exec('DELETE FROM signing_keys WHERE kid = ?', dead.jwk.kid)
       return { active: active.jwk, published: published.map(({ jwk }) => publicPart(jwk)), refreshAfterMs }
@@ -51,7 +55,7 @@ function publicPart({ kty, crv, alg, use, kid, x, y }: PrivateJwk): PublicJwk {
 }
 
 /** When a signing key was, is, or will be used. Epoch milliseconds. */
-export interface Turn {
+export interface KeyPeriod {
   readonly signsFrom: number
 }
 
@@ -63,7 +67,7 @@ const LEAD_MS = 24 * 3_600_000
 const REFRESH_MS = 300_000
 
 /** How keys stand at one moment; holds for `refreshAfterMs`, which is 1 second to 5 minutes. */
-export interface Schedule<T extends Turn> {
+export interface KeySchedule<T extends KeyPeriod> {
   /** Signs now. */
   readonly active: T
   /** Newest first. */
@@ -72,18 +76,18 @@ export interface Schedule<T extends Turn> {
 }
 
 /** From when the next key should sign; undefined while it is not time to publish it. */
-export function nextTurn(turns: readonly Turn[], rotateAfterMs: number, now: number): number | undefined {
+export function nextKeyPeriod(turns: readonly KeyPeriod[], rotateAfterMs: number, now: number): number | undefined {
   const newest = turns.toSorted(byAge)[0]
   if (newest === undefined) return now
   return now >= dueAt(newest, rotateAfterMs) ? now + leadOf(rotateAfterMs) : undefined
 }
 
 /** Which of the keys signs, which are published, and until when that stays so; undefined without keys. A key that is in no list is dead. */
-export function schedule<T extends Turn>(
+export function scheduleKeys<T extends KeyPeriod>(
   turns: readonly T[],
   rotateAfterMs: number,
   now: number,
-): Schedule<T> | undefined {
+): KeySchedule<T> | undefined {
   const sorted = turns.toSorted(byAge)
   const newest = sorted[0]
   // None has begun when the clock has stepped back; then the oldest is the best known.
@@ -101,10 +105,10 @@ function leadOf(rotateAfterMs: number): number {
   return Math.min(LEAD_MS, Math.max(MIN_ROTATE_MS, rotateAfterMs) / 3)
 }
 
-function dueAt({ signsFrom }: Turn, rotateAfterMs: number): number {
+function dueAt({ signsFrom }: KeyPeriod, rotateAfterMs: number): number {
   return signsFrom + Math.max(MIN_ROTATE_MS, rotateAfterMs) - leadOf(rotateAfterMs)
 }
 
-function byAge(a: Turn, b: Turn): number {
+function byAge(a: KeyPeriod, b: KeyPeriod): number {
   return b.signsFrom - a.signsFrom
 }

@@ -1,10 +1,10 @@
 import { BOUNDS } from '../config.ts'
-import { flawOf, pageAsk } from './schema.ts'
-import type { Actor, Invalid, Page, PageAsk, AuditEntry, User, Client } from '../types.ts'
+import { invalidField, pageAsk } from './schema.ts'
+import type { Actor, Invalid, Page, PageRequest, AuditEntry, User, OAuthClient } from '../types.ts'
 import type { IdentityApi } from '../api.ts'
 
 /** What the parts of the identity store stand on. They run inside one transaction each; what throws there changes nothing. */
-export interface Ground {
+export interface StoreContext {
   readonly sql: SqlStorage
   /** Epoch milliseconds. */
   readonly now: () => number
@@ -59,9 +59,9 @@ type Listed = 'users' | 'clients' | 'api_keys' | 'families'
 export function pageOf<T>(
   sql: SqlStorage,
   table: Listed,
-  ask: PageAsk & { readonly owner?: string },
+  ask: PageRequest & { readonly owner?: string },
 ): Page<T> | Invalid {
-  const flaw = flawOf(pageAsk, ask)
+  const flaw = invalidField(pageAsk, ask)
   if (flaw) return flaw
   const { after = '', limit = 50, owner } = ask
   const mine = owner === undefined ? '' : 'AND owner = ?'
@@ -76,11 +76,11 @@ export function pageOf<T>(
 export function latestOf<T>(
   sql: SqlStorage,
   table: 'audit' | 'revocations',
-  ask: PageAsk,
+  ask: PageRequest,
   read: (row: { seq: number; data: string }) => T,
 ): Page<T> | Invalid {
   const before = Number(ask.after ?? Number.MAX_SAFE_INTEGER)
-  const flaw = flawOf(pageAsk, ask) ?? (Number.isSafeInteger(before) ? undefined : 'invalid: after')
+  const flaw = invalidField(pageAsk, ask) ?? (Number.isSafeInteger(before) ? undefined : 'invalid: after')
   if (flaw) return flaw
   const limit = ask.limit ?? 50
   const query = `SELECT seq, data FROM ${table} WHERE seq < ? ORDER BY seq DESC LIMIT ?`
@@ -90,14 +90,14 @@ export function latestOf<T>(
 }
 
 /** A text that came from elsewhere, short enough to be kept. */
-export function cut(text: string): string {
+export function truncate(text: string): string {
   return text.slice(0, BOUNDS.text)
 }
 
 /** Appends an entry to the audit log, whose table refuses every change of one. */
-export function makeAudit(sql: SqlStorage, now: () => number): Ground['audit'] {
+export function makeAuditWriter(sql: SqlStorage, now: () => number): StoreContext['audit'] {
   return (act, on, by, details = {}) => {
-    const entry = { at: now(), by: short(by), act, on: cut(on), details }
+    const entry = { at: now(), by: short(by), act, on: truncate(on), details }
     sql.exec('INSERT INTO audit (at, data) VALUES (?, ?)', entry.at, JSON.stringify(entry))
   }
 }
@@ -106,12 +106,12 @@ export function makeAudit(sql: SqlStorage, now: () => number): Ground['audit'] {
 const MAX_DETAILS = 4_096
 
 /** Reading the audit log, and writing down what was changed elsewhere. */
-export function makeAuditLog({ sql, audit }: Ground): Pick<IdentityApi, 'auditLog' | 'recordAct'> {
+export function makeAuditReader({ sql, audit }: StoreContext): Pick<IdentityApi, 'auditLog' | 'recordAct'> {
   return {
     recordAct(act, on, details, by) {
       if (JSON.stringify(details).length > MAX_DETAILS)
         return `invalid: details: expected ${MAX_DETAILS} characters at most`
-      audit(cut(act), on, by, details)
+      audit(truncate(act), on, by, details)
       return 'recorded'
     },
     auditLog: (ask) =>
@@ -121,11 +121,11 @@ export function makeAuditLog({ sql, audit }: Ground): Pick<IdentityApi, 'auditLo
 
 function short({ provider, issuer, subject, client, request }: Actor): Actor {
   return {
-    provider: cut(provider),
-    issuer: cut(issuer),
-    subject: cut(subject),
-    client: cut(client),
-    request: cut(request),
+    provider: truncate(provider),
+    issuer: truncate(issuer),
+    subject: truncate(subject),
+    client: truncate(client),
+    request: truncate(request),
   }
 }
 
@@ -135,6 +135,6 @@ export function findUser(sql: SqlStorage, username: string): User | undefined {
 }
 
 /** The client of that id. */
-export function findClient(sql: SqlStorage, clientId: string): Client | undefined {
-  return rowsOf<Client>(sql, 'SELECT data FROM clients WHERE key = ?', clientId)[0]
+export function findOAuthClient(sql: SqlStorage, clientId: string): OAuthClient | undefined {
+  return rowsOf<OAuthClient>(sql, 'SELECT data FROM clients WHERE key = ?', clientId)[0]
 }

@@ -1,10 +1,10 @@
-import type { ApiKeys } from './api-keys.ts'
+import type { ApiKeyStore } from './api-keys.ts'
 import { BOUNDS } from '../config.ts'
-import type { Families } from './sessions.ts'
-import type { Revocations } from './revocations.ts'
-import { flawOf, newUser, userChange } from './schema.ts'
-import { countOf, hasKey, pageOf, type Ground, findUser } from './store.ts'
-import type { Actor, Cutoff, NewUser, Refusal, User, UserChange } from '../types.ts'
+import type { Sessions } from './sessions.ts'
+import type { RevocationStore } from './revocations.ts'
+import { invalidField, newUser, userChange } from './schema.ts'
+import { countOf, hasKey, pageOf, type StoreContext, findUser } from './store.ts'
+import type { Actor, Cutoff, NewUser, StoreRefusal, User, UserChange } from '../types.ts'
 import type { IdentityApi } from '../api.ts'
 
 type UserApi = Pick<
@@ -13,19 +13,19 @@ type UserApi = Pick<
 >
 
 /** What goes with a user. */
-export interface Belongings {
-  readonly families: Families
-  readonly apiKeys: ApiKeys
-  readonly revocations: Revocations
+export interface UserParts {
+  readonly families: Sessions
+  readonly apiKeys: ApiKeyStore
+  readonly revocations: RevocationStore
 }
 
 /** People, by username. */
-export function makeUsers(ground: Ground, belongings: Belongings): UserApi {
+export function makeUserStore(ground: StoreContext, belongings: UserParts): UserApi {
   const { sql, now, audit } = ground
   const find = (username: string) => findUser(sql, username)
 
-  const create = (user: NewUser, by: Actor): User | Refusal => {
-    const flaw = flawOf(newUser, user)
+  const create = (user: NewUser, by: Actor): User | StoreRefusal => {
+    const flaw = invalidField(newUser, user)
     if (flaw) return flaw
     if (find(user.username)) return 'exists'
     // Both would be the `sub` of tokens of one issuer.
@@ -50,7 +50,7 @@ export function makeUsers(ground: Ground, belongings: Belongings): UserApi {
       return row ? { user: JSON.parse(row.data) as User, passwordHash: row.hash } : 'unknown'
     },
     updateUser(username, change, by, cutoff) {
-      const flaw = flawOf(userChange, change)
+      const flaw = invalidField(userChange, change)
       if (flaw) return flaw
       const before = find(username)
       if (!before) return 'unknown'

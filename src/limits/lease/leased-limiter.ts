@@ -1,24 +1,24 @@
 import {
-  heldOf,
-  type Holding,
-  keepGrant,
-  type Lease,
-  leaseFor,
-  makeHoldings,
-  spend,
+  leasedTokens,
+  type LeasedKey,
+  addGrant,
+  type TokenLease,
+  findLease,
+  makeLeaseTable,
+  spendTokens,
   addDemand,
   leaseSize,
 } from './leases.ts'
 import {
   algorithmOf,
-  type Ask,
-  type Grant,
+  type TakeRequest,
+  type TakeGrant,
   leaseMs,
   type LimiterSpec,
   type StoreCounter,
   type StoreLimiter,
-  type Verdict,
-  drawFrom,
+  type LimitVerdict,
+  takeParts,
   takeUpTo,
 } from '../limiter.ts'
 
@@ -38,21 +38,21 @@ export function makeLeasedLimiter(
   now: () => number,
   mostKeys?: number,
 ): StoreLimiter {
-  const holdingOf = makeHoldings(mostKeys)
+  const holdingOf = makeLeaseTable(mostKeys)
   const aheadOf = compileAhead(spec)
 
-  const askAhead = async (key: string, holding: Holding, cost: number, { ask, at, waitUntil }: Asking) => {
+  const askAhead = async (key: string, holding: LeasedKey, cost: number, { ask, at, waitUntil }: Asking) => {
     holding.askedAt = at
     const grant = await counter.take(key, ask, waitUntil)
     if (holding.askedAt === at) holding.askedAt = -Infinity
-    if (grant !== undefined) keepGrant(holding, grant, cost, ask.atLeast, at, now())
+    if (grant !== undefined) addGrant(holding, grant, cost, ask.atLeast, at, now())
     return grant && verdictOn(grant, cost, ask.atLeast)
   }
 
-  const askStrictly = async (key: string, holding: Holding | undefined, cost: number, waitUntil: WaitUntil) => {
+  const askStrictly = async (key: string, holding: LeasedKey | undefined, cost: number, waitUntil: WaitUntil) => {
     const sentAt = now()
     const grant = await counter.take(key, { want: cost, atLeast: cost }, waitUntil)
-    if (grant !== undefined && holding !== undefined) keepGrant(holding, grant, cost, cost, sentAt, now())
+    if (grant !== undefined && holding !== undefined) addGrant(holding, grant, cost, cost, sentAt, now())
     return grant && verdictOn(grant, cost, cost)
   }
 
@@ -62,11 +62,11 @@ export function makeLeasedLimiter(
       const holding = holdingOf(key, at)
       if (holding === undefined) return askStrictly(key, undefined, cost, waitUntil)
       addDemand(holding.demand, cost, at)
-      const lease = leaseFor(holding, cost, at)
+      const lease = findLease(holding, cost, at)
       const ahead = aheadOf(holding, at)
       if (lease !== undefined) {
         lease.tokens -= cost
-        const held = heldOf(holding, at)
+        const held = leasedTokens(holding, at)
         if (held <= ahead / 2 && ahead > 0)
           waitUntil(askAhead(key, holding, 0, { ask: { want: ahead, atLeast: 1 }, at, waitUntil }))
         return verdictFrom(lease, holding, held, at)
@@ -81,26 +81,26 @@ export function makeLeasedLimiter(
     async drain(key, amount, waitUntil) {
       const at = now()
       const holding = holdingOf(key, at)
-      if (holding === undefined) return drawFrom(await takeUpTo(counter, key, amount, waitUntil))
+      if (holding === undefined) return takeParts(await takeUpTo(counter, key, amount, waitUntil))
       addDemand(holding.demand, amount, at)
-      const held = spend(holding, amount, at)
+      const held = spendTokens(holding, amount, at)
       const due = amount - held.reduce((sum, { taken }) => sum + taken, 0)
       if (due === 0 || isRefused(holding, 1, at)) return held
       const grant = await takeUpTo(counter, key, due, waitUntil)
-      if (grant !== undefined) keepGrant(holding, grant, grant.granted, 1, at, now())
-      return [...held, ...drawFrom(grant)]
+      if (grant !== undefined) addGrant(holding, grant, grant.granted, 1, at, now())
+      return [...held, ...takeParts(grant)]
     },
   }
 }
 
 interface Asking {
-  readonly ask: Ask
+  readonly ask: TakeRequest
   readonly at: number
   readonly waitUntil: WaitUntil
 }
 
 /** How much to take ahead now: 0 while somebody asks for a lease already, or the store is known to have none. */
-function compileAhead(spec: LimiterSpec): (holding: Holding, at: number) => number {
+function compileAhead(spec: LimiterSpec): (holding: LeasedKey, at: number) => number {
   const algorithm = algorithmOf(spec)
   const lifeMs = leaseMs(spec)
   return (holding, at) => {
@@ -110,16 +110,16 @@ function compileAhead(spec: LimiterSpec): (holding: Holding, at: number) => numb
   }
 }
 
-function isRefused({ refusedFrom, refusedUntil }: Holding, cost: number, at: number): boolean {
+function isRefused({ refusedFrom, refusedUntil }: LeasedKey, cost: number, at: number): boolean {
   return cost >= refusedFrom && at < refusedUntil
 }
 
-function verdictOn({ granted, remaining, resetMs, storeNow }: Grant, cost: number, atLeast: number): Verdict {
+function verdictOn({ granted, remaining, resetMs, storeNow }: TakeGrant, cost: number, atLeast: number): LimitVerdict {
   const allowed = granted >= atLeast
   return { allowed, remaining: allowed ? remaining + granted - cost : remaining, resetMs, decidedAt: storeNow }
 }
 
-function verdictFrom(lease: Lease, { remaining, resetAt }: Holding, held: number, at: number): Verdict {
+function verdictFrom(lease: TokenLease, { remaining, resetAt }: LeasedKey, held: number, at: number): LimitVerdict {
   return {
     allowed: true,
     remaining: held + remaining,
@@ -129,6 +129,6 @@ function verdictFrom(lease: Lease, { remaining, resetAt }: Holding, held: number
   }
 }
 
-function refusalFrom({ remaining, resetAt, toStore }: Holding, at: number): Verdict {
+function refusalFrom({ remaining, resetAt, toStore }: LeasedKey, at: number): LimitVerdict {
   return { allowed: false, remaining, resetMs: resetAt - at, decidedAt: at + toStore }
 }

@@ -1,7 +1,7 @@
-import { type Drawn, type Grant, LEASE_MS } from '../limiter.ts'
+import { type TakenPart, type TakeGrant, MAX_LEASE_MS } from '../limiter.ts'
 
 /** Tokens that the store has counted already and this isolate has not spent yet. */
-export interface Lease {
+export interface TokenLease {
   tokens: number
   /** From when on it is lost. */
   readonly until: number
@@ -10,8 +10,8 @@ export interface Lease {
 }
 
 /** What this isolate has of one key, and knows about it. All times are epoch milliseconds of the isolate's clock. */
-export interface Holding {
-  leases: Lease[]
+export interface LeasedKey {
+  leases: TokenLease[]
   readonly demand: Demand
   /** When a lease was asked for that has not come yet; `-Infinity` when none was. */
   askedAt: number
@@ -39,8 +39,8 @@ const CLOCK_MARGIN_MS = 5
 const ROUNDING_MS = 2
 
 /** Finds the holding of a key, or makes it; undefined while there are too many. A clock that steps back voids all of them: nobody knows how old they are. */
-export function makeHoldings(most = MOST_HOLDINGS): (key: string, now: number) => Holding | undefined {
-  const holdings = new Map<string, Holding>()
+export function makeLeaseTable(most = MOST_HOLDINGS): (key: string, now: number) => LeasedKey | undefined {
+  const holdings = new Map<string, LeasedKey>()
   let seenAt = 0
   let sweptAt = 0
   const hasRoom = (now: number) => {
@@ -48,7 +48,7 @@ export function makeHoldings(most = MOST_HOLDINGS): (key: string, now: number) =
     if (now - sweptAt < SWEEP_INTERVAL_MS) return false
     sweptAt = now
     // No lease outlives this, and a refusal forgotten costs a call.
-    for (const [key, { touchedAt }] of holdings) if (now - touchedAt > LEASE_MS) holdings.delete(key)
+    for (const [key, { touchedAt }] of holdings) if (now - touchedAt > MAX_LEASE_MS) holdings.delete(key)
     return holdings.size < most
   }
   return (key, now) => {
@@ -68,7 +68,7 @@ export function makeHoldings(most = MOST_HOLDINGS): (key: string, now: number) =
   }
 }
 
-function makeHolding(now: number): Holding {
+function makeHolding(now: number): LeasedKey {
   return {
     leases: [],
     demand: { since: now, count: 0, perMs: 0 },
@@ -87,9 +87,9 @@ function makeHolding(now: number): Holding {
  * skew between two clocks touches, and from when it was asked for, which is before the store counted it by all of the transit. A skew that has
  * grown since an earlier lease came means that this clock was set back meanwhile: that lease is older than it seems.
  */
-export function keepGrant(
-  holding: Holding,
-  grant: Grant,
+export function addGrant(
+  holding: LeasedKey,
+  grant: TakeGrant,
   spent: number,
   atLeast: number,
   sentAt: number,
@@ -103,7 +103,7 @@ export function keepGrant(
   holding.toStore = grant.storeNow - sentAt
   const tokens = grant.granted - spent
   if (tokens <= 0) return
-  const until = sentAt + Math.min(grant.expiresMs, LEASE_MS) - CLOCK_MARGIN_MS
+  const until = sentAt + Math.min(grant.expiresMs, MAX_LEASE_MS) - CLOCK_MARGIN_MS
   const leastToStore = grant.storeNow - now - ROUNDING_MS
   holding.leases = holding.leases.filter(
     ({ tokens: left, until: end, toStore }) => left > 0 && now < end && toStore >= leastToStore,
@@ -112,14 +112,14 @@ export function keepGrant(
 }
 
 /** A lease with that many tokens in it, which may still be spent. */
-export function leaseFor({ leases }: Holding, cost: number, now: number): Lease | undefined {
+export function findLease({ leases }: LeasedKey, cost: number, now: number): TokenLease | undefined {
   for (const lease of leases) if (lease.tokens >= cost && now < lease.until) return lease
   return undefined
 }
 
 /** Spends as much of `amount` as there is, from one lease after the other, and says from which. */
-export function spend({ leases }: Holding, amount: number, now: number): Drawn[] {
-  const parts: Drawn[] = []
+export function spendTokens({ leases }: LeasedKey, amount: number, now: number): TakenPart[] {
+  const parts: TakenPart[] = []
   let due = amount
   for (const lease of leases) {
     const taken = now < lease.until ? Math.min(lease.tokens, due) : 0
@@ -132,7 +132,7 @@ export function spend({ leases }: Holding, amount: number, now: number): Drawn[]
 }
 
 /** How many tokens can be spent without asking. */
-export function heldOf({ leases }: Holding, now: number): number {
+export function leasedTokens({ leases }: LeasedKey, now: number): number {
   let held = 0
   for (const { tokens, until } of leases) if (now < until) held += tokens
   return held

@@ -7,7 +7,7 @@ export interface LimitLog {
   /** A store has stopped to answer this isolate, or answers again: with what each limiter has counted here by then. */
   readonly turned: (failing: boolean) => void
   /** Called with each request. A line with the limiters of which more is amiss than there was in the last one, but only one a minute. */
-  readonly look: () => void
+  readonly logHealth: () => void
 }
 
 const LINE_INTERVAL_MS = 60_000
@@ -21,14 +21,14 @@ export function makeLimitLog(platform: LimitPlatform, store: string, overflows: 
     const time = new Date(platform.now()).toISOString()
     console.warn(JSON.stringify({ time, level: 'warn', event, ...rest, overflows: overflows(), limiters }))
   }
-  if (!isLogged('warn', platform.variable('LOG_LEVEL'))) return { turned: () => {}, look: () => {} }
+  if (!isLogged('warn', platform.variable('LOG_LEVEL'))) return { turned: () => {}, logHealth: () => {} }
   const told = new Map<string, number>()
   let lookedAt = -Infinity
   let wroteAt = -Infinity
   let toldOverflows = 0
   return {
     turned: (failing) => write('limit-store', limiterCounters.all(platform), { store, failing }),
-    look() {
+    logHealth() {
       const now = platform.now()
       // The distance, because a clock may step back.
       if (Math.abs(now - wroteAt) < LINE_INTERVAL_MS || Math.abs(now - lookedAt) < LOOK_INTERVAL_MS) return

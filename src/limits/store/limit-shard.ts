@@ -1,6 +1,13 @@
 import { DurableObject } from 'cloudflare:workers'
-import { algorithmOf, type Ask, type Grant, type LimiterSpec, type ShardTake, type ShardGrant } from '../limiter.ts'
-import { type Count, takeFrom } from './windows.ts'
+import {
+  algorithmOf,
+  type TakeRequest,
+  type TakeGrant,
+  type LimiterSpec,
+  type ShardTake,
+  type ShardGrant,
+} from '../limiter.ts'
+import { type WindowCount, takeFrom } from './windows.ts'
 /** Of one limiter, so that a flood of keys at one leaves the others alone: about 3 MB on disk of windows and buckets, and a scan for expired rows of about 2 ms; a sliding window takes up to 16 KB more a row. */
 const MAX_ROWS = 10_000
 
@@ -66,7 +73,13 @@ export class LimitShard extends DurableObject {
     if (first !== null) this.sweepSoon(first)
   }
 
-  private count(key: string, found: Count | undefined, spec: LimiterSpec, ask: Ask, now: number): Grant {
+  private count(
+    key: string,
+    found: WindowCount | undefined,
+    spec: LimiterSpec,
+    ask: TakeRequest,
+    now: number,
+  ): TakeGrant {
     const count = found ?? { endsAt: 0, used: 0 }
     const grant = takeFrom(count, spec, ask, now)
     // A refusal changes nothing, so it writes nothing: hammering on a used-up limit stays cheap.
@@ -74,13 +87,13 @@ export class LimitShard extends DurableObject {
     return grant
   }
 
-  private find(key: string): Count | undefined {
+  private find(key: string): WindowCount | undefined {
     const query = 'SELECT ends_at AS endsAt, used, marks FROM takes WHERE key = ?'
     const [row] = this.ctx.storage.sql.exec<Row>(query, key).toArray()
     return row && { ...row, marks: row.marks ? Array.from(new Float64Array(row.marks)) : undefined }
   }
 
-  private save(key: string, limiter: string, { endsAt, used, marks }: Count, isNew: boolean): void {
+  private save(key: string, limiter: string, { endsAt, used, marks }: WindowCount, isNew: boolean): void {
     const blob = marks ? new Float64Array(marks).buffer : null
     this.ctx.storage.sql.exec('INSERT OR REPLACE INTO takes VALUES (?, ?, ?, ?, ?)', key, limiter, endsAt, used, blob)
     if (!isNew) return

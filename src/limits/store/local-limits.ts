@@ -1,5 +1,5 @@
-import { algorithmOf, type LimiterSpec, type LimitTally, type LocalLimiter } from '../limiter.ts'
-import { type Count, takeFrom } from './windows.ts'
+import { algorithmOf, type LimiterSpec, type StoreCounters, type LocalLimiter } from '../limiter.ts'
+import { type WindowCount, takeFrom } from './windows.ts'
 
 /** About 2 MB at the worst, for each limiter: a flood of keys at one leaves the others alone. A key beyond is counted in the limiter's overflow bucket until rows expire. */
 const MAX_ROWS = 10_000
@@ -16,13 +16,13 @@ const SWEEP_INTERVAL_MS = 1_000
 /** The counts of this isolate, a capped map for each limiter: makes the limiter for a spec. */
 export function makeLocalLimits(
   now: () => number,
-  tally: LimitTally,
+  tally: StoreCounters,
   maxRows = MAX_ROWS,
 ): (spec: LimiterSpec) => LocalLimiter {
   return (spec) => {
-    const rows = new Map<string, Count>()
+    const rows = new Map<string, WindowCount>()
     const most = algorithmOf(spec) === 'sliding-window' ? Math.min(maxRows, MAX_SLIDING_ROWS) : maxRows
-    const overflow: Count = { endsAt: 0, used: 0 }
+    const overflow: WindowCount = { endsAt: 0, used: 0 }
     let sweptAt = 0
     const hasRoom = (at: number) => {
       if (rows.size < most) return true
@@ -36,12 +36,12 @@ export function makeLocalLimits(
         tally.overflows++
         return overflow
       }
-      const row: Count = { endsAt: 0, used: 0 }
+      const row: WindowCount = { endsAt: 0, used: 0 }
       rows.set(key, row)
       return row
     }
     const rowOf = (key: string, at: number) => rows.get(key) ?? makeRow(key, at)
-    const takeAll = (row: Count, cost: number, at: number) =>
+    const takeAll = (row: WindowCount, cost: number, at: number) =>
       takeFrom(row, spec, { want: cost, atLeast: cost }, at, EXACT_UP_TO)
     return {
       take(key, cost) {

@@ -1,7 +1,7 @@
-import type { StoreLimiter, Verdict } from '../limiter.ts'
+import type { StoreLimiter, LimitVerdict } from '../limiter.ts'
 
 interface Refusal {
-  readonly verdict: Verdict
+  readonly verdict: LimitVerdict
   readonly cost: number
   /** When it was asked for, and when it was heard, epoch milliseconds: the store has decided between the two. */
   readonly askedAt: number
@@ -17,7 +17,7 @@ const MOST_REMEMBERED = 10_000
  */
 export function rememberRefusals(store: StoreLimiter, now: () => number): StoreLimiter {
   const refusals = new Map<string, Refusal>()
-  const recall = (key: string, cost: number): Verdict | undefined => {
+  const recall = (key: string, cost: number): LimitVerdict | undefined => {
     const known = refusals.get(key)
     if (known === undefined) return undefined
     const { verdict, askedAt, heardAt } = known

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { algorithmOf, type Ask, type LimiterSpec } from '../limiter.ts'
+import { algorithmOf, type TakeRequest, type LimiterSpec } from '../limiter.ts'
 import { fillMs, grainMs, markMs } from './windows.ts'
 
 /** A script, and the name by which Redis knows it once it has run. */
@@ -132,15 +132,15 @@ const SCRIPTS = {
 }
 
 /** What one limiter asks Redis, for any of its keys: it decides as `takeFrom` does, at Redis' own time. */
-export interface Question {
+export interface ScriptCall {
   readonly script: Script
   readonly keys: (key: string) => string[]
   /** `now` (epoch milliseconds) in place of Redis' time is for tests alone. */
-  readonly args: (ask: Ask, now?: number) => number[]
+  readonly args: (ask: TakeRequest, now?: number) => number[]
 }
 
 /** The question of a limiter, whose rows in Redis are at most `maxRows`. */
-export function compileQuestion(spec: LimiterSpec, maxRows: number): Question {
+export function compileScriptCall(spec: LimiterSpec, maxRows: number): ScriptCall {
   const algorithm = algorithmOf(spec)
   const { name, limit, windowMs, burst = limit } = spec
   const [life, detail] = {

@@ -7,12 +7,12 @@ import {
   algorithmOf,
   type LimiterSpec,
   type LimitStore,
-  type LimitTally,
+  type StoreCounters,
   type LocalLimiter,
   STORE_TIMEOUT_MS,
   type StoreCounter,
   type StoreLimiter,
-  drawFrom,
+  takeParts,
   takeUpTo,
   type LimitPlatform,
   type LimitShardApi,
@@ -29,11 +29,11 @@ export interface LimitStores {
   readonly strict: (spec: LimiterSpec) => StoreLimiter
   /** In the same store and the same counts, of which this isolate takes some ahead. */
   readonly leased: (spec: LimiterSpec) => StoreLimiter
-  readonly tally: LimitTally
+  readonly counters: StoreCounters
   /** The store that limiters cannot reach now; undefined when all is well. */
   readonly degraded: () => 'upstash' | 'durable-objects' | undefined
   /** To be called with each request: now and then it tells an operator what is amiss. */
-  readonly look: () => void
+  readonly logHealth: () => void
 }
 
 /** The stores of a platform's limiters, so that a limiter that stands in several routes counts once. */
@@ -44,8 +44,8 @@ function makeStores(platform: LimitPlatform, timeoutMs = STORE_TIMEOUT_MS): Limi
   const token = platform.secret({ $secret: 'UPSTASH_REDIS_REST_TOKEN' })
   const upstash = url !== undefined && token !== undefined
   const kind = upstash ? 'upstash' : 'durable-objects'
-  const { turned, look } = makeLimitLog(platform, kind, () => tally.overflows)
-  const tally: LimitTally = { overflows: 0, turned }
+  const { turned, logHealth: look } = makeLimitLog(platform, kind, () => tally.overflows)
+  const tally: StoreCounters = { overflows: 0, turned }
   const local = oncePerSpec(makeLocalLimits(platform.now, tally))
   const store = upstash
     ? makeUpstashStore(url, token, platform.now, tally, timeoutMs)
@@ -53,7 +53,7 @@ function makeStores(platform: LimitPlatform, timeoutMs = STORE_TIMEOUT_MS): Limi
   const strict = oncePerSpec((spec) => rememberRefusals(takeWhole(store, spec), platform.now))
   const leased = oncePerSpec((spec) => makeLeasedLimiter(hashing(store.counter(spec)), spec, platform.now))
   const degraded = () => (store.failing() ? kind : undefined)
-  return { local, strict, leased, tally, degraded, look }
+  return { local, strict, leased, counters: tally, degraded, logHealth: look }
 }
 
 /** Asks the store about each request: its whole cost, or nothing. */
@@ -67,7 +67,7 @@ function takeWhole(store: LimitStore, spec: LimiterSpec): StoreLimiter {
       return { allowed: granted >= cost, remaining, resetMs, decidedAt: storeNow }
     },
     async drain(key, amount, waitUntil) {
-      return drawFrom(await takeUpTo(counter, key, amount, waitUntil))
+      return takeParts(await takeUpTo(counter, key, amount, waitUntil))
     },
   }
 }
@@ -88,7 +88,7 @@ function oncePerSpec<L>(make: (spec: LimiterSpec) => L): (spec: LimiterSpec) => 
 }
 
 /** One object does about 1,000 takes a second; an object for each key would cost files and milliseconds for each. */
-export const SHARDS = 32
+export const LIMIT_SHARDS = 32
 
 /**
  * Counts in sharded Durable Objects: the keys of its limiters are SHA-256 in hex, whose first byte chooses the shard.
@@ -97,10 +97,10 @@ export const SHARDS = 32
 export function makeDurableStore(
   namespace: ObjectNamespace<LimitShardApi>,
   now: () => number,
-  tally: LimitTally,
+  tally: StoreCounters,
   timeoutMs: number,
 ): LimitStore {
-  const shards = Array.from({ length: SHARDS }, (_, i) => ({
+  const shards = Array.from({ length: LIMIT_SHARDS }, (_, i) => ({
     name: `limits-${i}`,
     health: makeStoreHealth(now, timeoutMs, tally.turned),
   }))
@@ -108,7 +108,7 @@ export function makeDurableStore(
     failing: () => shards.some(({ health }) => health.failing()),
     counter: (spec) => ({
       async take(key, ask, waitUntil) {
-        const { name, health } = shards[parseInt(key.slice(0, 2), 16) % SHARDS]!
+        const { name, health } = shards[parseInt(key.slice(0, 2), 16) % LIMIT_SHARDS]!
         const stub = () => namespace.getByName(name)
         const answer = await health.ask(
           async () => await stub().take({ key, spec, ask }),

@@ -1,21 +1,21 @@
 import type { Redis } from '@upstash/redis/cloudflare'
 import { connectRedis } from '../../lib/redis.ts'
 import {
-  type Ask,
+  type TakeRequest,
   algorithmOf,
-  type Grant,
+  type TakeGrant,
   leaseMs,
   type LimiterSpec,
   type LimitStore,
-  type LimitTally,
+  type StoreCounters,
 } from '../limiter.ts'
-import { compileQuestion, type Question } from './scripts.ts'
+import { compileScriptCall, type ScriptCall } from './scripts.ts'
 import { makeStoreHealth, PROBE } from '../../lib/store-health.ts'
 
 /** Rows of one limiter in Redis, about 200 bytes each; rows that live through two periods count twice. Keys beyond share one row. */
 const MAX_ROWS = 500_000
 
-interface RedisGrant extends Grant {
+interface RedisGrant extends TakeGrant {
   readonly overflowed: boolean
 }
 
@@ -27,15 +27,15 @@ export function makeUpstashStore(
   url: string,
   token: string,
   now: () => number,
-  tally: LimitTally,
+  tally: StoreCounters,
   timeoutMs: number,
   maxRows = MAX_ROWS,
 ): LimitStore {
   const redis = connectRedis(url, token, 2 * timeoutMs)
   const health = makeStoreHealth(now, timeoutMs, tally.turned)
   const compile = (spec: LimiterSpec) => {
-    const question = compileQuestion(spec, maxRows)
-    return async (key: string, ask: Ask) => redis && parseGrant(await run(redis, question, key, ask), spec, ask)
+    const question = compileScriptCall(spec, maxRows)
+    return async (key: string, ask: TakeRequest) => redis && parseGrant(await run(redis, question, key, ask), spec, ask)
   }
   const sendProbe = compile(PROBE.spec)
   const probe = () => sendProbe(PROBE.key, PROBE.ask)
@@ -55,7 +55,7 @@ export function makeUpstashStore(
 }
 
 /** By the script's name, and once more by its text when Redis does not know it: after a restart, or the first time. */
-async function run(redis: Redis, { script, keys, args }: Question, key: string, ask: Ask): Promise<unknown> {
+async function run(redis: Redis, { script, keys, args }: ScriptCall, key: string, ask: TakeRequest): Promise<unknown> {
   try {
     return await redis.evalsha(script.sha, keys(key), args(ask))
   } catch (error) {
@@ -64,7 +64,7 @@ async function run(redis: Redis, { script, keys, args }: Question, key: string, 
   }
 }
 
-function parseGrant(reply: unknown, spec: LimiterSpec, { want, atLeast }: Ask): RedisGrant | undefined {
+function parseGrant(reply: unknown, spec: LimiterSpec, { want, atLeast }: TakeRequest): RedisGrant | undefined {
   if (!Array.isArray(reply) || reply.length !== 5 || !reply.every(isCount)) return undefined
   const [granted, remaining, resetMs, storeNow, overflowed] = reply as [number, number, number, number, number]
   if (granted > want || (granted > 0 && granted < atLeast)) return undefined

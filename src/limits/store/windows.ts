@@ -1,7 +1,15 @@
-import { algorithmOf, type Ask, type Grant, hasEnded, leaseMs, type LimiterSpec, windowEnd } from '../limiter.ts'
+import {
+  algorithmOf,
+  type TakeRequest,
+  type TakeGrant,
+  hasEnded,
+  leaseMs,
+  type LimiterSpec,
+  windowEnd,
+} from '../limiter.ts'
 
 /** What is kept of one key; `{ endsAt: 0, used: 0 }` of a key that nothing is known of. */
-export interface Count {
+export interface WindowCount {
   /** Epoch milliseconds from which on it says nothing any more: the window has ended, the last mark is past, the bucket is full again. */
   endsAt: number
   /** Of a bucket what was missing when something was last taken, which may be a fraction. */
@@ -24,7 +32,13 @@ const ROUNDING = 1e-6
  * scripts.ts decides the same in the same arithmetic: whoever changes one changes both. `exactUpTo` is the limit of sliding windows up
  * to which each take is a mark of its own.
  */
-export function takeFrom(count: Count, spec: LimiterSpec, ask: Ask, now: number, exactUpTo = EXACT_UP_TO): Grant {
+export function takeFrom(
+  count: WindowCount,
+  spec: LimiterSpec,
+  ask: TakeRequest,
+  now: number,
+  exactUpTo = EXACT_UP_TO,
+): TakeGrant {
   switch (algorithmOf(spec)) {
     case 'fixed-window':
       return takeOfWindow(count, spec, ask, now)
@@ -50,12 +64,12 @@ export function markMs(spec: LimiterSpec, grain: number): number {
   return spec.windowMs + leaseMs(spec) + grain
 }
 
-function portion(left: number, { want, atLeast }: Ask): number {
+function portion(left: number, { want, atLeast }: TakeRequest): number {
   const most = Math.max(0, Math.min(want, left))
   return most >= atLeast ? most : 0
 }
 
-function takeOfWindow(count: Count, spec: LimiterSpec, ask: Ask, now: number): Grant {
+function takeOfWindow(count: WindowCount, spec: LimiterSpec, ask: TakeRequest, now: number): TakeGrant {
   const { limit, windowMs } = spec
   const ended = hasEnded(count.endsAt, now, windowMs)
   const endsAt = ended ? windowEnd(now, windowMs) : count.endsAt
@@ -68,7 +82,7 @@ function takeOfWindow(count: Count, spec: LimiterSpec, ask: Ask, now: number): G
   return { granted, remaining, resetMs, storeNow: now, expiresMs: Math.min(leaseMs(spec), resetMs) }
 }
 
-function takeOfMarks(count: Count, spec: LimiterSpec, ask: Ask, now: number, grain: number): Grant {
+function takeOfMarks(count: WindowCount, spec: LimiterSpec, ask: TakeRequest, now: number, grain: number): TakeGrant {
   const { limit, windowMs } = spec
   const longest = markMs(spec, grain)
   const marks = liveMarks(count.marks ?? [], now, 2 * longest)
@@ -122,7 +136,7 @@ function freedAt(marks: readonly number[], amount: number, now: number): number 
 }
 
 /** A bucket is kept for as long as an empty one takes to fill, so that `endsAt` also says when something was last taken. */
-function takeOfBucket(count: Count, spec: LimiterSpec, ask: Ask, now: number): Grant {
+function takeOfBucket(count: WindowCount, spec: LimiterSpec, ask: TakeRequest, now: number): TakeGrant {
   const { limit, windowMs, burst = limit } = spec
   const perMs = limit / windowMs
   const fill = fillMs(spec)
@@ -139,7 +153,7 @@ function takeOfBucket(count: Count, spec: LimiterSpec, ask: Ask, now: number): G
   return { granted, remaining, resetMs, storeNow: now, expiresMs: leaseMs(spec) }
 }
 
-function keep(count: Count, endsAt: number, used: number): void {
+function keep(count: WindowCount, endsAt: number, used: number): void {
   count.endsAt = endsAt
   count.used = used
 }

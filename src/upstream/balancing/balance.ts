@@ -4,8 +4,8 @@ import type { Handler, Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { consistentHash } from './consistent-hash.ts'
 import { ewma } from './ewma.ts'
-import { leastRequests, roundRobin, type Strategy } from './two-choices.ts'
-import { clientRefusal } from '../outcome.ts'
+import { leastRequests, roundRobin, type BalancingStrategy } from './two-choices.ts'
+import { clientFailure } from '../outcome.ts'
 import { outlierDetection, eligible } from './outlier.ts'
 import type { Target } from '../target.ts'
 
@@ -64,7 +64,7 @@ function makeStrategy(
   targets: readonly Target[],
   { loadBalancing, hashOn }: Settings,
   platform: Pick<Platform, 'now' | 'random'>,
-): Strategy {
+): BalancingStrategy {
   switch (loadBalancing) {
     case 'round-robin':
       return roundRobin
@@ -83,7 +83,7 @@ export function balance({ targets, pick }: Balancer, sendTo: (target: Target) =>
   const send: Handler = (x) => {
     const target = pick(x)
     // Like what the caller does, no failure of the upstream's: nothing is repeated, and no breaker opens.
-    return target === undefined ? Promise.resolve(clientRefusal(x, 'no-target')) : handlers.get(target)!(x)
+    return target === undefined ? Promise.resolve(clientFailure(x, 'no-target')) : handlers.get(target)!(x)
   }
   const [only] = targets
   if (targets.length > 1 || only === undefined) return send

@@ -1,13 +1,13 @@
 import { compileRequestAttribute, parseRequestAttribute } from '../../core/request-attribute.ts'
 import { hash32 } from '../../lib/hash.ts'
 import type { Target } from '../target.ts'
-import type { Strategy } from './two-choices.ts'
+import type { BalancingStrategy } from './two-choices.ts'
 
 /**
  * The same candidate for the same key, in every isolate; a request without the key goes to `otherwise`. When a target is lost
  * only its own keys move, and they spread over the others by weight.
  */
-export function consistentHash(hashOn: string, otherwise: Strategy): Strategy {
+export function consistentHash(hashOn: string, otherwise: BalancingStrategy): BalancingStrategy {
   const keyOf = compileRequestAttribute(parseRequestAttribute(hashOn)!)
   return {
     choose: (candidates, x, now) => {

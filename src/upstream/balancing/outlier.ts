@@ -1,13 +1,13 @@
 import type { OutlierConfig } from '../health/config.ts'
 import type { Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
-import { type Target, isResting, type Standing, UNTROUBLED, isEjected } from '../target.ts'
+import { type Target, isCoolingDown, type OutlierState, NEVER_EJECTED, isEjected } from '../target.ts'
 import { tryResult, type TryResult } from '../outcome.ts'
 /** What `judge` needs of the configuration: a number of tries, and durations in milliseconds. */
 export type OutlierSettings = Pick<OutlierConfig, 'consecutive5xx' | 'baseEjection' | 'maxEjection'>
 
 /** How many of `count` targets may be ejected at once: at most `percent`, and never all. */
-export function mostEjected(count: number, percent: number): number {
+export function maxEjected(count: number, percent: number): number {
   return Math.max(0, Math.min(Math.floor((count * percent) / 100), count - 1))
 }
 
@@ -15,13 +15,13 @@ export function mostEjected(count: number, percent: number): number {
  * What a try's result makes of a target's standing: the `consecutive5xx`th failure in a row ejects it, once `hasRoom`, for as
  * many times `baseEjection` as it was ejected; one of these is forgiven for each `baseEjection` that it then stayed in.
  */
-export function judge(
-  standing: Standing,
+export function judgeTry(
+  standing: OutlierState,
   result: TryResult,
   settings: OutlierSettings,
   hasRoom: () => boolean,
   now: number,
-): Standing {
+): OutlierState {
   // Tries that were on their way before, or that panic sent, change nothing until the term is over.
   if (result === 'void' || isEjected(standing, now)) return standing
   const inside = standing.state === 'in' ? standing : returned(standing)
@@ -38,7 +38,7 @@ export function judge(
   }
 }
 
-function returned({ ejections, since, ms }: Standing & { state: 'ejected' }): Standing & { state: 'in' } {
+function returned({ ejections, since, ms }: OutlierState & { state: 'ejected' }): OutlierState & { state: 'in' } {
   return { state: 'in', failures: 0, ejections, since: since + ms }
 }
 
@@ -48,15 +48,16 @@ export function outlierDetection(
   config: OutlierConfig,
   platform: Pick<Platform, 'now'>,
 ): ((target: Target) => Middleware) | undefined {
-  const most = mostEjected(targets.length, config.maxEjectionPercent)
+  const most = maxEjected(targets.length, config.maxEjectionPercent)
   if (most === 0) return undefined
-  const hasRoom = (now: number) => targets.filter(({ standing }) => isEjected(standing, now)).length < most
+  const hasRoom = (now: number) =>
+    targets.filter(({ outlierState: standing }) => isEjected(standing, now)).length < most
   return (target) => (next) => (x) =>
     next(x).then((response) => {
       const result = tryResult(response)
-      if (result === 'good' && target.standing === UNTROUBLED) return response
+      if (result === 'good' && target.outlierState === NEVER_EJECTED) return response
       const now = platform.now()
-      target.standing = judge(target.standing, result, config, () => hasRoom(now), now)
+      target.outlierState = judgeTry(target.outlierState, result, config, () => hasRoom(now), now)
       return response
     })
 }
@@ -74,7 +75,7 @@ export function eligible(
 ): readonly Target[] {
   if (avoided.length === 0 && areFine(targets, now)) return targets
   const inUse = targets.filter(({ condition }) => condition !== 'drained')
-  const healthy = inUse.filter((target) => target.condition === 'ok' && !isEjected(target.standing, now))
+  const healthy = inUse.filter((target) => target.condition === 'ok' && !isEjected(target.outlierState, now))
   const panics = healthy.length * 100 < panicThreshold * inUse.length
   const scores = inUse.map((target) => reluctance(target, avoided, panics, now))
   const least = Math.min(...scores)
@@ -83,7 +84,7 @@ export function eligible(
 
 function areFine(targets: readonly Target[], now: number): boolean {
   for (const target of targets)
-    if (target.condition !== 'ok' || target.standing.state !== 'in' || isResting(target, now)) return false
+    if (target.condition !== 'ok' || target.outlierState.state !== 'in' || isCoolingDown(target, now)) return false
   return true
 }
 
@@ -94,8 +95,8 @@ const NEVER = Infinity
  * failed this very exchange weighs more than resting since it failed another.
  */
 function reluctance(target: Target, avoided: readonly string[], panics: boolean, now: number): number {
-  const lately = (avoided.includes(target.label) ? 2 : 0) + (isResting(target, now) ? 1 : 0)
+  const lately = (avoided.includes(target.label) ? 2 : 0) + (isCoolingDown(target, now) ? 1 : 0)
   if (panics) return lately
   if (target.condition === 'unhealthy') return NEVER
-  return lately + (isEjected(target.standing, now) ? 4 : 0)
+  return lately + (isEjected(target.outlierState, now) ? 4 : 0)
 }

@@ -14,7 +14,7 @@ export function chooseOfTwo(
   better: (other: Target, next: Target, now: number) => boolean,
   now: number,
 ): Target {
-  const next = takeTurn(candidates)
+  const next = nextInTurn(candidates)
   const other = drawOther(candidates, next, random)
   return better(other, next, now) ? other : next
 }
@@ -34,7 +34,7 @@ function drawOther(candidates: readonly Target[], next: Target, random: () => nu
 }
 
 /** Of two candidates the one with fewer tries in flight for its weight; where that makes no difference, the one whose turn it is. */
-export function leastRequests({ random }: Pick<Platform, 'random'>): Strategy {
+export function leastRequests({ random }: Pick<Platform, 'random'>): BalancingStrategy {
   return { choose: (candidates, _, now) => chooseOfTwo(candidates, random, isLessLoaded, now) }
 }
 
@@ -44,13 +44,13 @@ function isLessLoaded(other: Target, next: Target): boolean {
 }
 
 /** Each candidate in its turn, in proportion to the weights. */
-export const roundRobin: Strategy = { choose: takeTurn }
+export const roundRobin: BalancingStrategy = { choose: nextInTurn }
 
 /**
  * Smooth weighted round-robin: each candidate gains its weight, the richest is chosen and pays for all. In every stretch of
  * total-weight turns among the same candidates each one gets exactly its share, spread out.
  */
-export function takeTurn(candidates: readonly Target[]): Target {
+export function nextInTurn(candidates: readonly Target[]): Target {
   let richest: Target | undefined
   let total = 0
   for (const target of candidates) {
@@ -63,7 +63,7 @@ export function takeTurn(candidates: readonly Target[]): Target {
 }
 
 /** A way to choose among targets. */
-export interface Strategy {
+export interface BalancingStrategy {
   /** One of `candidates`, all of which may be used and which are never none. `now` in epoch milliseconds. */
   readonly choose: (candidates: readonly Target[], x: Exchange, now: number) => Target
   /** Goes around each try, for a strategy that learns from them. */

@@ -1,30 +1,30 @@
 import type { Region } from '../../core/region.ts'
 import type { Health } from '../health/health.ts'
-import type { Report, Verdict } from './breaker-report.ts'
-import type { Tally } from './breaker-state.ts'
-import type { Forced, Order, RegionReport, Standing, WorldNews } from './global-state.ts'
+import type { BreakerReport, BreakerUpdate } from './breaker-report.ts'
+import type { CallCounters } from './breaker-state.ts'
+import type { ForcedState, OperatorOrder, RegionReport, BreakerStatus, GlobalUpdate } from './global-state.ts'
 
 /** The remote calls of the Durable Object `CircuitBreaker`. */
 export interface BreakerApi {
-  report(protocol: number, report: Report): Promise<Verdict | undefined>
-  learn(protocol: number, news: WorldNews): Promise<boolean>
+  report(protocol: number, report: BreakerReport): Promise<BreakerUpdate | undefined>
+  receive(protocol: number, news: GlobalUpdate): Promise<boolean>
   inspect(): Promise<BreakerView>
 }
 
 /** The remote calls of the Durable Object that holds the state which the regions of an upstream share. */
 export interface GlobalUpstreamApi {
-  tell(protocol: number, report: RegionReport): Promise<WorldNews | undefined>
-  inspect(): Promise<WorldView>
-  steer(order: Order): Promise<WorldView>
+  report(protocol: number, report: RegionReport): Promise<GlobalUpdate | undefined>
+  inspect(): Promise<GlobalStateView>
+  order(order: OperatorOrder): Promise<GlobalStateView>
 }
 
 /** What is known of an upstream in one region. */
 export interface BreakerView {
-  readonly forced: Forced
+  readonly forced: ForcedState
   /** This region's own circuit, whatever is forced or open everywhere. */
-  readonly own: Standing
+  readonly own: BreakerStatus
   /** What that circuit had counted in its window with its last call, while it is closed. */
-  readonly counted: Tally
+  readonly counted: CallCounters
   /** Whether it is open because most regions are. */
   readonly openEverywhere: boolean
   readonly drained: readonly string[]
@@ -36,11 +36,11 @@ export interface BreakerView {
 }
 
 /** What is known of an upstream in the whole world. Durations in milliseconds. */
-export interface WorldView {
+export interface GlobalStateView {
   /** What an operator forced the breaker to be. */
-  readonly forced: Forced
+  readonly forced: ForcedState
   /** The circuit that all regions share while most of them are open; `closed` while each decides for itself. */
-  readonly everywhere: Standing
+  readonly everywhere: BreakerStatus
   /** The labels of drained targets, sorted. */
   readonly drained: readonly string[]
   /** How many probe leases are out. */
@@ -50,7 +50,7 @@ export interface WorldView {
 }
 
 /** What a region said of its own circuit when it was heard last. */
-export interface RegionView extends Standing {
+export interface RegionView extends BreakerStatus {
   readonly region: Region
   readonly heardMsAgo: number
   /** Whether it was heard within the window, so that it counts. */

@@ -1,23 +1,23 @@
 import { DurableObject } from 'cloudflare:workers'
 import { withTimeout } from '../../lib/time.ts'
 import type { BreakerView } from './api.ts'
-import { PROTOCOL, type Report, type Verdict } from './breaker-report.ts'
-import { total } from './breaker-state.ts'
+import { BREAKER_PROTOCOL, type BreakerReport, type BreakerUpdate } from './breaker-report.ts'
+import { sumCounters } from './breaker-state.ts'
 import {
-  holds,
-  isLasting,
-  learn,
-  mayProbeForAll,
-  NEW_REGIONAL,
-  regionalVerdict,
-  release,
-  reserve,
-  standAlone,
-  standingOf,
-  tally,
-  type Regional,
+  holdsLease,
+  mustStoreRegional,
+  applyGlobalUpdate,
+  mayProbeGlobally,
+  NEW_REGIONAL_STATE,
+  regionalUpdateOf,
+  releaseLease,
+  reserveLease,
+  withoutGlobalState,
+  statusOf,
+  applyBreakerReport,
+  type RegionalState,
 } from './regional-state.ts'
-import { WORLD_PROTOCOL, type RegionReport, type WorldNews } from './global-state.ts'
+import { GLOBAL_PROTOCOL, type RegionReport, type GlobalUpdate } from './global-state.ts'
 import { makeHealthChecks } from '../health/health-checks.ts'
 
 type News = Pick<RegionReport, 'wants' | 'leaseMs' | 'spent' | 'probes'>
@@ -34,14 +34,14 @@ export class CircuitBreaker extends DurableObject {
   now: () => number = Date.now
   // Stored on transitions alone, so that a process that was killed comes back with an open circuit still open; what a closed
   // one has counted is worth less than a write for each report.
-  #region: Regional = this.ctx.storage.kv.get<Regional>(KEY) ?? NEW_REGIONAL
+  #region: RegionalState = this.ctx.storage.kv.get<RegionalState>(KEY) ?? NEW_REGIONAL_STATE
   #checks = makeHealthChecks(this.ctx.storage, {
     now: () => this.now(),
     random: Math.random,
     fetch: (url, init) => fetch(url, init),
   })
-  #place: Pick<Report, 'upstream' | 'region'> | undefined
-  #settings: Report['settings']
+  #place: Pick<BreakerReport, 'upstream' | 'region'> | undefined
+  #settings: BreakerReport['settings']
   #toldAt = -Infinity
   #alone = false
   #timesAlone = 0
@@ -50,9 +50,9 @@ export class CircuitBreaker extends DurableObject {
    * Takes an isolate's report and answers with what it has to know, and a lease if one was wanted and is free. It waits for the world's
    * object only with a probe in hand, and not while that is out of reach. Undefined when it cannot say: the isolate then decides alone.
    */
-  async report(protocol: number, report: Report): Promise<Verdict | undefined> {
+  async report(protocol: number, report: BreakerReport): Promise<BreakerUpdate | undefined> {
     try {
-      if (protocol !== PROTOCOL) return undefined
+      if (protocol !== BREAKER_PROTOCOL) return undefined
       this.#place = { upstream: report.upstream, region: report.region }
       this.#settings = report.settings
       this.#checks.configure(report.health)
@@ -63,10 +63,10 @@ export class CircuitBreaker extends DurableObject {
   }
 
   /** Takes news of the world's object; false when it cannot. */
-  learn(protocol: number, news: WorldNews): boolean {
-    if (protocol !== WORLD_PROTOCOL) return false
+  receive(protocol: number, news: GlobalUpdate): boolean {
+    if (protocol !== GLOBAL_PROTOCOL) return false
     try {
-      this.#keep(learn(this.#region, news, this.now()))
+      this.#keep(applyGlobalUpdate(this.#region, news, this.now()))
       return true
     } catch {
       return false
@@ -77,8 +77,8 @@ export class CircuitBreaker extends DurableObject {
     const { own, forced, drained, everywhere } = this.#region
     return {
       forced,
-      own: standingOf(own, this.now()),
-      counted: total(own.state === 'closed' ? own.slots : []),
+      own: statusOf(own, this.now()),
+      counted: sumCounters(own.state === 'closed' ? own.slots : []),
       openEverywhere: everywhere !== undefined,
       drained,
       health: this.#checks.inspect(),
@@ -91,10 +91,10 @@ export class CircuitBreaker extends DurableObject {
     await this.#checks.alarm()
   }
 
-  async #decide(report: Report): Promise<Verdict> {
+  async #decide(report: BreakerReport): Promise<BreakerUpdate> {
     const { state } = this.#region.own
     const { settings, spent, probes, leaseMs } = report
-    this.#keep(tally(this.#region, report, this.now()))
+    this.#keep(applyBreakerReport(this.#region, report, this.now()))
     const lease = crypto.randomUUID()
     const wants = settings !== undefined && report.wantsLease && this.#reserve(lease, settings, leaseMs)
     const news: News = { spent, probes, ...(wants && { wants: lease }), ...(leaseMs !== undefined && { leaseMs }) }
@@ -107,53 +107,53 @@ export class CircuitBreaker extends DurableObject {
     } else if (due || spent.length > 0 || probes.length > 0 || state !== this.#region.own.state) {
       this.ctx.waitUntil(this.#tell(news))
     }
-    return regionalVerdict(this.#region, settings, { reserved: lease, granted }, this.now())
+    return regionalUpdateOf(this.#region, settings, { reserved: lease, granted }, this.now())
   }
 
   /** Whether this lease may be given out if the world agrees. Held back meanwhile, so that it is asked for once. */
-  #reserve(lease: string, settings: NonNullable<Report['settings']>, ms: number | undefined): boolean {
+  #reserve(lease: string, settings: NonNullable<BreakerReport['settings']>, ms: number | undefined): boolean {
     const now = this.now()
-    this.#keep(reserve(this.#region, lease, settings, now, ms))
-    return holds(this.#region, lease) || mayProbeForAll(this.#region, now)
+    this.#keep(reserveLease(this.#region, lease, settings, now, ms))
+    return holdsLease(this.#region, lease) || mayProbeGlobally(this.#region, now)
   }
 
   #settleReservation(
     lease: string,
-    settings: NonNullable<Report['settings']>,
+    settings: NonNullable<BreakerReport['settings']>,
     ms: number | undefined,
-    answer: WorldNews | undefined,
+    answer: GlobalUpdate | undefined,
   ): void {
     const now = this.now()
     if (answer === undefined)
-      this.#keep(holds(this.#region, lease) ? this.#region : reserve(this.#region, lease, settings, now, ms))
-    else if (!answer.granted) this.#keep(release(this.#region, lease, settings, now))
+      this.#keep(holdsLease(this.#region, lease) ? this.#region : reserveLease(this.#region, lease, settings, now, ms))
+    else if (!answer.granted) this.#keep(releaseLease(this.#region, lease, settings, now))
   }
 
   /** Tells the world of this region, and learns. */
-  async #tell(news: News): Promise<WorldNews | undefined> {
+  async #tell(news: News): Promise<GlobalUpdate | undefined> {
     if (this.#place === undefined) return undefined
     const { upstream, region } = this.#place
     const now = this.now()
     this.#toldAt = now
     const { own, closing } = this.#region
-    const report = { upstream, region, own: standingOf(own, now), closing, settings: this.#settings, ...news }
+    const report = { upstream, region, own: statusOf(own, now), closing, settings: this.#settings, ...news }
     const answer = await withTimeout(CONSULT_MS, async () =>
-      this.env.WORLDS.getByName(upstream).tell(WORLD_PROTOCOL, report),
+      this.env.GLOBAL_UPSTREAMS.getByName(upstream).report(GLOBAL_PROTOCOL, report),
     )
     this.#alone = answer === undefined
     if (answer === undefined) {
       this.#timesAlone++
-      this.#keep(standAlone(this.#region))
-    } else this.#keep(learn(this.#region, answer, this.now()))
+      this.#keep(withoutGlobalState(this.#region))
+    } else this.#keep(applyGlobalUpdate(this.#region, answer, this.now()))
     return answer
   }
 
-  #keep(next: Regional): void {
-    if (isLasting(this.#region, next)) this.ctx.storage.kv.put(KEY, next)
+  #keep(next: RegionalState): void {
+    if (mustStoreRegional(this.#region, next)) this.ctx.storage.kv.put(KEY, next)
     this.#region = next
   }
 
-  #targets({ health }: Report): NonNullable<Verdict['targets']> {
+  #targets({ health }: BreakerReport): NonNullable<BreakerUpdate['targets']> {
     const unhealthy = health ? this.#checks.unhealthy() : []
     return Object.fromEntries([
       ...unhealthy.map((label) => [label, 'unhealthy'] as const),

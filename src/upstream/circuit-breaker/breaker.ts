@@ -4,12 +4,12 @@ import type { Handler, Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
 import type { ProbeResult } from './breaker-state.ts'
-import type { CircuitView } from './breaker-snapshot.ts'
-import { failureOf, isInvented } from '../outcome.ts'
+import type { BreakerSnapshot } from './breaker-snapshot.ts'
+import { failureOf, isGatewayMade } from '../outcome.ts'
 import { uploadEnd } from '../upload.ts'
 
 /** Refuses at once while the circuit is open; else judges the final answer, retries included, and never waits for the circuit's keeper. */
-export function breaker(config: CircuitBreakerConfig, view: CircuitView, platform: Platform): Middleware {
+export function breaker(config: CircuitBreakerConfig, view: BreakerSnapshot, platform: Platform): Middleware {
   const judge = compileJudge(config.failureOn)
   const slow = config.slowCallDuration
   // From the end of the upload: otherwise anybody could open a breaker with bodies that trickle in.
@@ -44,7 +44,7 @@ function probe(
   x: Exchange,
   next: Handler,
   lease: string,
-  view: CircuitView,
+  view: BreakerSnapshot,
   judge: (response: Response) => ProbeResult,
 ): Promise<Response> {
   const answer = next(x)
@@ -62,6 +62,6 @@ function compileJudge(failureOn: CircuitBreakerConfig['failureOn']): (response: 
     if (failure === 'client') return 'void'
     // An answer that is not HTTP is the upstream's error as much as a 5xx; an invented status is judged by its cause alone.
     if (failure !== undefined && on.has(failure === 'protocol' ? '5xx' : failure)) return 'failed'
-    return response.status >= 500 && !isInvented(response) && on.has('5xx') ? 'failed' : 'passed'
+    return response.status >= 500 && !isGatewayMade(response) && on.has('5xx') ? 'failed' : 'passed'
   }
 }

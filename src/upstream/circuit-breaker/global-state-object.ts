@@ -1,20 +1,20 @@
 import { DurableObject } from 'cloudflare:workers'
-import { withTimeout, leftOf } from '../../lib/time.ts'
+import { withTimeout, remaining } from '../../lib/time.ts'
 import { breakerName, locationOf, type Region } from '../../core/region.ts'
-import { standingOf } from './regional-state.ts'
-import type { WorldView } from './api.ts'
+import { statusOf } from './regional-state.ts'
+import type { GlobalStateView } from './api.ts'
 import {
-  hearRegion,
-  isActive,
-  isLasting,
-  newsOf,
-  NEW_WORLD,
-  steer,
-  WORLD_PROTOCOL,
-  type Order,
+  applyRegionReport,
+  isActiveRegion,
+  mustStoreGlobal,
+  globalUpdateOf,
+  NEW_GLOBAL_STATE,
+  applyOrder,
+  GLOBAL_PROTOCOL,
+  type OperatorOrder,
   type RegionReport,
-  type World,
-  type WorldNews,
+  type GlobalState,
+  type GlobalUpdate,
 } from './global-state.ts'
 
 const KEY = 'world-v1'
@@ -22,16 +22,16 @@ const KEY = 'world-v1'
 const TAKE_MS = 500
 
 /** Keeps what the regions of one upstream have to agree on: its name is the upstream's. `tell` and `inspect` never throw. */
-export class UpstreamWorld extends DurableObject {
+export class GlobalUpstreamState extends DurableObject {
   /** Epoch milliseconds; tests replace it. */
   now: () => number = Date.now
-  #world: World = this.ctx.storage.kv.get<World>(KEY) ?? NEW_WORLD
+  #world: GlobalState = this.ctx.storage.kv.get<GlobalState>(KEY) ?? NEW_GLOBAL_STATE
 
   /** Takes a region's report and answers with what it has to know; undefined when it cannot say, and the region decides alone. */
-  tell(protocol: number, report: RegionReport): WorldNews | undefined {
-    if (protocol !== WORLD_PROTOCOL) return undefined
+  report(protocol: number, report: RegionReport): GlobalUpdate | undefined {
+    if (protocol !== GLOBAL_PROTOCOL) return undefined
     try {
-      const [next, news] = hearRegion(this.#world, report, this.now())
+      const [next, news] = applyRegionReport(this.#world, report, this.now())
       const changed = next.rev !== this.#world.rev
       this.#keep(next)
       if (changed) this.ctx.waitUntil(this.#publish(report.region))
@@ -41,38 +41,38 @@ export class UpstreamWorld extends DurableObject {
     }
   }
 
-  inspect(): WorldView {
+  inspect(): GlobalStateView {
     const now = this.now()
-    const { forced, circuit, drained, leases, regions } = this.#world
+    const { forced, breaker: circuit, drained, leases, regions } = this.#world
     return {
       forced,
-      everywhere: standingOf(circuit, now),
+      everywhere: statusOf(circuit, now),
       drained,
-      leases: leases.filter((lease) => leftOf(lease, now) > 0).length,
+      leases: leases.filter((lease) => remaining(lease, now) > 0).length,
       regions: regions
         .map((region) => ({
           region: region.region,
           state: region.state,
-          forMs: region.state === 'open' ? leftOf(region, now) : 0,
+          forMs: region.state === 'open' ? remaining(region, now) : 0,
           openings: region.openings,
           heardMsAgo: Math.max(0, now - region.heard.since),
-          active: isActive(region, now),
+          active: isActiveRegion(region, now),
         }))
         .toSorted((a, b) => a.region.localeCompare(b.region)),
     }
   }
 
   /** Does what an operator orders, stores it, and answers when the regions that can be reached know. Rejects when it cannot be stored. */
-  async steer(order: Order): Promise<WorldView> {
-    const next = steer(this.#world, order, this.now())
+  async order(order: OperatorOrder): Promise<GlobalStateView> {
+    const next = applyOrder(this.#world, order, this.now())
     const changed = next !== this.#world
     this.#keep(next)
     if (changed) await this.#publish()
     return this.inspect()
   }
 
-  #keep(next: World): void {
-    if (isLasting(this.#world, next)) this.ctx.storage.kv.put(KEY, next)
+  #keep(next: GlobalState): void {
+    if (mustStoreGlobal(this.#world, next)) this.ctx.storage.kv.put(KEY, next)
     this.#world = next
   }
 
@@ -80,12 +80,12 @@ export class UpstreamWorld extends DurableObject {
   async #publish(but?: Region): Promise<void> {
     const { upstream, regions } = this.#world
     if (upstream === undefined) return
-    const news = newsOf(this.#world, this.now())
+    const news = globalUpdateOf(this.#world, this.now())
     const others = regions.map(({ region }) => region).filter((region) => region !== but)
     await Promise.all(
       others.map((region) =>
         withTimeout(TAKE_MS, async () =>
-          this.env.BREAKERS.getByName(breakerName(region, upstream), locationOf(region)).learn(WORLD_PROTOCOL, news),
+          this.env.BREAKERS.getByName(breakerName(region, upstream), locationOf(region)).receive(GLOBAL_PROTOCOL, news),
         ),
       ),
     )

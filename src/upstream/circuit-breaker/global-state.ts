@@ -1,29 +1,29 @@
 import type { Region } from '../../core/region.ts'
-import type { Probe, Spent } from './breaker-report.ts'
+import type { ProbeReport, SpentLease } from './breaker-report.ts'
 import {
-  CLOSED,
-  extend,
-  lease,
-  LEASE_MS,
-  settle,
-  type Circuit,
-  type CircuitSettings,
-  type Lease,
+  CLOSED_BREAKER,
+  extendLease,
+  grantLease,
+  PROBE_LEASE_MS,
+  settleLease,
+  type BreakerState,
+  type BreakerSettings,
+  type ProbeLease,
 } from './breaker-state.ts'
-import { leftOf, type Term } from '../../lib/time.ts'
+import { remaining, type Interval } from '../../lib/time.ts'
 
 /** The version of `RegionReport` and `WorldNews`. */
-export const WORLD_PROTOCOL = 1
+export const GLOBAL_PROTOCOL = 1
 
 /** What an operator made of the breaker; null lets it decide. */
-export type Forced = 'open' | 'closed' | null
+export type ForcedState = 'open' | 'closed' | null
 
 /** What an operator changes. Targets go by their labels; `force: null` lets the breaker decide again. */
-export type Order = { readonly force: Forced } | { readonly drain: string } | { readonly restore: string }
+export type OperatorOrder = { readonly force: ForcedState } | { readonly drain: string } | { readonly restore: string }
 
 /** How a circuit stands, without what it has counted: how long it stays open, 0 unless it is, and how often it has opened in a row. */
-export interface Standing {
-  readonly state: Circuit['state']
+export interface BreakerStatus {
+  readonly state: BreakerState['state']
   readonly forMs: number
   readonly openings: number
 }
@@ -32,62 +32,62 @@ export interface Standing {
 export interface RegionReport {
   readonly upstream: string
   readonly region: Region
-  readonly own: Standing
+  readonly own: BreakerStatus
   /** The last `WorldNews.closing` that it heard of: what it says of itself is older than the next. */
   readonly closing: number
-  readonly settings: CircuitSettings | undefined
+  readonly settings: BreakerSettings | undefined
   /** The lease that it would give out. */
   readonly wants?: string
   /** How long it is to be kept unspent, in milliseconds; absent for `LEASE_MS`. */
   readonly leaseMs?: number
-  readonly spent?: readonly Spent[]
-  readonly probes?: readonly Probe[]
+  readonly spent?: readonly SpentLease[]
+  readonly probes?: readonly ProbeReport[]
 }
 
 /** What it learns. */
-export interface WorldNews {
+export interface GlobalUpdate {
   /** Larger with each change, also after a loss of storage. */
   readonly rev: number
-  readonly forced: Forced
+  readonly forced: ForcedState
   readonly drained: readonly string[]
   /** While most regions are open; absent while each decides for itself. */
-  readonly everywhere?: Pick<Standing, 'forMs' | 'openings'>
+  readonly everywhere?: Pick<BreakerStatus, 'forMs' | 'openings'>
   /** The `rev` at which every region's circuit was last closed, by a probe that speaks for all or by an operator. */
   readonly closing: number
   /** Whether the lease that was wanted may be given out. */
   readonly granted?: boolean
 }
 
-interface Heard extends Term {
+interface Heard extends Interval {
   readonly region: Region
-  readonly state: Circuit['state']
+  readonly state: BreakerState['state']
   readonly openings: number
   /** Its term is what it stays open; this is when it was heard and how long that counts. */
-  readonly heard: Term
+  readonly heard: Interval
 }
 
 /** One upstream as the whole world knows it. Plain data: it is stored. */
-export interface World {
+export interface GlobalState {
   readonly upstream: string | undefined
   readonly rev: number
-  readonly forced: Forced
+  readonly forced: ForcedState
   readonly drained: readonly string[]
   readonly closing: number
   /** The circuit that all regions share while most of them are open; closed while each decides for itself. */
-  readonly circuit: Circuit
+  readonly breaker: BreakerState
   /** Every probe's lease that is out, whichever region gave it. */
-  readonly leases: readonly Lease[]
+  readonly leases: readonly ProbeLease[]
   readonly regions: readonly Heard[]
 }
 
 /** A world that no region has reported to: nothing is forced or drained, and each region decides for itself. */
-export const NEW_WORLD: World = {
+export const NEW_GLOBAL_STATE: GlobalState = {
   upstream: undefined,
   rev: 0,
   forced: null,
   drained: [],
   closing: 0,
-  circuit: CLOSED,
+  breaker: CLOSED_BREAKER,
   leases: [],
   regions: [],
 }
@@ -96,8 +96,8 @@ export const NEW_WORLD: World = {
 const LEAST_WINDOW_MS = 3_000
 
 /** Takes a region's report: the world after it, and what the region is to know. */
-export function hearRegion(world: World, report: RegionReport, now: number): [World, WorldNews] {
-  const { settings, wants, leaseMs = LEASE_MS, spent = [], probes = [] } = report
+export function applyRegionReport(world: GlobalState, report: RegionReport, now: number): [GlobalState, GlobalUpdate] {
+  const { settings, wants, leaseMs = PROBE_LEASE_MS, spent = [], probes = [] } = report
   let next = note(world, report, now)
   for (const { lease, ms } of spent) next = keep(next, lease, ms, now)
   if (settings) for (const probe of probes) next = conclude(next, probe, settings, now)
@@ -108,7 +108,7 @@ export function hearRegion(world: World, report: RegionReport, now: number): [Wo
 }
 
 /** The world after an operator's order. The same object when the order changes nothing. */
-export function steer(world: World, order: Order, now: number): World {
+export function applyOrder(world: GlobalState, order: OperatorOrder, now: number): GlobalState {
   const { drained } = world
   if ('drain' in order) {
     if (drained.includes(order.drain)) return world
@@ -125,27 +125,30 @@ export function steer(world: World, order: Order, now: number): World {
 }
 
 /** Whether more than half of the regions heard of late are open, and at least two; a half-open one is not closed yet. */
-export function isOpenEverywhere(world: Pick<World, 'regions'>, now: number): boolean {
-  const active = world.regions.filter((region) => isActive(region, now))
+export function isOpenEverywhere(world: Pick<GlobalState, 'regions'>, now: number): boolean {
+  const active = world.regions.filter((region) => isActiveRegion(region, now))
   const open = active.filter(({ state }) => state !== 'closed')
   return open.length >= 2 && open.length * 2 > active.length
 }
 
 /** Whether a region was heard of within its window. */
-export function isActive({ heard }: Pick<Heard, 'heard'>, now: number): boolean {
-  return leftOf(heard, now) > 0
+export function isActiveRegion({ heard }: Pick<Heard, 'heard'>, now: number): boolean {
+  return remaining(heard, now) > 0
 }
 
 /** What regions are told of this world. */
-export function newsOf({ rev, forced, drained, closing, circuit }: World, now: number): WorldNews {
+export function globalUpdateOf(
+  { rev, forced, drained, closing, breaker: circuit }: GlobalState,
+  now: number,
+): GlobalUpdate {
   const news = { rev, forced, drained, closing }
   if (circuit.state === 'closed') return news
-  const forMs = circuit.state === 'open' ? leftOf(circuit, now) : 0
+  const forMs = circuit.state === 'open' ? remaining(circuit, now) : 0
   return { ...news, everywhere: { forMs, openings: circuit.openings } }
 }
 
 /** Whether the difference outlives a crash: all of it but when regions were heard. */
-export function isLasting(before: World, after: World): boolean {
+export function mustStoreGlobal(before: GlobalState, after: GlobalState): boolean {
   return (
     before.rev !== after.rev ||
     before.upstream !== after.upstream ||
@@ -155,7 +158,11 @@ export function isLasting(before: World, after: World): boolean {
   )
 }
 
-function note(world: World, { upstream, region, own, closing, settings }: RegionReport, now: number): World {
+function note(
+  world: GlobalState,
+  { upstream, region, own, closing, settings }: RegionReport,
+  now: number,
+): GlobalState {
   // What it says of itself it said before it heard that all are closed.
   const { state, forMs, openings } = closing < world.closing ? CLOSED_STANDING : own
   const window = Math.max(settings?.window ?? 0, LEAST_WINDOW_MS)
@@ -163,53 +170,64 @@ function note(world: World, { upstream, region, own, closing, settings }: Region
   return { ...world, upstream, regions: [...world.regions.filter((other) => other.region !== region), heard] }
 }
 
-const CLOSED_STANDING: Standing = { state: 'closed', forMs: 0, openings: 0 }
+const CLOSED_STANDING: BreakerStatus = { state: 'closed', forMs: 0, openings: 0 }
 
-function keep(world: World, id: string, ms: number, now: number): World {
-  const leases = world.leases.map((held) => (held.id === id ? { id, since: now, ms: ms + LEASE_MS } : held))
-  return { ...world, leases, circuit: extend(world.circuit, id, ms, now) }
+function keep(world: GlobalState, id: string, ms: number, now: number): GlobalState {
+  const leases = world.leases.map((held) => (held.id === id ? { id, since: now, ms: ms + PROBE_LEASE_MS } : held))
+  return { ...world, leases, breaker: extendLease(world.breaker, id, ms, now) }
 }
 
-function conclude(world: World, { lease, result }: Probe, settings: CircuitSettings, now: number): World {
-  const circuit = settle(world.circuit, lease, result, settings, now)
+function conclude(
+  world: GlobalState,
+  { lease, result }: ProbeReport,
+  settings: BreakerSettings,
+  now: number,
+): GlobalState {
+  const circuit = settleLease(world.breaker, lease, result, settings, now)
   const next = { ...world, circuit, leases: world.leases.filter((held) => held.id !== lease) }
-  return circuit.state === 'closed' && world.circuit.state !== 'closed' ? closeAll(next, now) : next
+  return circuit.state === 'closed' && world.breaker.state !== 'closed' ? closeAll(next, now) : next
 }
 
-function closeAll(world: World, now: number): World {
+function closeAll(world: GlobalState, now: number): GlobalState {
   const regions = world.regions.map((region) => ({ ...region, state: 'closed' as const, ms: 0, openings: 0 }))
-  return { ...world, circuit: CLOSED, regions, closing: nextRev(world, now) }
+  return { ...world, breaker: CLOSED_BREAKER, regions, closing: nextRev(world, now) }
 }
 
 /** Makes one circuit of all while most are open, for as long and as often opened as the worst of them; lets go when they are not. */
-function govern(world: World, now: number): World {
-  const closed = world.circuit.state === 'closed'
+function govern(world: GlobalState, now: number): GlobalState {
+  const closed = world.breaker.state === 'closed'
   if (closed !== isOpenEverywhere(world, now)) return world
-  if (!closed) return { ...world, circuit: CLOSED }
-  const open = world.regions.filter((region) => region.state !== 'closed' && isActive(region, now))
-  const ms = Math.max(...open.map((region) => leftOf(region, now)))
+  if (!closed) return { ...world, breaker: CLOSED_BREAKER }
+  const open = world.regions.filter((region) => region.state !== 'closed' && isActiveRegion(region, now))
+  const ms = Math.max(...open.map((region) => remaining(region, now)))
   const openings = Math.max(...open.map((region) => region.openings))
-  return { ...world, circuit: { state: 'open', since: now, ms, openings } }
+  return { ...world, breaker: { state: 'open', since: now, ms, openings } }
 }
 
 /** Undefined when as many probes as may are under way, or when none may be. */
-function grant(world: World, id: string, ms: number, settings: CircuitSettings, now: number): World | undefined {
-  const leases = world.leases.filter((held) => leftOf(held, now) > 0)
+function grant(
+  world: GlobalState,
+  id: string,
+  ms: number,
+  settings: BreakerSettings,
+  now: number,
+): GlobalState | undefined {
+  const leases = world.leases.filter((held) => remaining(held, now) > 0)
   if (world.forced !== null || leases.length >= settings.halfOpenProbes) return undefined
-  const circuit = lease(world.circuit, id, settings, now, ms)
+  const circuit = grantLease(world.breaker, id, settings, now, ms)
   if (circuit.state === 'open') return undefined
   if (circuit.state === 'half-open' && !circuit.leases.some((held) => held.id === id)) return undefined
-  return { ...world, circuit, leases: [...leases, { id, since: now, ms }] }
+  return { ...world, breaker: circuit, leases: [...leases, { id, since: now, ms }] }
 }
 
-function revise(before: World, after: World, now: number, granted?: boolean): [World, WorldNews] {
+function revise(before: GlobalState, after: GlobalState, now: number, granted?: boolean): [GlobalState, GlobalUpdate] {
   const world = revised(before, after, now)
-  const news = newsOf(world, now)
+  const news = globalUpdateOf(world, now)
   return [world, granted === undefined ? news : { ...news, granted }]
 }
 
 /** Numbers what regions have to hear of. */
-function revised(before: World, after: World, now: number): World {
+function revised(before: GlobalState, after: GlobalState, now: number): GlobalState {
   const same =
     before.forced === after.forced &&
     before.drained === after.drained &&
@@ -219,11 +237,11 @@ function revised(before: World, after: World, now: number): World {
 }
 
 /** Changes whenever the shared circuit closes, opens, or opens again. */
-function openingsOf({ circuit }: World): number {
+function openingsOf({ breaker: circuit }: GlobalState): number {
   return circuit.state === 'closed' ? 0 : circuit.openings
 }
 
 /** Of the time, so that a world that lost its storage is still believed. */
-function nextRev({ rev }: World, now: number): number {
+function nextRev({ rev }: GlobalState, now: number): number {
   return Math.max(rev + 1, now)
 }

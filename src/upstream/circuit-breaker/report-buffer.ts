@@ -1,5 +1,5 @@
 import type { Exchange } from '../../core/exchange.ts'
-import type { Tally } from './breaker-state.ts'
+import type { CallCounters } from './breaker-state.ts'
 
 /** The least time between two reports, in milliseconds: at most five a second from an isolate. */
 const COLLECT_MS = 200
@@ -9,18 +9,18 @@ const POLL_MS = 1_000
 const LOST_MS = 2_000
 
 /** Calls that are yet to be reported. Clocks may step back: what counts is the distance. */
-export interface CircuitBatch {
+export interface ReportBuffer {
   readonly record: (x: Exchange, failed: boolean, slow: boolean, now: number) => void
   /** Has a report sent as soon as may be, and waits for it unless another request sends it. */
-  readonly urge: (x: Exchange, now: number) => Promise<void>
+  readonly flush: (x: Exchange, now: number) => Promise<void>
   /** Has a report sent when there was none for a second. */
   readonly poll: (x: Exchange, now: number) => void
   /** Empties the batch, for the report that is sent now. */
-  readonly take: (now: number) => Tally
+  readonly take: (now: number) => CallCounters
 }
 
 /** `report` is called by the request that opened the batch, in its own `waitUntil`: what one request has begun is cancelled with it, whoever else waits for it. */
-export function makeCircuitBatch(report: (x: Exchange) => Promise<void>): CircuitBatch {
+export function makeReportBuffer(report: (x: Exchange) => Promise<void>): ReportBuffer {
   let calls = 0
   let failures = 0
   let slowCalls = 0
@@ -43,16 +43,16 @@ export function makeCircuitBatch(report: (x: Exchange) => Promise<void>): Circui
       if (slow) slowCalls++
       if (!isOpen(now)) void open(x, COLLECT_MS, now)
     },
-    urge,
+    flush: urge,
     poll: (x, now) => {
       if (Math.abs(now - sentAt) >= POLL_MS) void urge(x, now)
     },
     take: (now) => {
-      const tally = { calls, failures, slow: slowCalls }
+      const counters = { calls, failures, slow: slowCalls }
       calls = failures = slowCalls = 0
       openedAt = -Infinity
       sentAt = now
-      return tally
+      return counters
     },
   }
 }

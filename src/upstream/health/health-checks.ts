@@ -1,5 +1,14 @@
 import { discardBody } from '../../lib/body.ts'
-import { type Fault, type Health, type HealthSettings, begin, hear, learn, NEVER, type HealthPlan } from './health.ts'
+import {
+  type CheckFailure,
+  type Health,
+  type HealthSettings,
+  beginCheck,
+  applyCheckResult,
+  updatePlan,
+  NEVER_CHECKED,
+  type HealthPlan,
+} from './health.ts'
 
 /** The active checks of one upstream, inside its object. Nothing here throws or rejects. */
 export interface HealthChecks {
@@ -39,21 +48,21 @@ export function makeHealthChecks(storage: DurableObjectStorage, parts: HealthChe
     if (next === plan) return
     storage.kv.put(KEY, next)
     // A failure shows when the alarm does not come: the next report then sets another.
-    if (next.dueAt !== plan?.dueAt && next.dueAt !== NEVER) void storage.setAlarm(next.dueAt).catch(() => {})
+    if (next.dueAt !== plan?.dueAt && next.dueAt !== NEVER_CHECKED) void storage.setAlarm(next.dueAt).catch(() => {})
     plan = next
   }
   const round = async () => {
     if (plan === undefined) return
     // Set before it asks: a process that is killed meanwhile goes on, and what a report changes meanwhile is not undone.
-    keep(begin(plan, now(), random()))
-    if (plan.dueAt === NEVER) return
-    await askAll(plan.settings, fetch, (label, url, fault) => keep(learn(plan!, label, url, fault, now())))
+    keep(beginCheck(plan, now(), random()))
+    if (plan.dueAt === NEVER_CHECKED) return
+    await askAll(plan.settings, fetch, (label, url, fault) => keep(updatePlan(plan!, label, url, fault, now())))
   }
 
   return {
     configure: (settings) => {
       try {
-        if (settings) keep(hear(plan, settings, now()))
+        if (settings) keep(applyCheckResult(plan, settings, now()))
       } catch {
         // The next report tries again.
       }
@@ -68,7 +77,7 @@ export function makeHealthChecks(storage: DurableObjectStorage, parts: HealthChe
 async function askAll(
   { targets, timeout }: HealthSettings,
   fetch: HealthCheckParts['fetch'],
-  note: (label: string, url: string, fault: Fault | undefined) => void,
+  note: (label: string, url: string, fault: CheckFailure | undefined) => void,
 ): Promise<void> {
   const waiting = Object.entries(targets).values()
   const lane = async () => {
@@ -78,7 +87,7 @@ async function askAll(
 }
 
 /** What is wrong with whoever answers at `url`, or does not within `timeout` milliseconds; undefined when nothing is. */
-async function ask(url: string, timeout: number, fetch: HealthCheckParts['fetch']): Promise<Fault | undefined> {
+async function ask(url: string, timeout: number, fetch: HealthCheckParts['fetch']): Promise<CheckFailure | undefined> {
   const controller = new AbortController()
   // Not AbortSignal.timeout, whose timer would keep the object from its sleep after each quick answer.
   const timer = setTimeout(() => controller.abort(), timeout)

@@ -1,6 +1,6 @@
 import type { HealthCheckConfig } from './config.ts'
 import type { Target } from '../target.ts'
-import { leftOf } from '../../lib/time.ts'
+import { remaining } from '../../lib/time.ts'
 
 /** What an isolate wants to have asked. Durations in milliseconds. */
 export interface HealthSettings extends Omit<HealthCheckConfig, 'path'> {
@@ -9,7 +9,7 @@ export interface HealthSettings extends Omit<HealthCheckConfig, 'path'> {
 }
 
 /** Why a check failed: `status 503`, `timeout`, `unreachable`. */
-export type Fault = string
+export type CheckFailure = string
 
 /** What the checks say of a target, and how far the last of them point the other way. Plain data: it is stored. */
 export type Health =
@@ -19,7 +19,7 @@ export type Health =
       readonly successes: number
       /** When and why it became so; epoch milliseconds. */
       readonly since: number
-      readonly fault: Fault
+      readonly fault: CheckFailure
     }
 
 /** Trusted until its checks say otherwise: a new target would else get nothing until it was asked. */
@@ -32,9 +32,9 @@ export function healthSettings(config: HealthCheckConfig, targets: readonly Targ
 }
 
 /** Counts one more check; only as many alike in a row as the threshold says change the state. The same object when nothing changes. */
-export function judge(
+export function judgeHealth(
   health: Health,
-  fault: Fault | undefined,
+  fault: CheckFailure | undefined,
   { unhealthyThreshold, healthyThreshold }: Pick<HealthSettings, 'unhealthyThreshold' | 'healthyThreshold'>,
   now: number,
 ): Health {
@@ -67,7 +67,7 @@ export interface HealthPlan {
 }
 
 /** As `startedAt`, no round has begun yet; as `dueAt`, none is to begin, and no alarm is set. */
-export const NEVER = -Infinity
+export const NEVER_CHECKED = -Infinity
 
 /** The least time between two rounds, however often the settings change. */
 const LEAST_PAUSE_MS = 1_000
@@ -82,30 +82,36 @@ const HEARD_STEP_MS = 10_000
  * An isolate reports. New settings take effect at once; a target that is new is trusted, one that is gone is forgotten.
  * The same object when there is nothing to remember.
  */
-export function hear(plan: HealthPlan | undefined, settings: HealthSettings, now: number): HealthPlan {
+export function applyCheckResult(plan: HealthPlan | undefined, settings: HealthSettings, now: number): HealthPlan {
   if (plan && isSame(plan.settings, settings) && isComing(plan, now))
     return Math.abs(now - plan.heardAt) < HEARD_STEP_MS ? plan : { ...plan, heardAt: now }
-  const startedAt = plan?.startedAt ?? NEVER
+  const startedAt = plan?.startedAt ?? NEVER_CHECKED
   const targets = Object.keys(settings.targets).map((label) => [label, plan?.targets[label] ?? HEALTHY] as const)
   // While one deployment replaces another, settings change to and fro with each report.
-  const dueAt = now + leftOf({ since: startedAt, ms: LEAST_PAUSE_MS }, now)
+  const dueAt = now + remaining({ since: startedAt, ms: LEAST_PAUSE_MS }, now)
   return { settings, targets: Object.fromEntries(targets), heardAt: now, startedAt, dueAt }
 }
 
 /** A round begins, and the next one is due an interval later or up to a fifth sooner. `random` is uniform in [0, 1). */
-export function begin(plan: HealthPlan, now: number, random: number): HealthPlan {
+export function beginCheck(plan: HealthPlan, now: number, random: number): HealthPlan {
   const { interval } = plan.settings
-  const isUnused = leftOf({ since: plan.heardAt, ms: Math.max(UNUSED_MS, 3 * interval) }, now) === 0
-  if (isUnused) return { ...plan, dueAt: NEVER }
+  const isUnused = remaining({ since: plan.heardAt, ms: Math.max(UNUSED_MS, 3 * interval) }, now) === 0
+  if (isUnused) return { ...plan, dueAt: NEVER_CHECKED }
   return { ...plan, startedAt: now, dueAt: now + Math.round(interval * (1 - JITTER * random)) }
 }
 
 /** What was asked at `url` for a target is known. The same object when that is nothing new. */
-export function learn(plan: HealthPlan, label: string, url: string, fault: Fault | undefined, now: number): HealthPlan {
+export function updatePlan(
+  plan: HealthPlan,
+  label: string,
+  url: string,
+  fault: CheckFailure | undefined,
+  now: number,
+): HealthPlan {
   const health = plan.targets[label]
   // It may have been removed meanwhile, or is asked elsewhere by now.
   if (health === undefined || plan.settings.targets[label] !== url) return plan
-  const next = judge(health, fault, plan.settings, now)
+  const next = judgeHealth(health, fault, plan.settings, now)
   return next === health ? plan : { ...plan, targets: { ...plan.targets, [label]: next } }
 }
 

@@ -3,10 +3,10 @@ import type { Exchange } from '../../core/exchange.ts'
 import { discardBody } from '../../lib/body.ts'
 import type { Handler, Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
-import { makeArm, type Arm, makeLatency } from './hedged-attempt.ts'
+import { makeHedgedAttempt, type HedgedAttempt, makeLatency } from './hedged-attempt.ts'
 import { failureOf } from '../outcome.ts'
 import type { RetryBudget } from './retry-budget.ts'
-import { better } from './retry.ts'
+import { betterResponse } from './retry.ts'
 
 /**
  * Sends a GET or HEAD whose answer is late once more, to another target where there is one, and takes the first good answer. Each
@@ -50,14 +50,14 @@ interface Plan {
 /** Resolves with the first good answer, or once every try has failed with the answer that says most; `x.target` is whose it is. */
 function race(x: Exchange, next: Handler, { after, max, mayStart, took }: Plan): Promise<Response> {
   const { promise, resolve, reject } = Promise.withResolvers<Response>()
-  const arms: Arm[] = []
+  const arms: HedgedAttempt[] = []
   const ends: Promise<void>[] = []
   let running = 0
-  let best: { arm: Arm; response: Response } | undefined
+  let best: { arm: HedgedAttempt; response: Response } | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
   let isOver = false
 
-  const finish = (winner: Arm) => {
+  const finish = (winner: HedgedAttempt) => {
     isOver = true
     clearTimeout(timer)
     x.target = winner.x.target
@@ -65,10 +65,10 @@ function race(x: Exchange, next: Handler, { after, max, mayStart, took }: Plan):
     // Held, so that what the others have taken is given back although the answer may be through before they have ended.
     if (running > 0) x.waitUntil(Promise.all(ends))
   }
-  const settle = (arm: Arm, response: Response) => {
+  const settle = (arm: HedgedAttempt, response: Response) => {
     running--
     if (isOver) return discardBody(response)
-    if (best === undefined || better(best.response, response) === response) best = { arm, response }
+    if (best === undefined || betterResponse(best.response, response) === response) best = { arm, response }
     const good = isGood(response)
     if (!good && running > 0) return
     if (good) took?.()
@@ -76,7 +76,7 @@ function race(x: Exchange, next: Handler, { after, max, mayStart, took }: Plan):
     resolve(best.response)
   }
   const start = () => {
-    const arm = makeArm(x, arms)
+    const arm = makeHedgedAttempt(x, arms)
     arms.push(arm)
     running++
     const fail = (error: unknown) => {

@@ -2,7 +2,7 @@ import type { Exchange } from '../../core/exchange.ts'
 import { avoidLastTarget } from '../balancing/balance.ts'
 
 /** One of several tries of one exchange at the same time. */
-export interface Arm {
+export interface HedgedAttempt {
   /** Its own view of the exchange. */
   readonly x: Exchange
   /** Ends it as if the client had left: no failure of anybody's. */
@@ -10,7 +10,7 @@ export interface Arm {
 }
 
 /** A try that counts with the others of `x`, but ends alone, and goes to another target than `earlier` ones where there is one. */
-export function makeArm(x: Exchange, earlier: readonly Arm[]): Arm {
+export function makeHedgedAttempt(x: Exchange, earlier: readonly HedgedAttempt[]): HedgedAttempt {
   let controller: AbortController | undefined
   let isEnded = false
   const end = () => {

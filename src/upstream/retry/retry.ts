@@ -5,8 +5,8 @@ import type { Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problemCode } from '../../core/problem.ts'
 import { avoidLastTarget } from '../balancing/balance.ts'
-import { failureOf, isInvented } from '../outcome.ts'
-import { bufferBody } from '../upload.ts'
+import { failureOf, isGatewayMade } from '../outcome.ts'
+import { bufferRequestBody } from '../upload.ts'
 import type { RetryBudget } from './retry-budget.ts'
 
 /** Repeats failed tries of the configured methods, up to `attempts` times, within the deadline and the budget. */
@@ -16,7 +16,7 @@ export function retry(config: RetryConfig, budget: RetryBudget, platform: Platfo
   return (next) => {
     const repeat = async (x: Exchange): Promise<Response> => {
       if (x.outgoing.body instanceof ReadableStream) {
-        const refusal = await bufferBody(x, platform)
+        const refusal = await bufferRequestBody(x, platform)
         if (refusal) return refusal
       }
       let last = await next(x)
@@ -29,7 +29,7 @@ export function retry(config: RetryConfig, budget: RetryBudget, platform: Platfo
         if (x.signal.aborted) break
         avoidLastTarget(x)
         last = await next(x)
-        best = better(best, last)
+        best = betterResponse(best, last)
       }
       return best
     }
@@ -45,8 +45,8 @@ function canRepeat(x: Exchange): boolean {
  * The newer answer, unless it is the gateway's own and the older is the upstream's: a real 503 says more than an invented 504.
  * The body of the other one is given up.
  */
-export function better(older: Response, newer: Response): Response {
-  const keep = isInvented(newer) && !isInvented(older) ? older : newer
+export function betterResponse(older: Response, newer: Response): Response {
+  const keep = isGatewayMade(newer) && !isGatewayMade(older) ? older : newer
   discardBody(keep === older ? newer : older)
   return keep
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { claimNames, claimWords } from '../../../src/auth/jwt/compact-jws.ts'
+import { claimNames, claimTexts } from '../../../src/auth/jwt/compact-jws.ts'
 import { compileClaimPath } from '../../../src/core/request-attribute.ts'
 
 describe('compileClaimPath', () => {
@@ -24,16 +24,16 @@ describe('compileClaimPath', () => {
 
 describe('lists of names', () => {
   it('cuts a string of scopes at its spaces, but a role may hold one', () => {
-    expect(claimWords(' a  b ')).toEqual(['a', 'b'])
+    expect(claimTexts(' a  b ')).toEqual(['a', 'b'])
     expect(claimNames('not admin')).toEqual(['not admin'])
   })
 
   it.each([[undefined], [null], [7], [{ a: 'b' }], [true]])('finds none in %j', (value) => {
-    expect(claimWords(value)).toEqual([])
+    expect(claimTexts(value)).toEqual([])
     expect(claimNames(value)).toEqual([])
   })
 
   it('leaves out what is no string', () => {
-    expect(claimWords(['a b', 1, null, ['c']])).toEqual(['a b'])
+    expect(claimTexts(['a b', 1, null, ['c']])).toEqual(['a b'])
   })
 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { makeRevocations, type Standing } from '../../../src/auth/revocation/revocation-snapshot.ts'
+import { makeRevocationSnapshot, type RevocationStatus } from '../../../src/auth/revocation/revocation-snapshot.ts'
 import type { Identity } from '../../../src/core/exchange.ts'
-import type { Revocation, RevocationNews, RevocationTarget } from '../../../src/identity/types.ts'
+import type { Revocation, RevocationUpdate, RevocationTarget } from '../../../src/identity/types.ts'
 
 const START = 1_800_000_000_000
 const HOUR = 3_600_000
@@ -23,7 +23,7 @@ function setup() {
     asked: 0,
     id: 'a',
     pageSize: Infinity,
-    answer: async (news: RevocationNews): Promise<RevocationNews | 'unavailable'> => news,
+    answer: async (news: RevocationUpdate): Promise<RevocationUpdate | 'unavailable'> => news,
   }
   const clock = { now: START }
   const feed = (cursor: string) => {
@@ -35,7 +35,7 @@ function setup() {
     const more = upTo < store.entries.length
     return store.answer({ entries, cursor: `${store.id}:${upTo}`, more, reset: id !== store.id })
   }
-  const revocations = makeRevocations(feed, () => clock.now)
+  const revocations = makeRevocationSnapshot(feed, () => clock.now)
   const work: Promise<unknown>[] = []
   const ask = (who = caller(), skewMs = 0) =>
     revocations.standing(who, skewMs, clock.now, (promise) => void work.push(promise))
@@ -48,7 +48,7 @@ function setup() {
 const never = () => new Promise<never>(() => {})
 
 describe('revocations', () => {
-  it.each<[string, RevocationTarget, Standing, Identity]>([
+  it.each<[string, RevocationTarget, RevocationStatus, Identity]>([
     ['jti', { jti: 't1' }, 'revoked', caller({ jti: 't1' })],
     ['another jti', { jti: 't1' }, 'good', caller({ jti: 't2' })],
     ['a jti that is a number', { jti: '17' }, 'revoked', caller({ jti: 17 })],

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { makeIdentityClient } from '../../../src/identity/client.ts'
 import { hashPassword } from '../../../src/identity/password.ts'
-import type { Actor, NewClient, NewUser } from '../../../src/identity/types.ts'
+import type { Actor, NewOAuthClient, NewUser } from '../../../src/identity/types.ts'
 import type { Platform } from '../../../src/core/platform.ts'
 import { makeTestGateway } from '../../support/gateway-in-workerd.ts'
 import type { IdentityClient } from '../../../src/identity/api.ts'
@@ -103,7 +103,7 @@ export async function addUser(store: IdentityClient, user: Partial<NewUser> & { 
 }
 
 /** Its secret; `''` for a public one. */
-export async function addClient(store: IdentityClient, client: NewClient): Promise<string> {
+export async function addClient(store: IdentityClient, client: NewOAuthClient): Promise<string> {
   const made = await store.createClient(client, BY)
   if (typeof made === 'string') throw new Error(made)
   return made.secret ?? ''

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Count, takeFrom } from '../../../src/limits/store/windows.ts'
+import { type WindowCount, takeFrom } from '../../../src/limits/store/windows.ts'
 import type { Rule } from './bounds.ts'
 import { excess, judge, type Logged } from './judge.ts'
 import { join } from './ledger.ts'
@@ -47,7 +47,7 @@ function logged(parts: Partial<Logged>): Logged {
 
 /** What an exact limiter decides. */
 function decide(rule: Rule, steps: readonly { waitMs: number; cost: number }[]): Logged[] {
-  const count: Count = { endsAt: 0, used: 0 }
+  const count: WindowCount = { endsAt: 0, used: 0 }
   let at = START
   return steps.map(({ waitMs, cost }, i) => {
     at += waitMs

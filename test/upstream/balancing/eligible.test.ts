@@ -6,7 +6,7 @@ import { makeTestTargets, nameOf } from '../../support/targets.ts'
 
 const NOW = 1_000_000
 const eject = (target: Target) => {
-  target.standing = { state: 'ejected', ejections: 1, since: NOW, ms: 30_000 }
+  target.outlierState = { state: 'ejected', ejections: 1, since: NOW, ms: 30_000 }
 }
 const namesOf = (
   targets: readonly Target[],
@@ -105,7 +105,7 @@ describe('eligible', () => {
           const avoided = targets.filter((_, i) => states[i]!.avoided).map(({ label }) => label)
           const given = eligible(targets, avoided, panic, NOW)
           const inUse = targets.filter(({ condition }) => condition !== 'drained')
-          const isHealthy = (target: Target) => target.condition === 'ok' && target.standing.state === 'in'
+          const isHealthy = (target: Target) => target.condition === 'ok' && target.outlierState.state === 'in'
           const healthy = inUse.filter(isHealthy)
           expect(given.length > 0).toBe(inUse.length > 0)
           expect(given.every((target) => inUse.includes(target))).toBe(true)

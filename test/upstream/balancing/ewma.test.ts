@@ -1,17 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { costPerTry, ewma, learn } from '../../../src/upstream/balancing/ewma.ts'
-import { type Target, makePace, type Pace } from '../../../src/upstream/target.ts'
-import { markUpload } from '../../../src/upstream/upload.ts'
+import { costPerTry, ewma, recordLatency } from '../../../src/upstream/balancing/ewma.ts'
+import { type Target, makeLatencyEwma, type LatencyEwma } from '../../../src/upstream/target.ts'
+import { markUploadEnd } from '../../../src/upstream/upload.ts'
 import { makeTestExchange } from '../../support/exchange.ts'
 import { runModel, type Served } from '../../support/queue-model.ts'
 import { countNames, makeTestTargets, nameOf, seededRandom, worstError } from '../../support/targets.ts'
 
 const T = 1_000_000
-const cost = (pace: Pace, now = T, inFlight = 0) => costPerTry({ pace, inFlight }, now)
+const cost = (latencyEwma: LatencyEwma, now = T, inFlight = 0) => costPerTry({ latencyEwma, inFlight }, now)
 const paceOf = (ms: number) => {
-  const pace = makePace()
-  learn(pace, 'good', ms, T)
-  return pace
+  const latencyEwma = makeLatencyEwma()
+  recordLatency(latencyEwma, 'good', ms, T)
+  return latencyEwma
 }
 const setUp = (...weights: number[]) => {
   const targets = makeTestTargets(...weights)
@@ -25,65 +25,65 @@ const p99 = (served: readonly Served[]) =>
 
 describe('what is known of a target, move by move', () => {
   it('costs nothing while nothing is known, and more than anything while the first answer is awaited', () => {
-    expect(cost(makePace())).toBe(0)
-    expect(cost(makePace(), T, 1)).toBeGreaterThan(cost(paceOf(60_000)))
+    expect(cost(makeLatencyEwma())).toBe(0)
+    expect(cost(makeLatencyEwma(), T, 1)).toBeGreaterThan(cost(paceOf(60_000)))
   })
 
   it('jumps up at once, and comes down slowly', () => {
-    const pace = paceOf(10)
-    expect(cost(pace)).toBe(11)
-    learn(pace, 'good', 1_000, T)
-    expect(cost(pace)).toBe(1_001)
-    learn(pace, 'good', 10, T + 100)
-    expect(cost(pace, T + 100)).toBeCloseTo(991, 0)
+    const latencyEwma = paceOf(10)
+    expect(cost(latencyEwma)).toBe(11)
+    recordLatency(latencyEwma, 'good', 1_000, T)
+    expect(cost(latencyEwma)).toBe(1_001)
+    recordLatency(latencyEwma, 'good', 10, T + 100)
+    expect(cost(latencyEwma, T + 100)).toBeCloseTo(991, 0)
   })
 
   it('fades with time, and is forgotten after 20 s', () => {
-    const pace = paceOf(1_000)
-    expect(cost(pace, T + 10_000)).toBeCloseTo(1 + 1_000 / Math.E, 5)
-    expect(cost(pace, T + 20_000)).toBeGreaterThan(100)
-    expect(cost(pace, T + 20_001)).toBe(0)
-    learn(pace, 'good', 5, T + 20_001)
-    expect(cost(pace, T + 20_001)).toBe(6)
+    const latencyEwma = paceOf(1_000)
+    expect(cost(latencyEwma, T + 10_000)).toBeCloseTo(1 + 1_000 / Math.E, 5)
+    expect(cost(latencyEwma, T + 20_000)).toBeGreaterThan(100)
+    expect(cost(latencyEwma, T + 20_001)).toBe(0)
+    recordLatency(latencyEwma, 'good', 5, T + 20_001)
+    expect(cost(latencyEwma, T + 20_001)).toBe(6)
   })
 
   it('counts how long those that wait have waited', () => {
-    const pace = paceOf(10)
-    Object.assign(pace, { waiting: 2, sentAt: T + T })
-    expect([cost(pace, T, 2), cost(pace, T + 500, 2)]).toEqual([11, 501])
+    const latencyEwma = paceOf(10)
+    Object.assign(latencyEwma, { waiting: 2, sentAt: T + T })
+    expect([cost(latencyEwma, T, 2), cost(latencyEwma, T + 500, 2)]).toEqual([11, 501])
   })
 
   it('doubles with each failure in a row but the first, and forgives all of them for one good answer', () => {
-    const pace = paceOf(10)
+    const latencyEwma = paceOf(10)
     const costs = [1, 2, 3, 4].map(() => {
-      learn(pace, 'failed', 0, T)
-      return cost(pace)
+      recordLatency(latencyEwma, 'failed', 0, T)
+      return cost(latencyEwma)
     })
     expect(costs).toEqual([11, 22, 44, 88])
-    learn(pace, 'good', 10, T)
-    expect(cost(pace)).toBe(11)
+    recordLatency(latencyEwma, 'good', 10, T)
+    expect(cost(latencyEwma)).toBe(11)
   })
 
   it('takes a target for slow that fails before it ever answered, and one that times out', () => {
-    const pace = makePace()
-    learn(pace, 'failed', 1, T)
-    expect(cost(pace)).toBe(1_001)
-    learn(pace, 'failed', 5_000, T)
-    expect(cost(pace)).toBe(2 * 5_001)
+    const latencyEwma = makeLatencyEwma()
+    recordLatency(latencyEwma, 'failed', 1, T)
+    expect(cost(latencyEwma)).toBe(1_001)
+    recordLatency(latencyEwma, 'failed', 5_000, T)
+    expect(cost(latencyEwma)).toBe(2 * 5_001)
   })
 
   it('knows of a try that was broken off that it would have taken longer', () => {
-    const pace = paceOf(10)
-    learn(pace, 'void', 2, T)
-    expect(cost(pace)).toBe(11)
-    learn(pace, 'void', 300, T)
-    expect(cost(pace)).toBe(301)
+    const latencyEwma = paceOf(10)
+    recordLatency(latencyEwma, 'void', 2, T)
+    expect(cost(latencyEwma)).toBe(11)
+    recordLatency(latencyEwma, 'void', 300, T)
+    expect(cost(latencyEwma)).toBe(301)
   })
 
   it('does not fall for a clock that was set back', () => {
-    const pace = paceOf(10)
-    Object.assign(pace, { waiting: 1, sentAt: T })
-    expect(cost(pace, T - 5_000, 1)).toBeCloseTo(1 + 10 * Math.exp(-0.5), 5)
+    const latencyEwma = paceOf(10)
+    Object.assign(latencyEwma, { waiting: 1, sentAt: T })
+    expect(cost(latencyEwma, T - 5_000, 1)).toBeCloseTo(1 + 10 * Math.exp(-0.5), 5)
   })
 })
 
@@ -180,7 +180,7 @@ it('leaves nothing behind, however tries end', async () => {
   const send = (answer: Promise<Response>) => around!(target!)(() => answer)(x)
   await send(Promise.resolve(new Response()))
   await expect(send(Promise.reject(new TypeError('bad header')))).rejects.toThrow('bad header')
-  expect(target!.pace).toMatchObject({ waiting: 0, sentAt: 0 })
+  expect(target!.latencyEwma).toMatchObject({ waiting: 0, sentAt: 0 })
 })
 
 it('does not hold the client’s own slowness against a target', async () => {
@@ -189,10 +189,10 @@ it('does not hold the client’s own slowness against a target', async () => {
   const { promise, resolve } = Promise.withResolvers<Response>()
   const x = makeTestExchange(new Request('https://gw.test/', { method: 'POST', body: new ReadableStream() }))
   const pending = ewma([target!], { now: () => now, random: Math.random }).around!(target!)(() => promise)(x)
-  expect(target!.pace.waiting).toBe(0)
-  markUpload(x, T + 8_000)
+  expect(target!.latencyEwma.waiting).toBe(0)
+  markUploadEnd(x, T + 8_000)
   now += 8_030
   resolve(new Response())
   await pending
-  expect(target!.pace).toMatchObject({ ms: 30, waiting: 0, sentAt: 0 })
+  expect(target!.latencyEwma).toMatchObject({ ms: 30, waiting: 0, sentAt: 0 })
 })

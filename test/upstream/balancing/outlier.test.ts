@@ -1,54 +1,54 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { judge, mostEjected, outlierDetection } from '../../../src/upstream/balancing/outlier.ts'
+import { judgeTry, maxEjected, outlierDetection } from '../../../src/upstream/balancing/outlier.ts'
 import { makeTestExchange } from '../../support/exchange.ts'
 import { makeTestTargets } from '../../support/targets.ts'
 import { makeTestUpstream } from '../../support/upstream.ts'
 import type { TryResult } from '../../../src/upstream/outcome.ts'
-import { isEjected, UNTROUBLED, type Standing } from '../../../src/upstream/target.ts'
+import { isEjected, NEVER_EJECTED, type OutlierState } from '../../../src/upstream/target.ts'
 
 const settings = { consecutive5xx: 3, baseEjection: 30_000, maxEjection: 100_000 }
 const T = 1_000_000
-const next = (standing: Standing, result: TryResult, now = T, hasRoom = true) =>
-  judge(standing, result, settings, () => hasRoom, now)
-const after = (standing: Standing, results: readonly TryResult[], now = T) =>
+const next = (standing: OutlierState, result: TryResult, now = T, hasRoom = true) =>
+  judgeTry(standing, result, settings, () => hasRoom, now)
+const after = (standing: OutlierState, results: readonly TryResult[], now = T) =>
   results.reduce((state, result) => next(state, result, now), standing)
 const FAILED = ['failed', 'failed', 'failed'] as const
 
 describe('judge, move by move', () => {
   it('ejects at the last failure in a row, not before', () => {
-    const two = after(UNTROUBLED, ['failed', 'failed'])
+    const two = after(NEVER_EJECTED, ['failed', 'failed'])
     expect(two).toMatchObject({ state: 'in', failures: 2 })
     expect(next(two, 'failed')).toEqual({ state: 'ejected', ejections: 1, since: T, ms: 30_000 })
   })
 
   it('begins to count anew after a good try, and takes no notice of a void one', () => {
-    expect(after(UNTROUBLED, ['failed', 'failed', 'good'])).toEqual(UNTROUBLED)
-    expect(after(UNTROUBLED, ['failed', 'void', 'failed', 'void', 'failed'])).toMatchObject({ state: 'ejected' })
-    expect(after(UNTROUBLED, ['void'])).toBe(UNTROUBLED)
+    expect(after(NEVER_EJECTED, ['failed', 'failed', 'good'])).toEqual(NEVER_EJECTED)
+    expect(after(NEVER_EJECTED, ['failed', 'void', 'failed', 'void', 'failed'])).toMatchObject({ state: 'ejected' })
+    expect(after(NEVER_EJECTED, ['void'])).toBe(NEVER_EJECTED)
   })
 
   it('keeps a target in while there is no room, and ejects it at the first failure once there is', () => {
-    let standing: Standing = UNTROUBLED
+    let standing: OutlierState = NEVER_EJECTED
     for (let i = 0; i < 4; i++) standing = next(standing, 'failed', T, false)
     expect(standing).toMatchObject({ state: 'in', failures: 4 })
     expect(next(standing, 'failed')).toMatchObject({ state: 'ejected' })
   })
 
   it('is not moved by anything while ejected', () => {
-    const ejected = after(UNTROUBLED, FAILED)
+    const ejected = after(NEVER_EJECTED, FAILED)
     expect(after(ejected, ['good', 'failed', 'void'], T + 29_999)).toBe(ejected)
     expect([isEjected(ejected, T + 29_999), isEjected(ejected, T + 30_000)]).toEqual([true, false])
   })
 
   it('lets it come back at the end of the term, with a clean count', () => {
-    const ejected = after(UNTROUBLED, FAILED)
+    const ejected = after(NEVER_EJECTED, FAILED)
     expect(next(ejected, 'good', T + 30_000)).toEqual({ state: 'in', failures: 0, ejections: 1, since: T + 30_000 })
     expect(next(ejected, 'failed', T + 30_000)).toMatchObject({ state: 'in', failures: 1 })
   })
 
   it('ejects for longer each time, up to the maximum', () => {
-    let standing: Standing = UNTROUBLED
+    let standing: OutlierState = NEVER_EJECTED
     let now = T
     const terms = [1, 2, 3, 4].map(() => {
       standing = after(standing, FAILED, now)
@@ -69,7 +69,7 @@ describe('judge, move by move', () => {
   })
 
   it('does not keep a target out for longer because the clock was set back', () => {
-    expect(isEjected(after(UNTROUBLED, FAILED), T - 3_600_000)).toBe(false)
+    expect(isEjected(after(NEVER_EJECTED, FAILED), T - 3_600_000)).toBe(false)
   })
 })
 
@@ -84,7 +84,7 @@ describe('mostEjected', () => {
     [10, 100, 9],
     [10, 0, 0],
   ])('of %i targets at %i per cent: %i', (count, percent, most) => {
-    expect(mostEjected(count, percent)).toBe(most)
+    expect(maxEjected(count, percent)).toBe(most)
   })
 })
 
@@ -112,10 +112,10 @@ it('whatever happens: never all are ejected, never more than the percentage, nev
           now += later
           const target = targets[nth % count]!
           await around?.(target)(async () => new Response(null, { status }))(x)
-          const ejected = targets.filter(({ standing }) => isEjected(standing, now))
+          const ejected = targets.filter(({ outlierState: standing }) => isEjected(standing, now))
           expect(ejected.length).toBeLessThan(count)
           expect(ejected.length * 100).toBeLessThanOrEqual(maxEjectionPercent * count)
-          for (const { standing } of ejected)
+          for (const { outlierState: standing } of ejected)
             if (standing.state === 'ejected') expect(standing.ms).toBeLessThanOrEqual(settings.maxEjection)
         }
       },

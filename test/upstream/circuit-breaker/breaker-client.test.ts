@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { Platform } from '../../../src/core/platform.ts'
-import type { Report } from '../../../src/upstream/circuit-breaker/breaker-report.ts'
-import { makeKeeper } from '../../../src/upstream/circuit-breaker/breaker-client.ts'
+import type { BreakerReport } from '../../../src/upstream/circuit-breaker/breaker-report.ts'
+import { makeBreakerReporter } from '../../../src/upstream/circuit-breaker/breaker-client.ts'
 import { makeTestPlatform } from '../../support/platform.ts'
 
 const settings = {
@@ -13,18 +13,18 @@ const settings = {
   maxOpenDuration: 4_000,
   halfOpenProbes: 1,
 }
-const report: Report = {
+const report: BreakerReport = {
   upstream: 'u',
   region: 'weur',
   settings,
-  tally: { calls: 1, failures: 1, slow: 0 },
+  counters: { calls: 1, failures: 1, slow: 0 },
   spent: [],
   probes: [],
   wantsLease: false,
   health: undefined,
 }
 const keeperOf = (getByName: unknown) =>
-  makeKeeper(makeTestPlatform({ breakers: { getByName } as unknown as Platform['breakers'] }))
+  makeBreakerReporter(makeTestPlatform({ breakers: { getByName } as unknown as Platform['breakers'] }))
 
 it.each<[string, () => unknown]>([
   [
@@ -38,7 +38,7 @@ it.each<[string, () => unknown]>([
   ['hangs', () => ({ report: () => new Promise(() => {}) })],
 ])('decides alone while the object %s', async (_, getByName) => {
   const keeper = keeperOf(getByName)
-  expect(await keeper.tell(report)).toEqual({ state: 'open', forMs: 1_000 })
+  expect(await keeper.report(report)).toEqual({ state: 'open', forMs: 1_000 })
   expect([keeper.isAlone(), keeper.timesAlone()]).toEqual([true, 1])
 })
 
@@ -48,8 +48,8 @@ it('names the object of its region, and has it made there', async () => {
     named.push(args)
     return { report: () => Promise.resolve({ state: 'closed' }) }
   })
-  await keeper.tell(report)
-  await keeper.tell({ ...report, region: 'local' })
+  await keeper.report(report)
+  await keeper.report({ ...report, region: 'local' })
   expect(named).toEqual([
     ['weur:u', { locationHint: 'weur' }],
     ['local:u', undefined],
@@ -65,14 +65,14 @@ it('goes on from what it heard last, and holds on to an operator’s word', asyn
     { state: 'closed', forced: true },
   ]) {
     answer = verdict
-    await keeper.tell(quiet)
+    await keeper.report(quiet)
     answer = undefined
-    expect(await keeper.tell(report)).toEqual(verdict)
+    expect(await keeper.report(report)).toEqual(verdict)
   }
   answer = { state: 'open', forMs: 60_000 }
-  await keeper.tell(quiet)
+  await keeper.report(quiet)
   expect(keeper.isAlone()).toBe(false)
   answer = undefined
   // Clamped by its own settings.
-  expect(await keeper.tell(quiet)).toEqual({ state: 'open', forMs: 4_000 })
+  expect(await keeper.report(quiet)).toEqual({ state: 'open', forMs: 4_000 })
 })

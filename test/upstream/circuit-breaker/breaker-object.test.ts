@@ -2,8 +2,8 @@ import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { describe, expect, it, vi } from 'vitest'
 import type { Region } from '../../../src/core/region.ts'
-import { PROTOCOL, type Report } from '../../../src/upstream/circuit-breaker/breaker-report.ts'
-import type { WorldNews } from '../../../src/upstream/circuit-breaker/global-state.ts'
+import { BREAKER_PROTOCOL, type BreakerReport } from '../../../src/upstream/circuit-breaker/breaker-report.ts'
+import type { GlobalUpdate } from '../../../src/upstream/circuit-breaker/global-state.ts'
 
 const settings = {
   failureRate: 50,
@@ -15,18 +15,18 @@ const settings = {
   halfOpenProbes: 1,
 }
 const tally = (calls = 0, failures = 0) => ({ calls, failures, slow: 0 })
-const QUIET: Omit<Report, 'upstream'> = {
+const QUIET: Omit<BreakerReport, 'upstream'> = {
   region: 'weur',
   settings,
-  tally: tally(),
+  counters: tally(),
   spent: [],
   probes: [],
   wantsLease: false,
   health: undefined,
 }
 const object = (upstream: string) => env.BREAKERS.getByName(`weur:${upstream}`)
-const report = (upstream: string, news: Partial<Report> = {}) =>
-  object(upstream).report(PROTOCOL, { ...QUIET, upstream, ...news })
+const report = (upstream: string, news: Partial<BreakerReport> = {}) =>
+  object(upstream).report(BREAKER_PROTOCOL, { ...QUIET, upstream, ...news })
 /** Stops the clock of an upstream's objects, and moves it on by `ms`. */
 async function stopClock(upstream: string, region: Region = 'weur') {
   let now = Date.now()
@@ -34,7 +34,7 @@ async function stopClock(upstream: string, region: Region = 'weur') {
     instance.now = () => now
   }
   await runInDurableObject(env.BREAKERS.getByName(`${region}:${upstream}`), stopped)
-  await runInDurableObject(env.WORLDS.getByName(upstream), stopped)
+  await runInDurableObject(env.GLOBAL_UPSTREAMS.getByName(upstream), stopped)
   return (ms: number) => (now += ms)
 }
 const untilOver = () => new Promise((over) => setTimeout(over, 110))
@@ -47,15 +47,15 @@ describe('an upstream’s circuit in one region', () => {
 
   it('opens on what isolates report together, for a duration and not until a time', async () => {
     await stopClock('sum')
-    expect(await report('sum', { tally: tally(6, 3) })).toEqual(CLOSED)
-    const verdict = await report('sum', { tally: tally(4, 2) })
+    expect(await report('sum', { counters: tally(6, 3) })).toEqual(CLOSED)
+    const verdict = await report('sum', { counters: tally(4, 2) })
     expect(verdict).toEqual({ state: 'open', forMs: 100, targets: {} })
     expect(await object('sum').inspect()).toMatchObject({ own: { state: 'open', openings: 1 }, timesAlone: 0 })
   })
 
   it('is still open after its process was lost', async () => {
     const long = { ...settings, openDuration: 60_000, maxOpenDuration: 60_000 }
-    await report('lost', { settings: long, tally: tally(10, 10) })
+    await report('lost', { settings: long, counters: tally(10, 10) })
     await evictDurableObject(object('lost'))
     const verdict = await report('lost')
     expect(verdict).toMatchObject({ state: 'open' })
@@ -63,7 +63,7 @@ describe('an upstream’s circuit in one region', () => {
   })
 
   it('gives one lease at a time, and closes when its probe passes', async () => {
-    await report('probe', { tally: tally(10, 10) })
+    await report('probe', { counters: tally(10, 10) })
     expect(await report('probe', { wantsLease: true })).not.toHaveProperty('lease')
     await untilOver()
     const [first, second] = await Promise.all([
@@ -72,24 +72,24 @@ describe('an upstream’s circuit in one region', () => {
     ])
     expect(first).toMatchObject({ state: 'open', forMs: 0, lease: expect.any(String) as string })
     expect(second).toEqual({ state: 'open', forMs: 0, targets: {} })
-    expect((await env.WORLDS.getByName('probe').inspect()).leases).toBe(1)
+    expect((await env.GLOBAL_UPSTREAMS.getByName('probe').inspect()).leases).toBe(1)
     const { lease } = first as { lease: string }
     expect(await report('probe', { probes: [{ lease, result: 'passed' }] })).toEqual(CLOSED)
-    expect((await env.WORLDS.getByName('probe').inspect()).leases).toBe(0)
+    expect((await env.GLOBAL_UPSTREAMS.getByName('probe').inspect()).leases).toBe(0)
     await evictDurableObject(object('probe'))
     expect(await report('probe')).toEqual(CLOSED)
   })
 
   it('opens for longer when the probe fails', async () => {
     const wait = await stopClock('fail')
-    await report('fail', { tally: tally(10, 10) })
+    await report('fail', { counters: tally(10, 10) })
     wait(100)
     const { lease } = (await report('fail', { wantsLease: true })) as { lease: string }
     expect(await report('fail', { probes: [{ lease, result: 'failed' }] })).toMatchObject({ state: 'open', forMs: 200 })
   })
 
   it('gives a lease that nobody spends to another after two seconds', async () => {
-    await report('idle', { tally: tally(10, 10) })
+    await report('idle', { counters: tally(10, 10) })
     await untilOver()
     await report('idle', { wantsLease: true })
     const asked = Date.now()
@@ -101,26 +101,28 @@ describe('an upstream’s circuit in one region', () => {
   })
 
   it('has no circuit for an upstream without a breaker, whatever is forced', async () => {
-    await report('bare', { settings: undefined, tally: tally(100, 100) })
-    await env.WORLDS.getByName('bare').steer({ force: 'open' })
+    await report('bare', { settings: undefined, counters: tally(100, 100) })
+    await env.GLOBAL_UPSTREAMS.getByName('bare').order({ force: 'open' })
     expect(await report('bare', { settings: undefined, wantsLease: true })).toEqual(CLOSED)
   })
 })
 
 describe('the protocol', () => {
   it('answers nothing to a version that it does not speak, and to a report that it cannot read', async () => {
-    expect(await object('odd').report(PROTOCOL + 1, { ...QUIET, upstream: 'odd' })).toBeUndefined()
-    expect(await object('odd').report(PROTOCOL, null as unknown as Report)).toBeUndefined()
-    expect(await object('odd').learn(0, { rev: 1, forced: 'open', drained: [], closing: 0 })).toBe(false)
-    expect(await object('odd').learn(1, null as unknown as WorldNews)).toBe(false)
+    expect(await object('odd').report(BREAKER_PROTOCOL + 1, { ...QUIET, upstream: 'odd' })).toBeUndefined()
+    expect(await object('odd').report(BREAKER_PROTOCOL, null as unknown as BreakerReport)).toBeUndefined()
+    expect(await object('odd').receive(0, { rev: 1, forced: 'open', drained: [], closing: 0 })).toBe(false)
+    expect(await object('odd').receive(1, null as unknown as GlobalUpdate)).toBe(false)
   })
 
   it('counts nothing of a report in a protocol version that it does not know', async () => {
     const wait = await stopClock('newer')
     const failing = { ...QUIET, upstream: 'newer', tally: tally(10, 10) }
-    expect(await object('newer').report(PROTOCOL + 1, failing)).toBeUndefined()
+    expect(await object('newer').report(BREAKER_PROTOCOL + 1, failing)).toBeUndefined()
     wait(1)
-    expect(await object('newer').report(PROTOCOL, { ...QUIET, upstream: 'newer' })).toMatchObject({ state: 'closed' })
+    expect(await object('newer').report(BREAKER_PROTOCOL, { ...QUIET, upstream: 'newer' })).toMatchObject({
+      state: 'closed',
+    })
     expect(await object('newer').inspect()).toMatchObject({ counted: { calls: 0 } })
   })
 })
@@ -130,9 +132,9 @@ describe('while the world’s object is out of reach', () => {
   async function withHangingWorld(upstream: string) {
     let hangs = true
     await runInDurableObject(object(upstream), (breaker) => {
-      const { WORLDS } = breaker['env']
-      const getByName = (name: string) => (hangs ? { tell: () => new Promise(() => {}) } : WORLDS.getByName(name))
-      breaker['env'] = { ...breaker['env'], WORLDS: { getByName } as unknown as typeof WORLDS }
+      const { GLOBAL_UPSTREAMS } = breaker['env']
+      const getByName = (name: string) => (hangs ? { tell: () => new Promise(() => {}) } : GLOBAL_UPSTREAMS.getByName(name))
+      breaker['env'] = { ...breaker['env'], GLOBAL_UPSTREAMS: { getByName } as unknown as typeof GLOBAL_UPSTREAMS }
     })
     return () => (hangs = false)
   }
@@ -140,7 +142,7 @@ describe('while the world’s object is out of reach', () => {
   it('answers reports at once and decides alone, which can be seen, until it is there again', async () => {
     const mend = await withHangingWorld('cut')
     const started = Date.now()
-    await report('cut', { tally: tally(10, 10) })
+    await report('cut', { counters: tally(10, 10) })
     await untilOver()
     // Only with a lease in question, and only the first time.
     expect(Date.now() - started).toBeLessThan(300)

@@ -1,19 +1,19 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
-  CLOSED,
-  count,
-  extend,
-  lease,
-  LEASE_MS,
+  CLOSED_BREAKER,
+  countCalls,
+  extendLease,
+  grantLease,
+  PROBE_LEASE_MS,
   reachesThreshold,
-  settle,
-  total,
-  type Circuit,
-  type CircuitSettings,
+  settleLease,
+  sumCounters,
+  type BreakerState,
+  type BreakerSettings,
 } from '../../../src/upstream/circuit-breaker/breaker-state.ts'
 
-const settings: CircuitSettings = {
+const settings: BreakerSettings = {
   failureRate: 50,
   slowCallRate: 80,
   minimumRequests: 10,
@@ -24,8 +24,13 @@ const settings: CircuitSettings = {
 }
 const T = 1_000_000
 const calls = (n: number, failures: number, slow = 0) => ({ calls: n, failures, slow })
-const OPEN: Circuit = { state: 'open', since: T - 1_000, ms: 1_000, openings: 1 }
-const HALF: Circuit = { state: 'half-open', openings: 1, leases: [{ id: 'a', since: T, ms: LEASE_MS }], passed: 0 }
+const OPEN: BreakerState = { state: 'open', since: T - 1_000, ms: 1_000, openings: 1 }
+const HALF: BreakerState = {
+  state: 'half-open',
+  openings: 1,
+  leases: [{ id: 'a', since: T, ms: PROBE_LEASE_MS }],
+  passed: 0,
+}
 
 describe('a closed circuit', () => {
   it.each([
@@ -35,95 +40,100 @@ describe('a closed circuit', () => {
     ['slow calls just below', calls(10, 0, 7), 'closed'],
     ['slow calls at their rate', calls(10, 0, 8), 'open'],
   ])('%s: %o is %s', (_, tally, state) => {
-    expect(count(CLOSED, tally, settings, T).state).toBe(state)
+    expect(countCalls(CLOSED_BREAKER, tally, settings, T).state).toBe(state)
   })
 
   it('opens for openDuration', () => {
-    expect(count(CLOSED, calls(10, 10), settings, T)).toEqual({ state: 'open', since: T, ms: 1_000, openings: 1 })
+    expect(countCalls(CLOSED_BREAKER, calls(10, 10), settings, T)).toEqual({
+      state: 'open',
+      since: T,
+      ms: 1_000,
+      openings: 1,
+    })
   })
 
   it('adds up over the window, and forgets what is older', () => {
-    const some = count(CLOSED, calls(9, 9), settings, T)
-    expect(count(some, calls(1, 1), settings, T + 8_000).state).toBe('open')
-    expect(count(some, calls(1, 1), settings, T + 11_000).state).toBe('closed')
+    const some = countCalls(CLOSED_BREAKER, calls(9, 9), settings, T)
+    expect(countCalls(some, calls(1, 1), settings, T + 8_000).state).toBe('open')
+    expect(countCalls(some, calls(1, 1), settings, T + 11_000).state).toBe('closed')
   })
 
   it('keeps counting when the clock is set back a little, and begins anew when it is far', () => {
-    const some = count(CLOSED, calls(9, 9), settings, T)
-    expect(count(some, calls(1, 1), settings, T - 6_000).state).toBe('open')
-    expect(count(some, calls(1, 1), settings, T - 60_000)).toMatchObject({ slots: [{ calls: 1 }] })
+    const some = countCalls(CLOSED_BREAKER, calls(9, 9), settings, T)
+    expect(countCalls(some, calls(1, 1), settings, T - 6_000).state).toBe('open')
+    expect(countCalls(some, calls(1, 1), settings, T - 60_000)).toMatchObject({ slots: [{ calls: 1 }] })
   })
 
   it('has no leases to give', () => {
-    expect(lease(CLOSED, 'a', settings, T)).toBe(CLOSED)
+    expect(grantLease(CLOSED_BREAKER, 'a', settings, T)).toBe(CLOSED_BREAKER)
   })
 })
 
 describe('an open circuit', () => {
   it('ignores late calls', () => {
-    expect(count(OPEN, calls(100, 100), settings, T)).toBe(OPEN)
+    expect(countCalls(OPEN, calls(100, 100), settings, T)).toBe(OPEN)
   })
 
   it('gives no lease before its time', () => {
-    expect(lease(OPEN, 'a', settings, T - 1)).toBe(OPEN)
+    expect(grantLease(OPEN, 'a', settings, T - 1)).toBe(OPEN)
   })
 
   it('does not wait for a clock that was set back to catch up', () => {
-    expect(lease(OPEN, 'a', settings, T - 3_600_000).state).toBe('half-open')
+    expect(grantLease(OPEN, 'a', settings, T - 3_600_000).state).toBe('half-open')
   })
 
   it('half-opens with the first lease after it', () => {
-    expect(lease(OPEN, 'a', settings, T)).toEqual(HALF)
+    expect(grantLease(OPEN, 'a', settings, T)).toEqual(HALF)
   })
 })
 
 describe('a half-open circuit', () => {
   it('gives no second lease while one is out, and another when it has run out', () => {
-    expect(lease(HALF, 'b', settings, T + LEASE_MS - 1)).toEqual(HALF)
-    expect(lease(HALF, 'b', settings, T + LEASE_MS)).toMatchObject({ leases: [{ id: 'b' }] })
+    expect(grantLease(HALF, 'b', settings, T + PROBE_LEASE_MS - 1)).toEqual(HALF)
+    expect(grantLease(HALF, 'b', settings, T + PROBE_LEASE_MS)).toMatchObject({ leases: [{ id: 'b' }] })
   })
 
   it('gives a lost lease to another although the clock was set back', () => {
-    expect(lease(HALF, 'b', settings, T - 3_600_000)).toMatchObject({ leases: [{ id: 'b' }] })
+    expect(grantLease(HALF, 'b', settings, T - 3_600_000)).toMatchObject({ leases: [{ id: 'b' }] })
   })
 
   it('keeps a spent lease for as long as its request may take', () => {
-    const spent = extend(HALF, 'a', 5_000, T)
-    expect(lease(spent, 'b', settings, T + 5_000)).toMatchObject({ leases: [{ id: 'a' }] })
+    const spent = extendLease(HALF, 'a', 5_000, T)
+    expect(grantLease(spent, 'b', settings, T + 5_000)).toMatchObject({ leases: [{ id: 'a' }] })
   })
 
   it('closes when the probe passes, and forgets how often it opened', () => {
-    expect(settle(HALF, 'a', 'passed', settings, T)).toEqual(CLOSED)
+    expect(settleLease(HALF, 'a', 'passed', settings, T)).toEqual(CLOSED_BREAKER)
   })
 
   it('opens for twice as long each time the probe fails, up to maxOpenDuration', () => {
-    let circuit: Circuit = HALF
+    let circuit: BreakerState = HALF
     const durations = [2_000, 3_000, 3_000].map((expected) => {
-      circuit = settle(circuit, 'a', 'failed', settings, T)
+      circuit = settleLease(circuit, 'a', 'failed', settings, T)
       expect(circuit).toMatchObject({ state: 'open', since: T, ms: expected })
-      circuit = lease(circuit, 'a', settings, T + expected)
+      circuit = grantLease(circuit, 'a', settings, T + expected)
       return circuit.state
     })
     expect(durations).toEqual(['half-open', 'half-open', 'half-open'])
   })
 
   it('takes a lease back that found nothing out, and gives it to another', () => {
-    const free = settle(HALF, 'a', 'void', settings, T)
-    expect(lease(free, 'b', settings, T)).toMatchObject({ leases: [{ id: 'b' }] })
+    const free = settleLease(HALF, 'a', 'void', settings, T)
+    expect(grantLease(free, 'b', settings, T)).toMatchObject({ leases: [{ id: 'b' }] })
   })
 
   it('ignores results of leases it does not know', () => {
-    expect(settle(HALF, 'z', 'failed', settings, T)).toBe(HALF)
+    expect(settleLease(HALF, 'z', 'failed', settings, T)).toBe(HALF)
   })
 
   it('with three probes closes after three that passed', () => {
     const three = { ...settings, halfOpenProbes: 3 }
-    let circuit: Circuit = lease(OPEN, 'a', three, T)
-    for (const id of ['b', 'c', 'd']) circuit = lease(circuit, id, three, T)
+    let circuit: BreakerState = grantLease(OPEN, 'a', three, T)
+    for (const id of ['b', 'c', 'd']) circuit = grantLease(circuit, id, three, T)
     expect(circuit).toMatchObject({ leases: [{ id: 'a' }, { id: 'b' }, { id: 'c' }] })
-    for (const id of ['a', 'b']) circuit = settle(circuit, id, 'passed', three, T)
-    expect(lease(circuit, 'e', three, T)).toMatchObject({ leases: [{ id: 'c' }], passed: 2 })
-    expect(settle(circuit, 'c', 'passed', three, T)).toEqual(CLOSED)
+    for (const id of ['a', 'b']) circuit = settleLease(circuit, id, 'passed', three, T)
+    expect(grantLease(circuit, 'e', three, T)).toMatchObject({ leases: [{ id: 'c' }], passed: 2 })
+    expect(settleLease(circuit, 'c', 'passed', three, T)).toEqual(CLOSED_BREAKER)
   })
 })
 
@@ -150,7 +160,7 @@ it('holds its promises whatever happens', () => {
   })
   fc.assert(
     fc.property(shape, fc.array(step, { maxLength: 80 }), (config, steps) => {
-      let circuit: Circuit = CLOSED
+      let circuit: BreakerState = CLOSED_BREAKER
       let now = T
       let given = 0
       for (const it of steps) {
@@ -158,12 +168,12 @@ it('holds its promises whatever happens', () => {
         if (it.kind === 'count') {
           const share = (percent: number) => Math.round((it.calls * percent) / 100)
           const tally = { calls: it.calls, failures: share(it.bad), slow: share(it.slow) }
-          circuit = count(circuit, tally, config, now)
+          circuit = countCalls(circuit, tally, config, now)
         }
-        if (it.kind === 'lease') circuit = lease(circuit, String(given++), config, now)
-        if (it.kind === 'extend') circuit = extend(circuit, String(given - it.nth), it.ms, now)
-        if (it.kind === 'settle') circuit = settle(circuit, String(given - it.nth), it.result, config, now)
-        if (circuit.state === 'closed') expect(reachesThreshold(total(circuit.slots), config)).toBe(false)
+        if (it.kind === 'lease') circuit = grantLease(circuit, String(given++), config, now)
+        if (it.kind === 'extend') circuit = extendLease(circuit, String(given - it.nth), it.ms, now)
+        if (it.kind === 'settle') circuit = settleLease(circuit, String(given - it.nth), it.result, config, now)
+        if (circuit.state === 'closed') expect(reachesThreshold(sumCounters(circuit.slots), config)).toBe(false)
         if (circuit.state === 'open') expect(circuit.openings).toBeGreaterThan(0)
         if (circuit.state === 'half-open') {
           expect(circuit.leases.length + circuit.passed).toBeLessThanOrEqual(config.halfOpenProbes)

@@ -2,8 +2,8 @@ import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { expect, it, vi } from 'vitest'
 import type { Region } from '../../../src/core/region.ts'
-import { PROTOCOL, type Report } from '../../../src/upstream/circuit-breaker/breaker-report.ts'
-import { WORLD_PROTOCOL, type RegionReport } from '../../../src/upstream/circuit-breaker/global-state.ts'
+import { BREAKER_PROTOCOL, type BreakerReport } from '../../../src/upstream/circuit-breaker/breaker-report.ts'
+import { GLOBAL_PROTOCOL, type RegionReport } from '../../../src/upstream/circuit-breaker/global-state.ts'
 
 const settings = {
   failureRate: 50,
@@ -15,15 +15,15 @@ const settings = {
   halfOpenProbes: 1,
 }
 const REGIONS = ['weur', 'enam', 'apac'] as const
-const world = (upstream: string) => env.WORLDS.getByName(upstream)
+const world = (upstream: string) => env.GLOBAL_UPSTREAMS.getByName(upstream)
 
 /** What isolates of one region report. */
-const report = (upstream: string, region: Region, news: Partial<Report> = {}) =>
-  env.BREAKERS.getByName(`${region}:${upstream}`).report(PROTOCOL, {
+const report = (upstream: string, region: Region, news: Partial<BreakerReport> = {}) =>
+  env.BREAKERS.getByName(`${region}:${upstream}`).report(BREAKER_PROTOCOL, {
     upstream,
     region,
     settings,
-    tally: { calls: 0, failures: 0, slow: 0 },
+    counters: { calls: 0, failures: 0, slow: 0 },
     spent: [],
     probes: [],
     wantsLease: false,
@@ -31,7 +31,7 @@ const report = (upstream: string, region: Region, news: Partial<Report> = {}) =>
     ...news,
   })
 const fail = (upstream: string, region: Region) =>
-  report(upstream, region, { tally: { calls: 10, failures: 10, slow: 0 } })
+  report(upstream, region, { counters: { calls: 10, failures: 10, slow: 0 } })
 const statesOf = async (upstream: string) => {
   const verdicts = await Promise.all(REGIONS.map((region) => report(upstream, region)))
   return verdicts.map((verdict) => verdict?.state)
@@ -116,12 +116,12 @@ it('hears of a region at once when that changes, and else once a second', async 
   await report('often', 'weur')
   let tells = 0
   await runInDurableObject(env.BREAKERS.getByName('weur:often'), (breaker) => {
-    const { WORLDS } = breaker['env']
+    const { GLOBAL_UPSTREAMS } = breaker['env']
     const getByName = (name: string) => {
       tells++
-      return WORLDS.getByName(name)
+      return GLOBAL_UPSTREAMS.getByName(name)
     }
-    breaker['env'] = { ...breaker['env'], WORLDS: { getByName } as unknown as typeof WORLDS }
+    breaker['env'] = { ...breaker['env'], GLOBAL_UPSTREAMS: { getByName } as unknown as typeof GLOBAL_UPSTREAMS }
     const now = Date.now()
     breaker.now = () => now
   })
@@ -139,10 +139,10 @@ it('hears of a region at once when that changes, and else once a second', async 
 
 it('tells every region what an operator orders, at once and after a crash', async () => {
   await statesOf('steered')
-  expect(await world('steered').steer({ force: 'open' })).toMatchObject({ forced: 'open' })
+  expect(await world('steered').order({ force: 'open' })).toMatchObject({ forced: 'open' })
   expect(await statesOf('steered')).toEqual(['open', 'open', 'open'])
   expect(await report('steered', 'weur')).toMatchObject({ forced: true })
-  expect(await world('steered').steer({ drain: 'a:80' })).toMatchObject({ drained: ['a:80'] })
+  expect(await world('steered').order({ drain: 'a:80' })).toMatchObject({ drained: ['a:80'] })
   expect(await report('steered', 'apac')).toMatchObject({ targets: { 'a:80': 'drained' } })
   await evictDurableObject(world('steered'))
   await evictDurableObject(env.BREAKERS.getByName('weur:steered'))
@@ -150,8 +150,8 @@ it('tells every region what an operator orders, at once and after a crash', asyn
   expect(await report('steered', 'weur')).toMatchObject({ forced: true, targets: { 'a:80': 'drained' } })
   // A region that nobody had heard of learns with its first report.
   await vi.waitFor(async () => expect(await report('steered', 'oc')).toMatchObject({ state: 'open', forced: true }))
-  await world('steered').steer({ restore: 'a:80' })
-  await world('steered').steer({ force: null })
+  await world('steered').order({ restore: 'a:80' })
+  await world('steered').order({ force: null })
   expect(await report('steered', 'weur')).toEqual({ state: 'closed', targets: {} })
 })
 
@@ -159,9 +159,9 @@ it('closes by force what is open, counts nothing meanwhile, and a release begins
   await statesOf('forced')
   for (const region of REGIONS) await fail('forced', region)
   await untilStates('forced', ['open', 'open', 'open'])
-  await world('forced').steer({ force: 'closed' })
+  await world('forced').order({ force: 'closed' })
   expect(await fail('forced', 'weur')).toMatchObject({ state: 'closed', forced: true })
-  await world('forced').steer({ force: null })
+  await world('forced').order({ force: null })
   expect(await statesOf('forced')).toEqual(['closed', 'closed', 'closed'])
   expect(await fail('forced', 'weur')).toMatchObject({ state: 'open' })
 })
@@ -195,6 +195,6 @@ it('lets a region that it lost go on alone, and the others by their own majority
 })
 
 it('answers nothing to a version that it does not speak, and to a report that it cannot read', async () => {
-  expect(await world('odd').tell(WORLD_PROTOCOL + 1, {} as RegionReport)).toBeUndefined()
-  expect(await world('odd').tell(WORLD_PROTOCOL, null as unknown as RegionReport)).toBeUndefined()
+  expect(await world('odd').report(GLOBAL_PROTOCOL + 1, {} as RegionReport)).toBeUndefined()
+  expect(await world('odd').report(GLOBAL_PROTOCOL, null as unknown as RegionReport)).toBeUndefined()
 })

@@ -2,32 +2,32 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { Region } from '../../../src/core/region.ts'
 import {
-  LEASE_MS,
+  PROBE_LEASE_MS,
   reachesThreshold,
-  total,
-  type CircuitSettings,
+  sumCounters,
+  type BreakerSettings,
   type ProbeResult,
 } from '../../../src/upstream/circuit-breaker/breaker-state.ts'
 import {
-  holds,
-  learn,
-  mayProbeForAll,
-  NEW_REGIONAL,
-  regionalVerdict,
-  release,
-  reserve,
-  standAlone,
-  standingOf,
-  tally,
-  type Regional,
+  holdsLease,
+  applyGlobalUpdate,
+  mayProbeGlobally,
+  NEW_REGIONAL_STATE,
+  regionalUpdateOf,
+  releaseLease,
+  reserveLease,
+  withoutGlobalState,
+  statusOf,
+  applyBreakerReport,
+  type RegionalState,
 } from '../../../src/upstream/circuit-breaker/regional-state.ts'
 import {
-  hearRegion,
-  NEW_WORLD,
-  newsOf,
-  steer,
+  applyRegionReport,
+  NEW_GLOBAL_STATE,
+  globalUpdateOf,
+  applyOrder,
   type RegionReport,
-  type World,
+  type GlobalState,
 } from '../../../src/upstream/circuit-breaker/global-state.ts'
 
 const REGIONS: readonly Region[] = ['weur', 'enam', 'apac', 'sam']
@@ -39,10 +39,10 @@ interface Out {
 }
 
 /** Regions and their world as their objects run them, without the network: what is lost is said by each step. */
-function makePlanet(settings: CircuitSettings) {
-  const regions = new Map<Region, Regional>(REGIONS.map((region) => [region, NEW_REGIONAL]))
+function makePlanet(settings: BreakerSettings) {
+  const regions = new Map<Region, RegionalState>(REGIONS.map((region) => [region, NEW_REGIONAL_STATE]))
   const heard = new Map<Region, { open: boolean; at: number; closing: number }>()
-  let world: World = NEW_WORLD
+  let world: GlobalState = NEW_GLOBAL_STATE
   let out: Out[] = []
   let ids = 0
   let now = 1_000_000
@@ -50,42 +50,44 @@ function makePlanet(settings: CircuitSettings) {
   const tell = (region: Region, lost: boolean, news: Pick<RegionReport, 'wants' | 'spent' | 'probes'>) => {
     const { own, closing } = regions.get(region)!
     if (lost) {
-      regions.set(region, standAlone(regions.get(region)!))
+      regions.set(region, withoutGlobalState(regions.get(region)!))
       return undefined
     }
-    const report = { upstream: 'u', region, own: standingOf(own, now), closing, settings, ...news }
-    const [next, answer] = hearRegion(world, report, now)
+    const report = { upstream: 'u', region, own: statusOf(own, now), closing, settings, ...news }
+    const [next, answer] = applyRegionReport(world, report, now)
     heard.set(region, { open: own.state !== 'closed', at: now, closing })
     publish(next)
-    regions.set(region, learn(regions.get(region)!, answer, now))
+    regions.set(region, applyGlobalUpdate(regions.get(region)!, answer, now))
     return answer
   }
-  const publish = (next: World) => {
+  const publish = (next: GlobalState) => {
     const changed = next.rev !== world.rev
     world = next
-    if (changed) for (const [name, region] of regions) regions.set(name, learn(region, newsOf(world, now), now))
+    if (changed)
+      for (const [name, region] of regions)
+        regions.set(name, applyGlobalUpdate(region, globalUpdateOf(world, now), now))
   }
   const isOut = (lease: Out) => lease.until > now
 
   return {
     wait: (ms: number) => void (now += ms),
-    steer: (force: 'open' | 'closed' | null) => publish(steer(world, { force }, now)),
+    steer: (force: 'open' | 'closed' | null) => publish(applyOrder(world, { force }, now)),
     count: (region: Region, calls: number, failures: number, lost: boolean) => {
-      const said = { settings, tally: { calls, failures, slow: 0 }, spent: [], probes: [] }
-      regions.set(region, tally(regions.get(region)!, said, now))
+      const said = { settings, counters: { calls, failures, slow: 0 }, spent: [], probes: [] }
+      regions.set(region, applyBreakerReport(regions.get(region)!, said, now))
       tell(region, lost, {})
     },
     ask: (region: Region, spends: number, lost: boolean) => {
       const id = `${region}-${ids++}`
-      const reserved = reserve(regions.get(region)!, id, settings, now)
+      const reserved = reserveLease(regions.get(region)!, id, settings, now)
       regions.set(region, reserved)
-      if (!holds(reserved, id) && !mayProbeForAll(reserved, now)) return
+      if (!holdsLease(reserved, id) && !mayProbeGlobally(reserved, now)) return
       const answer = tell(region, lost, { wants: id })
       if (answer === undefined) return
-      if (!answer.granted) return void regions.set(region, release(regions.get(region)!, id, settings, now))
+      if (!answer.granted) return void regions.set(region, releaseLease(regions.get(region)!, id, settings, now))
       // Some are never spent.
       if (spends > 0) tell(region, false, { spent: [{ lease: id, ms: spends }] })
-      out.push({ id, region, until: now + LEASE_MS + spends })
+      out.push({ id, region, until: now + PROBE_LEASE_MS + spends })
     },
     settle: (nth: number, result: ProbeResult) => {
       out = out.filter(isOut)
@@ -93,24 +95,25 @@ function makePlanet(settings: CircuitSettings) {
       if (lease === undefined) return
       out.splice(out.indexOf(lease), 1)
       const probes = [{ lease: lease.id, result }]
-      const said = { settings, tally: { calls: 0, failures: 0, slow: 0 }, spent: [], probes }
-      regions.set(lease.region, tally(regions.get(lease.region)!, said, now))
+      const said = { settings, counters: { calls: 0, failures: 0, slow: 0 }, spent: [], probes }
+      regions.set(lease.region, applyBreakerReport(regions.get(lease.region)!, said, now))
       tell(lease.region, false, { probes })
     },
     check: () => {
       expect(out.filter(isOut).length).toBeLessThanOrEqual(settings.halfOpenProbes)
-      const { everywhere, closing, forced } = newsOf(world, now)
+      const { everywhere, closing, forced } = globalUpdateOf(world, now)
       const recent = [...heard.values()].filter(({ at }) => now - at < Math.max(settings.window, 3_000))
       const open = recent.filter((region) => region.open && region.closing >= closing).length
       // Asked at the moment of a report: between reports nobody is told anything.
       const fresh = recent.some(({ at }) => at === now)
       if (everywhere && fresh) expect(open >= 2 && open * 2 > recent.length).toBe(true)
       for (const region of regions.values()) {
-        const { state } = regionalVerdict(region, settings, { reserved: '', granted: undefined }, now)
+        const { state } = regionalUpdateOf(region, settings, { reserved: '', granted: undefined }, now)
         if (forced !== null) expect(state).toBe(forced)
         else if (state === 'closed') {
           expect(region.own.state).toBe('closed')
-          if (region.own.state === 'closed') expect(reachesThreshold(total(region.own.slots), settings)).toBe(false)
+          if (region.own.state === 'closed')
+            expect(reachesThreshold(sumCounters(region.own.slots), settings)).toBe(false)
         } else expect(region.own.state !== 'closed' || region.everywhere !== undefined).toBe(true)
       }
       return { everywhere: everywhere !== undefined, out: out.filter(isOut).length }

@@ -1,19 +1,19 @@
 import { describe, expect, it } from 'vitest'
 import type { Region } from '../../../src/core/region.ts'
-import { LEASE_MS, type CircuitSettings } from '../../../src/upstream/circuit-breaker/breaker-state.ts'
+import { PROBE_LEASE_MS, type BreakerSettings } from '../../../src/upstream/circuit-breaker/breaker-state.ts'
 import {
-  hearRegion,
-  isLasting,
+  applyRegionReport,
+  mustStoreGlobal,
   isOpenEverywhere,
-  NEW_WORLD,
-  newsOf,
-  steer,
+  NEW_GLOBAL_STATE,
+  globalUpdateOf,
+  applyOrder,
   type RegionReport,
-  type Standing,
-  type World,
+  type BreakerStatus,
+  type GlobalState,
 } from '../../../src/upstream/circuit-breaker/global-state.ts'
 
-const settings: CircuitSettings = {
+const settings: BreakerSettings = {
   failureRate: 50,
   slowCallRate: 100,
   minimumRequests: 10,
@@ -23,11 +23,11 @@ const settings: CircuitSettings = {
   halfOpenProbes: 1,
 }
 const T = 1_000_000
-const CLOSED: Standing = { state: 'closed', forMs: 0, openings: 0 }
-const OPEN: Standing = { state: 'open', forMs: 1_000, openings: 1 }
-const HALF: Standing = { state: 'half-open', forMs: 0, openings: 1 }
+const CLOSED: BreakerStatus = { state: 'closed', forMs: 0, openings: 0 }
+const OPEN: BreakerStatus = { state: 'open', forMs: 1_000, openings: 1 }
+const HALF: BreakerStatus = { state: 'half-open', forMs: 0, openings: 1 }
 
-const report = (region: Region, own: Standing, more: Partial<RegionReport> = {}): RegionReport => ({
+const report = (region: Region, own: BreakerStatus, more: Partial<RegionReport> = {}): RegionReport => ({
   upstream: 'users',
   region,
   own,
@@ -37,8 +37,8 @@ const report = (region: Region, own: Standing, more: Partial<RegionReport> = {})
 })
 
 /** A world after regions have told how they stand, at T. */
-function worldOf(...regions: (readonly [Region, Standing])[]): World {
-  return regions.reduce((world, [region, own]) => hearRegion(world, report(region, own), T)[0], NEW_WORLD)
+function worldOf(...regions: (readonly [Region, BreakerStatus])[]): GlobalState {
+  return regions.reduce((world, [region, own]) => applyRegionReport(world, report(region, own), T)[0], NEW_GLOBAL_STATE)
 }
 
 /** Open in two of three regions, and so everywhere. */
@@ -95,7 +95,7 @@ describe('the quorum', () => {
   ])('%s: open everywhere is %3$s', (_, regions, open) => {
     const world = worldOf(...regions)
     expect(isOpenEverywhere(world, T)).toBe(open)
-    expect(newsOf(world, T).everywhere !== undefined).toBe(open)
+    expect(globalUpdateOf(world, T).everywhere !== undefined).toBe(open)
   })
 
   it('counts a region again for what it said last, and not twice', () => {
@@ -105,26 +105,26 @@ describe('the quorum', () => {
 
   it('forgets who was not heard of in the last window', () => {
     const at = T + settings.window
-    const [alone, news] = hearRegion(EVERYWHERE, report('weur', OPEN), at)
+    const [alone, news] = applyRegionReport(EVERYWHERE, report('weur', OPEN), at)
     expect([isOpenEverywhere(alone, at), news.everywhere]).toEqual([false, undefined])
     // Another that is closed is no majority against it either.
-    expect(hearRegion(alone, report('oc', CLOSED), at)[1].everywhere).toBeUndefined()
+    expect(applyRegionReport(alone, report('oc', CLOSED), at)[1].everywhere).toBeUndefined()
   })
 
   it('lets go when regions that are well come in', () => {
-    const [world, news] = hearRegion(EVERYWHERE, report('oc', CLOSED), T + 1)
-    expect([news.everywhere, world.circuit.state]).toEqual([undefined, 'closed'])
+    const [world, news] = applyRegionReport(EVERYWHERE, report('oc', CLOSED), T + 1)
+    expect([news.everywhere, world.breaker.state]).toEqual([undefined, 'closed'])
   })
 
   it('hears a window that is shorter than regions report for at least three seconds', () => {
     const short = { ...settings, window: 1_000 }
-    let world = hearRegion(NEW_WORLD, report('weur', OPEN, { settings: short }), T)[0]
-    world = hearRegion(world, report('enam', OPEN, { settings: short }), T)[0]
+    let world = applyRegionReport(NEW_GLOBAL_STATE, report('weur', OPEN, { settings: short }), T)[0]
+    world = applyRegionReport(world, report('enam', OPEN, { settings: short }), T)[0]
     expect([isOpenEverywhere(world, T + 2_999), isOpenEverywhere(world, T + 3_000)]).toEqual([true, false])
   })
 
   it('opens for as long and as often as the worst of them', () => {
-    const [, news] = hearRegion(
+    const [, news] = applyRegionReport(
       worldOf(['weur', { state: 'open', forMs: 4_000, openings: 3 }]),
       report('enam', OPEN),
       T + 500,
@@ -133,39 +133,43 @@ describe('the quorum', () => {
   })
 
   it('has no part in upstreams without a breaker', () => {
-    const [world, news] = hearRegion(NEW_WORLD, report('weur', CLOSED, { settings: undefined, wants: 'a' }), T)
+    const [world, news] = applyRegionReport(
+      NEW_GLOBAL_STATE,
+      report('weur', CLOSED, { settings: undefined, wants: 'a' }),
+      T,
+    )
     expect([news.granted, world.leases]).toEqual([undefined, []])
   })
 })
 
 describe('leases', () => {
   const due = T + 1_000
-  const ask = (world: World, region: Region, id: string, now = due, own = HALF) =>
-    hearRegion(world, report(region, own, { wants: id }), now)
+  const ask = (world: GlobalState, region: Region, id: string, now = due, own = HALF) =>
+    applyRegionReport(world, report(region, own, { wants: id }), now)
 
   it('are one for all regions that decide for themselves, until it is given back', () => {
     const regions = worldOf(['weur', HALF], ['enam', CLOSED], ['apac', CLOSED])
     const [first, yes] = ask(regions, 'weur', 'a', T)
     const [second, no] = ask(first, 'weur', 'b', T)
     expect([yes.granted, no.granted]).toEqual([true, false])
-    const [third] = hearRegion(second, report('weur', OPEN, { probes: [{ lease: 'a', result: 'failed' }] }), T)
+    const [third] = applyRegionReport(second, report('weur', OPEN, { probes: [{ lease: 'a', result: 'failed' }] }), T)
     expect(ask(third, 'weur', 'c', T)[1].granted).toBe(true)
     // A region's own probe says nothing of the others.
-    expect([third.circuit.state, third.closing]).toEqual(['closed', 0])
+    expect([third.breaker.state, third.closing]).toEqual(['closed', 0])
   })
 
   it('are given to another after two seconds, or when the request that spends them must be over', () => {
     const [world] = ask(EVERYWHERE, 'weur', 'a')
-    expect(ask(world, 'enam', 'b', due + LEASE_MS - 1)[1].granted).toBe(false)
-    expect(ask(world, 'enam', 'b', due + LEASE_MS)[1].granted).toBe(true)
-    const [spent] = hearRegion(world, report('weur', OPEN, { spent: [{ lease: 'a', ms: 5_000 }] }), due)
-    expect(ask(spent, 'enam', 'b', due + LEASE_MS + 4_999)[1].granted).toBe(false)
-    expect(ask(spent, 'enam', 'b', due + LEASE_MS + 5_000)[1].granted).toBe(true)
+    expect(ask(world, 'enam', 'b', due + PROBE_LEASE_MS - 1)[1].granted).toBe(false)
+    expect(ask(world, 'enam', 'b', due + PROBE_LEASE_MS)[1].granted).toBe(true)
+    const [spent] = applyRegionReport(world, report('weur', OPEN, { spent: [{ lease: 'a', ms: 5_000 }] }), due)
+    expect(ask(spent, 'enam', 'b', due + PROBE_LEASE_MS + 4_999)[1].granted).toBe(false)
+    expect(ask(spent, 'enam', 'b', due + PROBE_LEASE_MS + 5_000)[1].granted).toBe(true)
   })
 
   it('are not given before the time that all stay open, nor to any while the breaker is forced', () => {
     expect(ask(EVERYWHERE, 'weur', 'a', due - 1)[1].granted).toBe(false)
-    expect(ask(steer(EVERYWHERE, { force: 'open' }, T), 'weur', 'a')[1].granted).toBe(false)
+    expect(ask(applyOrder(EVERYWHERE, { force: 'open' }, T), 'weur', 'a')[1].granted).toBe(false)
   })
 
   it('may go to a region that is well itself, when all are open', () => {
@@ -175,7 +179,7 @@ describe('leases', () => {
   it('close every region with a probe that passes, and one that fails keeps all of them open for longer', () => {
     const [probing] = ask(EVERYWHERE, 'apac', 'a', due, CLOSED)
     const answer = (result: 'passed' | 'failed') =>
-      hearRegion(probing, report('apac', CLOSED, { probes: [{ lease: 'a', result }] }), due)
+      applyRegionReport(probing, report('apac', CLOSED, { probes: [{ lease: 'a', result }] }), due)
     const [well, good] = answer('passed')
     expect(good).toMatchObject({ closing: good.rev })
     expect([good.everywhere, well.regions.map(({ state }) => state)]).toEqual([undefined, Array(3).fill('closed')])
@@ -184,61 +188,67 @@ describe('leases', () => {
 
   it('does not believe a region that has not heard of the closing that it is still open', () => {
     const [probing] = ask(EVERYWHERE, 'apac', 'a', due, CLOSED)
-    let [world] = hearRegion(probing, report('apac', CLOSED, { probes: [{ lease: 'a', result: 'passed' }] }), due)
-    for (const region of ['weur', 'enam'] as const) [world] = hearRegion(world, report(region, OPEN), due)
+    let [world] = applyRegionReport(
+      probing,
+      report('apac', CLOSED, { probes: [{ lease: 'a', result: 'passed' }] }),
+      due,
+    )
+    for (const region of ['weur', 'enam'] as const) [world] = applyRegionReport(world, report(region, OPEN), due)
     expect(isOpenEverywhere(world, due)).toBe(false)
     for (const region of ['weur', 'enam'] as const)
-      [world] = hearRegion(world, report(region, OPEN, { closing: world.closing }), due)
+      [world] = applyRegionReport(world, report(region, OPEN, { closing: world.closing }), due)
     expect(isOpenEverywhere(world, due)).toBe(true)
   })
 })
 
 describe('an operator', () => {
   it('drains and restores', () => {
-    const drained = ['b:80', 'a:80', 'b:80'].reduce((world, drain) => steer(world, { drain }, T), NEW_WORLD)
+    const drained = ['b:80', 'a:80', 'b:80'].reduce((world, drain) => applyOrder(world, { drain }, T), NEW_GLOBAL_STATE)
     expect(drained.drained).toEqual(['a:80', 'b:80'])
-    expect(steer(drained, { restore: 'b:80' }, T).drained).toEqual(['a:80'])
+    expect(applyOrder(drained, { restore: 'b:80' }, T).drained).toEqual(['a:80'])
   })
 
-  it.each<Parameters<typeof steer>[1]>([{ force: null }, { restore: 'a:80' }])(
+  it.each<Parameters<typeof applyOrder>[1]>([{ force: null }, { restore: 'a:80' }])(
     'changes nothing with %o where it is so already',
     (order) => {
-      expect(steer(NEW_WORLD, order, T)).toBe(NEW_WORLD)
+      expect(applyOrder(NEW_GLOBAL_STATE, order, T)).toBe(NEW_GLOBAL_STATE)
     },
   )
 
   it('forces open, and lets go', () => {
-    const forced = steer(EVERYWHERE, { force: 'open' }, T)
-    expect(newsOf(forced, T).forced).toBe('open')
-    const released = steer(forced, { force: null }, T)
-    expect(newsOf(released, T)).toMatchObject({ forced: null, everywhere: { openings: 1 } })
+    const forced = applyOrder(EVERYWHERE, { force: 'open' }, T)
+    expect(globalUpdateOf(forced, T).forced).toBe('open')
+    const released = applyOrder(forced, { force: null }, T)
+    expect(globalUpdateOf(released, T)).toMatchObject({ forced: null, everywhere: { openings: 1 } })
   })
 
   it('closes every region by forcing it closed, so that a release does not open again', () => {
-    const forced = steer(EVERYWHERE, { force: 'closed' }, T)
-    const released = steer(forced, { force: null }, T)
-    expect(newsOf(released, T)).toMatchObject({ forced: null, closing: forced.rev })
-    expect(newsOf(released, T).everywhere).toBeUndefined()
+    const forced = applyOrder(EVERYWHERE, { force: 'closed' }, T)
+    const released = applyOrder(forced, { force: null }, T)
+    expect(globalUpdateOf(released, T)).toMatchObject({ forced: null, closing: forced.rev })
+    expect(globalUpdateOf(released, T).everywhere).toBeUndefined()
     expect(released.regions.map(({ state }) => state)).toEqual(['closed', 'closed', 'closed'])
   })
 })
 
 it('numbers each thing that regions must hear of, and nothing else', () => {
-  const step = (world: World, more: Partial<RegionReport>, own = CLOSED) =>
-    hearRegion(world, report('weur', own, more), T)[0]
-  const quiet = step(NEW_WORLD, {})
+  const step = (world: GlobalState, more: Partial<RegionReport>, own = CLOSED) =>
+    applyRegionReport(world, report('weur', own, more), T)[0]
+  const quiet = step(NEW_GLOBAL_STATE, {})
   expect(quiet.rev).toBe(0)
-  const drained = steer(quiet, { drain: 'a:80' }, T)
+  const drained = applyOrder(quiet, { drain: 'a:80' }, T)
   expect(drained.rev).toBe(T)
   // The clock stands still, or was set back.
-  expect(steer(drained, { drain: 'b:80' }, T - 60_000).rev).toBe(T + 1)
+  expect(applyOrder(drained, { drain: 'b:80' }, T - 60_000).rev).toBe(T + 1)
   expect(EVERYWHERE.rev).toBeGreaterThan(0)
-  expect(hearRegion(EVERYWHERE, report('oc', OPEN), T)[0].rev).toBe(EVERYWHERE.rev)
+  expect(applyRegionReport(EVERYWHERE, report('oc', OPEN), T)[0].rev).toBe(EVERYWHERE.rev)
 })
 
 it('keeps what would be missed after a crash', () => {
-  expect(isLasting(NEW_WORLD, EVERYWHERE)).toBe(true)
-  expect(isLasting(EVERYWHERE, hearRegion(EVERYWHERE, report('weur', OPEN), T + 500)[0])).toBe(false)
-  expect(isLasting(EVERYWHERE, hearRegion(EVERYWHERE, report('weur', HALF), T + 500)[0])).toBe(true)
-  expect(isLasting(EVERYWHERE, hearRegion(EVERYWHERE, report('weur', OPEN, { wants: 'a' }), T + 1_000)[0])).toBe(true)
+  expect(mustStoreGlobal(NEW_GLOBAL_STATE, EVERYWHERE)).toBe(true)
+  expect(mustStoreGlobal(EVERYWHERE, applyRegionReport(EVERYWHERE, report('weur', OPEN), T + 500)[0])).toBe(false)
+  expect(mustStoreGlobal(EVERYWHERE, applyRegionReport(EVERYWHERE, report('weur', HALF), T + 500)[0])).toBe(true)
+  expect(
+    mustStoreGlobal(EVERYWHERE, applyRegionReport(EVERYWHERE, report('weur', OPEN, { wants: 'a' }), T + 1_000)[0]),
+  ).toBe(true)
 })

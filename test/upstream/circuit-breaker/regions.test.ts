@@ -65,12 +65,12 @@ describe('isolates in three regions', () => {
     await vi.waitFor(
       async () => {
         for (const { settle } of isolates) await settle('/status/500')
-        const { everywhere } = await env.WORLDS.getByName('one probe').inspect()
+        const { everywhere } = await env.GLOBAL_UPSTREAMS.getByName('one probe').inspect()
         expect(everywhere.state).toBe('open')
       },
       { timeout: 2_000, interval: 10 },
     )
-    const before = (await env.WORLDS.getByName('one probe').inspect()).everywhere
+    const before = (await env.GLOBAL_UPSTREAMS.getByName('one probe').inspect()).everywhere
     let probes = 0
     const until = Date.now() + before.forMs + 600
     while (Date.now() < until) {
@@ -78,7 +78,7 @@ describe('isolates in three regions', () => {
       await wait(20)
     }
     expect(probes).toBe(1)
-    const after = (await env.WORLDS.getByName('one probe').inspect()).everywhere
+    const after = (await env.GLOBAL_UPSTREAMS.getByName('one probe').inspect()).everywhere
     expect(after.openings).toBe(before.openings + 1)
   })
 
@@ -112,7 +112,7 @@ describe('what an operator orders', () => {
     await settle('/ok')
     await wait(1_000)
     await settle('/ok')
-    const world = env.WORLDS.getByName(`drain ${what}`)
+    const world = env.GLOBAL_UPSTREAMS.getByName(`drain ${what}`)
     const heard = async (condition: string) => {
       const since = Date.now()
       while (target!.condition !== condition && Date.now() - since < 3_000) {
@@ -121,16 +121,16 @@ describe('what an operator orders', () => {
       }
       return Date.now() - since
     }
-    await world.steer({ drain: target!.label })
+    await world.order({ drain: target!.label })
     expect(await heard('drained')).toBeLessThan(2_000)
-    await world.steer({ restore: target!.label })
+    await world.order({ restore: target!.label })
     expect(await heard('ok')).toBeLessThan(2_000)
   })
 
   it('forces open, releases, and closes by force what would stay open for long', async () => {
     const circuitBreaker = { ...SETTINGS, openDuration: '60s', maxOpenDuration: '60s' }
     const { upstream, ask, settle } = makeIsolate('force', 'weur', { circuitBreaker })
-    const world = env.WORLDS.getByName('force')
+    const world = env.GLOBAL_UPSTREAMS.getByName('force')
     const heard = async (condition: 'ok' | 'open') => {
       const since = Date.now()
       while (upstream.condition() !== condition && Date.now() - since < 3_000) {
@@ -140,14 +140,14 @@ describe('what an operator orders', () => {
       return Date.now() - since
     }
     await settle('/ok')
-    await world.steer({ force: 'open' })
+    await world.order({ force: 'open' })
     expect(await heard('open')).toBeLessThan(2_000)
     expect(await ask()).toMatchObject({ refused: true })
-    await world.steer({ force: null })
+    await world.order({ force: null })
     expect(await heard('ok')).toBeLessThan(2_000)
     await settle('/status/500', 10)
     expect(upstream.condition()).toBe('open')
-    await world.steer({ force: 'closed' })
+    await world.order({ force: 'closed' })
     expect(await heard('ok')).toBeLessThan(2_000)
     await settle('/status/500', 10)
     expect(upstream.condition()).toBe('ok')

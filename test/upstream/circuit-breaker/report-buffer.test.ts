@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { makeCircuitBatch } from '../../../src/upstream/circuit-breaker/report-buffer.ts'
+import { makeReportBuffer } from '../../../src/upstream/circuit-breaker/report-buffer.ts'
 import { makeTestExchange } from '../../support/exchange.ts'
 
 const HOUR = 3_600_000
@@ -8,7 +8,7 @@ const HOUR = 3_600_000
 function makeCounted() {
   const counted = { begun: 0, sent: 0 }
   let now = HOUR
-  const batch = makeCircuitBatch(() => {
+  const batch = makeReportBuffer(() => {
     counted.sent++
     batch.take(now)
     return Promise.resolve()
@@ -32,10 +32,10 @@ it('is reported by the request that opened it, and by another when that one is l
 
 it('sends what is urgent at once, but not within 200 ms of the last report, nor beside one that is coming', async () => {
   const { batch, x, counted, at } = makeCounted()
-  void batch.urge(x, at(HOUR))
+  void batch.flush(x, at(HOUR))
   expect(counted).toEqual({ begun: 1, sent: 1 })
-  const later = batch.urge(x, at(HOUR + 150))
-  await batch.urge(x, at(HOUR + 160))
+  const later = batch.flush(x, at(HOUR + 150))
+  await batch.flush(x, at(HOUR + 160))
   expect(counted).toEqual({ begun: 2, sent: 1 })
   await later
   expect(counted).toEqual({ begun: 2, sent: 2 })

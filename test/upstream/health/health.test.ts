@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { healthSettings, HEALTHY, judge, type Fault, type Health } from '../../../src/upstream/health/health.ts'
+import {
+  healthSettings,
+  HEALTHY,
+  judgeHealth,
+  type CheckFailure,
+  type Health,
+} from '../../../src/upstream/health/health.ts'
 import { makeTargets } from '../../../src/upstream/target.ts'
 
 const T = 1_000_000
@@ -9,7 +15,7 @@ const FAILED = 'status 500'
 const SICK: Health = { state: 'unhealthy', successes: 0, since: T, fault: FAILED }
 
 describe('one more check', () => {
-  it.each<[what: string, before: Health, fault: Fault | undefined, after: Health]>([
+  it.each<[what: string, before: Health, fault: CheckFailure | undefined, after: Health]>([
     ['a good answer of a healthy target', HEALTHY, undefined, HEALTHY],
     ['the first failure', HEALTHY, FAILED, { state: 'healthy', failures: 1 }],
     ['another', { state: 'healthy', failures: 1 }, FAILED, { state: 'healthy', failures: 2 }],
@@ -20,23 +26,23 @@ describe('one more check', () => {
     ['a failure in between', { ...SICK, successes: 1 }, 'timeout', SICK],
     ['the last good one that was missing', { ...SICK, successes: 1 }, undefined, HEALTHY],
   ])('%s', (_, before, fault, after) => {
-    expect(judge(before, fault, settings, T)).toEqual(after)
+    expect(judgeHealth(before, fault, settings, T)).toEqual(after)
   })
 
   it('changes nothing where there is nothing new, so that nothing is written', () => {
-    expect(judge(HEALTHY, undefined, settings, T)).toBe(HEALTHY)
-    expect(judge(SICK, FAILED, settings, T + 10_000)).toBe(SICK)
+    expect(judgeHealth(HEALTHY, undefined, settings, T)).toBe(HEALTHY)
+    expect(judgeHealth(SICK, FAILED, settings, T + 10_000)).toBe(SICK)
   })
 
   it('is enough with thresholds of one, both ways', () => {
     const one = { unhealthyThreshold: 1, healthyThreshold: 1 }
-    const sick = judge(HEALTHY, FAILED, one, T)
-    expect([sick, judge(sick, undefined, one, T)]).toEqual([SICK, HEALTHY])
+    const sick = judgeHealth(HEALTHY, FAILED, one, T)
+    expect([sick, judgeHealth(sick, undefined, one, T)]).toEqual([SICK, HEALTHY])
   })
 
   it('goes by thresholds that were lowered meanwhile', () => {
     const one = { unhealthyThreshold: 1, healthyThreshold: 1 }
-    expect(judge({ state: 'healthy', failures: 2 }, FAILED, one, T)).toEqual(SICK)
+    expect(judgeHealth({ state: 'healthy', failures: 2 }, FAILED, one, T)).toEqual(SICK)
   })
 })
 
@@ -54,7 +60,7 @@ describe('damping', () => {
         results.forEach((good, i) => {
           alike = good === results[i - 1] ? alike + 1 : 1
           const before = health
-          health = judge(before, good ? undefined : FAILED, limits, T + i)
+          health = judgeHealth(before, good ? undefined : FAILED, limits, T + i)
           const agrees = good === (before.state === 'healthy')
           const threshold = good ? limits.healthyThreshold : limits.unhealthyThreshold
           expect(health.state !== before.state).toBe(!agrees && alike >= threshold)
@@ -71,7 +77,7 @@ describe('damping', () => {
     fc.assert(
       fc.property(atLeastTwo, fc.constantFrom(HEALTHY, SICK), fc.nat(100), (limits, start, length) => {
         let health: Health = start
-        for (let i = 0; i < length; i++) health = judge(health, i % 2 === 0 ? FAILED : undefined, limits, T)
+        for (let i = 0; i < length; i++) health = judgeHealth(health, i % 2 === 0 ? FAILED : undefined, limits, T)
         expect(health.state).toBe(start.state)
       }),
     )

@@ -3,7 +3,7 @@ import { makeBootstrap } from './builtins/bootstrap.ts'
 import { makeHealth } from './builtins/health.ts'
 import { makeOAuth } from './builtins/oauth.ts'
 import { isOAuthBuiltin } from './identity/api.ts'
-import { routeFacts } from './config/route-check.ts'
+import { configOf, routeFacts, upstreamName } from './config/route-facts.ts'
 import type { RouteConfig, RedirectConfig, RespondConfig } from './config/routes-file.ts'
 import { compose, passThrough, type Handler } from './core/pipeline.ts'
 import { policies } from './policies/index.ts'
@@ -35,8 +35,9 @@ export function compileRoute(
     sendTo: (name, tries) => compileUpstream(upstreams[name]!, tries === 'once' ? ONCE : undefined, platform),
   }
   const layers = policies
-    .filter((policy) => route.policies[policy.name] != null)
-    .map(({ name, span = name, compile }) => ({ span, layer: compile(route.policies[name], platform, parts) }))
+    .map((policy) => ({ policy, config: configOf(route.policies, policy.name) }))
+    .filter(({ config }) => config != null)
+    .map(({ policy, config }) => ({ span: policy.span ?? policy.name, layer: policy.compile(config, platform, parts) }))
     .filter(({ layer }) => layer !== passThrough)
   const terminal = compileTerminal(route, upstreams, platform)
   return {
@@ -52,7 +53,7 @@ export function compileRoute(
 }
 
 function upstreamOf(route: RouteConfig, upstreams: Readonly<Record<string, Upstream>>): Upstream | undefined {
-  const name = typeof route.upstream === 'string' ? route.upstream : route.upstream?.name
+  const name = upstreamName(route)
   return name === undefined ? undefined : upstreams[name]
 }
 

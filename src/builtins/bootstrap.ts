@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import * as z from 'zod/mini'
-import { FIRST_ROLE } from '../config/admin-check.ts'
+import { FIRST_ROLE } from '../config/builtin-check.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { makeIdentityClient } from '../identity/client.ts'
 import type { Handler } from '../core/pipeline.ts'

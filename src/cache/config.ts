@@ -1,8 +1,9 @@
 import * as z from 'zod/mini'
 import { choice, distinct, doc, duration, expected, headerName } from '../config/schema/scalars.ts'
 import type { Diagnostic } from '../config/schema/diagnostic.ts'
-import type { RouteFacts } from '../core/policy.ts'
-import { checkTemplate } from '../core/template.ts'
+import type { DeclaredFacts, RouteFacts } from '../core/policy.ts'
+import { parseRequestAttribute, type RequestAttribute } from '../core/request-attribute.ts'
+import { checkTemplate, templateReferences } from '../core/template.ts'
 
 const queryField = z.string().check(z.minLength(1, 'expected the name of a query field'))
 
@@ -120,3 +121,40 @@ function checkTags({ tags }: CacheConfig, route: RouteFacts): Diagnostic[] {
     return message === undefined ? [] : [{ path: ['tags', i], message }]
   })
 }
+
+/** Templates and selections of other policies that depend on what the key does not cover: one caller's response would be served to another. */
+export function checkShared({ key }: CacheConfig, declared: readonly DeclaredFacts[]): Diagnostic[] {
+  return declared.flatMap(({ policy, templates = [], selectsBy = [] }) => [
+    ...templates.flatMap(({ path, text }) => {
+      const open = templateReferences(text).find((reference) => !isCovered(reference, key))
+      if (open === undefined) return []
+      const message = `"{${open}}" is not part of the cache’s key, so that one caller would get what another asked for; ${expectedFor(open)}`
+      return [{ path: [policy, ...path], message }]
+    }),
+    ...selectsBy.flatMap(({ path, text }) => {
+      const attribute = parseRequestAttribute(text)
+      if (attribute === undefined || isPartOf(key, attribute)) return []
+      const expected =
+        attribute.kind === 'header' ? `expected "${attribute.name}" among its "headers"` : expectedFor(text)
+      const message = `"${text}" is not part of the cache’s key, so that one caller’s side would be everybody’s; ${expected}`
+      return [{ path: [policy, ...path], message }]
+    }),
+  ])
+}
+
+function isPartOf(key: CacheKeyConfig, attribute: RequestAttribute): boolean {
+  if (attribute.kind === 'header') return key.headers.includes(attribute.name)
+  return attribute.kind === 'jwt' && isCovered(`jwt.${attribute.name}`, key)
+}
+
+/** The id and the method of a request do not make its response private: the id is for logs, the method is GET. */
+function isCovered(reference: string, { identity, tenantClaim = 'tenant' }: CacheKeyConfig): boolean {
+  if (reference.startsWith('client.')) return false
+  if (!reference.startsWith('jwt.')) return true
+  return identity === 'sub' || (identity === 'tenant' && reference === `jwt.${tenantClaim}`)
+}
+
+const expectedFor = (reference: string): string =>
+  reference.startsWith('jwt.')
+    ? 'expected "cache": { "key": { "identity": "sub" } }'
+    : 'expected no such reference beside "cache"'

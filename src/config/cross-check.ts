@@ -3,9 +3,10 @@ import { parseCidr } from '../lib/ip.ts'
 import { policies } from '../policies/index.ts'
 import { checkAuthProvider } from '../auth/config/auth-provider.ts'
 import type { Diagnostic } from './schema/diagnostic.ts'
-import { checkSelfProviders } from './oauth-check.ts'
+import { checkOwnIssuers } from './builtin-check.ts'
 import { overlappingRoutes } from './overlap.ts'
-import { checkPolicy, checkRoute, routeFacts } from './route-check.ts'
+import { checkPolicy, checkRoute } from './route-check.ts'
+import { declaredFacts, factsOf, routeFacts, upstreamNames } from './route-facts.ts'
 import type { Config, RouteConfig, WrittenConfig } from './routes-file.ts'
 import { insecureUrls } from './environment.ts'
 import { checkSlowCalls, checkUpstream } from '../upstream/config-check.ts'
@@ -20,14 +21,14 @@ export function crossCheck(config: Config, written: WrittenConfig): Diagnostic[]
         message,
       })),
     ),
-    ...checkSelfProviders(config),
+    ...checkOwnIssuers(config),
     ...checkUpstreams(config, written),
     ...checkHashedClaims(config),
     ...insecureUrls(config, () => undefined),
     ...config.routes.flatMap((route, i) => checkRoute(route, written.routes[i]!, ['routes', i], config)),
     ...duplicateIds(config.routes),
     ...overlappingRoutes(config.routes),
-    ...contradictoryLimits(config.routes),
+    ...contradictoryCounts(config.routes),
   ]
 }
 
@@ -86,18 +87,12 @@ function checkUpstreams(config: Config, written: WrittenConfig): Diagnostic[] {
 function checkHashedClaims({ upstreams, routes }: Config): Diagnostic[] {
   return Object.entries(upstreams).flatMap(([name, { hashOn }]) => {
     if (!hashOn?.startsWith('jwt.')) return []
-    const users = routes.filter((route) => upstreamsOf(route).includes(name))
-    if (users.length === 0 || users.some(({ policies: { auth } }) => auth != null)) return []
+    const users = routes.filter((route) => upstreamNames(route).includes(name))
+    if (users.length === 0 || users.some((route) => factsOf(declaredFacts(route), 'authentication').length > 0))
+      return []
     const message = `${hashOn} needs the policy "auth" on a route with this upstream`
     return [{ path: ['upstreams', name, 'hashOn'], message }]
   })
-}
-
-/** The upstreams that get requests of a route. */
-function upstreamsOf({ upstream, policies: { split, mirror } }: RouteConfig): string[] {
-  const others = [...((split ?? []) as { upstream: string }[]), ...(mirror ? [mirror as { upstream: string }] : [])]
-  const own = typeof upstream === 'object' ? upstream.name : upstream
-  return [...(own === undefined ? [] : [own]), ...others.map((other) => other.upstream)]
 }
 
 function duplicateIds(routes: readonly RouteConfig[]): Diagnostic[] {
@@ -111,18 +106,18 @@ function duplicateIds(routes: readonly RouteConfig[]): Diagnostic[] {
   })
 }
 
-/** Limiters of one name share their counts wherever they stand, so they must count the same; what a request costs is its route's own. */
-function contradictoryLimits(routes: readonly RouteConfig[]): Diagnostic[] {
-  const first = new Map<string, { at: number; text: string }>()
-  return routes.flatMap((route, i) => {
-    const limiters = (route.policies.rateLimit ?? []) as { name: string; cost: unknown }[]
-    return limiters.flatMap((limiter, j) => {
-      const text = JSON.stringify({ ...limiter, cost: undefined })
-      const earlier = first.get(limiter.name) ?? { at: i, text }
-      first.set(limiter.name, earlier)
-      if (earlier.text === text) return []
-      const message = `a limiter "${limiter.name}" with other settings stands in routes[${earlier.at}]; one name is one count everywhere`
-      return [{ path: ['routes', i, 'policies', 'rateLimit', j, 'name'], message }]
-    })
-  })
+/** Counts of one name are shared wherever they stand, so their settings must be equal. */
+function contradictoryCounts(routes: readonly RouteConfig[]): Diagnostic[] {
+  const first = new Map<string, { at: number; settings: string }>()
+  return routes.flatMap((route, i) =>
+    declaredFacts(route).flatMap(({ policy, sharedCounts = [] }) =>
+      sharedCounts.flatMap(({ path, name, settings }) => {
+        const earlier = first.get(name) ?? { at: i, settings }
+        first.set(name, earlier)
+        if (earlier.settings === settings) return []
+        const message = `a limiter "${name}" with other settings stands in routes[${earlier.at}]; one name is one count everywhere`
+        return [{ path: ['routes', i, 'policies', policy, ...path], message }]
+      }),
+    ),
+  )
 }

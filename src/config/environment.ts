@@ -1,5 +1,6 @@
 import type { AuthProviderConfig } from '../auth/config/auth-provider.ts'
 import type { Diagnostic } from './schema/diagnostic.ts'
+import { declaredFacts, factsOf } from './route-facts.ts'
 import type { Config } from './routes-file.ts'
 import { isBaseUrl, isDocumentUrl, type UrlOrEnv } from './schema/scalars.ts'
 
@@ -49,11 +50,12 @@ export function unsetKeys(config: Config, variable: (name: string) => string | u
     if (lacking !== undefined) unset.set(name, lacking)
   }
   const ofProviders = [...new Set(unset.values())].flatMap((name) => {
-    const routes = config.routes.flatMap(({ id, policies }) => {
-      const { providers = [], require } = (policies.auth ?? {}) as { providers?: readonly string[]; require?: string }
+    const routes = config.routes.flatMap((route) => {
+      const { id } = route
+      const { providers = [], requiresAll = false } = factsOf(declaredFacts(route), 'authentication')[0] ?? {}
       const lacking = providers.filter((provider) => unset.get(provider) === name)
       if (lacking.length === 0) return []
-      const isShut = require === 'all' || providers.every((provider) => unset.has(provider))
+      const isShut = requiresAll || providers.every((provider) => unset.has(provider))
       return [isShut ? id : `${id} (to tokens of ${lacking.join(', ')})`]
     })
     if (routes.length === 0) return []

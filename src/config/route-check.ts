@@ -1,15 +1,13 @@
 import { isConnectionHeader } from '../lib/header.ts'
 import { policies } from '../policies/index.ts'
 import type { Policy, RouteFacts } from '../core/policy.ts'
-import { parsePathPattern, paramNames } from '../routing/path-pattern.ts'
+import { parsePathPattern } from '../routing/path-pattern.ts'
 import { checkPath } from '../core/template.ts'
-import { checkAdmin, checkBootstrap } from './admin-check.ts'
-import { checkCached } from './cached-request-check.ts'
+import { checkBuiltin } from './builtin-check.ts'
 import { expectedOneOf, valueText, type Diagnostic } from './schema/diagnostic.ts'
-import { checkOAuth } from './oauth-check.ts'
+import { configOf, declaredFacts, routeFacts } from './route-facts.ts'
 import type { Config, RedirectConfig, RouteConfig, WrittenConfig } from './routes-file.ts'
 import { checkUpstream } from '../upstream/config-check.ts'
-import type { RequestAttribute } from '../core/request-attribute.ts'
 
 const TERMINALS = ['upstream', 'redirect', 'respond', 'builtin'] as const
 /** What the runtime refuses to give a body (Fetch standard, null body status). */
@@ -33,17 +31,15 @@ export function checkRoute(
   return [
     ...checkEncodedSlash(route, at),
     ...checkTerminals(route, at),
-    ...policies.flatMap((policy) => checkPolicy(policy, route.policies[policy.name], facts, [...at, 'policies'])),
+    ...policies.flatMap((policy) =>
+      checkPolicy(policy, configOf(route.policies, policy.name), facts, [...at, 'policies']),
+    ),
+    ...checkBeside(route, [...at, 'policies']),
     ...checkUpstreamReference(route, at, config),
     ...checkUnsent(route, written, at),
-    ...checkCopies(route, at),
-    ...checkCached(route, at),
     ...checkRedirect(route, at, facts),
     ...checkRespond(route, at),
-    ...checkAdmin(route, at),
-    ...checkToken(route, at),
-    ...checkBootstrap(route, at, config),
-    ...checkOAuth(route, at, config),
+    ...checkBuiltin(route, at, config),
   ]
 }
 
@@ -95,20 +91,28 @@ function checkUpstreamReference(route: RouteConfig, at: Path, config: Config): D
 function checkUnsent(route: RouteConfig, written: WrittenConfig['routes'][number], at: Path): Diagnostic[] {
   const terminal = TERMINALS.find((name) => route[name] !== undefined)
   if (terminal === undefined || terminal === 'upstream') return []
-  const own = (written.policies ?? {}) as Readonly<Record<string, { request?: object } | null>>
-  const unused = ['rewrite', 'cache', 'split', 'mirror'].filter((name) => own[name] != null).map((name) => [name])
-  if (own.headers?.request !== undefined) unused.push(['headers', 'request'])
+  const own: unknown = written.policies ?? {}
   const message = `has no use beside "${terminal}": no request is sent on`
-  return unused.map((path) => ({ path: [...at, 'policies', ...path], message }))
+  return declaredFacts(route).flatMap(({ policy, needsUpstream = [] }) =>
+    needsUpstream
+      .map((below) => [policy, ...below])
+      .filter((path) => valueAt(own, path) != null)
+      .map((path) => ({ path: [...at, 'policies', ...path], message })),
+  )
 }
 
-/** An upstream that answers some of the requests and gets copies of the others: the copies could open its breaker, or fill it up. */
-function checkCopies({ policies: { split, mirror } }: RouteConfig, at: Path): Diagnostic[] {
-  const copied = (mirror as { upstream: string } | null | undefined)?.upstream
-  const shares = (split ?? []) as { upstream: string }[]
-  if (!shares.some(({ upstream }) => upstream === copied)) return []
-  const message = `"${copied}" answers a share of this route’s requests (split), which copies could harm; expected another upstream, which may have the same targets`
-  return [{ path: [...at, 'policies', 'mirror', 'upstream'], message }]
+function valueAt(value: unknown, path: Path): unknown {
+  return path.reduce((inner, step) => (inner as Readonly<Record<string, unknown>> | null | undefined)?.[step], value)
+}
+
+/** What the policies of a route have against each other. */
+function checkBeside(route: RouteConfig, at: Path): Diagnostic[] {
+  const declared = declaredFacts(route)
+  return policies.flatMap((policy) => {
+    const config = configOf(route.policies, policy.name)
+    const found = config == null ? [] : (policy.checkBeside?.(config, declared) ?? [])
+    return found.map(({ path, message }) => ({ path: [...at, ...path], message }))
+  })
 }
 
 function checkRedirect({ redirect, match }: RouteConfig, at: Path, facts: RouteFacts): Diagnostic[] {
@@ -137,44 +141,3 @@ function checkRespond({ respond }: RouteConfig, at: Path): Diagnostic[] {
     found.push({ path: [...at, 'respond', 'body'], message: `a ${respond.status} has no body (RFC 9110 §15)` })
   return found
 }
-
-/** Refuses a `builtin: token` at which passwords can be tried without end, or at which one caller can lock out all others; `at` is where the route stands. */
-export function checkToken({ builtin, policies }: RouteConfig, at: Diagnostic['path']): Diagnostic[] {
-  if (builtin !== 'token') return []
-  const limiters = (policies.rateLimit ?? []) as readonly {
-    readonly before?: string
-    readonly key: readonly RequestAttribute[]
-  }[]
-  const early = limiters.filter(({ before }) => before === 'auth')
-  if (early.some(({ key }) => key.some(({ kind }) => kind === 'ip'))) return []
-  const message =
-    early.length === 0
-      ? 'whoever gets here can try passwords; expected a limiter with "before": "auth", such as 5 a minute for each "client.ip"'
-      : 'one caller could use up what all have together to log in; expected "client.ip" in the "key" of a limiter with "before": "auth"'
-  return [{ path: [...at, 'policies', 'rateLimit'], message }]
-}
-
-/** What is read here of those policies' configuration. */
-type RewriteConfig = { readonly query?: { readonly set: object } | undefined } | null | undefined
-type HeadersConfig = { readonly request?: { readonly set?: object } | undefined } | null | undefined
-
-/** What a route's policies may know of it. */
-export function routeFacts(
-  route: RouteConfig,
-  config: Pick<Config, 'authProviders'> & { readonly upstreams: Readonly<Record<string, unknown>> },
-): RouteFacts {
-  const pattern = parsePathPattern(route.match.path)
-  return {
-    id: route.id,
-    params: typeof pattern === 'string' ? [] : paramNames(pattern),
-    methods: route.match.methods,
-    hasAuth: route.policies.auth != null,
-    authProviders: config.authProviders,
-    upstream: typeof route.upstream === 'string' ? route.upstream : route.upstream?.name,
-    upstreams: Object.keys(config.upstreams),
-    querySet: Object.keys((route.policies.rewrite as RewriteConfig)?.query?.set ?? {}),
-    headersSet: namesOf((route.policies.headers as HeadersConfig)?.request?.set),
-  }
-}
-
-const namesOf = (fields: object = {}): string[] => Object.keys(fields).map((name) => name.toLowerCase())

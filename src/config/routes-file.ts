@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { laterPolicies, policies } from '../policies/index.ts'
+import { laterPolicies, policies, type PolicySchemas } from '../policies/index.ts'
 import { authProvider } from '../auth/config/auth-provider.ts'
 import { OAUTH_BUILTINS } from '../identity/api.ts'
 import { choice, cidr, distinct, doc, expected, headerName, headerValue, method, notYet } from './schema/scalars.ts'
@@ -65,10 +65,9 @@ const match = z.strictObject({
 
 /** The schema of a route's `policies`: each policy's own schema, or null to switch off what `defaults` says. */
 export const policiesConfig = z.strictObject({
-  ...(Object.fromEntries(policies.map((policy) => [policy.name, z.optional(z.nullable(policy.config))])) as Record<
-    string,
-    z.ZodMiniType
-  >),
+  ...(Object.fromEntries(policies.map((policy) => [policy.name, z.optional(z.nullable(policy.config))])) as {
+    readonly [Name in keyof PolicySchemas]: z.ZodMiniOptional<z.ZodMiniNullable<PolicySchemas[Name]>>
+  }),
   ...Object.fromEntries(laterPolicies.map((name) => [name, notYet()])),
 })
 

@@ -4,33 +4,89 @@ import type { AuthProviderConfig } from '../auth/config/auth-provider.ts'
 import type { Handler, Middleware } from './pipeline.ts'
 import type { Platform } from './platform.ts'
 
-/** What a policy's cross-check may look at besides its own configuration. */
+/** What a policy's check may read besides its own configuration. */
 export interface RouteFacts {
   readonly id: string
   readonly params: readonly string[]
-  /** The methods that its `match` names, without the HEAD that GET brings; undefined where it takes all of them. */
+  /** The methods that `match` names, without the HEAD that follows GET; undefined where the route takes every method. */
   readonly methods: readonly string[] | undefined
   readonly hasAuth: boolean
   readonly authProviders: Readonly<Record<string, AuthProviderConfig>>
-  /** The name of the upstream that answers; undefined where the route answers without one. */
+  /** The name of the route's upstream; undefined where it responds without one. */
   readonly upstream: string | undefined
   /** The names of all upstreams. */
   readonly upstreams: readonly string[]
-  /** The query fields that the gateway sets itself on the way to the upstream. */
+  /** The query fields that the gateway sets towards the upstream. */
   readonly querySet: readonly string[]
-  /** The request headers, in lower case, whose whole value the gateway sets itself on the way to the upstream. */
+  /** The request headers, in lower case, whose whole value the gateway sets towards the upstream. */
   readonly headersSet: readonly string[]
 }
 
-/** What a policy is compiled for: its route, and the ways to upstreams. */
+/** What a policy is compiled with: its route's facts, and handlers that send to upstreams. */
 export interface RouteParts extends RouteFacts {
-  /** How long the route's upstream may take, in milliseconds; undefined where the route answers without one. */
+  /** The timeout of the route's upstream, in milliseconds; undefined where it responds without one. */
   readonly timeout: number | undefined
-  /** All stages of an upstream, by its own settings; `once`: but for its retries and hedges. */
+  /** The handler of an upstream with its own settings; `once`: without retries and hedges. */
   readonly sendTo: (upstream: string, tries?: 'once') => Handler
 }
 
-/** One entry of a route's `policies`: its schema, its cross-checks, and how it becomes a layer. */
+/** A text in a configuration and where it stands: keys and indexes from the policy's own configuration. */
+export interface PlacedText {
+  readonly path: Diagnostic['path']
+  readonly text: string
+}
+
+/** What `auth` demands, or a policy like it. */
+export interface AuthenticationFacts {
+  /** Names of `authProviders`. */
+  readonly providers: readonly string[]
+  /** Whether all providers must accept the request, and not any of them. */
+  readonly requiresAll: boolean
+  readonly roles: readonly string[]
+  readonly scopes: readonly string[]
+}
+
+/** A count that all entries of its name share in the whole file, so that their settings must be equal. */
+export interface SharedCount {
+  readonly path: Diagnostic['path']
+  readonly name: string
+  /** The settings as text; equal for equal settings. */
+  readonly settings: string
+}
+
+/**
+ * What a policy declares of its configuration on a route. The checks of the whole file read these facts and name no policy. What a policy
+ * leaves out it does not do. Paths are relative to the policy's configuration.
+ */
+export interface PolicyFacts {
+  /** Request headers, in lower case, whose whole value the gateway sets towards the upstream. */
+  readonly setsHeaders?: readonly string[]
+  /** Query fields that the gateway sets towards the upstream. */
+  readonly setsQuery?: readonly string[]
+  /** Templates whose values become part of the request to the upstream. */
+  readonly templates?: readonly PlacedText[]
+  /** Request attributes that decide which upstream responds. */
+  readonly selectsBy?: readonly PlacedText[]
+  /** Upstreams that respond to a share of the requests, in place of the route's own. */
+  readonly respondingUpstreams?: readonly string[]
+  /** Upstreams that receive copies of requests. */
+  readonly copyingUpstreams?: readonly string[]
+  /** Parts that have no use on a route without an upstream; `[]` is the whole policy. */
+  readonly needsUpstream?: readonly Diagnostic['path'][]
+  readonly authentication?: AuthenticationFacts
+  /** The networks from which requests are allowed, and no others. */
+  readonly allowedNetworks?: readonly PlacedText[]
+  /** Limits that run before authentication, and whether each counts every client apart. */
+  readonly limitsBeforeAuth?: readonly { readonly perClient: boolean }[]
+  readonly sharedCounts?: readonly SharedCount[]
+}
+
+/** The facts of a policy on a route, with its name. */
+export interface DeclaredFacts extends PolicyFacts {
+  readonly policy: string
+}
+
+/** One entry of a route's `policies`: its schema, its facts, its cross-checks, and how it becomes a layer. */
 export interface Policy<Name extends string = string, Schema extends z.ZodMiniType = z.ZodMiniType> {
   /** Its key in routes.json, and the name of its span if that has none of its own. */
   readonly name: Name
@@ -38,12 +94,16 @@ export interface Policy<Name extends string = string, Schema extends z.ZodMiniTy
   readonly span?: string
   /** Every field is described with its default and its consequence; the docs table and the JSON Schema come from here. */
   readonly config: Schema
+  /** What the checks of the whole file must know of this configuration. */
+  facts?(config: z.output<Schema>): PolicyFacts
   /** What a schema cannot see. Paths are relative to this policy's configuration. */
-  readonly check?: (config: z.output<Schema>, route: RouteFacts) => Diagnostic[]
+  check?(config: z.output<Schema>, route: RouteFacts): Diagnostic[]
+  /** What contradicts the other policies of the route. Paths are relative to the route's `policies`. */
+  checkBeside?(config: z.output<Schema>, declared: readonly DeclaredFacts[]): Diagnostic[]
   /** Request headers that only the gateway may set: the client's copies are dropped on every route, in every spelling. */
-  readonly injects?: (config: z.output<Schema>) => readonly string[]
+  injects?(config: z.output<Schema>): readonly string[]
   /** Called once per route, at its first match. */
-  readonly compile: (config: z.output<Schema>, platform: Platform, route: RouteParts) => Middleware
+  compile(config: z.output<Schema>, platform: Platform, route: RouteParts): Middleware
 }
 
 /** Names a policy's types once, so that its file states them nowhere else. */
@@ -51,4 +111,9 @@ export function definePolicy<const Name extends string, Schema extends z.ZodMini
   policy: Policy<Name, Schema>,
 ): Policy<Name, Schema> {
   return policy
+}
+
+/** `fields` as texts, each below `path` by its name. */
+export function placedTexts(path: Diagnostic['path'], fields: Readonly<Record<string, string>> = {}): PlacedText[] {
+  return Object.entries(fields).map(([name, text]) => ({ path: [...path, name], text }))
 }

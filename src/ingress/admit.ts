@@ -1,3 +1,4 @@
+import { configOf } from '../config/route-facts.ts'
 import type { Config } from '../config/routes-file.ts'
 import { METHODS } from '../config/schema/scalars.ts'
 import type { Client } from '../core/exchange.ts'
@@ -108,9 +109,10 @@ function compileTransportCheck(clients: 'any' | 'https' | 'redirect', insecure: 
 /** The request headers that the policies of this configuration set towards origins. */
 export function injectedHeaders(config: Config): Set<string> {
   const names = config.routes.flatMap((route) =>
-    policies.flatMap((policy) =>
-      route.policies[policy.name] == null ? [] : (policy.injects?.(route.policies[policy.name]) ?? []),
-    ),
+    policies.flatMap((policy) => {
+      const policyConfig = configOf(route.policies, policy.name)
+      return policyConfig == null ? [] : (policy.injects?.(policyConfig) ?? [])
+    }),
   )
   return new Set(names)
 }

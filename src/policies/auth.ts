@@ -60,6 +60,9 @@ export function identityHeaderNames({ identityHeaders }: Pick<AuthConfig, 'ident
 export const auth = definePolicy({
   name: 'auth',
   config,
+  facts: ({ providers, require, roles, scopes }) => ({
+    authentication: { providers, requiresAll: require === 'all', roles, scopes },
+  }),
 
   check: ({ providers, identityHeaders }, { authProviders }) => [
     ...providers.flatMap((name, index) => {

@@ -1,4 +1,4 @@
-import { cacheConfig, checkCache } from '../cache/config.ts'
+import { cacheConfig, checkCache, checkShared } from '../cache/config.ts'
 import { compileRouteCache } from '../cache/route-cache.ts'
 import { compileServing } from '../cache/serve.ts'
 import { doc } from '../config/schema/scalars.ts'
@@ -12,7 +12,9 @@ export const cache = definePolicy({
     cacheConfig,
     'Keeps answers and gives them again as a shared cache may (RFC 9111). What unsafe methods change on this route is not given any more.',
   ),
+  facts: () => ({ needsUpstream: [[]] }),
   check: checkCache,
+  checkBeside: checkShared,
   compile(config, platform, route) {
     // Inherited by a route that answers by itself.
     if (route.upstream === undefined) return passThrough

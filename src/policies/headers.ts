@@ -3,7 +3,7 @@ import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import { doc } from '../config/schema/scalars.ts'
 import type { Exchange, HeaderEdit } from '../core/exchange.ts'
 import { applyFieldChange, encodeHeaderValue, isConnectionHeader, isHeaderName, isHeaderValue } from '../lib/header.ts'
-import { definePolicy, type RouteFacts } from '../core/policy.ts'
+import { definePolicy, placedTexts, type RouteFacts } from '../core/policy.ts'
 import { checkTemplate, compileTemplate } from '../core/template.ts'
 
 const templates = z.prefault(z.record(z.string(), z.string()), {})
@@ -40,6 +40,11 @@ const OF_THE_CLIENT =
 export const headers = definePolicy({
   name: 'headers',
   config,
+  facts: ({ request }) => ({
+    setsHeaders: Object.keys(request.set).map((name) => name.toLowerCase()),
+    templates: [...placedTexts(['request', 'set'], request.set), ...placedTexts(['request', 'add'], request.add)],
+    needsUpstream: [['request']],
+  }),
   check: ({ request, response }, route) => [
     ...(changesNothing(request) && changesNothing(response)
       ? [{ path: [], message: 'expected something to "set", "add" or "remove" in "request" or "response"' }]

@@ -14,8 +14,7 @@ import { rules } from './rules.ts'
 import { security } from './security.ts'
 import { split } from './split.ts'
 
-/** THE order in which policies run, outermost first. It is the project's and not the user's: nobody can put a cache outside `auth`. */
-export const policies = [
+const ordered = [
   security,
   cors,
   rules,
@@ -31,7 +30,15 @@ export const policies = [
   cache,
   split,
   mirror,
-] as readonly Policy[]
+] as const satisfies readonly Policy[]
+
+/** The order in which policies run, outermost first. It is fixed: no file can put a cache outside `auth`. */
+export const policies: readonly Policy[] = ordered
+
+type Ordered = (typeof ordered)[number]
+
+/** The schemas of all policies, by name. */
+export type PolicySchemas = { readonly [Name in Ordered['name']]: Extract<Ordered, { readonly name: Name }>['config'] }
 
 /** Policies of the contract that are not built yet: refused, never ignored. */
 export const laterPolicies = ['validate', 'idempotency', 'transform'] as const

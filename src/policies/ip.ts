@@ -17,6 +17,7 @@ export const ip = definePolicy({
       'Who may not, even where `allow` says so; a client whose address is unknown may not either. Default [].',
     ),
   }),
+  facts: ({ allow }) => ({ allowedNetworks: allow.map((text) => ({ path: ['allow'], text })) }),
   check: ({ allow, deny }) =>
     allow.length + deny.length === 0 ? [{ path: [], message: 'expected someone to "allow" or to "deny"' }] : [],
   compile: (config) => {

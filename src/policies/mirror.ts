@@ -27,6 +27,7 @@ export const mirror = definePolicy({
       'How many of the requests that go to the route’s own upstream are copied, from 0 to 100, by lot. Default 100.',
     ),
   }),
+  facts: ({ upstream }) => ({ copyingUpstreams: [upstream], needsUpstream: [[]] }),
   check({ upstream }, route) {
     const path = ['upstream']
     if (!route.upstreams.includes(upstream))
@@ -35,6 +36,14 @@ export const mirror = definePolicy({
       return [{ path, message: `"${upstream}" is the route’s own upstream: it would get every request twice` }]
     return []
   },
+  /** An upstream that responds to some requests and gets copies of the others: the copies could open its breaker or fill it. */
+  checkBeside: ({ upstream }, declared) =>
+    declared
+      .filter(({ respondingUpstreams = [] }) => respondingUpstreams.includes(upstream))
+      .map(({ policy }) => ({
+        path: ['mirror', 'upstream'],
+        message: `"${upstream}" answers a share of this route’s requests (${policy}), which copies could harm; expected another upstream, which may have the same targets`,
+      })),
   injects: () => [MARK],
 
   compile(config, platform, route) {

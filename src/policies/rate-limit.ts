@@ -21,6 +21,17 @@ const config = doc(
 export const rateLimit = definePolicy({
   name: 'rateLimit',
   config,
+  facts: (limiters) => ({
+    limitsBeforeAuth: limiters
+      .filter(({ before }) => before === 'auth')
+      .map(({ key }) => ({ perClient: key.some(({ kind }) => kind === 'ip') })),
+    // The cost of a request is its route's own.
+    sharedCounts: limiters.map((limiter, i) => ({
+      path: [i, 'name'],
+      name: limiter.name,
+      settings: JSON.stringify({ ...limiter, cost: undefined }),
+    })),
+  }),
   check: (limiters, route) =>
     limiters.flatMap((entry, i) =>
       checkLimiter(entry, limiters.slice(0, i), route).map(({ path, message }) => ({ path: [i, ...path], message })),

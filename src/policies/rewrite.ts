@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import { doc } from '../config/schema/scalars.ts'
 import type { Exchange } from '../core/exchange.ts'
-import { definePolicy } from '../core/policy.ts'
+import { definePolicy, placedTexts } from '../core/policy.ts'
 import { problem } from '../core/problem.ts'
 import { checkPath, checkTemplate, compilePath, compileTemplate, encodeQueryValue } from '../core/template.ts'
 
@@ -27,6 +27,14 @@ export const rewrite = definePolicy({
       ),
     ),
     query: z.optional(doc(query, 'Changes to the query; every field not named stays as it is. Default: none.')),
+  }),
+  facts: ({ path, query }) => ({
+    setsQuery: Object.keys(query?.set ?? {}),
+    templates: [
+      ...(path === undefined ? [] : [{ path: ['path'], text: path }]),
+      ...placedTexts(['query', 'set'], query?.set),
+    ],
+    needsUpstream: [[]],
   }),
   check: (config, route) => {
     const found: Diagnostic[] = []

@@ -32,6 +32,14 @@ export const split = definePolicy({
     z.array(entry).check(z.minLength(1, 'expected at least one upstream to split to')),
     'Lets other upstreams answer a share of the requests, such as a new version a canary’s. What the shares leave goes to the route’s own.',
   ),
+  facts: (entries) => ({
+    respondingUpstreams: entries.map(({ upstream }) => upstream),
+    selectsBy: entries.flatMap(({ stickyOn, overrideHeader }, i) => [
+      ...(stickyOn === undefined ? [] : [{ path: [i, 'stickyOn'], text: stickyOn }]),
+      ...(overrideHeader === undefined ? [] : [{ path: [i, 'overrideHeader'], text: `header:${overrideHeader}` }]),
+    ]),
+    needsUpstream: [[]],
+  }),
   check: (config, route) => [...config.flatMap((one, i) => checkEntry(one, i, config, route)), ...checkSum(config)],
 
   compile(config, platform, route) {

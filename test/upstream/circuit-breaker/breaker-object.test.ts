@@ -133,7 +133,8 @@ describe('while the world’s object is out of reach', () => {
     let hangs = true
     await runInDurableObject(object(upstream), (breaker) => {
       const { GLOBAL_UPSTREAMS } = breaker['env']
-      const getByName = (name: string) => (hangs ? { tell: () => new Promise(() => {}) } : GLOBAL_UPSTREAMS.getByName(name))
+      const getByName = (name: string) =>
+        hangs ? { tell: () => new Promise(() => {}) } : GLOBAL_UPSTREAMS.getByName(name)
       breaker['env'] = { ...breaker['env'], GLOBAL_UPSTREAMS: { getByName } as unknown as typeof GLOBAL_UPSTREAMS }
     })
     return () => (hangs = false)

@@ -13,7 +13,7 @@ export interface Actor {
 /** A field that is not as the store takes it, named: for the sender of the request. */
 export type Invalid = `invalid: ${string}`
 
-/** `full`: as many rows as there may be (see src/identity/bounds.ts). */
+/** `full`: as many rows as there may be (see src/identity/config.ts). */
 export type StoreRefusal = 'exists' | 'unknown' | 'full' | Invalid
 
 /** Times are epoch milliseconds everywhere in this file. */

@@ -134,7 +134,7 @@ export function isEjected(standing: OutlierState, now: number): boolean {
 
 /** What is known of how quickly a target answers; all milliseconds. */
 export interface LatencyEwma {
-  /** The moving average of its answers' times, as it was at `heardAt`. */
+  /** The moving average of its answers' times, as it was at `updatedAt`. */
   ms: number
   /** When a try last ended; `-Infinity` before the first. */
   updatedAt: number

@@ -341,12 +341,12 @@ describe('an admin route', () => {
     const hanging = () => new Promise<never>(() => {})
     const seen = { forced: null, everywhere: { state: 'closed', forMs: 0 }, drained: [], leases: 0, regions: [] }
     const worlds: Record<string, object> = {}
-    const platform = { worlds: { getByName: (name: string) => worlds[name] } as unknown as Platform['globalUpstreams'] }
+    const platform = { globalUpstreams: { getByName: (name: string) => worlds[name] } as unknown as Platform['globalUpstreams'] }
     const { isolate, orders, users, label } = deploy({ ...platform, variable: () => undefined })
     const log = vi.spyOn(console, 'log').mockImplementation(() => {})
     const { admin, put } = isolate()
     worlds[orders] = { inspect }
-    worlds[users] = { inspect: () => Promise.resolve(seen), steer: hanging }
+    worlds[users] = { inspect: () => Promise.resolve(seen), order: hanging }
 
     const silent = `the object of "${orders}" did not answer`
     for (const response of [await admin(`/breakers/${orders}`), await put(`/breakers/${orders}`, { forced: 'open' })]) {

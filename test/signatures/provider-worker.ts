@@ -12,7 +12,7 @@ let isolate = ''
 
 function makeProvider({ NONCES, SECRET }: Cloudflare.Env & { readonly SECRET: string }): Authenticator {
   const keys = [{ keyid: 'acme', alg: 'hmac-sha256', secret: { $secret: 'SECRET' } }]
-  const platform = { secret: () => SECRET, now: Date.now, nonces: NONCES }
+  const platform = { secret: () => SECRET, now: Date.now, nonceStores: NONCES }
   return makeHttpSignatureAuthenticator(
     'partners',
     z.parse(httpSignatureProvider, { type: 'httpSignature', keys }),

@@ -184,7 +184,7 @@ function conclude(
   now: number,
 ): GlobalState {
   const circuit = settleLease(world.breaker, lease, result, settings, now)
-  const next = { ...world, circuit, leases: world.leases.filter((held) => held.id !== lease) }
+  const next = { ...world, breaker: circuit, leases: world.leases.filter((held) => held.id !== lease) }
   return circuit.state === 'closed' && world.breaker.state !== 'closed' ? closeAll(next, now) : next
 }
 

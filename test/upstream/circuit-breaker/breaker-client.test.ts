@@ -59,7 +59,7 @@ it('names the object of its region, and has it made there', async () => {
 it('goes on from what it heard last, and holds on to an operator’s word', async () => {
   let answer: object | undefined
   const keeper = keeperOf(() => ({ report: () => Promise.resolve(answer) }))
-  const quiet = { ...report, tally: { calls: 0, failures: 0, slow: 0 } }
+  const quiet = { ...report, counters: { calls: 0, failures: 0, slow: 0 } }
   for (const verdict of [
     { state: 'open', forMs: 60_000, forced: true, targets: { 'a:80': 'drained' } },
     { state: 'closed', forced: true },

@@ -117,7 +117,7 @@ describe('the protocol', () => {
 
   it('counts nothing of a report in a protocol version that it does not know', async () => {
     const wait = await stopClock('newer')
-    const failing = { ...QUIET, upstream: 'newer', tally: tally(10, 10) }
+    const failing = { ...QUIET, upstream: 'newer', counters: tally(10, 10) }
     expect(await object('newer').report(BREAKER_PROTOCOL + 1, failing)).toBeUndefined()
     wait(1)
     expect(await object('newer').report(BREAKER_PROTOCOL, { ...QUIET, upstream: 'newer' })).toMatchObject({
@@ -134,7 +134,7 @@ describe('while the world’s object is out of reach', () => {
     await runInDurableObject(object(upstream), (breaker) => {
       const { GLOBAL_UPSTREAMS } = breaker['env']
       const getByName = (name: string) =>
-        hangs ? { tell: () => new Promise(() => {}) } : GLOBAL_UPSTREAMS.getByName(name)
+        hangs ? { report: () => new Promise(() => {}) } : GLOBAL_UPSTREAMS.getByName(name)
       breaker['env'] = { ...breaker['env'], GLOBAL_UPSTREAMS: { getByName } as unknown as typeof GLOBAL_UPSTREAMS }
     })
     return () => (hangs = false)

@@ -7,7 +7,7 @@ import type { ForcedState, OperatorOrder, RegionReport, BreakerStatus, GlobalUpd
 /** The remote calls of the Durable Object `CircuitBreaker`. */
 export interface BreakerApi {
   report(protocol: number, report: BreakerReport): Promise<BreakerUpdate | undefined>
-  receive(protocol: number, news: GlobalUpdate): Promise<boolean>
+  receive(protocol: number, update: GlobalUpdate): Promise<boolean>
   inspect(): Promise<BreakerView>
 }
 
@@ -18,41 +18,41 @@ export interface GlobalUpstreamApi {
   order(order: OperatorOrder): Promise<GlobalStateView>
 }
 
-/** What is known of an upstream in one region. */
+/** An upstream in one region, for operators. */
 export interface BreakerView {
   readonly forced: ForcedState
-  /** This region's own circuit, whatever is forced or open everywhere. */
+  /** This region's own breaker, without regard to forced states and other regions. */
   readonly own: BreakerStatus
-  /** What that circuit had counted in its window with its last call, while it is closed. */
+  /** The counters of that breaker's window at its last call, while it is closed. */
   readonly counted: CallCounters
-  /** Whether it is open because most regions are. */
+  /** Whether the breaker is open because most regions are. */
   readonly openEverywhere: boolean
   readonly drained: readonly string[]
-  /** Targets that are checked, by label. */
+  /** The health of checked targets, by label. */
   readonly health: Readonly<Record<string, Health>>
-  /** Whether the world's object was out of reach the last time, so that this region decides alone; and how often it was since this object started. */
+  /** Whether the global state was unreachable for the last report, so that this region decides alone; and how often since this object started. */
   readonly alone: boolean
   readonly timesAlone: number
 }
 
-/** What is known of an upstream in the whole world. Durations in milliseconds. */
+/** The state that the regions of an upstream share, for operators. Durations in milliseconds. */
 export interface GlobalStateView {
-  /** What an operator forced the breaker to be. */
+  /** The state that an operator forces. */
   readonly forced: ForcedState
-  /** The circuit that all regions share while most of them are open; `closed` while each decides for itself. */
+  /** The breaker that all regions share while most of them are open; `closed` while each decides for itself. */
   readonly everywhere: BreakerStatus
   /** The labels of drained targets, sorted. */
   readonly drained: readonly string[]
-  /** How many probe leases are out. */
+  /** The number of probe leases that are out. */
   readonly leases: number
   /** By name. */
   readonly regions: readonly RegionView[]
 }
 
-/** What a region said of its own circuit when it was heard last. */
+/** The last report of a region. */
 export interface RegionView extends BreakerStatus {
   readonly region: Region
   readonly heardMsAgo: number
-  /** Whether it was heard within the window, so that it counts. */
+  /** Whether the region has reported within its window, so that it counts. */
   readonly active: boolean
 }

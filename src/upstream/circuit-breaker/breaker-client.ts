@@ -1,43 +1,43 @@
 import { callObject } from '../../core/durable-object.ts'
-import type { UpstreamConfig } from '../config.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import type { Platform } from '../../core/platform.ts'
-import { type Region, breakerName, locationOf } from '../../core/region.ts'
-import { makeReportBuffer, type ReportBuffer } from './report-buffer.ts'
+import { breakerName, locationOf, type Region } from '../../core/region.ts'
+import { distance, type Interval } from '../../lib/time.ts'
+import type { UpstreamConfig } from '../config.ts'
+import { healthSettings } from '../health/health.ts'
+import type { Target } from '../target.ts'
 import {
-  type ProbeReport,
-  type SpentLease,
-  type BreakerUpdate,
   applyReport,
   BREAKER_PROTOCOL,
   type BreakerReport,
+  type BreakerUpdate,
+  type ProbeReport,
+  type SpentLease,
 } from './breaker-report.ts'
 import {
+  CLOSED_BREAKER,
   PROBE_LEASE_MS,
   type BreakerSettings,
+  type BreakerState,
   type ProbeLease,
   type ProbeResult,
-  CLOSED_BREAKER,
-  type BreakerState,
 } from './breaker-state.ts'
-import { healthSettings } from '../health/health.ts'
-import type { Target } from '../target.ts'
-import { type Interval } from '../../lib/time.ts'
+import { makeReportBuffer, type ReportBuffer } from './report-buffer.ts'
 
-/** An isolate's line to the object of an upstream, and what came over it last. What is said goes out with the next report, in `waitUntil`. */
+/** An isolate's client of the breaker object of an upstream, with the state of the last update. Reports are sent in `waitUntil`. */
 export interface BreakerClient
   extends Pick<ReportBuffer, 'record' | 'poll'>, Pick<BreakerReporter, 'isAlone' | 'timesAlone'> {
-  /** How long the circuit stays open; undefined while it is closed. */
+  /** How long the breaker stays open; undefined while it is closed. */
   open: Interval | undefined
-  /** A lease that this isolate may spend. */
+  /** A probe lease that this isolate may spend. */
   lease: ProbeLease | undefined
   readonly requestLease: (x: Exchange, now: number) => void
   readonly reportSpent: (x: Exchange, lease: string, ms: number, now: number) => void
-  /** Says what a probe found, and waits until that is sent. */
+  /** Reports the result of a probe; resolves when the report is sent. */
   readonly reportProbe: (x: Exchange, lease: string, result: ProbeResult) => Promise<void>
 }
 
-/** Writes the conditions of `targets` as it hears of them. */
+/** Makes the client of one upstream; it also writes the conditions of `targets` from each update. */
 export function makeBreakerClient(
   upstream: string,
   config: UpstreamConfig,
@@ -46,73 +46,57 @@ export function makeBreakerClient(
 ): BreakerClient {
   const settings = config.circuitBreaker && settingsOf(config.circuitBreaker)
   const health = config.healthCheck && healthSettings(config.healthCheck, targets)
-  const keeper = makeBreakerReporter(platform)
-  // The region of the first report, and kept: an isolate stays where it is, though single clients come from afar.
+  const reporter = makeBreakerReporter(platform)
+  const pending = makePendingReport(settings?.maxOpenDuration ?? 0)
+  // The region of the first report is kept: an isolate does not move, although some of its clients are far away.
   let region: Region | undefined
-  let spent: SpentLease[] = []
-  let probes: ProbeReport[] = []
-  let wantsLease = false
-  let askedAt: number | undefined
-  let leaseMs = PROBE_LEASE_MS
-  let told = 0
-  let heard = 0
+  let sentSeq = 0
+  let receivedSeq = 0
 
   const report = async (x: Exchange): Promise<void> => {
-    const nth = ++told
+    const seq = ++sentSeq
     const sentAt = platform.now()
     region ??= platform.region(x.request)
-    const keptMs = leaseMs
-    const said = {
-      counters: batch.take(sentAt),
-      spent,
-      probes,
-      wantsLease,
-      ...(keptMs > PROBE_LEASE_MS && { leaseMs: keptMs }),
-    }
-    spent = []
-    probes = []
-    wantsLease = false
-    const verdict = await keeper.report({ upstream, region, settings, health, ...said })
-    // Answers may overtake each other; an old one must not reopen what a newer one closed.
-    if (nth < heard) return
-    heard = nth
-    hear(verdict, sentAt, keptMs)
+    const counters = buffer.take(sentAt)
+    const { leaseMs, ...rest } = pending.take()
+    const update = await reporter.report({
+      upstream,
+      region,
+      settings,
+      health,
+      counters,
+      ...rest,
+      ...(leaseMs > PROBE_LEASE_MS && { leaseMs }),
+    })
+    // Updates can overtake each other: an older one must not reopen what a newer one closed.
+    if (seq < receivedSeq) return
+    receivedSeq = seq
+    if (update.state === 'closed') pending.forgetRequests()
+    applyUpdate(client, update, { sentAt, leaseMs, now: platform.now() })
+    applyConditions(targets, update.targets)
   }
-  const hear = (verdict: BreakerUpdate, sentAt: number, keptMs: number) => {
-    if (verdict.state === 'closed') askedAt = undefined
-    line.open = verdict.state === 'open' ? { since: platform.now(), ms: verdict.forMs } : undefined
-    // From when it was asked for, and for a second less than it is kept: enough is left to say that it is spent.
-    if (verdict.state === 'open' && verdict.lease !== undefined)
-      line.lease = { id: verdict.lease, since: sentAt, ms: keptMs - PROBE_LEASE_MS / 2 }
-    const conditions = verdict.targets
-    if (conditions) for (const target of targets) target.condition = conditions[target.label] ?? 'ok'
-  }
-  const batch = makeReportBuffer(report)
-  const line: BreakerClient = {
+  const buffer = makeReportBuffer(report)
+  const client: BreakerClient = {
     open: undefined,
     lease: undefined,
-    record: batch.record,
-    poll: batch.poll,
-    isAlone: keeper.isAlone,
-    timesAlone: keeper.timesAlone,
+    record: buffer.record,
+    poll: buffer.poll,
+    isAlone: reporter.isAlone,
+    timesAlone: reporter.timesAlone,
     requestLease: (x, now) => {
-      wantsLease = true
-      // The next request is as far off as the last one was. It must find the lease, or a quiet upstream would never be probed.
-      const gap = askedAt === undefined ? 0 : Math.abs(now - askedAt)
-      askedAt = now
-      leaseMs = Math.max(PROBE_LEASE_MS, Math.min(2 * gap + PROBE_LEASE_MS, settings?.maxOpenDuration ?? 0))
-      void batch.flush(x, now)
+      pending.requestLease(now)
+      void buffer.flush(x, now)
     },
     reportSpent: (x, lease, ms, now) => {
-      spent.push({ lease, ms })
-      void batch.flush(x, now)
+      pending.spent({ lease, ms })
+      void buffer.flush(x, now)
     },
     reportProbe: (x, lease, result) => {
-      probes.push({ lease, result })
-      return batch.flush(x, platform.now())
+      pending.probed({ lease, result })
+      return buffer.flush(x, platform.now())
     },
   }
-  return line
+  return client
 }
 
 function settingsOf(config: NonNullable<UpstreamConfig['circuitBreaker']>): BreakerSettings {
@@ -120,66 +104,99 @@ function settingsOf(config: NonNullable<UpstreamConfig['circuitBreaker']>): Brea
   return { failureRate, slowCallRate, minimumRequests, window, openDuration, maxOpenDuration, halfOpenProbes }
 }
 
-/** The object's time to answer, in milliseconds. No request waits for it; the next report does. */
-const ANSWER_MS = 500
+/** What the next report carries besides its counters. */
+function makePendingReport(maxOpenMs: number) {
+  let spent: SpentLease[] = []
+  let probes: ProbeReport[] = []
+  let wantsLease = false
+  let requestedAt: number | undefined
+  let leaseMs = PROBE_LEASE_MS
+  return {
+    requestLease: (now: number) => {
+      wantsLease = true
+      // The gap to the next request is taken to be the gap to the last. The lease must last until then, or a quiet upstream would never be probed.
+      const gap = requestedAt === undefined ? 0 : distance(now, requestedAt)
+      requestedAt = now
+      leaseMs = Math.max(PROBE_LEASE_MS, Math.min(2 * gap + PROBE_LEASE_MS, maxOpenMs))
+    },
+    spent: (lease: SpentLease) => void spent.push(lease),
+    probed: (probe: ProbeReport) => void probes.push(probe),
+    forgetRequests: () => (requestedAt = undefined),
+    take: () => {
+      const taken = { spent, probes, wantsLease, leaseMs }
+      spent = []
+      probes = []
+      wantsLease = false
+      return taken
+    },
+  }
+}
 
-/** Whoever keeps the circuit that this isolate reports to: the upstream's Durable Object in its region, or for want of it the isolate itself. */
+function applyUpdate(
+  client: BreakerClient,
+  update: BreakerUpdate,
+  { sentAt, leaseMs, now }: { readonly sentAt: number; readonly leaseMs: number; readonly now: number },
+): void {
+  client.open = update.state === 'open' ? { since: now, ms: update.forMs } : undefined
+  // From when the report was sent, and for a second less than the object keeps the lease: the report of its use needs that time.
+  if (update.state === 'open' && update.lease !== undefined)
+    client.lease = { id: update.lease, since: sentAt, ms: leaseMs - PROBE_LEASE_MS / 2 }
+}
+
+function applyConditions(targets: readonly Target[], conditions: BreakerUpdate['targets']): void {
+  if (conditions) for (const target of targets) target.condition = conditions[target.label] ?? 'ok'
+}
+
+/** The timeout of a report, in milliseconds. No request waits for a report; the next report does. */
+const REPORT_TIMEOUT_MS = 500
+
+/** Sends reports to the breaker object of an upstream in this isolate's region, and replaces it with a local breaker while it is unreachable. */
 export interface BreakerReporter {
   /** Never rejects. */
   readonly report: (report: BreakerReport) => Promise<BreakerUpdate>
-  /** Whether the object could not be reached the last time, so that this isolate decides alone. */
+  /** Whether the object was unreachable for the last report, so that this isolate decides alone. */
   readonly isAlone: () => boolean
-  /** How many of its reports this isolate has had to answer itself. */
+  /** How many reports this isolate has applied itself. */
   readonly timesAlone: () => number
 }
 
-/** One for each upstream: while its object gives no verdict within 500 ms, the isolate goes on from the last one that it gave. */
+/** Makes the reporter of one upstream. When the object does not respond within 500 ms, the local breaker continues from its last update. */
 export function makeBreakerReporter(platform: Pick<Platform, 'breakers' | 'now' | 'random'>): BreakerReporter {
-  let own: BreakerState | undefined
-  let lastHeard: BreakerUpdate = { state: 'closed' }
+  let local: BreakerState | undefined
+  let lastUpdate: BreakerUpdate = { state: 'closed' }
   let timesAlone = 0
   return {
     report: async (report) => {
-      const verdict = await askObject(report, platform)
+      const update = await sendReport(report, platform)
       const now = platform.now()
-      if (verdict !== undefined) {
-        own = undefined
-        lastHeard = verdict
-        return verdict
+      if (update !== undefined) {
+        local = undefined
+        lastUpdate = update
+        return update
       }
       timesAlone++
-      const [next, decided] = applyReport(
-        own ?? circuitOf(lastHeard, now),
-        report,
-        `own-${now}-${platform.random()}`,
-        now,
-      )
-      own = next
-      // An operator's word stands until it is heard that it does not.
-      return lastHeard.forced ? lastHeard : decided
+      const leaseId = `own-${now}-${platform.random()}`
+      const [next, decided] = applyReport(local ?? stateAfter(lastUpdate, now), report, leaseId, now)
+      local = next
+      // A forced state holds until the object reports that it was released.
+      return lastUpdate.forced ? lastUpdate : decided
     },
-    isAlone: () => own !== undefined,
+    isAlone: () => local !== undefined,
     timesAlone: () => timesAlone,
   }
 }
 
-/** Where an isolate begins that knows no more than this. */
-function circuitOf(verdict: BreakerUpdate, now: number): BreakerState {
-  return verdict.state === 'open' ? { state: 'open', since: now, ms: verdict.forMs, openings: 1 } : CLOSED_BREAKER
+/** The state in which a local breaker starts after `update`. */
+function stateAfter(update: BreakerUpdate, now: number): BreakerState {
+  return update.state === 'open' ? { state: 'open', since: now, ms: update.forMs, openings: 1 } : CLOSED_BREAKER
 }
 
-/** Undefined also from an object of the version before, which does not understand: the isolate then decides alone until that is replaced. */
-function askObject(
+/** Undefined also from an object of another protocol version, during a roll-out: the isolate decides alone until the object is replaced. */
+function sendReport(
   report: BreakerReport,
   { breakers }: Pick<Platform, 'breakers'>,
 ): Promise<BreakerUpdate | undefined> {
   const { region, upstream } = report
-  const name = breakerName(region, upstream)
-  return callObject(
-    breakers,
-    name,
-    ANSWER_MS,
-    (breaker) => breaker.report(BREAKER_PROTOCOL, report),
-    locationOf(region),
-  )
+  const send = (breaker: ReturnType<typeof breakers.getByName>) => breaker.report(BREAKER_PROTOCOL, report)
+  return callObject(breakers, breakerName(region, upstream), REPORT_TIMEOUT_MS, send, locationOf(region))
 }

@@ -1,5 +1,6 @@
 import { DurableObject } from 'cloudflare:workers'
-import { withTimeout } from '../../lib/time.ts'
+import { callObject } from '../../core/durable-object.ts'
+import { distance } from '../../lib/time.ts'
 import type { BreakerView } from './api.ts'
 import { BREAKER_PROTOCOL, type BreakerReport, type BreakerUpdate } from './breaker-report.ts'
 import { sumCounters } from './breaker-state.ts'
@@ -20,20 +21,20 @@ import {
 import { GLOBAL_PROTOCOL, type RegionReport, type GlobalUpdate } from './global-state.ts'
 import { makeHealthChecks } from '../health/health-checks.ts'
 
-type News = Pick<RegionReport, 'wants' | 'leaseMs' | 'spent' | 'probes'>
+type RegionChanges = Pick<RegionReport, 'wants' | 'leaseMs' | 'spent' | 'probes'>
 
 const KEY = 'regional-v1'
-/** The world's object's time to answer, in milliseconds; less than an isolate waits for this one. */
-const CONSULT_MS = 400
-/** How often the world hears of a region in which nothing changes, in milliseconds. */
-const TELL_INTERVAL_MS = 1_000
+/** The timeout of a report to the global state, in milliseconds; shorter than the timeout of an isolate's report. */
+const GLOBAL_TIMEOUT_MS = 400
+/** The interval of reports to the global state while nothing changes, in milliseconds. */
+const REPORT_INTERVAL_MS = 1_000
 
-/** Keeps one upstream's circuit and its targets' health for all isolates of one region. `report`, `learn` and `inspect` never throw. */
+/** Holds the breaker of one upstream and the health of its targets for all isolates of one region. `report`, `receive` and `inspect` never throw. */
 export class CircuitBreaker extends DurableObject {
   /** Epoch milliseconds; tests replace it. */
   now: () => number = Date.now
-  // Stored on transitions alone, so that a process that was killed comes back with an open circuit still open; what a closed
-  // one has counted is worth less than a write for each report.
+  // Stored at transitions alone: an open breaker is still open after a crash. The counters of a closed breaker are not worth a
+  // write for each report.
   #region: RegionalState = this.ctx.storage.kv.get<RegionalState>(KEY) ?? NEW_REGIONAL_STATE
   #checks = makeHealthChecks(this.ctx.storage, {
     now: () => this.now(),
@@ -42,13 +43,13 @@ export class CircuitBreaker extends DurableObject {
   })
   #place: Pick<BreakerReport, 'upstream' | 'region'> | undefined
   #settings: BreakerReport['settings']
-  #toldAt = -Infinity
+  #reportedAt = -Infinity
   #alone = false
   #timesAlone = 0
 
   /**
-   * Takes an isolate's report and answers with what it has to know, and a lease if one was wanted and is free. It waits for the world's
-   * object only with a probe in hand, and not while that is out of reach. Undefined when it cannot say: the isolate then decides alone.
+   * Applies an isolate's report and returns its update, with a lease if the isolate wants one and one is free. It waits for the global
+   * state only where a probe is concerned, and not while that is unreachable. Undefined when it fails: then the isolate decides alone.
    */
   async report(protocol: number, report: BreakerReport): Promise<BreakerUpdate | undefined> {
     try {
@@ -62,11 +63,11 @@ export class CircuitBreaker extends DurableObject {
     }
   }
 
-  /** Takes news of the world's object; false when it cannot. */
-  receive(protocol: number, news: GlobalUpdate): boolean {
+  /** Applies an update of the global state; false when that fails. */
+  receive(protocol: number, update: GlobalUpdate): boolean {
     if (protocol !== GLOBAL_PROTOCOL) return false
     try {
-      this.#keep(applyGlobalUpdate(this.#region, news, this.now()))
+      this.#setRegion(applyGlobalUpdate(this.#region, update, this.now()))
       return true
     } catch {
       return false
@@ -94,26 +95,31 @@ export class CircuitBreaker extends DurableObject {
   async #decide(report: BreakerReport): Promise<BreakerUpdate> {
     const { state } = this.#region.own
     const { settings, spent, probes, leaseMs } = report
-    this.#keep(applyBreakerReport(this.#region, report, this.now()))
+    this.#setRegion(applyBreakerReport(this.#region, report, this.now()))
     const lease = crypto.randomUUID()
     const wants = settings !== undefined && report.wantsLease && this.#reserve(lease, settings, leaseMs)
-    const news: News = { spent, probes, ...(wants && { wants: lease }), ...(leaseMs !== undefined && { leaseMs }) }
-    const due = Math.abs(this.now() - this.#toldAt) >= TELL_INTERVAL_MS
+    const changes: RegionChanges = {
+      spent,
+      probes,
+      ...(wants && { wants: lease }),
+      ...(leaseMs !== undefined && { leaseMs }),
+    }
+    const due = distance(this.now(), this.#reportedAt) >= REPORT_INTERVAL_MS
     let granted: string | undefined
     if ((wants || probes.length > 0) && !this.#alone) {
-      const answer = await this.#tell(news)
-      if (answer?.granted) granted = lease
-      if (wants && settings) this.#settleReservation(lease, settings, leaseMs, answer)
+      const update = await this.#reportRegion(changes)
+      if (update?.granted) granted = lease
+      if (wants && settings) this.#settleReservation(lease, settings, leaseMs, update)
     } else if (due || spent.length > 0 || probes.length > 0 || state !== this.#region.own.state) {
-      this.ctx.waitUntil(this.#tell(news))
+      this.ctx.waitUntil(this.#reportRegion(changes))
     }
     return regionalUpdateOf(this.#region, settings, { reserved: lease, granted }, this.now())
   }
 
-  /** Whether this lease may be given out if the world agrees. Held back meanwhile, so that it is asked for once. */
+  /** Whether this lease may be granted if the global state agrees. It is reserved meanwhile, so that it is requested once. */
   #reserve(lease: string, settings: NonNullable<BreakerReport['settings']>, ms: number | undefined): boolean {
     const now = this.now()
-    this.#keep(reserveLease(this.#region, lease, settings, now, ms))
+    this.#setRegion(reserveLease(this.#region, lease, settings, now, ms))
     return holdsLease(this.#region, lease) || mayProbeGlobally(this.#region, now)
   }
 
@@ -121,34 +127,36 @@ export class CircuitBreaker extends DurableObject {
     lease: string,
     settings: NonNullable<BreakerReport['settings']>,
     ms: number | undefined,
-    answer: GlobalUpdate | undefined,
+    update: GlobalUpdate | undefined,
   ): void {
     const now = this.now()
-    if (answer === undefined)
-      this.#keep(holdsLease(this.#region, lease) ? this.#region : reserveLease(this.#region, lease, settings, now, ms))
-    else if (!answer.granted) this.#keep(releaseLease(this.#region, lease, settings, now))
+    if (update === undefined)
+      this.#setRegion(
+        holdsLease(this.#region, lease) ? this.#region : reserveLease(this.#region, lease, settings, now, ms),
+      )
+    else if (!update.granted) this.#setRegion(releaseLease(this.#region, lease, settings, now))
   }
 
-  /** Tells the world of this region, and learns. */
-  async #tell(news: News): Promise<GlobalUpdate | undefined> {
+  /** Reports this region to the global state, and applies the update. */
+  async #reportRegion(changes: RegionChanges): Promise<GlobalUpdate | undefined> {
     if (this.#place === undefined) return undefined
     const { upstream, region } = this.#place
     const now = this.now()
-    this.#toldAt = now
+    this.#reportedAt = now
     const { own, closing } = this.#region
-    const report = { upstream, region, own: statusOf(own, now), closing, settings: this.#settings, ...news }
-    const answer = await withTimeout(CONSULT_MS, async () =>
-      this.env.GLOBAL_UPSTREAMS.getByName(upstream).report(GLOBAL_PROTOCOL, report),
+    const report = { upstream, region, own: statusOf(own, now), closing, settings: this.#settings, ...changes }
+    const update = await callObject(this.env.GLOBAL_UPSTREAMS, upstream, GLOBAL_TIMEOUT_MS, (object) =>
+      object.report(GLOBAL_PROTOCOL, report),
     )
-    this.#alone = answer === undefined
-    if (answer === undefined) {
+    this.#alone = update === undefined
+    if (update === undefined) {
       this.#timesAlone++
-      this.#keep(withoutGlobalState(this.#region))
-    } else this.#keep(applyGlobalUpdate(this.#region, answer, this.now()))
-    return answer
+      this.#setRegion(withoutGlobalState(this.#region))
+    } else this.#setRegion(applyGlobalUpdate(this.#region, update, this.now()))
+    return update
   }
 
-  #keep(next: RegionalState): void {
+  #setRegion(next: RegionalState): void {
     if (mustStoreRegional(this.#region, next)) this.ctx.storage.kv.put(KEY, next)
     this.#region = next
   }

@@ -13,22 +13,22 @@ import type { HealthSettings } from '../health/health.ts'
 import type { TargetCondition } from '../target.ts'
 import { remaining } from '../../lib/time.ts'
 
-/** The version of `Report` and `Verdict`; isolates and objects of two deployments meet while one replaces the other. */
+/** The version of `BreakerReport` and `BreakerUpdate`: isolates and objects of two deployments meet during a roll-out. */
 export const BREAKER_PROTOCOL = 1
 
-/** A lease that a request has just taken, and how long that may last, in milliseconds. */
+/** A lease that a request has spent, and how long that request may take, in milliseconds. */
 export interface SpentLease {
   readonly lease: string
   readonly ms: number
 }
 
-/** What the request that held a lease found. */
+/** The result of the request that spent a lease. */
 export interface ProbeReport {
   readonly lease: string
   readonly result: ProbeResult
 }
 
-/** What an isolate tells the keeper of a circuit. The settings travel with it: isolates own the configuration. */
+/** What an isolate reports to a breaker object. It carries the settings, because the isolates have the configuration. */
 export interface BreakerReport {
   readonly upstream: string
   readonly region: Region
@@ -39,60 +39,60 @@ export interface BreakerReport {
   readonly spent: readonly SpentLease[]
   readonly probes: readonly ProbeReport[]
   readonly wantsLease: boolean
-  /** How long the lease is to be kept unspent, in milliseconds; absent for `LEASE_MS`. */
+  /** How long an unspent lease is kept for this isolate, in milliseconds; `PROBE_LEASE_MS` when absent. */
   readonly leaseMs?: number
   /** Undefined for an upstream whose targets are not checked. */
   readonly health: HealthSettings | undefined
 }
 
-/** What the isolate learns. Durations, not times: the two clocks differ. */
+/** What an isolate receives. Durations, not times, because the two clocks differ. */
 export type BreakerUpdate = (
   { readonly state: 'closed' } | { readonly state: 'open'; readonly forMs: number; readonly lease?: string }
 ) & {
-  /** An operator said so. */
+  /** An operator forced the state. */
   readonly forced?: true
-  /** By label, those that are not `ok`. Absent when whoever answers cannot know. */
+  /** The conditions by label, of targets that are not `ok`. Absent when the sender does not know them. */
   readonly targets?: Readonly<Record<string, Exclude<TargetCondition, 'ok'>>>
 }
 
-/** What calls and probes say of a circuit. */
+/** Applies the calls, spent leases and probe results of a report. */
 export function applyCounts(
-  circuit: BreakerState,
+  breaker: BreakerState,
   { settings, counters, spent, probes }: Pick<BreakerReport, 'settings' | 'counters' | 'spent' | 'probes'>,
   now: number,
 ): BreakerState {
-  if (settings === undefined) return circuit
-  let next = countCalls(circuit, counters, settings, now)
+  if (settings === undefined) return breaker
+  let next = countCalls(breaker, counters, settings, now)
   for (const { lease, ms } of spent) next = extendLease(next, lease, ms, now)
   for (const { lease, result } of probes) next = settleLease(next, lease, result, settings, now)
   return next
 }
 
-/** Applies a report to a circuit that stands alone: the one that an isolate keeps while its object is out of reach. */
+/** Applies a report to a local breaker, which an isolate keeps while its object is unreachable. */
 export function applyReport(
-  circuit: BreakerState,
+  breaker: BreakerState,
   report: BreakerReport,
   leaseId: string,
   now: number,
 ): [BreakerState, BreakerUpdate] {
   const { settings, wantsLease, leaseMs } = report
-  const heard = applyCounts(circuit, report, now)
+  const heard = applyCounts(breaker, report, now)
   const next = wantsLease && settings ? grantLease(heard, leaseId, settings, now, leaseMs) : heard
   return [next, updateOf(next, settings, leaseId, now)]
 }
 
-/** What an isolate that asked for the lease `leaseId` is told of a circuit. */
+/** What an isolate that asked for the lease `leaseId` is told of a breaker. */
 export function updateOf(
-  circuit: BreakerState,
+  breaker: BreakerState,
   settings: BreakerSettings | undefined,
   leaseId: string,
   now: number,
 ): BreakerUpdate {
-  // A circuit may be left from when there was a breaker.
-  if (circuit.state === 'closed' || settings === undefined) return { state: 'closed' }
+  // A breaker may be left from when there was a breaker.
+  if (breaker.state === 'closed' || settings === undefined) return { state: 'closed' }
   // Clamped, since the configuration may have changed after it opened.
-  if (circuit.state === 'open')
-    return { state: 'open', forMs: Math.min(remaining(circuit, now), settings.maxOpenDuration) }
-  const given = circuit.leases.some((held) => held.id === leaseId)
+  if (breaker.state === 'open')
+    return { state: 'open', forMs: Math.min(remaining(breaker, now), settings.maxOpenDuration) }
+  const given = breaker.leases.some((held) => held.id === leaseId)
   return given ? { state: 'open', forMs: 0, lease: leaseId } : { state: 'open', forMs: 0 }
 }

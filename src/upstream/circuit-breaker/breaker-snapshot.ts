@@ -5,56 +5,56 @@ import type { BreakerClient } from './breaker-client.ts'
 import { PROBE_LEASE_MS, type ProbeResult } from './breaker-state.ts'
 import { remaining, type Interval } from '../../lib/time.ts'
 
-/** May a request go to the upstream? `retryAfter` is in milliseconds, 0 when a probe is due at any moment. */
+/** Whether a request may go to the upstream. `retryAfter` is in milliseconds, 0 when a probe is due. */
 export type BreakerAdmission =
   | { readonly kind: 'pass' }
   | { readonly kind: 'probe'; readonly lease: string }
   | { readonly kind: 'refuse'; readonly retryAfter: number }
 
-/** One isolate's view of a circuit: it decides at once from what it heard last, and tells and asks in `waitUntil`. */
+/** One isolate's snapshot of a breaker: it decides at once from the last update, and reports in `waitUntil`. */
 export interface BreakerSnapshot {
   readonly admit: (x: Exchange, now: number) => BreakerAdmission
   readonly record: (x: Exchange, failed: boolean, slow: boolean, now: number) => void
-  /** Gives a probe's lease back with its result. */
+  /** Returns the lease of a probe with its result. */
   readonly settle: (x: Exchange, lease: string, result: ProbeResult) => Promise<void>
   readonly isOpen: () => boolean
 }
 
 const PASS: BreakerAdmission = { kind: 'pass' }
 
-/** `maxOpenMs`: what was heard longer ago than that is no longer known. */
-export function makeBreakerSnapshot(line: BreakerClient, maxOpenMs: number): BreakerSnapshot {
+/** Makes the snapshot over `client`; an update that is older than `maxOpenMs` milliseconds no longer counts. */
+export function makeBreakerSnapshot(client: BreakerClient, maxOpenMs: number): BreakerSnapshot {
   const admitWhenOpen = (x: Exchange, open: Interval, now: number): BreakerAdmission => {
     const left = remaining(open, now)
     if (left > 0) return { kind: 'refuse', retryAfter: left }
-    const { lease } = line
+    const { lease } = client
     if (lease && remaining(lease, now) > 0) {
-      line.lease = undefined
-      line.reportSpent(x, lease.id, Math.max(0, x.deadline - now), now)
+      client.lease = undefined
+      client.reportSpent(x, lease.id, Math.max(0, x.deadline - now), now)
       return { kind: 'probe', lease: lease.id }
     }
-    line.requestLease(x, now)
+    client.requestLease(x, now)
     return { kind: 'refuse', retryAfter: 0 }
   }
   return {
     admit: (x, now) => {
-      const { open } = line
-      // A new isolate knows nothing, and the upstream may be known to be down; one that refuses may have been released since.
-      line.poll(x, now)
-      // One that heard nothing for so long knows no more than a new one; without this, requests further apart would never probe.
+      const { open } = client
+      // A new isolate has no update yet, although the breaker may be open; a breaker that refuses may have been released since.
+      client.poll(x, now)
+      // An older update counts for nothing; otherwise requests that are further apart would never probe.
       const isKnown = open !== undefined && Math.abs(now - open.since) <= Math.max(maxOpenMs, PROBE_LEASE_MS)
       return !isKnown ? PASS : admitWhenOpen(x, open, now)
     },
-    record: line.record,
-    settle: line.reportProbe,
-    isOpen: () => line.open !== undefined,
+    record: client.record,
+    settle: client.reportProbe,
+    isOpen: () => client.open !== undefined,
   }
 }
 
-/** For upstreams without a breaker: lets every request through, and the isolate hear of its targets once a second. */
-export function pollConditions(line: BreakerClient, platform: Platform): Middleware {
+/** The stage of upstreams without a breaker: admits every request, and updates the conditions of targets once a second. */
+export function pollConditions(client: BreakerClient, platform: Platform): Middleware {
   return (next) => (x) => {
-    line.poll(x, platform.now())
+    client.poll(x, platform.now())
     return next(x)
   }
 }

@@ -1,13 +1,13 @@
 import type { CircuitBreakerConfig } from '../config.ts'
 import { remaining, type Interval } from '../../lib/time.ts'
 
-/** What the machine needs of the configuration. Durations in milliseconds, rates in percent. */
+/** The settings of the state machine. Durations in milliseconds, rates in percent. */
 export type BreakerSettings = Pick<
   CircuitBreakerConfig,
   'failureRate' | 'slowCallRate' | 'minimumRequests' | 'window' | 'openDuration' | 'maxOpenDuration' | 'halfOpenProbes'
 >
 
-/** How calls went, counted together. A failed call may be slow as well. */
+/** The results of calls, counted. A failed call may be slow as well. */
 export interface CallCounters {
   readonly calls: number
   readonly failures: number
@@ -19,12 +19,12 @@ interface Slot extends CallCounters {
   readonly nth: number
 }
 
-/** The right to send one request through a half-open circuit; once its term is over it can be given to another. */
+/** The right to send one request through a half-open breaker; when its interval is over another can be granted. */
 export interface ProbeLease extends Interval {
   readonly id: string
 }
 
-/** A circuit in one of its three states; all times are those of whoever runs the machine. Plain data: it is stored. */
+/** A breaker in one of its three states; all times are of the clock of the process that runs it. Plain data, because it is stored. */
 export type BreakerState =
   | { readonly state: 'closed'; readonly slots: readonly Slot[] }
   | ({ readonly state: 'open'; readonly openings: number } & Interval)
@@ -35,27 +35,27 @@ export type BreakerState =
       readonly passed: number
     }
 
-/** What a probe says of the upstream; `void` is nothing, and its lease is free for another. */
+/** The result of a probe; `void` says nothing of the upstream, and its lease is free again. */
 export type ProbeResult = 'passed' | 'failed' | 'void'
 
-/** Lets all calls through and has counted none: how a circuit begins, and begins anew after enough good probes. */
+/** The state of a breaker at the start, and after enough passed probes: closed, and nothing counted. */
 export const CLOSED_BREAKER: BreakerState = { state: 'closed', slots: [] }
 
-/** How long a lease that nobody has spent is kept for whom it was given to, in milliseconds; longer for an isolate that says its requests are further apart. */
+/** How long an unspent lease is kept for its isolate, in milliseconds; longer for an isolate that reports larger gaps between its requests. */
 export const PROBE_LEASE_MS = 2_000
 
 const SLOTS = 10
 
-/** Counts calls that a closed circuit let through, and opens it when they reach a threshold. Late news changes nothing. */
+/** Counts the calls that a closed breaker admitted, and opens it when they reach a threshold. A late report changes nothing. */
 export function countCalls(
-  circuit: BreakerState,
+  breaker: BreakerState,
   counters: CallCounters,
   settings: BreakerSettings,
   now: number,
 ): BreakerState {
-  if (circuit.state !== 'closed' || counters.calls === 0) return circuit
+  if (breaker.state !== 'closed' || counters.calls === 0) return breaker
   const nth = Math.floor((now / settings.window) * SLOTS)
-  const recent = circuit.slots.filter((slot) => Math.abs(slot.nth - nth) < SLOTS)
+  const recent = breaker.slots.filter((slot) => Math.abs(slot.nth - nth) < SLOTS)
   const last = recent.at(-1)
   const slots =
     last && last.nth >= nth
@@ -64,60 +64,60 @@ export function countCalls(
   return reachesThreshold(sumCounters(slots), settings) ? opened(1, settings, now) : { state: 'closed', slots }
 }
 
-/** What a closed circuit has counted in its window. */
-export function sumCounters(tallies: readonly CallCounters[]): CallCounters {
-  return tallies.reduce(add, { calls: 0, failures: 0, slow: 0 })
+/** The sum of `counters`, such as the slots of a closed breaker's window. */
+export function sumCounters(counters: readonly CallCounters[]): CallCounters {
+  return counters.reduce(add, { calls: 0, failures: 0, slow: 0 })
 }
 
-/** Whether a window of these calls opens the circuit. */
+/** Whether these calls open the breaker. */
 export function reachesThreshold({ calls, failures, slow }: CallCounters, settings: BreakerSettings): boolean {
   if (calls < settings.minimumRequests) return false
   return failures * 100 >= settings.failureRate * calls || slow * 100 >= settings.slowCallRate * calls
 }
 
-/** Gives out a lease named `id` when the open time is over and fewer are out than may probe; look for it in the result. */
+/** Grants the lease `id` when the open time is over and fewer than `halfOpenProbes` are out; the result holds it if it was granted. */
 export function grantLease(
-  circuit: BreakerState,
+  breaker: BreakerState,
   id: string,
   settings: BreakerSettings,
   now: number,
   ms = PROBE_LEASE_MS,
 ): BreakerState {
-  const given = { id, since: now, ms }
-  switch (circuit.state) {
+  const granted = { id, since: now, ms }
+  switch (breaker.state) {
     case 'closed':
-      return circuit
+      return breaker
     case 'open':
-      if (remaining(circuit, now) > 0) return circuit
-      return { state: 'half-open', openings: circuit.openings, leases: [given], passed: 0 }
+      if (remaining(breaker, now) > 0) return breaker
+      return { state: 'half-open', openings: breaker.openings, leases: [granted], passed: 0 }
     case 'half-open': {
-      const leases = circuit.leases.filter((other) => remaining(other, now) > 0)
-      const free = leases.length + circuit.passed < settings.halfOpenProbes
-      return { ...circuit, leases: free ? [...leases, given] : leases }
+      const leases = breaker.leases.filter((other) => remaining(other, now) > 0)
+      const free = leases.length + breaker.passed < settings.halfOpenProbes
+      return { ...breaker, leases: free ? [...leases, granted] : leases }
     }
   }
 }
 
-/** Keeps a lease for as long as the request that spends it may take, in milliseconds. */
-export function extendLease(circuit: BreakerState, id: string, ms: number, now: number): BreakerState {
-  if (circuit.state !== 'half-open') return circuit
-  const leases = circuit.leases.map((held) => (held.id === id ? { id, since: now, ms: ms + PROBE_LEASE_MS } : held))
-  return { ...circuit, leases }
+/** Extends a spent lease by `ms`, the time that its request may take, in milliseconds. */
+export function extendLease(breaker: BreakerState, id: string, ms: number, now: number): BreakerState {
+  if (breaker.state !== 'half-open') return breaker
+  const leases = breaker.leases.map((other) => (other.id === id ? { id, since: now, ms: ms + PROBE_LEASE_MS } : other))
+  return { ...breaker, leases }
 }
 
-/** Takes a lease back with what its request found: `failed` opens again for longer, enough that `passed` close. */
+/** Returns a lease with the result of its request: `failed` opens the breaker again for longer, enough `passed` close it. */
 export function settleLease(
-  circuit: BreakerState,
+  breaker: BreakerState,
   id: string,
   result: ProbeResult,
   settings: BreakerSettings,
   now: number,
 ): BreakerState {
-  if (circuit.state !== 'half-open' || !circuit.leases.some((held) => held.id === id)) return circuit
-  if (result === 'failed') return opened(circuit.openings + 1, settings, now)
-  const passed = circuit.passed + (result === 'passed' ? 1 : 0)
+  if (breaker.state !== 'half-open' || !breaker.leases.some((other) => other.id === id)) return breaker
+  if (result === 'failed') return opened(breaker.openings + 1, settings, now)
+  const passed = breaker.passed + (result === 'passed' ? 1 : 0)
   if (passed >= settings.halfOpenProbes) return CLOSED_BREAKER
-  return { ...circuit, passed, leases: circuit.leases.filter((held) => held.id !== id) }
+  return { ...breaker, passed, leases: breaker.leases.filter((other) => other.id !== id) }
 }
 
 function opened(openings: number, settings: BreakerSettings, now: number): BreakerState {

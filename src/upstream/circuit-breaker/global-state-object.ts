@@ -1,5 +1,6 @@
 import { DurableObject } from 'cloudflare:workers'
-import { withTimeout, remaining } from '../../lib/time.ts'
+import { callObject } from '../../core/durable-object.ts'
+import { remaining } from '../../lib/time.ts'
 import { breakerName, locationOf, type Region } from '../../core/region.ts'
 import { statusOf } from './regional-state.ts'
 import type { GlobalStateView } from './api.ts'
@@ -17,25 +18,25 @@ import {
   type GlobalUpdate,
 } from './global-state.ts'
 
-const KEY = 'world-v1'
-/** A region's time to take the news, in milliseconds; one that does not hears of it with its next report. */
-const TAKE_MS = 500
+const KEY = 'global-v1'
+/** The timeout of an update to a region, in milliseconds. A region that misses an update receives it with its next report. */
+const UPDATE_TIMEOUT_MS = 500
 
-/** Keeps what the regions of one upstream have to agree on: its name is the upstream's. `tell` and `inspect` never throw. */
+/** Holds the state that the regions of one upstream share; the object is named as the upstream. `report` and `inspect` never throw. */
 export class GlobalUpstreamState extends DurableObject {
   /** Epoch milliseconds; tests replace it. */
   now: () => number = Date.now
-  #world: GlobalState = this.ctx.storage.kv.get<GlobalState>(KEY) ?? NEW_GLOBAL_STATE
+  #state: GlobalState = this.ctx.storage.kv.get<GlobalState>(KEY) ?? NEW_GLOBAL_STATE
 
-  /** Takes a region's report and answers with what it has to know; undefined when it cannot say, and the region decides alone. */
+  /** Applies a region's report and returns its update; undefined when that fails, and then the region decides alone. */
   report(protocol: number, report: RegionReport): GlobalUpdate | undefined {
     if (protocol !== GLOBAL_PROTOCOL) return undefined
     try {
-      const [next, news] = applyRegionReport(this.#world, report, this.now())
-      const changed = next.rev !== this.#world.rev
-      this.#keep(next)
+      const [next, update] = applyRegionReport(this.#state, report, this.now())
+      const changed = next.rev !== this.#state.rev
+      this.#setState(next)
       if (changed) this.ctx.waitUntil(this.#publish(report.region))
-      return news
+      return update
     } catch {
       return undefined
     }
@@ -43,10 +44,10 @@ export class GlobalUpstreamState extends DurableObject {
 
   inspect(): GlobalStateView {
     const now = this.now()
-    const { forced, breaker: circuit, drained, leases, regions } = this.#world
+    const { forced, breaker, drained, leases, regions } = this.#state
     return {
       forced,
-      everywhere: statusOf(circuit, now),
+      everywhere: statusOf(breaker, now),
       drained,
       leases: leases.filter((lease) => remaining(lease, now) > 0).length,
       regions: regions
@@ -55,37 +56,41 @@ export class GlobalUpstreamState extends DurableObject {
           state: region.state,
           forMs: region.state === 'open' ? remaining(region, now) : 0,
           openings: region.openings,
-          heardMsAgo: Math.max(0, now - region.heard.since),
+          heardMsAgo: Math.max(0, now - region.reported.since),
           active: isActiveRegion(region, now),
         }))
         .toSorted((a, b) => a.region.localeCompare(b.region)),
     }
   }
 
-  /** Does what an operator orders, stores it, and answers when the regions that can be reached know. Rejects when it cannot be stored. */
+  /** Applies an operator's order and stores it; resolves when the reachable regions have received it. Rejects when it cannot be stored. */
   async order(order: OperatorOrder): Promise<GlobalStateView> {
-    const next = applyOrder(this.#world, order, this.now())
-    const changed = next !== this.#world
-    this.#keep(next)
+    const next = applyOrder(this.#state, order, this.now())
+    const changed = next !== this.#state
+    this.#setState(next)
     if (changed) await this.#publish()
     return this.inspect()
   }
 
-  #keep(next: GlobalState): void {
-    if (mustStoreGlobal(this.#world, next)) this.ctx.storage.kv.put(KEY, next)
-    this.#world = next
+  #setState(next: GlobalState): void {
+    if (mustStoreGlobal(this.#state, next)) this.ctx.storage.kv.put(KEY, next)
+    this.#state = next
   }
 
-  /** Tells every region but the one that is being answered. */
-  async #publish(but?: Region): Promise<void> {
-    const { upstream, regions } = this.#world
+  /** Sends the update to every region except the one that receives it as a result. */
+  async #publish(except?: Region): Promise<void> {
+    const { upstream, regions } = this.#state
     if (upstream === undefined) return
-    const news = globalUpdateOf(this.#world, this.now())
-    const others = regions.map(({ region }) => region).filter((region) => region !== but)
+    const update = globalUpdateOf(this.#state, this.now())
+    const others = regions.map(({ region }) => region).filter((region) => region !== except)
     await Promise.all(
       others.map((region) =>
-        withTimeout(TAKE_MS, async () =>
-          this.env.BREAKERS.getByName(breakerName(region, upstream), locationOf(region)).receive(GLOBAL_PROTOCOL, news),
+        callObject(
+          this.env.BREAKERS,
+          breakerName(region, upstream),
+          UPDATE_TIMEOUT_MS,
+          (breaker) => breaker.receive(GLOBAL_PROTOCOL, update),
+          locationOf(region),
         ),
       ),
     )

@@ -12,75 +12,75 @@ import {
 } from './breaker-state.ts'
 import { remaining, type Interval } from '../../lib/time.ts'
 
-/** The version of `RegionReport` and `WorldNews`. */
+/** The version of `RegionReport` and `GlobalUpdate`. */
 export const GLOBAL_PROTOCOL = 1
 
-/** What an operator made of the breaker; null lets it decide. */
+/** The state that an operator forces; null lets the breaker decide. */
 export type ForcedState = 'open' | 'closed' | null
 
-/** What an operator changes. Targets go by their labels; `force: null` lets the breaker decide again. */
+/** A change by an operator. Targets are named by their labels; `force: null` lets the breaker decide again. */
 export type OperatorOrder = { readonly force: ForcedState } | { readonly drain: string } | { readonly restore: string }
 
-/** How a circuit stands, without what it has counted: how long it stays open, 0 unless it is, and how often it has opened in a row. */
+/** A breaker without its counters: how long it stays open in milliseconds, 0 unless it is open, and how often it opened in a row. */
 export interface BreakerStatus {
   readonly state: BreakerState['state']
   readonly forMs: number
   readonly openings: number
 }
 
-/** What a region's object tells. */
+/** What the breaker object of a region reports. */
 export interface RegionReport {
   readonly upstream: string
   readonly region: Region
   readonly own: BreakerStatus
-  /** The last `WorldNews.closing` that it heard of: what it says of itself is older than the next. */
+  /** The last `GlobalUpdate.closing` that the region received. `own` is older than any later closing. */
   readonly closing: number
   readonly settings: BreakerSettings | undefined
-  /** The lease that it would give out. */
+  /** The id of the lease that the region wants to grantShared. */
   readonly wants?: string
-  /** How long it is to be kept unspent, in milliseconds; absent for `LEASE_MS`. */
+  /** How long the unspent lease is kept, in milliseconds; `PROBE_LEASE_MS` when absent. */
   readonly leaseMs?: number
   readonly spent?: readonly SpentLease[]
   readonly probes?: readonly ProbeReport[]
 }
 
-/** What it learns. */
+/** What the region receives. */
 export interface GlobalUpdate {
   /** Larger with each change, also after a loss of storage. */
   readonly rev: number
   readonly forced: ForcedState
   readonly drained: readonly string[]
-  /** While most regions are open; absent while each decides for itself. */
+  /** Present while most regions are open; absent while each decides for itself. */
   readonly everywhere?: Pick<BreakerStatus, 'forMs' | 'openings'>
-  /** The `rev` at which every region's circuit was last closed, by a probe that speaks for all or by an operator. */
+  /** The `rev` at which the breakers of all regions were last closed, by a probe or by an operator. */
   readonly closing: number
-  /** Whether the lease that was wanted may be given out. */
+  /** Whether the wanted lease may be granted. */
   readonly granted?: boolean
 }
 
-interface Heard extends Interval {
+interface ReportedRegion extends Interval {
   readonly region: Region
   readonly state: BreakerState['state']
   readonly openings: number
-  /** Its term is what it stays open; this is when it was heard and how long that counts. */
-  readonly heard: Interval
+  /** When its report was received, and how long that report counts. The region's own interval is how long it stays open. */
+  readonly reported: Interval
 }
 
-/** One upstream as the whole world knows it. Plain data: it is stored. */
+/** The state that the regions of one upstream share. Plain data, because it is stored. */
 export interface GlobalState {
   readonly upstream: string | undefined
   readonly rev: number
   readonly forced: ForcedState
   readonly drained: readonly string[]
   readonly closing: number
-  /** The circuit that all regions share while most of them are open; closed while each decides for itself. */
+  /** The breaker of all regions while most of them are open; closed while each decides for itself. */
   readonly breaker: BreakerState
-  /** Every probe's lease that is out, whichever region gave it. */
+  /** The probe leases that are out, of all regions. */
   readonly leases: readonly ProbeLease[]
-  readonly regions: readonly Heard[]
+  readonly regions: readonly ReportedRegion[]
 }
 
-/** A world that no region has reported to: nothing is forced or drained, and each region decides for itself. */
+/** The state before the first report: nothing is forced or drained, and each region decides for itself. */
 export const NEW_GLOBAL_STATE: GlobalState = {
   upstream: undefined,
   rev: 0,
@@ -92,62 +92,59 @@ export const NEW_GLOBAL_STATE: GlobalState = {
   regions: [],
 }
 
-/** The least time for which a region's word counts, in milliseconds: it reports once a second. */
+/** The least time for which a report counts, in milliseconds; a region reports once a second. */
 const LEAST_WINDOW_MS = 3_000
 
-/** Takes a region's report: the world after it, and what the region is to know. */
-export function applyRegionReport(world: GlobalState, report: RegionReport, now: number): [GlobalState, GlobalUpdate] {
+/** Applies the report of a region; returns the next state and the update for that region. */
+export function applyRegionReport(state: GlobalState, report: RegionReport, now: number): [GlobalState, GlobalUpdate] {
   const { settings, wants, leaseMs = PROBE_LEASE_MS, spent = [], probes = [] } = report
-  let next = note(world, report, now)
-  for (const { lease, ms } of spent) next = keep(next, lease, ms, now)
-  if (settings) for (const probe of probes) next = conclude(next, probe, settings, now)
-  next = govern(next, now)
-  if (!settings || wants === undefined) return revise(world, next, now)
-  const given = grant(next, wants, leaseMs, settings, now)
-  return revise(world, given ?? next, now, given !== undefined)
+  let next = noteReport(state, report, now)
+  for (const { lease, ms } of spent) next = extendSpent(next, lease, ms, now)
+  if (settings) for (const probe of probes) next = settleProbe(next, probe, settings, now)
+  next = shareBreaker(next, now)
+  if (!settings || wants === undefined) return reviseWithUpdate(state, next, now)
+  const after = grantShared(next, wants, leaseMs, settings, now)
+  return reviseWithUpdate(state, after ?? next, now, after !== undefined)
 }
 
-/** The world after an operator's order. The same object when the order changes nothing. */
-export function applyOrder(world: GlobalState, order: OperatorOrder, now: number): GlobalState {
-  const { drained } = world
+/** Applies the order of an operator. Returns the same object when the order changes nothing. */
+export function applyOrder(state: GlobalState, order: OperatorOrder, now: number): GlobalState {
+  const { drained } = state
   if ('drain' in order) {
-    if (drained.includes(order.drain)) return world
-    return revised(world, { ...world, drained: [...drained, order.drain].toSorted() }, now)
+    if (drained.includes(order.drain)) return state
+    return withRevision(state, { ...state, drained: [...drained, order.drain].toSorted() }, now)
   }
   if ('restore' in order) {
-    if (!drained.includes(order.restore)) return world
-    return revised(world, { ...world, drained: drained.filter((label) => label !== order.restore) }, now)
+    if (!drained.includes(order.restore)) return state
+    return withRevision(state, { ...state, drained: drained.filter((label) => label !== order.restore) }, now)
   }
-  if (order.force === world.forced) return world
-  const forced = { ...world, forced: order.force }
-  // So that the release of a breaker that was forced closed does not bring an old opening back.
-  return revised(world, order.force === 'closed' ? closeAll(forced, now) : forced, now)
+  if (order.force === state.forced) return state
+  const forced = { ...state, forced: order.force }
+  // Otherwise an old opening would return when a breaker that was forced closed is released.
+  return withRevision(state, order.force === 'closed' ? closeAll(forced, now) : forced, now)
 }
 
-/** Whether more than half of the regions heard of late are open, and at least two; a half-open one is not closed yet. */
-export function isOpenEverywhere(world: Pick<GlobalState, 'regions'>, now: number): boolean {
-  const active = world.regions.filter((region) => isActiveRegion(region, now))
+/** Whether more than half of the active regions are open, and at least two; half-open counts as open. */
+export function isOpenEverywhere(state: Pick<GlobalState, 'regions'>, now: number): boolean {
+  const active = state.regions.filter((region) => isActiveRegion(region, now))
   const open = active.filter(({ state }) => state !== 'closed')
   return open.length >= 2 && open.length * 2 > active.length
 }
 
-/** Whether a region was heard of within its window. */
-export function isActiveRegion({ heard }: Pick<Heard, 'heard'>, now: number): boolean {
-  return remaining(heard, now) > 0
+/** Whether a region has reported within its window. */
+export function isActiveRegion({ reported }: Pick<ReportedRegion, 'reported'>, now: number): boolean {
+  return remaining(reported, now) > 0
 }
 
-/** What regions are told of this world. */
-export function globalUpdateOf(
-  { rev, forced, drained, closing, breaker: circuit }: GlobalState,
-  now: number,
-): GlobalUpdate {
-  const news = { rev, forced, drained, closing }
-  if (circuit.state === 'closed') return news
-  const forMs = circuit.state === 'open' ? remaining(circuit, now) : 0
-  return { ...news, everywhere: { forMs, openings: circuit.openings } }
+/** The update that regions receive. */
+export function globalUpdateOf({ rev, forced, drained, closing, breaker }: GlobalState, now: number): GlobalUpdate {
+  const update = { rev, forced, drained, closing }
+  if (breaker.state === 'closed') return update
+  const forMs = breaker.state === 'open' ? remaining(breaker, now) : 0
+  return { ...update, everywhere: { forMs, openings: breaker.openings } }
 }
 
-/** Whether the difference outlives a crash: all of it but when regions were heard. */
+/** Whether the difference must survive a crash: everything but the times of reports. */
 export function mustStoreGlobal(before: GlobalState, after: GlobalState): boolean {
   return (
     before.rev !== after.rev ||
@@ -158,76 +155,88 @@ export function mustStoreGlobal(before: GlobalState, after: GlobalState): boolea
   )
 }
 
-function note(
-  world: GlobalState,
+function noteReport(
+  before: GlobalState,
   { upstream, region, own, closing, settings }: RegionReport,
   now: number,
 ): GlobalState {
-  // What it says of itself it said before it heard that all are closed.
-  const { state, forMs, openings } = closing < world.closing ? CLOSED_STANDING : own
+  // A report from before the last closing says nothing of the region's breaker now.
+  const { state, forMs, openings } = closing < before.closing ? CLOSED_STATUS : own
   const window = Math.max(settings?.window ?? 0, LEAST_WINDOW_MS)
-  const heard: Heard = { region, state, openings, since: now, ms: forMs, heard: { since: now, ms: window } }
-  return { ...world, upstream, regions: [...world.regions.filter((other) => other.region !== region), heard] }
+  const reported: ReportedRegion = {
+    region,
+    state,
+    openings,
+    since: now,
+    ms: forMs,
+    reported: { since: now, ms: window },
+  }
+  return { ...before, upstream, regions: [...before.regions.filter((other) => other.region !== region), reported] }
 }
 
-const CLOSED_STANDING: BreakerStatus = { state: 'closed', forMs: 0, openings: 0 }
+const CLOSED_STATUS: BreakerStatus = { state: 'closed', forMs: 0, openings: 0 }
 
-function keep(world: GlobalState, id: string, ms: number, now: number): GlobalState {
-  const leases = world.leases.map((held) => (held.id === id ? { id, since: now, ms: ms + PROBE_LEASE_MS } : held))
-  return { ...world, leases, breaker: extendLease(world.breaker, id, ms, now) }
+function extendSpent(state: GlobalState, id: string, ms: number, now: number): GlobalState {
+  const leases = state.leases.map((other) => (other.id === id ? { id, since: now, ms: ms + PROBE_LEASE_MS } : other))
+  return { ...state, leases, breaker: extendLease(state.breaker, id, ms, now) }
 }
 
-function conclude(
-  world: GlobalState,
+function settleProbe(
+  state: GlobalState,
   { lease, result }: ProbeReport,
   settings: BreakerSettings,
   now: number,
 ): GlobalState {
-  const circuit = settleLease(world.breaker, lease, result, settings, now)
-  const next = { ...world, breaker: circuit, leases: world.leases.filter((held) => held.id !== lease) }
-  return circuit.state === 'closed' && world.breaker.state !== 'closed' ? closeAll(next, now) : next
+  const breaker = settleLease(state.breaker, lease, result, settings, now)
+  const next = { ...state, breaker, leases: state.leases.filter((other) => other.id !== lease) }
+  return breaker.state === 'closed' && state.breaker.state !== 'closed' ? closeAll(next, now) : next
 }
 
-function closeAll(world: GlobalState, now: number): GlobalState {
-  const regions = world.regions.map((region) => ({ ...region, state: 'closed' as const, ms: 0, openings: 0 }))
-  return { ...world, breaker: CLOSED_BREAKER, regions, closing: nextRev(world, now) }
+function closeAll(state: GlobalState, now: number): GlobalState {
+  const regions = state.regions.map((region) => ({ ...region, state: 'closed' as const, ms: 0, openings: 0 }))
+  return { ...state, breaker: CLOSED_BREAKER, regions, closing: nextRev(state, now) }
 }
 
-/** Makes one circuit of all while most are open, for as long and as often opened as the worst of them; lets go when they are not. */
-function govern(world: GlobalState, now: number): GlobalState {
-  const closed = world.breaker.state === 'closed'
-  if (closed !== isOpenEverywhere(world, now)) return world
-  if (!closed) return { ...world, breaker: CLOSED_BREAKER }
-  const open = world.regions.filter((region) => region.state !== 'closed' && isActiveRegion(region, now))
+/** Opens the shared breaker while most regions are open, for the longest time and highest number of openings among them; closes it when they are not. */
+function shareBreaker(state: GlobalState, now: number): GlobalState {
+  const closed = state.breaker.state === 'closed'
+  if (closed !== isOpenEverywhere(state, now)) return state
+  if (!closed) return { ...state, breaker: CLOSED_BREAKER }
+  const open = state.regions.filter((region) => region.state !== 'closed' && isActiveRegion(region, now))
   const ms = Math.max(...open.map((region) => remaining(region, now)))
   const openings = Math.max(...open.map((region) => region.openings))
-  return { ...world, breaker: { state: 'open', since: now, ms, openings } }
+  return { ...state, breaker: { state: 'open', since: now, ms, openings } }
 }
 
-/** Undefined when as many probes as may are under way, or when none may be. */
-function grant(
-  world: GlobalState,
+/** Grants a lease; undefined when enough probes are out, or when none may be sent. */
+function grantShared(
+  state: GlobalState,
   id: string,
   ms: number,
   settings: BreakerSettings,
   now: number,
 ): GlobalState | undefined {
-  const leases = world.leases.filter((held) => remaining(held, now) > 0)
-  if (world.forced !== null || leases.length >= settings.halfOpenProbes) return undefined
-  const circuit = grantLease(world.breaker, id, settings, now, ms)
-  if (circuit.state === 'open') return undefined
-  if (circuit.state === 'half-open' && !circuit.leases.some((held) => held.id === id)) return undefined
-  return { ...world, breaker: circuit, leases: [...leases, { id, since: now, ms }] }
+  const leases = state.leases.filter((other) => remaining(other, now) > 0)
+  if (state.forced !== null || leases.length >= settings.halfOpenProbes) return undefined
+  const breaker = grantLease(state.breaker, id, settings, now, ms)
+  if (breaker.state === 'open') return undefined
+  if (breaker.state === 'half-open' && !breaker.leases.some((other) => other.id === id)) return undefined
+  return { ...state, breaker, leases: [...leases, { id, since: now, ms }] }
 }
 
-function revise(before: GlobalState, after: GlobalState, now: number, granted?: boolean): [GlobalState, GlobalUpdate] {
-  const world = revised(before, after, now)
-  const news = globalUpdateOf(world, now)
-  return [world, granted === undefined ? news : { ...news, granted }]
+function reviseWithUpdate(
+  before: GlobalState,
+  after: GlobalState,
+  now: number,
+  granted?: boolean,
+): [GlobalState, GlobalUpdate] {
+  const state = withRevision(before, after, now)
+  const update = globalUpdateOf(state, now)
+  return [state, granted === undefined ? update : { ...update, granted }]
 }
 
-/** Numbers what regions have to hear of. */
-function revised(before: GlobalState, after: GlobalState, now: number): GlobalState {
+/** Gives a new `rev` to a change that regions must receive. */
+function withRevision(before: GlobalState, after: GlobalState, now: number): GlobalState {
   const same =
     before.forced === after.forced &&
     before.drained === after.drained &&
@@ -236,12 +245,12 @@ function revised(before: GlobalState, after: GlobalState, now: number): GlobalSt
   return same ? after : { ...after, rev: nextRev(before, now) }
 }
 
-/** Changes whenever the shared circuit closes, opens, or opens again. */
-function openingsOf({ breaker: circuit }: GlobalState): number {
-  return circuit.state === 'closed' ? 0 : circuit.openings
+/** Changes whenever the shared breaker closes, opens, or opens again. */
+function openingsOf({ breaker }: GlobalState): number {
+  return breaker.state === 'closed' ? 0 : breaker.openings
 }
 
-/** Of the time, so that a world that lost its storage is still believed. */
+/** Derived from the time, so that regions still accept updates after a loss of storage. */
 function nextRev({ rev }: GlobalState, now: number): number {
   return Math.max(rev + 1, now)
 }

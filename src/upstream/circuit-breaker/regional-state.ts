@@ -3,20 +3,20 @@ import { CLOSED_BREAKER, grantLease, settleLease, type BreakerState, type Breake
 import { remaining, type Interval } from '../../lib/time.ts'
 import type { ForcedState, BreakerStatus, GlobalUpdate } from './global-state.ts'
 
-/** One upstream as one region knows it. Plain data: it is stored. */
+/** The state of one upstream in one region. Plain data, because it is stored. */
 export interface RegionalState {
-  /** What this region's own calls say. */
+  /** The breaker of this region's own calls. */
   readonly own: BreakerState
-  /** While most regions are open: how long all of them stay so. */
+  /** How long all regions stay open, while most of them are; undefined otherwise. */
   readonly everywhere: Interval | undefined
-  /** The rest of what the world's object told last. An operator's word stands also while that is out of reach. */
+  /** The rest of the last global update. A forced state holds also while the global state is unreachable. */
   readonly forced: ForcedState
   readonly drained: readonly string[]
   readonly rev: number
   readonly closing: number
 }
 
-/** A region before its first report: closed, and left to itself until the world's object tells it anything. */
+/** A region before its first report: closed, and deciding for itself until it receives a global update. */
 export const NEW_REGIONAL_STATE: RegionalState = {
   own: CLOSED_BREAKER,
   everywhere: undefined,
@@ -26,7 +26,7 @@ export const NEW_REGIONAL_STATE: RegionalState = {
   closing: 0,
 }
 
-/** Counts what an isolate reports. A breaker that is forced counts nothing. */
+/** Applies an isolate's report. A forced breaker counts nothing. */
 export function applyBreakerReport(
   region: RegionalState,
   report: Parameters<typeof applyCounts>[1],
@@ -36,7 +36,7 @@ export function applyBreakerReport(
   return own === region.own ? region : { ...region, own }
 }
 
-/** Takes the lease `id` out of this region's own circuit where that may be probed; look for it with `holds`. */
+/** Reserves the lease `id` in this region's own breaker where that may be probed; `holdsLease` tells whether it did. */
 export function reserveLease(
   region: RegionalState,
   id: string,
@@ -48,41 +48,41 @@ export function reserveLease(
   return { ...region, own: grantLease(region.own, id, settings, now, ms) }
 }
 
-/** Gives a reserved lease back. */
+/** Returns a reserved lease unused. */
 export function releaseLease(region: RegionalState, id: string, settings: BreakerSettings, now: number): RegionalState {
   return { ...region, own: settleLease(region.own, id, 'void', settings, now) }
 }
 
-/** Whether `id` is a lease of this region's own circuit: `reserve` had room for it. */
+/** Whether `id` is a lease of this region's own breaker: `reserveLease` found room for it. */
 export function holdsLease({ own }: RegionalState, id: string): boolean {
-  return own.state === 'half-open' && own.leases.some((held) => held.id === id)
+  return own.state === 'half-open' && own.leases.some((other) => other.id === id)
 }
 
-/** Whether the world's object alone can say if a probe may be sent now. */
+/** Whether only the global state can grant a probe now. */
 export function mayProbeGlobally({ forced, everywhere }: RegionalState, now: number): boolean {
   return forced === null && everywhere !== undefined && remaining(everywhere, now) === 0
 }
 
-/** Takes the world's word; what is older than the last is passed over. */
-export function applyGlobalUpdate(region: RegionalState, news: GlobalUpdate, now: number): RegionalState {
-  const { rev, closing, forced, drained, everywhere } = news
+/** Applies a global update; one that is older than the last is ignored. */
+export function applyGlobalUpdate(region: RegionalState, update: GlobalUpdate, now: number): RegionalState {
+  const { rev, closing, forced, drained, everywhere } = update
   if (rev < region.rev) return region
   const own = closing > region.closing ? CLOSED_BREAKER : region.own
-  const term = everywhere && { since: now, ms: everywhere.forMs }
-  // Its own circuit opens as often and as long as all, so that the back-off goes on when this region is left to itself.
+  const interval = everywhere && { since: now, ms: everywhere.forMs }
+  // The region's own breaker takes over the openings of all, so that its back-off continues when it decides for itself again.
   const together: BreakerState =
     everywhere && rev > region.rev && own.state !== 'closed'
       ? { state: 'open', since: now, ms: everywhere.forMs, openings: everywhere.openings }
       : own
-  return { own: together, everywhere: term, forced, drained, rev, closing }
+  return { own: together, everywhere: interval, forced, drained, rev, closing }
 }
 
-/** The region while the world's object is out of reach: it decides alone, but an operator's word stands. */
+/** The region while the global state is unreachable: it decides alone, but a forced state holds. */
 export function withoutGlobalState(region: RegionalState): RegionalState {
   return region.everywhere === undefined ? region : { ...region, everywhere: undefined }
 }
 
-/** What an isolate is told; `lease` is one that the world's object granted for all. */
+/** The update for an isolate. `granted` is a lease that the global state has granted for all regions, `reserved` one of this region's own. */
 export function regionalUpdateOf(
   region: RegionalState,
   settings: BreakerSettings | undefined,
@@ -103,14 +103,14 @@ export function regionalUpdateOf(
   }
 }
 
-/** How a circuit stands, as other objects and operators are told. */
-export function statusOf(circuit: BreakerState, now: number): BreakerStatus {
-  if (circuit.state === 'closed') return { state: 'closed', forMs: 0, openings: 0 }
-  const forMs = circuit.state === 'open' ? remaining(circuit, now) : 0
-  return { state: circuit.state, forMs, openings: circuit.openings }
+/** The status of a breaker, for other objects and operators. */
+export function statusOf(breaker: BreakerState, now: number): BreakerStatus {
+  if (breaker.state === 'closed') return { state: 'closed', forMs: 0, openings: 0 }
+  const forMs = breaker.state === 'open' ? remaining(breaker, now) : 0
+  return { state: breaker.state, forMs, openings: breaker.openings }
 }
 
-/** Whether the difference outlives a crash: all of it but what a closed circuit has counted. */
+/** Whether the difference must survive a crash: everything but the counters of a closed breaker. */
 export function mustStoreRegional(before: RegionalState, after: RegionalState): boolean {
   const counted = before.own.state === 'closed' && after.own.state === 'closed'
   return before.rev !== after.rev || (!counted && before.own !== after.own)

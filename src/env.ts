@@ -1,8 +1,8 @@
 import { rememberBriefly } from './cache/store/edge-tier.ts'
-import { oauthPaths } from './identity/api.ts'
 import type { Config } from './config/routes-file.ts'
 import type { Platform } from './core/platform.ts'
 import { regionOf } from './core/region.ts'
+import { oauthPaths } from './identity/oauth-builtins.ts'
 
 /** The real platform: this Worker's bindings, clock and network. */
 export function makePlatform(env: Cloudflare.Env, config: Pick<Config, 'authProviders' | 'routes'>): Platform {

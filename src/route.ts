@@ -2,7 +2,6 @@ import { makeAdmin } from './builtins/admin.ts'
 import { makeBootstrap } from './builtins/bootstrap.ts'
 import { makeHealth } from './builtins/health.ts'
 import { makeOAuth } from './builtins/oauth.ts'
-import { isOAuthBuiltin } from './identity/api.ts'
 import { configOf, routeFacts, upstreamName } from './config/route-facts.ts'
 import type { RouteConfig, RedirectConfig, RespondConfig } from './config/routes-file.ts'
 import { compose, passThrough, type Handler } from './core/pipeline.ts'
@@ -13,6 +12,7 @@ import { withSpan } from './telemetry/tracing.ts'
 import { compileUpstream, type Upstream } from './upstream/upstream.ts'
 import { problem } from './core/problem.ts'
 import { compilePath } from './core/template.ts'
+import { isOAuthBuiltin } from './identity/oauth-builtins.ts'
 
 /** A route, ready to answer. */
 export interface CompiledRoute {

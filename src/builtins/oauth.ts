@@ -1,14 +1,14 @@
-import type { OAuthBuiltin } from '../identity/api.ts'
 import type { Handler } from '../core/pipeline.ts'
 import type { Platform } from '../core/platform.ts'
 import { makeIntrospect } from './oauth/introspect.ts'
 import { makeMetadata, makeJwksEndpoint } from './oauth/metadata.ts'
 import { makeRevoke } from './oauth/revoke.ts'
-import { makeToken } from './oauth/grants.ts'
+import { makeToken } from './oauth/token.ts'
 import { ownIssuerOf } from '../auth/config/auth-provider.ts'
 import { makeIdentityClient } from '../identity/client.ts'
 import { problem } from '../core/problem.ts'
-import { compileEndpoint } from './oauth/refusal.ts'
+import { compileEndpoint } from './oauth/endpoint.ts'
+import type { OAuthBuiltin } from '../identity/oauth-builtins.ts'
 
 const MAKERS: Readonly<Record<OAuthBuiltin, (platform: Platform) => Handler>> = {
   token: makeToken,

@@ -140,26 +140,3 @@ export interface IdentityStoreApi {
 export interface LoginGuardApi {
   judge(user: string, pair: string, isRight: boolean): Promise<LoginVerdict | undefined>
 }
-
-/** The builtins that speak for the provider with `"keys": "self"`. */
-export const OAUTH_BUILTINS = ['token', 'revoke', 'introspect', 'userinfo', 'jwks', 'metadata'] as const
-
-/** A `builtin` that a checked file has only beside a provider with `"keys": "self"`. */
-export type OAuthBuiltin = (typeof OAUTH_BUILTINS)[number]
-
-/** Where a deployment has which of them: the path of the first route that names it. */
-export type OAuthPaths = Readonly<Partial<Record<OAuthBuiltin, string>>>
-
-/** Whether a route's `builtin` is one of OAUTH_BUILTINS. */
-export function isOAuthBuiltin(builtin: string | undefined): builtin is OAuthBuiltin {
-  return OAUTH_BUILTINS.some((name) => name === builtin)
-}
-
-/** The paths of the OAuth builtins among `routes`. */
-export function oauthPaths(
-  routes: readonly { readonly builtin?: string | undefined; readonly match: { readonly path: string } }[],
-): OAuthPaths {
-  const found: Partial<Record<OAuthBuiltin, string>> = {}
-  for (const { builtin, match } of routes) if (isOAuthBuiltin(builtin)) found[builtin] ??= match.path
-  return found
-}

@@ -6,7 +6,7 @@ import type { Health } from '../../upstream/health/health.ts'
 import type { TargetView } from '../../upstream/target.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import type { Endpoint } from './endpoint.ts'
-import { makeResource, type UpstreamState } from './resource.ts'
+import { makeResource, type UpstreamState } from './upstream-resource.ts'
 const change = z.strictObject({ target: z.string(), drained: z.boolean() })
 
 /** Targets: which may get requests, what the checks of each region say of them, and what the isolate that answers knows. */

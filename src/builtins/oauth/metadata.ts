@@ -1,7 +1,7 @@
 import { ownIssuerOf } from '../../auth/config/auth-provider.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
-import { compileEndpoint } from './refusal.ts'
+import { compileEndpoint } from './endpoint.ts'
 import { signingKeysOf } from '../../identity/client.ts'
 import { problem } from '../../core/problem.ts'
 

@@ -2,8 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import type { Exchange } from '../../core/exchange.ts'
 import { sha256Hex } from '../../identity/password.ts'
 import type { OAuthClient } from '../../identity/types.ts'
-import type { Form } from './form.ts'
-import { refuseOAuth } from './refusal.ts'
+import { refuseOAuth, type Form } from './endpoint.ts'
 import type { IdentityClient } from '../../identity/api.ts'
 
 /** What a request says of its client. */

@@ -6,9 +6,8 @@ import type { OAuthClient } from '../../identity/types.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { authenticateOAuthClient } from './oauth-client.ts'
-import { readForm } from './form.ts'
 import { makeReadOwnToken } from './introspect.ts'
-import { refuseOAuth, compileEndpoint } from './refusal.ts'
+import { refuseOAuth, compileEndpoint, readForm } from './endpoint.ts'
 
 /** What revoking came to; `unavailable` also when the store has no room: the token is still good then, and its holder must know. */
 type Outcome = 'done' | 'another-client' | 'unavailable'

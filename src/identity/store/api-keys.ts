@@ -2,7 +2,7 @@ import { BOUNDS, DEAD_KEY_MS, MAX_KEY_MEMORY_MS } from '../config.ts'
 import type { RevocationStore } from './revocations.ts'
 import { invalidField, newApiKey } from './schema.ts'
 import { makeApiKey, makeId, sha256Hex } from '../password.ts'
-import { countOf, pageOf, rowsOf, type StoreContext, findUser } from './store.ts'
+import { countOf, pageOf, rowsOf, type StoreContext, findUser } from './store-context.ts'
 import type { ApiKey } from '../types.ts'
 import type { IdentityApi } from '../api.ts'
 

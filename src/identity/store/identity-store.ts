@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-import { openTables, type StoreContext, makeAuditWriter, makeAuditReader } from './store.ts'
+import { openTables, type StoreContext, makeAuditWriter, makeAuditReader } from './store-context.ts'
 import { makeApiKeyStore } from './api-keys.ts'
 import { makeOAuthClientStore } from './oauth-clients.ts'
 import { makeSessionStore } from './sessions.ts'

@@ -2,7 +2,7 @@ import { BOUNDS } from '../config.ts'
 import type { Sessions } from './sessions.ts'
 import { oauthClientChange, invalidField, newOAuthClient } from './schema.ts'
 import { makeClientSecret, sha256Hex } from '../password.ts'
-import { countOf, hasKey, pageOf, type StoreContext, findOAuthClient } from './store.ts'
+import { countOf, hasKey, pageOf, type StoreContext, findOAuthClient } from './store-context.ts'
 import type { OAuthClient, OAuthClientChange, Invalid } from '../types.ts'
 import type { IdentityApi } from '../api.ts'
 

@@ -1,7 +1,7 @@
 import { BOUNDS, MAX_REVOCATION_MS, MAX_SKEW_MS } from '../config.ts'
 import { invalidField, revocationTarget } from './schema.ts'
 import { makeId } from '../password.ts'
-import { countOf, latestOf, rowsOf, type StoreContext } from './store.ts'
+import { countOf, latestOf, rowsOf, type StoreContext } from './store-context.ts'
 import type { Revocation, RevocationTarget } from '../types.ts'
 import type { IdentityApi } from '../api.ts'
 

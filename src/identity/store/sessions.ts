@@ -1,7 +1,7 @@
 import { BOUNDS } from '../config.ts'
 import type { RevocationStore } from './revocations.ts'
 import { makeRefreshToken, sessionOfRefreshToken, sha256Hex } from '../password.ts'
-import { pageOf, rowsOf, type StoreContext, findUser, findOAuthClient } from './store.ts'
+import { pageOf, rowsOf, type StoreContext, findUser, findOAuthClient } from './store-context.ts'
 import type { Actor, Session } from '../types.ts'
 import type { IdentityApi } from '../api.ts'
 

@@ -1,5 +1,5 @@
 import { createHash, generateKeyPairSync } from 'node:crypto'
-import { rowsOf, type StoreContext } from './store.ts'
+import { rowsOf, type StoreContext } from './store-context.ts'
 import type { PublicJwk, PrivateJwk } from '../types.ts'
 import { MAX_ACCESS_TOKEN_MS } from '../config.ts'
 import type { IdentityApi } from '../api.ts'

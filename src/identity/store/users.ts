@@ -3,7 +3,7 @@ import { BOUNDS } from '../config.ts'
 import type { Sessions } from './sessions.ts'
 import type { RevocationStore } from './revocations.ts'
 import { invalidField, newUser, userChange } from './schema.ts'
-import { countOf, hasKey, pageOf, type StoreContext, findUser } from './store.ts'
+import { countOf, hasKey, pageOf, type StoreContext, findUser } from './store-context.ts'
 import type { Actor, Cutoff, NewUser, StoreRefusal, User, UserChange } from '../types.ts'
 import type { IdentityApi } from '../api.ts'
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { UserChange } from '../../../src/identity/types.ts'
 import type { Platform } from '../../../src/core/platform.ts'
-import { HASH } from '../../identity/store.ts'
+import { HASH } from '../../identity/store/identity-store.ts'
 import { addClient, addUser, basic, BY, deploy, ISSUER, PASSWORD, type TokenAnswer } from './authority.ts'
 
 const tokensOf = (response: Response) => response.json<TokenAnswer>()

@@ -2,7 +2,7 @@ import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { expect, it } from 'vitest'
 import { DEAD_KEY_MS, MAX_KEY_MEMORY_MS } from '../../../src/identity/config.ts'
 import { sha256Hex } from '../../../src/identity/password.ts'
-import { BY, made, makeStore, user } from '../store.ts'
+import { BY, made, makeStore, user } from './identity-store.ts'
 
 it('finds a key by its hash until it expires or is revoked, and tells the feed', async () => {
   await makeStore('keys').inside((ask, clock) => {

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { BOUNDS, MAX_SKEW_MS } from '../../../src/identity/config.ts'
 import type { Revocation } from '../../../src/identity/types.ts'
-import { BY, made, makeStore } from '../store.ts'
+import { BY, made, makeStore } from './identity-store.ts'
 
 const idOf = ({ target }: Revocation) => ('jti' in target ? target.jti : '')
 

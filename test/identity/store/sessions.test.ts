@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { BY, HASH, made, makeStore, user, type Inside } from '../store.ts'
+import { BY, HASH, made, makeStore, user, type Inside } from './identity-store.ts'
 
 const TERMS = { passwordHash: HASH, clientId: '', scopes: ['read'], idleMs: 1_000, lifeMs: 5_000, accessMs: 1_000 }
 const start = (ask: Inside, username = 'jo') => made(ask('startFamily', { username, ...TERMS }))

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { calculateJwkThumbprint, importJWK, jwtVerify, SignJWT } from 'jose'
 import { expect, it } from 'vitest'
 import { MAX_ACCESS_TOKEN_MS } from '../../../src/identity/config.ts'
-import { BY, makeStore } from '../store.ts'
+import { BY, makeStore } from './identity-store.ts'
 
 const DAY = 86_400_000
 

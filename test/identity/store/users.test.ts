@@ -2,7 +2,7 @@ import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { expect, it } from 'vitest'
 import { IDENTITY_OBJECT, makeIdentityClient } from '../../../src/identity/client.ts'
-import { BY, HASH, makeStore, user } from '../store.ts'
+import { BY, HASH, makeStore, user } from './identity-store.ts'
 
 it('keeps users through an eviction, pages them by name, and changes only what it is told to', async () => {
   const { ask, stub } = makeStore('users')

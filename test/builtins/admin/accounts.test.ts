@@ -1,8 +1,8 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import type { Platform } from '../../src/core/platform.ts'
-import { ISSUER, JWKS_URL, makeIssuer, makeKey, sign } from '../auth/issuer.ts'
-import { makeTestGateway } from '../support/gateway-in-workerd.ts'
+import type { Platform } from '../../../src/core/platform.ts'
+import { ISSUER, JWKS_URL, makeIssuer, makeKey, sign } from '../../auth/issuer.ts'
+import { makeTestGateway } from '../../support/gateway-in-workerd.ts'
 
 const key = await makeKey('k1')
 const issuer = makeIssuer(key)

@@ -2,7 +2,7 @@ import { importJWK, SignJWT } from 'jose'
 import { signingKeysOf } from '../../identity/client.ts'
 import { ownIssuerOf } from '../../auth/config/auth-provider.ts'
 import type { Platform } from '../../core/platform.ts'
-import { refuseOAuth } from './refusal.ts'
+import { refuseOAuth } from './endpoint.ts'
 
 /** Whom a token is for. */
 export interface BearerToken {

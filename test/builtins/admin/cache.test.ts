@@ -1,9 +1,9 @@
 import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { PURGES_OBJECT } from '../../src/cache/purge/purge-feed.ts'
-import type { Platform } from '../../src/core/platform.ts'
-import { brokenCacheState, ownCacheState } from '../support/cache-state.ts'
-import { makeTestGateway } from '../support/gateway-in-workerd.ts'
+import { PURGES_OBJECT } from '../../../src/cache/purge/purge-feed.ts'
+import type { Platform } from '../../../src/core/platform.ts'
+import { brokenCacheState, ownCacheState } from '../../support/cache-state.ts'
+import { makeTestGateway } from '../../support/gateway-in-workerd.ts'
 
 let nth = 0
 

@@ -5,9 +5,8 @@ import { makeIdentityClient, signingKeysOf, makeLoginGuard } from '../../identit
 import type { OAuthClient, Grant, User } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { invalidOAuthClient, authenticateOAuthClient } from './oauth-client.ts'
-import { type Form, readForm } from './form.ts'
-import { makeIssue } from './issue.ts'
-import { refuseOAuth, compileEndpoint } from './refusal.ts'
+import { makeIssue } from './access-token.ts'
+import { refuseOAuth, compileEndpoint, type Form, readForm } from './endpoint.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import { takeTurn, verifyPassword } from '../../identity/password.ts'
 

@@ -15,15 +15,15 @@ import { send, type SendOptions } from './send.ts'
 import { compileSigner } from './sign.ts'
 import { makeTargets, type Target, describeTarget, type TargetView } from './target.ts'
 
-/** A named upstream and what this isolate knows of it; every route that names it shares this. */
+/** A named upstream and its state in this isolate; every route that names it shares this. */
 export interface Upstream {
   readonly name: string
   readonly config: UpstreamConfig
   readonly targets: readonly Target[]
   readonly budget: RetryBudget
-  readonly circuit: BreakerSnapshot | undefined
-  /** How it hears of its breaker and its targets; undefined where there is nothing to hear. */
-  readonly line: BreakerClient | undefined
+  readonly breakerSnapshot: BreakerSnapshot | undefined
+  /** Reports to the breaker object and receives its updates; undefined for an upstream without breaker, health checks and admin. */
+  readonly breakerClient: BreakerClient | undefined
   readonly balancer: Balancer
   /** The tries to all its targets. */
   readonly load: Readonly<InFlightCount>
@@ -31,11 +31,11 @@ export interface Upstream {
   readonly waiting: InFlightRequests
   /** Its targets as this isolate sees them, for an operator. */
   readonly describeTargets: () => TargetView[]
-  /** `open` while the breaker refuses, as far as this isolate has heard. */
+  /** `open` while the breaker refuses, by the snapshot of this isolate. */
   readonly condition: () => 'ok' | 'open'
-  /** `unreachable` while the breaker's object does not answer, so that this isolate decides alone. */
+  /** `unreachable` while the breaker object does not respond, so that this isolate decides alone. */
   readonly breakerStore: () => 'ok' | 'unreachable'
-  /** How often that was so since this isolate began. */
+  /** How many reports could not be delivered since this isolate started. */
   readonly timesAlone: () => number
 }
 
@@ -45,16 +45,18 @@ export type UpstreamOverride = Omit<z.output<typeof upstreamOverride>, 'name'>
 /** Makes an upstream's shared state; throws an Error that names the JSON path when a `$env` URL cannot be resolved. */
 export function makeUpstream(name: string, config: UpstreamConfig, platform: Platform): Upstream {
   const targets = makeTargets(name, config.targets, platform.variable)
-  const hears = config.circuitBreaker !== undefined || config.healthCheck !== undefined || platform.hasAdmin
-  const line = hears ? makeBreakerClient(name, config, targets, platform) : undefined
-  const circuit = config.circuitBreaker && line && makeBreakerSnapshot(line, config.circuitBreaker.maxOpenDuration)
+  const hasUpdates = config.circuitBreaker !== undefined || config.healthCheck !== undefined || platform.hasAdmin
+  const breakerClient = hasUpdates ? makeBreakerClient(name, config, targets, platform) : undefined
+  const { circuitBreaker } = config
+  const breakerSnapshot =
+    circuitBreaker && breakerClient && makeBreakerSnapshot(breakerClient, circuitBreaker.maxOpenDuration)
   return {
     name,
     config,
     targets,
     budget: makeRetryBudget(config.retry?.budget ?? z.parse(retryBudget, {})),
-    circuit,
-    line,
+    breakerSnapshot,
+    breakerClient,
     balancer: makeBalancer(targets, config, platform),
     load: {
       get inFlight() {
@@ -63,15 +65,15 @@ export function makeUpstream(name: string, config: UpstreamConfig, platform: Pla
     },
     waiting: { count: 0 },
     describeTargets: () => targets.map((target) => describeTarget(target, platform.now())),
-    condition: () => (circuit?.isOpen() ? 'open' : 'ok'),
-    breakerStore: () => (line?.isAlone() ? 'unreachable' : 'ok'),
-    timesAlone: () => line?.timesAlone() ?? 0,
+    condition: () => (breakerSnapshot?.isOpen() ? 'open' : 'ok'),
+    breakerStore: () => (breakerClient?.isAlone() ? 'unreachable' : 'ok'),
+    timesAlone: () => breakerClient?.timesAlone() ?? 0,
   }
 }
 
 /** A route's way to its upstream: only the stages that are configured, outside in deadline, shed, breaker, hedge, retry, balance, send. */
 export function compileUpstream(upstream: Upstream, override: UpstreamOverride = {}, platform: Platform): Handler {
-  const { config, circuit, balancer } = upstream
+  const { config, breakerSnapshot, breakerClient, balancer } = upstream
   const timeout = override.timeout ?? config.timeout
   const again = override.retry === undefined ? config.retry : override.retry
   const beside = override.hedge === undefined ? config.hedge : override.hedge
@@ -84,8 +86,8 @@ export function compileUpstream(upstream: Upstream, override: UpstreamOverride =
   }
   const stages: Middleware[] = [deadline(timeout, platform)]
   if (config.maxConcurrent !== undefined) stages.push(shed(config.maxConcurrent, upstream.waiting))
-  if (circuit) stages.push(breaker(config.circuitBreaker!, circuit, platform))
-  else if (upstream.line) stages.push(pollConditions(upstream.line, platform))
+  if (breakerSnapshot) stages.push(breaker(config.circuitBreaker!, breakerSnapshot, platform))
+  else if (breakerClient) stages.push(pollConditions(breakerClient, platform))
   const budget = again ? budgetFor(upstream, again) : upstream.budget
   if (again || beside) stages.push(countRequests(budget))
   if (beside) stages.push(hedge(beside, budget, platform))

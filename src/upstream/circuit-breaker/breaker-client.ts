@@ -24,7 +24,7 @@ import {
 } from './breaker-state.ts'
 import { makeReportBuffer, type ReportBuffer } from './report-buffer.ts'
 
-/** An isolate's client of the breaker object of an upstream, with the state of the last update. Reports are sent in `waitUntil`. */
+/** An isolate's client of the breaker object of an upstream, and the state of the last update. Reports are sent in `waitUntil`. */
 export interface BreakerClient
   extends Pick<ReportBuffer, 'record' | 'poll'>, Pick<BreakerReporter, 'isAlone' | 'timesAlone'> {
   /** How long the breaker stays open; undefined while it is closed. */
@@ -76,7 +76,17 @@ export function makeBreakerClient(
     applyConditions(targets, update.targets)
   }
   const buffer = makeReportBuffer(report)
-  const client: BreakerClient = {
+  const client = makeClient(buffer, pending, reporter, platform)
+  return client
+}
+
+function makeClient(
+  buffer: ReportBuffer,
+  pending: PendingReport,
+  reporter: BreakerReporter,
+  platform: Pick<Platform, 'now'>,
+): BreakerClient {
+  return {
     open: undefined,
     lease: undefined,
     record: buffer.record,
@@ -88,15 +98,14 @@ export function makeBreakerClient(
       void buffer.flush(x, now)
     },
     reportSpent: (x, lease, ms, now) => {
-      pending.spent({ lease, ms })
+      pending.addSpent({ lease, ms })
       void buffer.flush(x, now)
     },
     reportProbe: (x, lease, result) => {
-      pending.probed({ lease, result })
+      pending.addProbe({ lease, result })
       return buffer.flush(x, platform.now())
     },
   }
-  return client
 }
 
 function settingsOf(config: NonNullable<UpstreamConfig['circuitBreaker']>): BreakerSettings {
@@ -104,24 +113,37 @@ function settingsOf(config: NonNullable<UpstreamConfig['circuitBreaker']>): Brea
   return { failureRate, slowCallRate, minimumRequests, window, openDuration, maxOpenDuration, halfOpenProbes }
 }
 
-/** What the next report carries besides its counters. */
-function makePendingReport(maxOpenMs: number) {
+/** The content of the next report, except its counters. */
+interface PendingReport {
+  readonly requestLease: (now: number) => void
+  readonly addSpent: (lease: SpentLease) => void
+  readonly addProbe: (probe: ProbeReport) => void
+  /** Forgets when the last lease was requested: the breaker is closed. */
+  readonly forgetRequests: () => void
+  /** Empties it into the report that is sent now. */
+  readonly take: () => Required<Pick<BreakerReport, 'spent' | 'probes' | 'wantsLease' | 'leaseMs'>>
+}
+
+/** Makes the first pending report; no lease is kept for longer than `maxOpenMs` milliseconds, or `PROBE_LEASE_MS` if that is longer. */
+function makePendingReport(maxOpenMs: number): PendingReport {
   let spent: SpentLease[] = []
   let probes: ProbeReport[] = []
   let wantsLease = false
   let requestedAt: number | undefined
   let leaseMs = PROBE_LEASE_MS
   return {
-    requestLease: (now: number) => {
+    requestLease: (now) => {
       wantsLease = true
       // The gap to the next request is taken to be the gap to the last. The lease must last until then, or a quiet upstream would never be probed.
       const gap = requestedAt === undefined ? 0 : distance(now, requestedAt)
       requestedAt = now
       leaseMs = Math.max(PROBE_LEASE_MS, Math.min(2 * gap + PROBE_LEASE_MS, maxOpenMs))
     },
-    spent: (lease: SpentLease) => void spent.push(lease),
-    probed: (probe: ProbeReport) => void probes.push(probe),
-    forgetRequests: () => (requestedAt = undefined),
+    addSpent: (lease) => void spent.push(lease),
+    addProbe: (probe) => void probes.push(probe),
+    forgetRequests: () => {
+      requestedAt = undefined
+    },
     take: () => {
       const taken = { spent, probes, wantsLease, leaseMs }
       spent = []
@@ -147,10 +169,10 @@ function applyConditions(targets: readonly Target[], conditions: BreakerUpdate['
   if (conditions) for (const target of targets) target.condition = conditions[target.label] ?? 'ok'
 }
 
-/** The timeout of a report, in milliseconds. No request waits for a report; the next report does. */
+/** The timeout of a report, in milliseconds. Only the next report waits for it, no request does. */
 const REPORT_TIMEOUT_MS = 500
 
-/** Sends reports to the breaker object of an upstream in this isolate's region, and replaces it with a local breaker while it is unreachable. */
+/** Sends reports to the breaker object of an upstream in this isolate's region. A local breaker replaces the object while it is unreachable. */
 export interface BreakerReporter {
   /** Never rejects. */
   readonly report: (report: BreakerReport) => Promise<BreakerUpdate>
@@ -160,7 +182,7 @@ export interface BreakerReporter {
   readonly timesAlone: () => number
 }
 
-/** Makes the reporter of one upstream. When the object does not respond within 500 ms, the local breaker continues from its last update. */
+/** Makes the reporter of one upstream. When the object does not respond within 500 ms, a local breaker continues from its last update. */
 export function makeBreakerReporter(platform: Pick<Platform, 'breakers' | 'now' | 'random'>): BreakerReporter {
   let local: BreakerState | undefined
   let lastUpdate: BreakerUpdate = { state: 'closed' }

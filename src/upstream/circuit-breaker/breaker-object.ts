@@ -1,25 +1,24 @@
 import { DurableObject } from 'cloudflare:workers'
 import { callObject } from '../../core/durable-object.ts'
 import { distance } from '../../lib/time.ts'
-import type { BreakerView } from './api.ts'
+import { makeHealthChecks } from '../health/health-checks.ts'
+import { GLOBAL_PROTOCOL, type BreakerView, type GlobalUpdate, type RegionReport } from './api.ts'
 import { BREAKER_PROTOCOL, type BreakerReport, type BreakerUpdate } from './breaker-report.ts'
 import { sumCounters } from './breaker-state.ts'
 import {
-  holdsLease,
-  mustStoreRegional,
+  applyBreakerReport,
   applyGlobalUpdate,
+  holdsLease,
   mayProbeGlobally,
+  mustStoreRegional,
   NEW_REGIONAL_STATE,
   regionalUpdateOf,
   releaseLease,
   reserveLease,
-  withoutGlobalState,
   statusOf,
-  applyBreakerReport,
+  withoutGlobalState,
   type RegionalState,
 } from './regional-state.ts'
-import { GLOBAL_PROTOCOL, type RegionReport, type GlobalUpdate } from './global-state.ts'
-import { makeHealthChecks } from '../health/health-checks.ts'
 
 type RegionChanges = Pick<RegionReport, 'wants' | 'leaseMs' | 'spent' | 'probes'>
 

@@ -1,17 +1,17 @@
 import type { Region } from '../../core/region.ts'
+import { remaining } from '../../lib/time.ts'
+import type { HealthSettings } from '../health/health.ts'
+import type { TargetCondition } from '../target.ts'
 import {
   countCalls,
   extendLease,
   grantLease,
   settleLease,
-  type BreakerState,
   type BreakerSettings,
-  type ProbeResult,
+  type BreakerState,
   type CallCounters,
+  type ProbeResult,
 } from './breaker-state.ts'
-import type { HealthSettings } from '../health/health.ts'
-import type { TargetCondition } from '../target.ts'
-import { remaining } from '../../lib/time.ts'
 
 /** The version of `BreakerReport` and `BreakerUpdate`: isolates and objects of two deployments meet during a roll-out. */
 export const BREAKER_PROTOCOL = 1
@@ -76,23 +76,23 @@ export function applyReport(
   now: number,
 ): [BreakerState, BreakerUpdate] {
   const { settings, wantsLease, leaseMs } = report
-  const heard = applyCounts(breaker, report, now)
-  const next = wantsLease && settings ? grantLease(heard, leaseId, settings, now, leaseMs) : heard
+  const counted = applyCounts(breaker, report, now)
+  const next = wantsLease && settings ? grantLease(counted, leaseId, settings, now, leaseMs) : counted
   return [next, updateOf(next, settings, leaseId, now)]
 }
 
-/** What an isolate that asked for the lease `leaseId` is told of a breaker. */
+/** The update for an isolate that wants the lease `leaseId`. */
 export function updateOf(
   breaker: BreakerState,
   settings: BreakerSettings | undefined,
   leaseId: string,
   now: number,
 ): BreakerUpdate {
-  // A breaker may be left from when there was a breaker.
+  // Without settings the configuration has no breaker now; the state is of an earlier deployment.
   if (breaker.state === 'closed' || settings === undefined) return { state: 'closed' }
   // Clamped, since the configuration may have changed after it opened.
   if (breaker.state === 'open')
     return { state: 'open', forMs: Math.min(remaining(breaker, now), settings.maxOpenDuration) }
-  const given = breaker.leases.some((held) => held.id === leaseId)
-  return given ? { state: 'open', forMs: 0, lease: leaseId } : { state: 'open', forMs: 0 }
+  const granted = breaker.leases.some((lease) => lease.id === leaseId)
+  return granted ? { state: 'open', forMs: 0, lease: leaseId } : { state: 'open', forMs: 0 }
 }

@@ -1,9 +1,9 @@
 import type { Exchange } from '../../core/exchange.ts'
 import type { Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
+import { distance, remaining, type Interval } from '../../lib/time.ts'
 import type { BreakerClient } from './breaker-client.ts'
 import { PROBE_LEASE_MS, type ProbeResult } from './breaker-state.ts'
-import { remaining, type Interval } from '../../lib/time.ts'
 
 /** Whether a request may go to the upstream. `retryAfter` is in milliseconds, 0 when a probe is due. */
 export type BreakerAdmission =
@@ -42,8 +42,8 @@ export function makeBreakerSnapshot(client: BreakerClient, maxOpenMs: number): B
       // A new isolate has no update yet, although the breaker may be open; a breaker that refuses may have been released since.
       client.poll(x, now)
       // An older update counts for nothing; otherwise requests that are further apart would never probe.
-      const isKnown = open !== undefined && Math.abs(now - open.since) <= Math.max(maxOpenMs, PROBE_LEASE_MS)
-      return !isKnown ? PASS : admitWhenOpen(x, open, now)
+      const isCurrent = open !== undefined && distance(now, open.since) <= Math.max(maxOpenMs, PROBE_LEASE_MS)
+      return isCurrent ? admitWhenOpen(x, open, now) : PASS
     },
     record: client.record,
     settle: client.reportProbe,

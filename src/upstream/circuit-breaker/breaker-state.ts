@@ -1,5 +1,5 @@
+import { distance, remaining, type Interval } from '../../lib/time.ts'
 import type { CircuitBreakerConfig } from '../config.ts'
-import { remaining, type Interval } from '../../lib/time.ts'
 
 /** The settings of the state machine. Durations in milliseconds, rates in percent. */
 export type BreakerSettings = Pick<
@@ -55,7 +55,7 @@ export function countCalls(
 ): BreakerState {
   if (breaker.state !== 'closed' || counters.calls === 0) return breaker
   const nth = Math.floor((now / settings.window) * SLOTS)
-  const recent = breaker.slots.filter((slot) => Math.abs(slot.nth - nth) < SLOTS)
+  const recent = breaker.slots.filter((slot) => distance(slot.nth, nth) < SLOTS)
   const last = recent.at(-1)
   const slots =
     last && last.nth >= nth
@@ -91,17 +91,17 @@ export function grantLease(
       if (remaining(breaker, now) > 0) return breaker
       return { state: 'half-open', openings: breaker.openings, leases: [granted], passed: 0 }
     case 'half-open': {
-      const leases = breaker.leases.filter((other) => remaining(other, now) > 0)
+      const leases = breaker.leases.filter((lease) => remaining(lease, now) > 0)
       const free = leases.length + breaker.passed < settings.halfOpenProbes
       return { ...breaker, leases: free ? [...leases, granted] : leases }
     }
   }
 }
 
-/** Extends a spent lease by `ms`, the time that its request may take, in milliseconds. */
+/** Extends a spent lease for the time `ms` that its request may take, in milliseconds. */
 export function extendLease(breaker: BreakerState, id: string, ms: number, now: number): BreakerState {
   if (breaker.state !== 'half-open') return breaker
-  const leases = breaker.leases.map((other) => (other.id === id ? { id, since: now, ms: ms + PROBE_LEASE_MS } : other))
+  const leases = breaker.leases.map((lease) => (lease.id === id ? { id, since: now, ms: ms + PROBE_LEASE_MS } : lease))
   return { ...breaker, leases }
 }
 
@@ -113,11 +113,11 @@ export function settleLease(
   settings: BreakerSettings,
   now: number,
 ): BreakerState {
-  if (breaker.state !== 'half-open' || !breaker.leases.some((other) => other.id === id)) return breaker
+  if (breaker.state !== 'half-open' || !breaker.leases.some((lease) => lease.id === id)) return breaker
   if (result === 'failed') return opened(breaker.openings + 1, settings, now)
   const passed = breaker.passed + (result === 'passed' ? 1 : 0)
   if (passed >= settings.halfOpenProbes) return CLOSED_BREAKER
-  return { ...breaker, passed, leases: breaker.leases.filter((other) => other.id !== id) }
+  return { ...breaker, passed, leases: breaker.leases.filter((lease) => lease.id !== id) }
 }
 
 function opened(openings: number, settings: BreakerSettings, now: number): BreakerState {

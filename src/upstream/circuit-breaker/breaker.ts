@@ -1,12 +1,12 @@
-import type { CircuitBreakerConfig } from '../config.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import type { Handler, Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
-import type { ProbeResult } from './breaker-state.ts'
-import type { BreakerSnapshot } from './breaker-snapshot.ts'
+import type { CircuitBreakerConfig } from '../config.ts'
 import { failureOf, isGatewayMade } from '../outcome.ts'
 import { uploadEnd } from '../upload.ts'
+import type { BreakerSnapshot } from './breaker-snapshot.ts'
+import type { ProbeResult } from './breaker-state.ts'
 
 /** Refuses at once while the breaker is open; otherwise judges the final response, retries included. It never waits for the breaker object. */
 export function breaker(config: CircuitBreakerConfig, snapshot: BreakerSnapshot, platform: Platform): Middleware {

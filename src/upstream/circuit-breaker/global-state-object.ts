@@ -1,22 +1,24 @@
 import { DurableObject } from 'cloudflare:workers'
 import { callObject } from '../../core/durable-object.ts'
-import { remaining } from '../../lib/time.ts'
 import { breakerName, locationOf, type Region } from '../../core/region.ts'
-import { statusOf } from './regional-state.ts'
-import type { GlobalStateView } from './api.ts'
+import { remaining } from '../../lib/time.ts'
 import {
-  applyRegionReport,
-  isActiveRegion,
-  mustStoreGlobal,
-  globalUpdateOf,
-  NEW_GLOBAL_STATE,
-  applyOrder,
   GLOBAL_PROTOCOL,
+  type GlobalStateView,
+  type GlobalUpdate,
   type OperatorOrder,
   type RegionReport,
+} from './api.ts'
+import {
+  applyOrder,
+  applyRegionReport,
+  globalUpdateOf,
+  isActiveRegion,
+  mustStoreGlobal,
+  NEW_GLOBAL_STATE,
   type GlobalState,
-  type GlobalUpdate,
 } from './global-state.ts'
+import { statusOf } from './regional-state.ts'
 
 const KEY = 'global-v1'
 /** The timeout of an update to a region, in milliseconds. A region that misses an update receives it with its next report. */

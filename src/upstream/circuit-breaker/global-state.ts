@@ -1,62 +1,17 @@
 import type { Region } from '../../core/region.ts'
-import type { ProbeReport, SpentLease } from './breaker-report.ts'
+import { remaining, type Interval } from '../../lib/time.ts'
+import type { BreakerStatus, ForcedState, GlobalUpdate, OperatorOrder, RegionReport } from './api.ts'
+import type { ProbeReport } from './breaker-report.ts'
 import {
   CLOSED_BREAKER,
   extendLease,
   grantLease,
   PROBE_LEASE_MS,
   settleLease,
-  type BreakerState,
   type BreakerSettings,
+  type BreakerState,
   type ProbeLease,
 } from './breaker-state.ts'
-import { remaining, type Interval } from '../../lib/time.ts'
-
-/** The version of `RegionReport` and `GlobalUpdate`. */
-export const GLOBAL_PROTOCOL = 1
-
-/** The state that an operator forces; null lets the breaker decide. */
-export type ForcedState = 'open' | 'closed' | null
-
-/** A change by an operator. Targets are named by their labels; `force: null` lets the breaker decide again. */
-export type OperatorOrder = { readonly force: ForcedState } | { readonly drain: string } | { readonly restore: string }
-
-/** A breaker without its counters: how long it stays open in milliseconds, 0 unless it is open, and how often it opened in a row. */
-export interface BreakerStatus {
-  readonly state: BreakerState['state']
-  readonly forMs: number
-  readonly openings: number
-}
-
-/** What the breaker object of a region reports. */
-export interface RegionReport {
-  readonly upstream: string
-  readonly region: Region
-  readonly own: BreakerStatus
-  /** The last `GlobalUpdate.closing` that the region received. `own` is older than any later closing. */
-  readonly closing: number
-  readonly settings: BreakerSettings | undefined
-  /** The id of the lease that the region wants to grantShared. */
-  readonly wants?: string
-  /** How long the unspent lease is kept, in milliseconds; `PROBE_LEASE_MS` when absent. */
-  readonly leaseMs?: number
-  readonly spent?: readonly SpentLease[]
-  readonly probes?: readonly ProbeReport[]
-}
-
-/** What the region receives. */
-export interface GlobalUpdate {
-  /** Larger with each change, also after a loss of storage. */
-  readonly rev: number
-  readonly forced: ForcedState
-  readonly drained: readonly string[]
-  /** Present while most regions are open; absent while each decides for itself. */
-  readonly everywhere?: Pick<BreakerStatus, 'forMs' | 'openings'>
-  /** The `rev` at which the breakers of all regions were last closed, by a probe or by an operator. */
-  readonly closing: number
-  /** Whether the wanted lease may be granted. */
-  readonly granted?: boolean
-}
 
 interface ReportedRegion extends Interval {
   readonly region: Region
@@ -98,8 +53,8 @@ const LEAST_WINDOW_MS = 3_000
 /** Applies the report of a region; returns the next state and the update for that region. */
 export function applyRegionReport(state: GlobalState, report: RegionReport, now: number): [GlobalState, GlobalUpdate] {
   const { settings, wants, leaseMs = PROBE_LEASE_MS, spent = [], probes = [] } = report
-  let next = noteReport(state, report, now)
-  for (const { lease, ms } of spent) next = extendSpent(next, lease, ms, now)
+  let next = withRegion(state, report, now)
+  for (const { lease, ms } of spent) next = withSpent(next, lease, ms, now)
   if (settings) for (const probe of probes) next = settleProbe(next, probe, settings, now)
   next = shareBreaker(next, now)
   if (!settings || wants === undefined) return reviseWithUpdate(state, next, now)
@@ -127,7 +82,7 @@ export function applyOrder(state: GlobalState, order: OperatorOrder, now: number
 /** Whether more than half of the active regions are open, and at least two; half-open counts as open. */
 export function isOpenEverywhere(state: Pick<GlobalState, 'regions'>, now: number): boolean {
   const active = state.regions.filter((region) => isActiveRegion(region, now))
-  const open = active.filter(({ state }) => state !== 'closed')
+  const open = active.filter((region) => region.state !== 'closed')
   return open.length >= 2 && open.length * 2 > active.length
 }
 
@@ -136,7 +91,7 @@ export function isActiveRegion({ reported }: Pick<ReportedRegion, 'reported'>, n
   return remaining(reported, now) > 0
 }
 
-/** The update that regions receive. */
+/** The update that regions receive; durations are as of `now`. */
 export function globalUpdateOf({ rev, forced, drained, closing, breaker }: GlobalState, now: number): GlobalUpdate {
   const update = { rev, forced, drained, closing }
   if (breaker.state === 'closed') return update
@@ -151,11 +106,11 @@ export function mustStoreGlobal(before: GlobalState, after: GlobalState): boolea
     before.upstream !== after.upstream ||
     before.leases !== after.leases ||
     before.regions.length !== after.regions.length ||
-    before.regions.some(({ region, state }) => after.regions.find((one) => one.region === region)?.state !== state)
+    before.regions.some(({ region, state }) => after.regions.find((other) => other.region === region)?.state !== state)
   )
 }
 
-function noteReport(
+function withRegion(
   before: GlobalState,
   { upstream, region, own, closing, settings }: RegionReport,
   now: number,
@@ -176,8 +131,8 @@ function noteReport(
 
 const CLOSED_STATUS: BreakerStatus = { state: 'closed', forMs: 0, openings: 0 }
 
-function extendSpent(state: GlobalState, id: string, ms: number, now: number): GlobalState {
-  const leases = state.leases.map((other) => (other.id === id ? { id, since: now, ms: ms + PROBE_LEASE_MS } : other))
+function withSpent(state: GlobalState, id: string, ms: number, now: number): GlobalState {
+  const leases = state.leases.map((lease) => (lease.id === id ? { id, since: now, ms: ms + PROBE_LEASE_MS } : lease))
   return { ...state, leases, breaker: extendLease(state.breaker, id, ms, now) }
 }
 
@@ -197,7 +152,7 @@ function closeAll(state: GlobalState, now: number): GlobalState {
   return { ...state, breaker: CLOSED_BREAKER, regions, closing: nextRev(state, now) }
 }
 
-/** Opens the shared breaker while most regions are open, for the longest time and highest number of openings among them; closes it when they are not. */
+/** Opens the shared breaker while most regions are open, with the longest time and the most openings among them; closes it otherwise. */
 function shareBreaker(state: GlobalState, now: number): GlobalState {
   const closed = state.breaker.state === 'closed'
   if (closed !== isOpenEverywhere(state, now)) return state
@@ -208,7 +163,7 @@ function shareBreaker(state: GlobalState, now: number): GlobalState {
   return { ...state, breaker: { state: 'open', since: now, ms, openings } }
 }
 
-/** Grants a lease; undefined when enough probes are out, or when none may be sent. */
+/** Grants the lease `id`; undefined when as many are out as may be, or when no probe may be sent. */
 function grantShared(
   state: GlobalState,
   id: string,
@@ -216,11 +171,11 @@ function grantShared(
   settings: BreakerSettings,
   now: number,
 ): GlobalState | undefined {
-  const leases = state.leases.filter((other) => remaining(other, now) > 0)
+  const leases = state.leases.filter((lease) => remaining(lease, now) > 0)
   if (state.forced !== null || leases.length >= settings.halfOpenProbes) return undefined
   const breaker = grantLease(state.breaker, id, settings, now, ms)
   if (breaker.state === 'open') return undefined
-  if (breaker.state === 'half-open' && !breaker.leases.some((other) => other.id === id)) return undefined
+  if (breaker.state === 'half-open' && !breaker.leases.some((lease) => lease.id === id)) return undefined
   return { ...state, breaker, leases: [...leases, { id, since: now, ms }] }
 }
 
@@ -237,12 +192,12 @@ function reviseWithUpdate(
 
 /** Gives a new `rev` to a change that regions must receive. */
 function withRevision(before: GlobalState, after: GlobalState, now: number): GlobalState {
-  const same =
+  const isSame =
     before.forced === after.forced &&
     before.drained === after.drained &&
     before.closing === after.closing &&
     openingsOf(before) === openingsOf(after)
-  return same ? after : { ...after, rev: nextRev(before, now) }
+  return isSame ? after : { ...after, rev: nextRev(before, now) }
 }
 
 /** Changes whenever the shared breaker closes, opens, or opens again. */
@@ -250,7 +205,7 @@ function openingsOf({ breaker }: GlobalState): number {
   return breaker.state === 'closed' ? 0 : breaker.openings
 }
 
-/** Derived from the time, so that regions still accept updates after a loss of storage. */
+/** The next `rev`, derived from the time: regions still accept updates after a loss of storage. */
 function nextRev({ rev }: GlobalState, now: number): number {
   return Math.max(rev + 1, now)
 }

@@ -1,7 +1,7 @@
-import { applyCounts, updateOf, type BreakerUpdate } from './breaker-report.ts'
-import { CLOSED_BREAKER, grantLease, settleLease, type BreakerState, type BreakerSettings } from './breaker-state.ts'
 import { remaining, type Interval } from '../../lib/time.ts'
-import type { ForcedState, BreakerStatus, GlobalUpdate } from './global-state.ts'
+import type { BreakerStatus, ForcedState, GlobalUpdate } from './api.ts'
+import { applyCounts, updateOf, type BreakerUpdate } from './breaker-report.ts'
+import { CLOSED_BREAKER, grantLease, settleLease, type BreakerSettings, type BreakerState } from './breaker-state.ts'
 
 /** The state of one upstream in one region. Plain data, because it is stored. */
 export interface RegionalState {
@@ -55,7 +55,7 @@ export function releaseLease(region: RegionalState, id: string, settings: Breake
 
 /** Whether `id` is a lease of this region's own breaker: `reserveLease` found room for it. */
 export function holdsLease({ own }: RegionalState, id: string): boolean {
-  return own.state === 'half-open' && own.leases.some((other) => other.id === id)
+  return own.state === 'half-open' && own.leases.some((lease) => lease.id === id)
 }
 
 /** Whether only the global state can grant a probe now. */
@@ -70,11 +70,11 @@ export function applyGlobalUpdate(region: RegionalState, update: GlobalUpdate, n
   const own = closing > region.closing ? CLOSED_BREAKER : region.own
   const interval = everywhere && { since: now, ms: everywhere.forMs }
   // The region's own breaker takes over the openings of all, so that its back-off continues when it decides for itself again.
-  const together: BreakerState =
+  const shared: BreakerState =
     everywhere && rev > region.rev && own.state !== 'closed'
       ? { state: 'open', since: now, ms: everywhere.forMs, openings: everywhere.openings }
       : own
-  return { own: together, everywhere: interval, forced, drained, rev, closing }
+  return { own: shared, everywhere: interval, forced, drained, rev, closing }
 }
 
 /** The region while the global state is unreachable: it decides alone, but a forced state holds. */
@@ -112,6 +112,6 @@ export function statusOf(breaker: BreakerState, now: number): BreakerStatus {
 
 /** Whether the difference must survive a crash: everything but the counters of a closed breaker. */
 export function mustStoreRegional(before: RegionalState, after: RegionalState): boolean {
-  const counted = before.own.state === 'closed' && after.own.state === 'closed'
-  return before.rev !== after.rev || (!counted && before.own !== after.own)
+  const onlyCounted = before.own.state === 'closed' && after.own.state === 'closed'
+  return before.rev !== after.rev || (!onlyCounted && before.own !== after.own)
 }

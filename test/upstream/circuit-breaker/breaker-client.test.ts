@@ -23,7 +23,7 @@ const report: BreakerReport = {
   wantsLease: false,
   health: undefined,
 }
-const keeperOf = (getByName: unknown) =>
+const makeReporter = (getByName: unknown) =>
   makeBreakerReporter(makeTestPlatform({ breakers: { getByName } as unknown as Platform['breakers'] }))
 
 it.each<[string, () => unknown]>([
@@ -37,19 +37,19 @@ it.each<[string, () => unknown]>([
   ['is of the version before, or cannot say', () => ({ report: () => Promise.resolve(undefined) })],
   ['hangs', () => ({ report: () => new Promise(() => {}) })],
 ])('decides alone while the object %s', async (_, getByName) => {
-  const keeper = keeperOf(getByName)
-  expect(await keeper.report(report)).toEqual({ state: 'open', forMs: 1_000 })
-  expect([keeper.isAlone(), keeper.timesAlone()]).toEqual([true, 1])
+  const reporter = makeReporter(getByName)
+  expect(await reporter.report(report)).toEqual({ state: 'open', forMs: 1_000 })
+  expect([reporter.isAlone(), reporter.timesAlone()]).toEqual([true, 1])
 })
 
 it('names the object of its region, and has it made there', async () => {
   const named: unknown[] = []
-  const keeper = keeperOf((...args: unknown[]) => {
+  const reporter = makeReporter((...args: unknown[]) => {
     named.push(args)
     return { report: () => Promise.resolve({ state: 'closed' }) }
   })
-  await keeper.report(report)
-  await keeper.report({ ...report, region: 'local' })
+  await reporter.report(report)
+  await reporter.report({ ...report, region: 'local' })
   expect(named).toEqual([
     ['weur:u', { locationHint: 'weur' }],
     ['local:u', undefined],
@@ -57,22 +57,22 @@ it('names the object of its region, and has it made there', async () => {
 })
 
 it('goes on from what it heard last, and holds on to an operator’s word', async () => {
-  let answer: object | undefined
-  const keeper = keeperOf(() => ({ report: () => Promise.resolve(answer) }))
+  let update: object | undefined
+  const reporter = makeReporter(() => ({ report: () => Promise.resolve(update) }))
   const quiet = { ...report, counters: { calls: 0, failures: 0, slow: 0 } }
-  for (const verdict of [
+  for (const last of [
     { state: 'open', forMs: 60_000, forced: true, targets: { 'a:80': 'drained' } },
     { state: 'closed', forced: true },
   ]) {
-    answer = verdict
-    await keeper.report(quiet)
-    answer = undefined
-    expect(await keeper.report(report)).toEqual(verdict)
+    update = last
+    await reporter.report(quiet)
+    update = undefined
+    expect(await reporter.report(report)).toEqual(last)
   }
-  answer = { state: 'open', forMs: 60_000 }
-  await keeper.report(quiet)
-  expect(keeper.isAlone()).toBe(false)
-  answer = undefined
+  update = { state: 'open', forMs: 60_000 }
+  await reporter.report(quiet)
+  expect(reporter.isAlone()).toBe(false)
+  update = undefined
   // Clamped by its own settings.
-  expect(await keeper.report(quiet)).toEqual({ state: 'open', forMs: 4_000 })
+  expect(await reporter.report(quiet)).toEqual({ state: 'open', forMs: 4_000 })
 })

@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers'
 import { describe, expect, it, vi } from 'vitest'
 import type { Region } from '../../../src/core/region.ts'
 import { BREAKER_PROTOCOL, type BreakerReport } from '../../../src/upstream/circuit-breaker/breaker-report.ts'
-import type { GlobalUpdate } from '../../../src/upstream/circuit-breaker/global-state.ts'
+import type { GlobalUpdate } from '../../../src/upstream/circuit-breaker/api.ts'
 
 const settings = {
   failureRate: 50,
@@ -14,20 +14,20 @@ const settings = {
   maxOpenDuration: 400,
   halfOpenProbes: 1,
 }
-const tally = (calls = 0, failures = 0) => ({ calls, failures, slow: 0 })
+const counters = (calls = 0, failures = 0) => ({ calls, failures, slow: 0 })
 const QUIET: Omit<BreakerReport, 'upstream'> = {
   region: 'weur',
   settings,
-  counters: tally(),
+  counters: counters(),
   spent: [],
   probes: [],
   wantsLease: false,
   health: undefined,
 }
 const object = (upstream: string) => env.BREAKERS.getByName(`weur:${upstream}`)
-const report = (upstream: string, news: Partial<BreakerReport> = {}) =>
-  object(upstream).report(BREAKER_PROTOCOL, { ...QUIET, upstream, ...news })
-/** Stops the clock of an upstream's objects, and moves it on by `ms`. */
+const report = (upstream: string, part: Partial<BreakerReport> = {}) =>
+  object(upstream).report(BREAKER_PROTOCOL, { ...QUIET, upstream, ...part })
+/** Stops the clock of an upstream's objects; the result moves it on by `ms`. */
 async function stopClock(upstream: string, region: Region = 'weur') {
   let now = Date.now()
   const stopped = (instance: { now: () => number }) => {
@@ -47,23 +47,23 @@ describe('an upstream’s circuit in one region', () => {
 
   it('opens on what isolates report together, for a duration and not until a time', async () => {
     await stopClock('sum')
-    expect(await report('sum', { counters: tally(6, 3) })).toEqual(CLOSED)
-    const verdict = await report('sum', { counters: tally(4, 2) })
-    expect(verdict).toEqual({ state: 'open', forMs: 100, targets: {} })
+    expect(await report('sum', { counters: counters(6, 3) })).toEqual(CLOSED)
+    const update = await report('sum', { counters: counters(4, 2) })
+    expect(update).toEqual({ state: 'open', forMs: 100, targets: {} })
     expect(await object('sum').inspect()).toMatchObject({ own: { state: 'open', openings: 1 }, timesAlone: 0 })
   })
 
   it('is still open after its process was lost', async () => {
     const long = { ...settings, openDuration: 60_000, maxOpenDuration: 60_000 }
-    await report('lost', { settings: long, counters: tally(10, 10) })
+    await report('lost', { settings: long, counters: counters(10, 10) })
     await evictDurableObject(object('lost'))
-    const verdict = await report('lost')
-    expect(verdict).toMatchObject({ state: 'open' })
-    expect((verdict as { forMs: number }).forMs).toBeLessThanOrEqual(400)
+    const update = await report('lost')
+    expect(update).toMatchObject({ state: 'open' })
+    expect((update as { forMs: number }).forMs).toBeLessThanOrEqual(400)
   })
 
   it('gives one lease at a time, and closes when its probe passes', async () => {
-    await report('probe', { counters: tally(10, 10) })
+    await report('probe', { counters: counters(10, 10) })
     expect(await report('probe', { wantsLease: true })).not.toHaveProperty('lease')
     await untilOver()
     const [first, second] = await Promise.all([
@@ -82,14 +82,14 @@ describe('an upstream’s circuit in one region', () => {
 
   it('opens for longer when the probe fails', async () => {
     const wait = await stopClock('fail')
-    await report('fail', { counters: tally(10, 10) })
+    await report('fail', { counters: counters(10, 10) })
     wait(100)
     const { lease } = (await report('fail', { wantsLease: true })) as { lease: string }
     expect(await report('fail', { probes: [{ lease, result: 'failed' }] })).toMatchObject({ state: 'open', forMs: 200 })
   })
 
   it('gives a lease that nobody spends to another after two seconds', async () => {
-    await report('idle', { counters: tally(10, 10) })
+    await report('idle', { counters: counters(10, 10) })
     await untilOver()
     await report('idle', { wantsLease: true })
     const asked = Date.now()
@@ -101,7 +101,7 @@ describe('an upstream’s circuit in one region', () => {
   })
 
   it('has no circuit for an upstream without a breaker, whatever is forced', async () => {
-    await report('bare', { settings: undefined, counters: tally(100, 100) })
+    await report('bare', { settings: undefined, counters: counters(100, 100) })
     await env.GLOBAL_UPSTREAMS.getByName('bare').order({ force: 'open' })
     expect(await report('bare', { settings: undefined, wantsLease: true })).toEqual(CLOSED)
   })
@@ -117,7 +117,7 @@ describe('the protocol', () => {
 
   it('counts nothing of a report in a protocol version that it does not know', async () => {
     const wait = await stopClock('newer')
-    const failing = { ...QUIET, upstream: 'newer', counters: tally(10, 10) }
+    const failing = { ...QUIET, upstream: 'newer', counters: counters(10, 10) }
     expect(await object('newer').report(BREAKER_PROTOCOL + 1, failing)).toBeUndefined()
     wait(1)
     expect(await object('newer').report(BREAKER_PROTOCOL, { ...QUIET, upstream: 'newer' })).toMatchObject({
@@ -128,8 +128,8 @@ describe('the protocol', () => {
 })
 
 describe('while the world’s object is out of reach', () => {
-  /** Calls `method` of the region's object with one for the world that hangs until `mend` is called. */
-  async function withHangingWorld(upstream: string) {
+  /** Lets the region's object call a global state that hangs until the returned function is called. */
+  async function withHangingGlobalState(upstream: string) {
     let hangs = true
     await runInDurableObject(object(upstream), (breaker) => {
       const { GLOBAL_UPSTREAMS } = breaker['env']
@@ -141,11 +141,11 @@ describe('while the world’s object is out of reach', () => {
   }
 
   it('answers reports at once and decides alone, which can be seen, until it is there again', async () => {
-    const mend = await withHangingWorld('cut')
+    const restore = await withHangingGlobalState('cut')
     const started = Date.now()
-    await report('cut', { counters: tally(10, 10) })
+    await report('cut', { counters: counters(10, 10) })
     await untilOver()
-    // Only with a lease in question, and only the first time.
+    // It waits only for a lease, and only the first time.
     expect(Date.now() - started).toBeLessThan(300)
     const { lease } = (await report('cut', { wantsLease: true })) as { lease: string }
     expect(lease).toBeDefined()
@@ -155,7 +155,7 @@ describe('while the world’s object is out of reach', () => {
     expect(await report('cut', { wantsLease: true })).not.toHaveProperty('lease')
     expect(await report('cut', { probes: [{ lease, result: 'passed' }] })).toEqual(CLOSED)
     expect(Date.now() - asked).toBeLessThan(200)
-    mend()
+    restore()
     await vi.waitFor(
       async () => {
         await report('cut')

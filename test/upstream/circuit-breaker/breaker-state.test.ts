@@ -39,8 +39,8 @@ describe('a closed circuit', () => {
     ['the rate itself', calls(10, 5), 'open'],
     ['slow calls just below', calls(10, 0, 7), 'closed'],
     ['slow calls at their rate', calls(10, 0, 8), 'open'],
-  ])('%s: %o is %s', (_, tally, state) => {
-    expect(countCalls(CLOSED_BREAKER, tally, settings, T).state).toBe(state)
+  ])('%s: %o is %s', (_, counters, state) => {
+    expect(countCalls(CLOSED_BREAKER, counters, settings, T).state).toBe(state)
   })
 
   it('opens for openDuration', () => {
@@ -107,12 +107,12 @@ describe('a half-open circuit', () => {
   })
 
   it('opens for twice as long each time the probe fails, up to maxOpenDuration', () => {
-    let circuit: BreakerState = HALF
+    let breaker: BreakerState = HALF
     const durations = [2_000, 3_000, 3_000].map((expected) => {
-      circuit = settleLease(circuit, 'a', 'failed', settings, T)
-      expect(circuit).toMatchObject({ state: 'open', since: T, ms: expected })
-      circuit = grantLease(circuit, 'a', settings, T + expected)
-      return circuit.state
+      breaker = settleLease(breaker, 'a', 'failed', settings, T)
+      expect(breaker).toMatchObject({ state: 'open', since: T, ms: expected })
+      breaker = grantLease(breaker, 'a', settings, T + expected)
+      return breaker.state
     })
     expect(durations).toEqual(['half-open', 'half-open', 'half-open'])
   })
@@ -128,12 +128,12 @@ describe('a half-open circuit', () => {
 
   it('with three probes closes after three that passed', () => {
     const three = { ...settings, halfOpenProbes: 3 }
-    let circuit: BreakerState = grantLease(OPEN, 'a', three, T)
-    for (const id of ['b', 'c', 'd']) circuit = grantLease(circuit, id, three, T)
-    expect(circuit).toMatchObject({ leases: [{ id: 'a' }, { id: 'b' }, { id: 'c' }] })
-    for (const id of ['a', 'b']) circuit = settleLease(circuit, id, 'passed', three, T)
-    expect(grantLease(circuit, 'e', three, T)).toMatchObject({ leases: [{ id: 'c' }], passed: 2 })
-    expect(settleLease(circuit, 'c', 'passed', three, T)).toEqual(CLOSED_BREAKER)
+    let breaker: BreakerState = grantLease(OPEN, 'a', three, T)
+    for (const id of ['b', 'c', 'd']) breaker = grantLease(breaker, id, three, T)
+    expect(breaker).toMatchObject({ leases: [{ id: 'a' }, { id: 'b' }, { id: 'c' }] })
+    for (const id of ['a', 'b']) breaker = settleLease(breaker, id, 'passed', three, T)
+    expect(grantLease(breaker, 'e', three, T)).toMatchObject({ leases: [{ id: 'c' }], passed: 2 })
+    expect(settleLease(breaker, 'c', 'passed', three, T)).toEqual(CLOSED_BREAKER)
   })
 })
 
@@ -160,24 +160,24 @@ it('holds its promises whatever happens', () => {
   })
   fc.assert(
     fc.property(shape, fc.array(step, { maxLength: 80 }), (config, steps) => {
-      let circuit: BreakerState = CLOSED_BREAKER
+      let breaker: BreakerState = CLOSED_BREAKER
       let now = T
-      let given = 0
+      let granted = 0
       for (const it of steps) {
         if (it.kind === 'wait') now += it.ms
         if (it.kind === 'count') {
           const share = (percent: number) => Math.round((it.calls * percent) / 100)
-          const tally = { calls: it.calls, failures: share(it.bad), slow: share(it.slow) }
-          circuit = countCalls(circuit, tally, config, now)
+          const counters = { calls: it.calls, failures: share(it.bad), slow: share(it.slow) }
+          breaker = countCalls(breaker, counters, config, now)
         }
-        if (it.kind === 'lease') circuit = grantLease(circuit, String(given++), config, now)
-        if (it.kind === 'extend') circuit = extendLease(circuit, String(given - it.nth), it.ms, now)
-        if (it.kind === 'settle') circuit = settleLease(circuit, String(given - it.nth), it.result, config, now)
-        if (circuit.state === 'closed') expect(reachesThreshold(sumCounters(circuit.slots), config)).toBe(false)
-        if (circuit.state === 'open') expect(circuit.openings).toBeGreaterThan(0)
-        if (circuit.state === 'half-open') {
-          expect(circuit.leases.length + circuit.passed).toBeLessThanOrEqual(config.halfOpenProbes)
-          expect(new Set(circuit.leases.map((held) => held.id)).size).toBe(circuit.leases.length)
+        if (it.kind === 'lease') breaker = grantLease(breaker, String(granted++), config, now)
+        if (it.kind === 'extend') breaker = extendLease(breaker, String(granted - it.nth), it.ms, now)
+        if (it.kind === 'settle') breaker = settleLease(breaker, String(granted - it.nth), it.result, config, now)
+        if (breaker.state === 'closed') expect(reachesThreshold(sumCounters(breaker.slots), config)).toBe(false)
+        if (breaker.state === 'open') expect(breaker.openings).toBeGreaterThan(0)
+        if (breaker.state === 'half-open') {
+          expect(breaker.leases.length + breaker.passed).toBeLessThanOrEqual(config.halfOpenProbes)
+          expect(new Set(breaker.leases.map((lease) => lease.id)).size).toBe(breaker.leases.length)
         }
       }
     }),

@@ -26,9 +26,9 @@ import {
   NEW_GLOBAL_STATE,
   globalUpdateOf,
   applyOrder,
-  type RegionReport,
   type GlobalState,
 } from '../../../src/upstream/circuit-breaker/global-state.ts'
+import type { RegionReport } from '../../../src/upstream/circuit-breaker/api.ts'
 
 const REGIONS: readonly Region[] = ['weur', 'enam', 'apac', 'sam']
 
@@ -38,55 +38,55 @@ interface Out {
   until: number
 }
 
-/** Regions and their world as their objects run them, without the network: what is lost is said by each step. */
+/** Regions and their global state as their objects run them, without a network; each step tells whether its report is lost. */
 function makePlanet(settings: BreakerSettings) {
   const regions = new Map<Region, RegionalState>(REGIONS.map((region) => [region, NEW_REGIONAL_STATE]))
-  const heard = new Map<Region, { open: boolean; at: number; closing: number }>()
-  let world: GlobalState = NEW_GLOBAL_STATE
+  const lastReports = new Map<Region, { open: boolean; at: number; closing: number }>()
+  let globalState: GlobalState = NEW_GLOBAL_STATE
   let out: Out[] = []
   let ids = 0
   let now = 1_000_000
 
-  const tell = (region: Region, lost: boolean, news: Pick<RegionReport, 'wants' | 'spent' | 'probes'>) => {
+  const sendReport = (region: Region, lost: boolean, part: Pick<RegionReport, 'wants' | 'spent' | 'probes'>) => {
     const { own, closing } = regions.get(region)!
     if (lost) {
       regions.set(region, withoutGlobalState(regions.get(region)!))
       return undefined
     }
-    const report = { upstream: 'u', region, own: statusOf(own, now), closing, settings, ...news }
-    const [next, answer] = applyRegionReport(world, report, now)
-    heard.set(region, { open: own.state !== 'closed', at: now, closing })
+    const report = { upstream: 'u', region, own: statusOf(own, now), closing, settings, ...part }
+    const [next, update] = applyRegionReport(globalState, report, now)
+    lastReports.set(region, { open: own.state !== 'closed', at: now, closing })
     publish(next)
-    regions.set(region, applyGlobalUpdate(regions.get(region)!, answer, now))
-    return answer
+    regions.set(region, applyGlobalUpdate(regions.get(region)!, update, now))
+    return update
   }
   const publish = (next: GlobalState) => {
-    const changed = next.rev !== world.rev
-    world = next
+    const changed = next.rev !== globalState.rev
+    globalState = next
     if (changed)
       for (const [name, region] of regions)
-        regions.set(name, applyGlobalUpdate(region, globalUpdateOf(world, now), now))
+        regions.set(name, applyGlobalUpdate(region, globalUpdateOf(globalState, now), now))
   }
   const isOut = (lease: Out) => lease.until > now
 
   return {
     wait: (ms: number) => void (now += ms),
-    steer: (force: 'open' | 'closed' | null) => publish(applyOrder(world, { force }, now)),
+    force: (state: 'open' | 'closed' | null) => publish(applyOrder(globalState, { force: state }, now)),
     count: (region: Region, calls: number, failures: number, lost: boolean) => {
-      const said = { settings, counters: { calls, failures, slow: 0 }, spent: [], probes: [] }
-      regions.set(region, applyBreakerReport(regions.get(region)!, said, now))
-      tell(region, lost, {})
+      const report = { settings, counters: { calls, failures, slow: 0 }, spent: [], probes: [] }
+      regions.set(region, applyBreakerReport(regions.get(region)!, report, now))
+      sendReport(region, lost, {})
     },
     ask: (region: Region, spends: number, lost: boolean) => {
       const id = `${region}-${ids++}`
       const reserved = reserveLease(regions.get(region)!, id, settings, now)
       regions.set(region, reserved)
       if (!holdsLease(reserved, id) && !mayProbeGlobally(reserved, now)) return
-      const answer = tell(region, lost, { wants: id })
-      if (answer === undefined) return
-      if (!answer.granted) return void regions.set(region, releaseLease(regions.get(region)!, id, settings, now))
+      const update = sendReport(region, lost, { wants: id })
+      if (update === undefined) return
+      if (!update.granted) return void regions.set(region, releaseLease(regions.get(region)!, id, settings, now))
       // Some are never spent.
-      if (spends > 0) tell(region, false, { spent: [{ lease: id, ms: spends }] })
+      if (spends > 0) sendReport(region, false, { spent: [{ lease: id, ms: spends }] })
       out.push({ id, region, until: now + PROBE_LEASE_MS + spends })
     },
     settle: (nth: number, result: ProbeResult) => {
@@ -95,16 +95,16 @@ function makePlanet(settings: BreakerSettings) {
       if (lease === undefined) return
       out.splice(out.indexOf(lease), 1)
       const probes = [{ lease: lease.id, result }]
-      const said = { settings, counters: { calls: 0, failures: 0, slow: 0 }, spent: [], probes }
-      regions.set(lease.region, applyBreakerReport(regions.get(lease.region)!, said, now))
-      tell(lease.region, false, { probes })
+      const report = { settings, counters: { calls: 0, failures: 0, slow: 0 }, spent: [], probes }
+      regions.set(lease.region, applyBreakerReport(regions.get(lease.region)!, report, now))
+      sendReport(lease.region, false, { probes })
     },
     check: () => {
       expect(out.filter(isOut).length).toBeLessThanOrEqual(settings.halfOpenProbes)
-      const { everywhere, closing, forced } = globalUpdateOf(world, now)
-      const recent = [...heard.values()].filter(({ at }) => now - at < Math.max(settings.window, 3_000))
+      const { everywhere, closing, forced } = globalUpdateOf(globalState, now)
+      const recent = [...lastReports.values()].filter(({ at }) => now - at < Math.max(settings.window, 3_000))
       const open = recent.filter((region) => region.open && region.closing >= closing).length
-      // Asked at the moment of a report: between reports nobody is told anything.
+      // Checked at the time of a report: between reports no region receives an update.
       const fresh = recent.some(({ at }) => at === now)
       if (everywhere && fresh) expect(open >= 2 && open * 2 > recent.length).toBe(true)
       for (const region of regions.values()) {
@@ -169,7 +169,7 @@ it('never has more probes under way than leases, opens everywhere by majority al
       const planet = makePlanet(settings)
       for (const one of steps) {
         if (one.kind === 'wait') planet.wait(one.ms)
-        if (one.kind === 'steer') planet.steer(one.force)
+        if (one.kind === 'steer') planet.force(one.force)
         if (one.kind === 'count') planet.count(one.region, one.calls, Math.round((one.calls * one.bad) / 100), one.lost)
         if (one.kind === 'ask') planet.ask(one.region, one.spends, one.lost)
         if (one.kind === 'settle') planet.settle(one.nth, one.result)

@@ -8,10 +8,9 @@ import {
   NEW_GLOBAL_STATE,
   globalUpdateOf,
   applyOrder,
-  type RegionReport,
-  type BreakerStatus,
   type GlobalState,
 } from '../../../src/upstream/circuit-breaker/global-state.ts'
+import type { RegionReport, BreakerStatus } from '../../../src/upstream/circuit-breaker/api.ts'
 
 const settings: BreakerSettings = {
   failureRate: 50,
@@ -36,16 +35,16 @@ const report = (region: Region, own: BreakerStatus, more: Partial<RegionReport> 
   ...more,
 })
 
-/** A world after regions have told how they stand, at T. */
-function worldOf(...regions: (readonly [Region, BreakerStatus])[]): GlobalState {
-  return regions.reduce((world, [region, own]) => applyRegionReport(world, report(region, own), T)[0], NEW_GLOBAL_STATE)
+/** The state after these reports, at T. */
+function stateOf(...regions: (readonly [Region, BreakerStatus])[]): GlobalState {
+  return regions.reduce((state, [region, own]) => applyRegionReport(state, report(region, own), T)[0], NEW_GLOBAL_STATE)
 }
 
 /** Open in two of three regions, and so everywhere. */
-const EVERYWHERE = worldOf(['weur', OPEN], ['enam', OPEN], ['apac', CLOSED])
+const EVERYWHERE = stateOf(['weur', OPEN], ['enam', OPEN], ['apac', CLOSED])
 
 describe('the quorum', () => {
-  it.each<[what: string, regions: Parameters<typeof worldOf>, open: boolean]>([
+  it.each<[what: string, regions: Parameters<typeof stateOf>, open: boolean]>([
     ['nobody', [], false],
     ['one active region that is open', [['weur', OPEN]], false],
     [
@@ -93,62 +92,62 @@ describe('the quorum', () => {
       true,
     ],
   ])('%s: open everywhere is %3$s', (_, regions, open) => {
-    const world = worldOf(...regions)
-    expect(isOpenEverywhere(world, T)).toBe(open)
-    expect(globalUpdateOf(world, T).everywhere !== undefined).toBe(open)
+    const state = stateOf(...regions)
+    expect(isOpenEverywhere(state, T)).toBe(open)
+    expect(globalUpdateOf(state, T).everywhere !== undefined).toBe(open)
   })
 
   it('counts a region again for what it said last, and not twice', () => {
-    const world = worldOf(['weur', OPEN], ['weur', OPEN])
-    expect(isOpenEverywhere(world, T)).toBe(false)
+    const state = stateOf(['weur', OPEN], ['weur', OPEN])
+    expect(isOpenEverywhere(state, T)).toBe(false)
   })
 
   it('forgets who was not heard of in the last window', () => {
     const at = T + settings.window
-    const [alone, news] = applyRegionReport(EVERYWHERE, report('weur', OPEN), at)
-    expect([isOpenEverywhere(alone, at), news.everywhere]).toEqual([false, undefined])
+    const [alone, update] = applyRegionReport(EVERYWHERE, report('weur', OPEN), at)
+    expect([isOpenEverywhere(alone, at), update.everywhere]).toEqual([false, undefined])
     // Another that is closed is no majority against it either.
     expect(applyRegionReport(alone, report('oc', CLOSED), at)[1].everywhere).toBeUndefined()
   })
 
   it('lets go when regions that are well come in', () => {
-    const [world, news] = applyRegionReport(EVERYWHERE, report('oc', CLOSED), T + 1)
-    expect([news.everywhere, world.breaker.state]).toEqual([undefined, 'closed'])
+    const [state, update] = applyRegionReport(EVERYWHERE, report('oc', CLOSED), T + 1)
+    expect([update.everywhere, state.breaker.state]).toEqual([undefined, 'closed'])
   })
 
   it('hears a window that is shorter than regions report for at least three seconds', () => {
     const short = { ...settings, window: 1_000 }
-    let world = applyRegionReport(NEW_GLOBAL_STATE, report('weur', OPEN, { settings: short }), T)[0]
-    world = applyRegionReport(world, report('enam', OPEN, { settings: short }), T)[0]
-    expect([isOpenEverywhere(world, T + 2_999), isOpenEverywhere(world, T + 3_000)]).toEqual([true, false])
+    let state = applyRegionReport(NEW_GLOBAL_STATE, report('weur', OPEN, { settings: short }), T)[0]
+    state = applyRegionReport(state, report('enam', OPEN, { settings: short }), T)[0]
+    expect([isOpenEverywhere(state, T + 2_999), isOpenEverywhere(state, T + 3_000)]).toEqual([true, false])
   })
 
   it('opens for as long and as often as the worst of them', () => {
-    const [, news] = applyRegionReport(
-      worldOf(['weur', { state: 'open', forMs: 4_000, openings: 3 }]),
+    const [, update] = applyRegionReport(
+      stateOf(['weur', { state: 'open', forMs: 4_000, openings: 3 }]),
       report('enam', OPEN),
       T + 500,
     )
-    expect(news.everywhere).toEqual({ forMs: 3_500, openings: 3 })
+    expect(update.everywhere).toEqual({ forMs: 3_500, openings: 3 })
   })
 
   it('has no part in upstreams without a breaker', () => {
-    const [world, news] = applyRegionReport(
+    const [state, update] = applyRegionReport(
       NEW_GLOBAL_STATE,
       report('weur', CLOSED, { settings: undefined, wants: 'a' }),
       T,
     )
-    expect([news.granted, world.leases]).toEqual([undefined, []])
+    expect([update.granted, state.leases]).toEqual([undefined, []])
   })
 })
 
 describe('leases', () => {
   const due = T + 1_000
-  const ask = (world: GlobalState, region: Region, id: string, now = due, own = HALF) =>
-    applyRegionReport(world, report(region, own, { wants: id }), now)
+  const ask = (state: GlobalState, region: Region, id: string, now = due, own = HALF) =>
+    applyRegionReport(state, report(region, own, { wants: id }), now)
 
   it('are one for all regions that decide for themselves, until it is given back', () => {
-    const regions = worldOf(['weur', HALF], ['enam', CLOSED], ['apac', CLOSED])
+    const regions = stateOf(['weur', HALF], ['enam', CLOSED], ['apac', CLOSED])
     const [first, yes] = ask(regions, 'weur', 'a', T)
     const [second, no] = ask(first, 'weur', 'b', T)
     expect([yes.granted, no.granted]).toEqual([true, false])
@@ -159,10 +158,10 @@ describe('leases', () => {
   })
 
   it('are given to another after two seconds, or when the request that spends them must be over', () => {
-    const [world] = ask(EVERYWHERE, 'weur', 'a')
-    expect(ask(world, 'enam', 'b', due + PROBE_LEASE_MS - 1)[1].granted).toBe(false)
-    expect(ask(world, 'enam', 'b', due + PROBE_LEASE_MS)[1].granted).toBe(true)
-    const [spent] = applyRegionReport(world, report('weur', OPEN, { spent: [{ lease: 'a', ms: 5_000 }] }), due)
+    const [state] = ask(EVERYWHERE, 'weur', 'a')
+    expect(ask(state, 'enam', 'b', due + PROBE_LEASE_MS - 1)[1].granted).toBe(false)
+    expect(ask(state, 'enam', 'b', due + PROBE_LEASE_MS)[1].granted).toBe(true)
+    const [spent] = applyRegionReport(state, report('weur', OPEN, { spent: [{ lease: 'a', ms: 5_000 }] }), due)
     expect(ask(spent, 'enam', 'b', due + PROBE_LEASE_MS + 4_999)[1].granted).toBe(false)
     expect(ask(spent, 'enam', 'b', due + PROBE_LEASE_MS + 5_000)[1].granted).toBe(true)
   })
@@ -188,22 +187,22 @@ describe('leases', () => {
 
   it('does not believe a region that has not heard of the closing that it is still open', () => {
     const [probing] = ask(EVERYWHERE, 'apac', 'a', due, CLOSED)
-    let [world] = applyRegionReport(
+    let [state] = applyRegionReport(
       probing,
       report('apac', CLOSED, { probes: [{ lease: 'a', result: 'passed' }] }),
       due,
     )
-    for (const region of ['weur', 'enam'] as const) [world] = applyRegionReport(world, report(region, OPEN), due)
-    expect(isOpenEverywhere(world, due)).toBe(false)
+    for (const region of ['weur', 'enam'] as const) [state] = applyRegionReport(state, report(region, OPEN), due)
+    expect(isOpenEverywhere(state, due)).toBe(false)
     for (const region of ['weur', 'enam'] as const)
-      [world] = applyRegionReport(world, report(region, OPEN, { closing: world.closing }), due)
-    expect(isOpenEverywhere(world, due)).toBe(true)
+      [state] = applyRegionReport(state, report(region, OPEN, { closing: state.closing }), due)
+    expect(isOpenEverywhere(state, due)).toBe(true)
   })
 })
 
 describe('an operator', () => {
   it('drains and restores', () => {
-    const drained = ['b:80', 'a:80', 'b:80'].reduce((world, drain) => applyOrder(world, { drain }, T), NEW_GLOBAL_STATE)
+    const drained = ['b:80', 'a:80', 'b:80'].reduce((state, drain) => applyOrder(state, { drain }, T), NEW_GLOBAL_STATE)
     expect(drained.drained).toEqual(['a:80', 'b:80'])
     expect(applyOrder(drained, { restore: 'b:80' }, T).drained).toEqual(['a:80'])
   })
@@ -232,8 +231,8 @@ describe('an operator', () => {
 })
 
 it('numbers each thing that regions must hear of, and nothing else', () => {
-  const step = (world: GlobalState, more: Partial<RegionReport>, own = CLOSED) =>
-    applyRegionReport(world, report('weur', own, more), T)[0]
+  const step = (state: GlobalState, more: Partial<RegionReport>, own = CLOSED) =>
+    applyRegionReport(state, report('weur', own, more), T)[0]
   const quiet = step(NEW_GLOBAL_STATE, {})
   expect(quiet.rev).toBe(0)
   const drained = applyOrder(quiet, { drain: 'a:80' }, T)

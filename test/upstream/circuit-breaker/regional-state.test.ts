@@ -18,7 +18,7 @@ import {
   applyBreakerReport,
   type RegionalState,
 } from '../../../src/upstream/circuit-breaker/regional-state.ts'
-import type { GlobalUpdate } from '../../../src/upstream/circuit-breaker/global-state.ts'
+import type { GlobalUpdate } from '../../../src/upstream/circuit-breaker/api.ts'
 
 const settings: BreakerSettings = {
   failureRate: 50,
@@ -36,21 +36,21 @@ const OWN_OPEN: BreakerState = { state: 'open', since: T, ms: 1_000, openings: 1
 
 const open: RegionalState = { ...NEW_REGIONAL_STATE, own: OWN_OPEN }
 const everywhere = applyGlobalUpdate(NEW_REGIONAL_STATE, { ...QUIET, everywhere: { forMs: 1_000, openings: 1 } }, T)
-const verdict = (region: RegionalState, now = T, lease: { reserved?: string; granted?: string } = {}) =>
+const updateFor = (region: RegionalState, now = T, lease: { reserved?: string; granted?: string } = {}) =>
   regionalUpdateOf(region, settings, { reserved: lease.reserved ?? 'r', granted: lease.granted }, now)
 
 describe('a region that decides for itself', () => {
   it('opens by its own calls', () => {
-    expect(verdict(applyBreakerReport(NEW_REGIONAL_STATE, failing, T))).toEqual({ state: 'open', forMs: 1_000 })
+    expect(updateFor(applyBreakerReport(NEW_REGIONAL_STATE, failing, T))).toEqual({ state: 'open', forMs: 1_000 })
   })
 
   it('reserves a lease when its time is over, and gives it out or back', () => {
     expect(holdsLease(reserveLease(open, 'a', settings, T + 999), 'a')).toBe(false)
     const reserved = reserveLease(open, 'a', settings, T + 1_000)
-    expect(verdict(reserved, T + 1_000, { reserved: 'a' })).toEqual({ state: 'open', forMs: 0, lease: 'a' })
+    expect(updateFor(reserved, T + 1_000, { reserved: 'a' })).toEqual({ state: 'open', forMs: 0, lease: 'a' })
     expect(holdsLease(reserveLease(reserved, 'b', settings, T + 1_000), 'b')).toBe(false)
     const free = releaseLease(reserved, 'a', settings, T + 1_000)
-    expect(verdict(free, T + 1_000, { reserved: 'a' })).toEqual({ state: 'open', forMs: 0 })
+    expect(updateFor(free, T + 1_000, { reserved: 'a' })).toEqual({ state: 'open', forMs: 0 })
     expect(holdsLease(reserveLease(free, 'b', settings, T + 1_000), 'b')).toBe(true)
   })
 
@@ -64,22 +64,22 @@ describe('a region that decides for itself', () => {
 
 describe('a region while most are open', () => {
   it('refuses although it is well itself, and leaves the leases to the world', () => {
-    expect(verdict(everywhere, T + 400)).toEqual({ state: 'open', forMs: 600 })
+    expect(updateFor(everywhere, T + 400)).toEqual({ state: 'open', forMs: 600 })
     expect(reserveLease(everywhere, 'a', settings, T + 1_000)).toBe(everywhere)
     expect([mayProbeGlobally(everywhere, T + 999), mayProbeGlobally(everywhere, T + 1_000)]).toEqual([false, true])
-    expect(verdict(everywhere, T + 1_000, { granted: 'g' })).toEqual({ state: 'open', forMs: 0, lease: 'g' })
+    expect(updateFor(everywhere, T + 1_000, { granted: 'g' })).toEqual({ state: 'open', forMs: 0, lease: 'g' })
   })
 
   it('lets through again when the world lets go, or cannot be reached', () => {
-    expect(verdict(applyGlobalUpdate(everywhere, { ...QUIET, rev: 2 }, T))).toEqual({ state: 'closed' })
-    expect(verdict(withoutGlobalState(everywhere))).toEqual({ state: 'closed' })
+    expect(updateFor(applyGlobalUpdate(everywhere, { ...QUIET, rev: 2 }, T))).toEqual({ state: 'closed' })
+    expect(updateFor(withoutGlobalState(everywhere))).toEqual({ state: 'closed' })
     expect(withoutGlobalState(open)).toBe(open)
   })
 
   it('takes over the back-off of all, to go on with when it is left alone', () => {
     const together = applyGlobalUpdate(open, { ...QUIET, everywhere: { forMs: 4_000, openings: 3 } }, T)
     expect(withoutGlobalState(together).own).toEqual({ state: 'open', since: T, ms: 4_000, openings: 3 })
-    // The same news again does not begin anew.
+    // The same update again does not restart the time.
     expect(applyGlobalUpdate(together, { ...QUIET, everywhere: { forMs: 3_000, openings: 3 } }, T + 1_000).own).toBe(
       together.own,
     )
@@ -88,8 +88,8 @@ describe('a region while most are open', () => {
   it('closes with all', () => {
     const probing = applyGlobalUpdate(open, { ...QUIET, everywhere: { forMs: 0, openings: 3 } }, T)
     const closed = applyGlobalUpdate(probing, { ...QUIET, rev: 2, closing: 2 }, T)
-    expect(verdict(closed)).toEqual({ state: 'closed' })
-    // Heard once: it may open by itself afterwards.
+    expect(updateFor(closed)).toEqual({ state: 'closed' })
+    // Applied once: the region may open by itself afterwards.
     const again = applyBreakerReport(closed, failing, T)
     expect(applyGlobalUpdate(again, { ...QUIET, rev: 3, closing: 2 }, T).own.state).toBe('open')
   })
@@ -100,8 +100,8 @@ describe('a forced breaker', () => {
   const forcedClosed = applyGlobalUpdate(open, { ...QUIET, forced: 'closed', closing: 1 }, T)
 
   it('says so, and never probes', () => {
-    expect(verdict(forcedOpen)).toEqual({ state: 'open', forMs: 1_000, forced: true })
-    expect(verdict(forcedClosed)).toEqual({ state: 'closed', forced: true })
+    expect(updateFor(forcedOpen)).toEqual({ state: 'open', forMs: 1_000, forced: true })
+    expect(updateFor(forcedClosed)).toEqual({ state: 'closed', forced: true })
     expect(reserveLease(forcedOpen, 'a', settings, T)).toBe(forcedOpen)
     expect(mayProbeGlobally({ ...everywhere, forced: 'open' }, T + 1_000)).toBe(false)
   })
@@ -111,11 +111,11 @@ describe('a forced breaker', () => {
   })
 
   it('stays forced while the world is out of reach', () => {
-    expect(verdict(withoutGlobalState(forcedOpen))).toMatchObject({ state: 'open', forced: true })
+    expect(updateFor(withoutGlobalState(forcedOpen))).toMatchObject({ state: 'open', forced: true })
   })
 
   it('decides again when it is released, as if nothing had been', () => {
-    expect(verdict(applyGlobalUpdate(forcedClosed, { ...QUIET, rev: 2, closing: 1 }, T))).toEqual({ state: 'closed' })
+    expect(updateFor(applyGlobalUpdate(forcedClosed, { ...QUIET, rev: 2, closing: 1 }, T))).toEqual({ state: 'closed' })
   })
 
   it('means nothing to an upstream without a breaker', () => {

@@ -10,7 +10,7 @@ import { makeTestUpstream } from '../../support/upstream.ts'
 const REGIONS = ['weur', 'enam', 'apac'] as const
 const SETTINGS = { minimumRequests: 5, openDuration: '400ms', maxOpenDuration: '2s' }
 
-/** An isolate of a region, in front of one origin that answers by the request's path. */
+/** An isolate of a region, in front of one origin whose response depends on the request's path. */
 function makeIsolate(name: string, region: Region, more: object = {}, parts: Partial<Platform> = {}) {
   const config = { targets: [{ url: originUrl }], timeout: '5s', circuitBreaker: SETTINGS, ...more }
   const { upstream, handler } = makeTestUpstream(config, { name, region: () => region, ...parts })
@@ -106,14 +106,14 @@ describe('what an operator orders', () => {
     ['with a breaker', {}, false],
     ['with health checks alone', { circuitBreaker: undefined, healthCheck: { path: '/ok' } }, false],
     ['with nothing, but a route for operators', { circuitBreaker: undefined }, true],
-  ])('drains targets of an upstream %s, under traffic within two seconds', async (what, more, steered) => {
-    const { upstream, ask, settle } = makeIsolate(`drain ${what}`, 'weur', more, { hasAdmin: steered })
+  ])('drains targets of an upstream %s, under traffic within two seconds', async (what, more, hasAdmin) => {
+    const { upstream, ask, settle } = makeIsolate(`drain ${what}`, 'weur', more, { hasAdmin })
     const [target] = upstream.targets
     await settle('/ok')
     await wait(1_000)
     await settle('/ok')
-    const world = env.GLOBAL_UPSTREAMS.getByName(`drain ${what}`)
-    const heard = async (condition: string) => {
+    const globalState = env.GLOBAL_UPSTREAMS.getByName(`drain ${what}`)
+    const untilCondition = async (condition: string) => {
       const since = Date.now()
       while (target!.condition !== condition && Date.now() - since < 3_000) {
         await ask()
@@ -121,17 +121,17 @@ describe('what an operator orders', () => {
       }
       return Date.now() - since
     }
-    await world.order({ drain: target!.label })
-    expect(await heard('drained')).toBeLessThan(2_000)
-    await world.order({ restore: target!.label })
-    expect(await heard('ok')).toBeLessThan(2_000)
+    await globalState.order({ drain: target!.label })
+    expect(await untilCondition('drained')).toBeLessThan(2_000)
+    await globalState.order({ restore: target!.label })
+    expect(await untilCondition('ok')).toBeLessThan(2_000)
   })
 
   it('forces open, releases, and closes by force what would stay open for long', async () => {
     const circuitBreaker = { ...SETTINGS, openDuration: '60s', maxOpenDuration: '60s' }
     const { upstream, ask, settle } = makeIsolate('force', 'weur', { circuitBreaker })
-    const world = env.GLOBAL_UPSTREAMS.getByName('force')
-    const heard = async (condition: 'ok' | 'open') => {
+    const globalState = env.GLOBAL_UPSTREAMS.getByName('force')
+    const untilCondition = async (condition: 'ok' | 'open') => {
       const since = Date.now()
       while (upstream.condition() !== condition && Date.now() - since < 3_000) {
         await ask()
@@ -140,15 +140,15 @@ describe('what an operator orders', () => {
       return Date.now() - since
     }
     await settle('/ok')
-    await world.order({ force: 'open' })
-    expect(await heard('open')).toBeLessThan(2_000)
+    await globalState.order({ force: 'open' })
+    expect(await untilCondition('open')).toBeLessThan(2_000)
     expect(await ask()).toMatchObject({ refused: true })
-    await world.order({ force: null })
-    expect(await heard('ok')).toBeLessThan(2_000)
+    await globalState.order({ force: null })
+    expect(await untilCondition('ok')).toBeLessThan(2_000)
     await settle('/status/500', 10)
     expect(upstream.condition()).toBe('open')
-    await world.order({ force: 'closed' })
-    expect(await heard('ok')).toBeLessThan(2_000)
+    await globalState.order({ force: 'closed' })
+    expect(await untilCondition('ok')).toBeLessThan(2_000)
     await settle('/status/500', 10)
     expect(upstream.condition()).toBe('ok')
   })
@@ -158,7 +158,7 @@ it('asks nothing of an upstream that has nothing to hear', async () => {
   const hanging = { getByName: () => expect.unreachable('no object is needed') } as unknown as Platform['breakers']
   const { settle, upstream } = makeIsolate('quiet', 'weur', { circuitBreaker: undefined }, { breakers: hanging })
   await settle('/ok')
-  expect([upstream.line, upstream.breakerStore(), upstream.timesAlone()]).toEqual([undefined, 'ok', 0])
+  expect([upstream.breakerClient, upstream.breakerStore(), upstream.timesAlone()]).toEqual([undefined, 'ok', 0])
 })
 
 it('calls its object at most five times a second, also while probes come and go', async () => {

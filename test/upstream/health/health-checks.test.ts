@@ -15,17 +15,17 @@ const settings: HealthSettings = {
 }
 const targets = (...labels: string[]) => Object.fromEntries(labels.map((label) => [label, `${originUrl}/${label}`]))
 
-/** The checks inside a real object, over the real network; the test says what each target does and moves their clock. */
+/** The checks inside a real object, over the real network; the test sets what each target does and moves their clock. */
 async function scene(name: string) {
   const stub = env.BREAKERS.getByName(`local:health-${name}`)
   const now = { offset: 0 }
-  /** What the origin is asked instead, by the path of the check: `/status/500` and such. */
+  /** The path that is fetched instead, by the label of the target: `/status/500` and such. */
   const does: Record<string, string> = {}
   const asked: string[] = []
   const told: string[] = []
   const open = { now: 0, most: 0 }
   let checks: HealthChecks
-  const fetchIt = async (url: string, init: RequestInit) => {
+  const fetchIt = async (url: string, init?: RequestInit) => {
     const { pathname } = new URL(url)
     asked.push(pathname.slice(1))
     open.most = Math.max(open.most, ++open.now)

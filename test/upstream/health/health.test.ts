@@ -12,7 +12,7 @@ import { makeTargets } from '../../../src/upstream/target.ts'
 const T = 1_000_000
 const settings = { targets: {}, interval: 10_000, timeout: 1_000, unhealthyThreshold: 3, healthyThreshold: 2 }
 const FAILED = 'status 500'
-const SICK: Health = { state: 'unhealthy', successes: 0, since: T, fault: FAILED }
+const UNHEALTHY: Health = { state: 'unhealthy', successes: 0, since: T, fault: FAILED }
 
 describe('one more check', () => {
   it.each<[what: string, before: Health, fault: CheckFailure | undefined, after: Health]>([
@@ -20,29 +20,29 @@ describe('one more check', () => {
     ['the first failure', HEALTHY, FAILED, { state: 'healthy', failures: 1 }],
     ['another', { state: 'healthy', failures: 1 }, FAILED, { state: 'healthy', failures: 2 }],
     ['a good answer in between', { state: 'healthy', failures: 2 }, undefined, HEALTHY],
-    ['the last one that was missing', { state: 'healthy', failures: 2 }, FAILED, SICK],
-    ['a failure of an unhealthy target', SICK, 'timeout', SICK],
-    ['its first good answer', SICK, undefined, { ...SICK, successes: 1 }],
-    ['a failure in between', { ...SICK, successes: 1 }, 'timeout', SICK],
-    ['the last good one that was missing', { ...SICK, successes: 1 }, undefined, HEALTHY],
+    ['the last one that was missing', { state: 'healthy', failures: 2 }, FAILED, UNHEALTHY],
+    ['a failure of an unhealthy target', UNHEALTHY, 'timeout', UNHEALTHY],
+    ['its first good answer', UNHEALTHY, undefined, { ...UNHEALTHY, successes: 1 }],
+    ['a failure in between', { ...UNHEALTHY, successes: 1 }, 'timeout', UNHEALTHY],
+    ['the last good one that was missing', { ...UNHEALTHY, successes: 1 }, undefined, HEALTHY],
   ])('%s', (_, before, fault, after) => {
     expect(judgeHealth(before, fault, settings, T)).toEqual(after)
   })
 
   it('changes nothing where there is nothing new, so that nothing is written', () => {
     expect(judgeHealth(HEALTHY, undefined, settings, T)).toBe(HEALTHY)
-    expect(judgeHealth(SICK, FAILED, settings, T + 10_000)).toBe(SICK)
+    expect(judgeHealth(UNHEALTHY, FAILED, settings, T + 10_000)).toBe(UNHEALTHY)
   })
 
   it('is enough with thresholds of one, both ways', () => {
     const one = { unhealthyThreshold: 1, healthyThreshold: 1 }
     const sick = judgeHealth(HEALTHY, FAILED, one, T)
-    expect([sick, judgeHealth(sick, undefined, one, T)]).toEqual([SICK, HEALTHY])
+    expect([sick, judgeHealth(sick, undefined, one, T)]).toEqual([UNHEALTHY, HEALTHY])
   })
 
   it('goes by thresholds that were lowered meanwhile', () => {
     const one = { unhealthyThreshold: 1, healthyThreshold: 1 }
-    expect(judgeHealth({ state: 'healthy', failures: 2 }, FAILED, one, T)).toEqual(SICK)
+    expect(judgeHealth({ state: 'healthy', failures: 2 }, FAILED, one, T)).toEqual(UNHEALTHY)
   })
 })
 
@@ -75,7 +75,7 @@ describe('damping', () => {
       healthyThreshold: fc.integer({ min: 2, max: 5 }),
     })
     fc.assert(
-      fc.property(atLeastTwo, fc.constantFrom(HEALTHY, SICK), fc.nat(100), (limits, start, length) => {
+      fc.property(atLeastTwo, fc.constantFrom(HEALTHY, UNHEALTHY), fc.nat(100), (limits, start, length) => {
         let health: Health = start
         for (let i = 0; i < length; i++) health = judgeHealth(health, i % 2 === 0 ? FAILED : undefined, limits, T)
         expect(health.state).toBe(start.state)

@@ -69,7 +69,7 @@ function compile(fetch: Platform['fetch']): Handler {
 
 /** A store that answers at once, with one revocation: each use is compared with it. */
 const news = { entries: [{ target: { jti: 'x' }, at: 0, until: 1e15 }], cursor: 'a.1', more: false, reset: true }
-const identity = { getByName: () => ({ ask: () => Promise.resolve(news) }) } as unknown as Platform['identityStore']
+const identity = { getByName: () => ({ execute: () => Promise.resolve(news) }) } as unknown as Platform['identityStore']
 
 async function verify(count: number): Promise<void> {
   for (let nth = 0; nth < count; nth++) await use(exchanges[nth % exchanges.length]!)

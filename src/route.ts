@@ -1,7 +1,7 @@
 import { makeAdmin } from './builtins/admin.ts'
 import { makeBootstrap } from './builtins/bootstrap.ts'
 import { makeHealth } from './builtins/health.ts'
-import { makeOAuth } from './builtins/oauth.ts'
+import { makeOAuthBuiltin } from './builtins/oauth.ts'
 import { configOf, routeFacts, upstreamName } from './config/route-facts.ts'
 import type { RouteConfig, RedirectConfig, RespondConfig } from './config/routes-file.ts'
 import { compose, passThrough, type Handler } from './core/pipeline.ts'
@@ -74,7 +74,7 @@ function compileTerminal(
   if (route.respond) return compileRespond(route.respond)
   if (route.builtin === 'admin') return makeAdmin(Object.values(upstreams), platform)
   if (route.builtin === 'bootstrap') return makeBootstrap(platform)
-  if (isOAuthBuiltin(route.builtin)) return makeOAuth(route.builtin, platform)
+  if (isOAuthBuiltin(route.builtin)) return makeOAuthBuiltin(route.builtin, platform)
   const health = makeHealth(Object.values(upstreams), platform)
   return async (x) => health.fetch(x.request)
 }

@@ -40,7 +40,7 @@ it.each<[string, object, Platform['oauthPaths']?]>([
     variable: (name) => ({ LOG_LEVEL: 'silent', OTEL_EXPORTER_OTLP_ENDPOINT: COLLECTOR })[name],
     oauthPaths,
     identityStore: {
-      getByName: () => ({ ask: () => (questions++ === 0 ? Promise.resolve(nothingRevoked) : hanging) }),
+      getByName: () => ({ execute: () => (questions++ === 0 ? Promise.resolve(nothingRevoked) : hanging) }),
     } as unknown as Platform['identityStore'],
     breakers: { getByName: () => ({ report: () => hanging }) } as unknown as Platform['breakers'],
     fetch: (url, init) => {

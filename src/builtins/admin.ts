@@ -9,7 +9,7 @@ import type { Upstream } from '../upstream/upstream.ts'
 import { makeAuditEndpoints } from './admin/audit.ts'
 import { makeCacheEndpoints } from './admin/cache.ts'
 import { makeOAuthClientEndpoints } from './admin/oauth-clients.ts'
-import { jsonResponse, type Endpoint } from './admin/endpoint.ts'
+import { jsonResponse, type AdminEndpoint } from './admin/endpoint.ts'
 import { makeApiKeyEndpoints, makeSigningKeyEndpoints } from './admin/keys.ts'
 import { makeRevocationEndpoints } from './admin/revocations.ts'
 import { makeSessionEndpoints } from './admin/sessions.ts'
@@ -49,7 +49,7 @@ export function makeAdmin(upstreams: readonly Upstream[], platform: Platform): H
   return async (x) => app.fetch(below(x), { x })
 }
 
-function mount(app: Admin, { path, on }: Endpoint): void {
+function mount(app: Admin, { path, handlers: on }: AdminEndpoint): void {
   const pattern = `/${path.replace(/\{\w+\}/, ':name')}`
   for (const [method, answer] of Object.entries(on))
     app.on(method, pattern, async (c) => {

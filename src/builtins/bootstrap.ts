@@ -7,9 +7,9 @@ import type { Handler } from '../core/pipeline.ts'
 import type { Platform } from '../core/platform.ts'
 import { problem } from '../core/problem.ts'
 import { readChange } from './admin/change.ts'
-import { jsonResponse, actorOf, resultResponse } from './admin/endpoint.ts'
+import { jsonResponse, actorOf, resultOrProblem } from './admin/endpoint.ts'
 import { accountName, password } from './admin/fields.ts'
-import { shownUser, hashed } from './admin/users.ts'
+import { userBody, hashNewPassword } from './admin/users.ts'
 
 const BOOTSTRAP_TOKEN = 'UMBRAL_BOOTSTRAP_TOKEN'
 
@@ -31,14 +31,14 @@ export function makeBootstrap(platform: Platform): Handler {
     if (!isToken(bearerOf(x))) return problem('bootstrap-refused', { headers: { 'www-authenticate': 'Bearer' } })
     const read = await readChange(x, firstUser)
     if (read instanceof Response) return read
-    const passwordHash = await hashed(read.change.password, platform)
+    const passwordHash = await hashNewPassword(read.change.password, platform)
     if (passwordHash instanceof Response) return passwordHash
     const { username } = read.change
     const by = { ...actorOf(x), provider: 'bootstrap', issuer: '', subject: '' }
     const made = await identity.createFirstUser({ username, passwordHash, roles: [FIRST_ROLE] }, by)
     if (made === 'exists') return problem('bootstrap-over')
-    const user = resultResponse(made, `user "${username}"`)
-    return user instanceof Response ? user : jsonResponse(shownUser(user), 201)
+    const user = resultOrProblem(made, `user "${username}"`)
+    return user instanceof Response ? user : jsonResponse(userBody(user), 201)
   }
 }
 

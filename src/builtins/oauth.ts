@@ -20,7 +20,7 @@ const MAKERS: Readonly<Record<OAuthBuiltin, (platform: Platform) => Handler>> = 
 }
 
 /** The OAuth endpoints of the provider with `"keys": "self"`. */
-export function makeOAuth(builtin: OAuthBuiltin, platform: Platform): Handler {
+export function makeOAuthBuiltin(builtin: OAuthBuiltin, platform: Platform): Handler {
   return MAKERS[builtin](platform)
 }
 

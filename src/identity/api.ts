@@ -17,80 +17,90 @@ import type {
   AuditEntry,
   Page,
   PageRequest,
-  Cutoff,
+  SubjectRevocation,
   Revoker,
   NewApiKey,
   NewOAuthClient,
   NewSession,
-  RotatedSession,
+  IssuedRefreshToken,
 } from './types.ts'
 
-/** All that the identity store does. Each call is one transaction; what an operator changes is in the audit log in the same one. */
+/**
+ * The operations of the identity store. Each runs in one transaction, which also writes the audit entry of an operator's change.
+ * Results: a row or list; `unknown`, `exists` or `full`; `invalid: ‹field›: ‹expectation›`.
+ */
 export interface IdentityApi {
   createUser: (user: NewUser, by: Actor) => User | StoreRefusal
-  /** `exists` when there is any user at all, or ever was one. */
+  /** `exists` when the store has a user or ever had one. */
   createFirstUser: (user: NewUser, by: Actor) => User | StoreRefusal
   getUser: (username: string) => User | 'unknown'
   /** By username, in code-point order. */
-  listUsers: (ask: PageRequest) => Page<User> | Invalid
-  updateUser: (username: string, change: UserChange, by: Actor, cutoff?: Cutoff) => User | StoreRefusal
-  removeUser: (username: string, by: Actor, cutoff?: Cutoff) => 'removed' | StoreRefusal
+  listUsers: (request: PageRequest) => Page<User> | Invalid
+  updateUser: (username: string, change: UserChange, by: Actor, revocation?: SubjectRevocation) => User | StoreRefusal
+  removeUser: (username: string, by: Actor, revocation?: SubjectRevocation) => 'removed' | StoreRefusal
   userCredentials: (username: string) => { readonly user: User; readonly passwordHash: string } | 'unknown'
 
-  createClient: (client: NewOAuthClient, by: Actor) => CreatedOAuthClient | StoreRefusal
-  getClient: (clientId: string) => OAuthClient | 'unknown'
-  listClients: (ask: PageRequest) => Page<OAuthClient> | Invalid
-  updateClient: (clientId: string, change: OAuthClientChange, by: Actor) => CreatedOAuthClient | StoreRefusal
-  removeClient: (clientId: string, by: Actor) => 'removed' | 'unknown'
-  /** The hash of its secret as `sha256Hex` makes it; undefined for a public client. */
-  clientCredentials: (
+  createOAuthClient: (oauthClient: NewOAuthClient, by: Actor) => CreatedOAuthClient | StoreRefusal
+  getOAuthClient: (clientId: string) => OAuthClient | 'unknown'
+  listOAuthClients: (request: PageRequest) => Page<OAuthClient> | Invalid
+  updateOAuthClient: (clientId: string, change: OAuthClientChange, by: Actor) => CreatedOAuthClient | StoreRefusal
+  removeOAuthClient: (clientId: string, by: Actor) => 'removed' | 'unknown'
+  /** `secretHash` is the client secret's `sha256Hex`; undefined for a public client. */
+  oauthClientCredentials: (
     clientId: string,
-  ) => { readonly client: OAuthClient; readonly secretHash: string | undefined } | 'unknown'
+  ) => { readonly oauthClient: OAuthClient; readonly secretHash: string | undefined } | 'unknown'
 
-  /** `key` is shown this once. */
+  /** The only result that holds the key itself. */
   createApiKey: (key: NewApiKey, by: Actor) => { readonly key: string; readonly apiKey: ApiKey } | StoreRefusal
   /** By `sha256Hex(key)`. */
   findApiKey: (hash: string) => ApiKey | 'unknown' | 'expired' | 'revoked'
-  listApiKeys: (ask: PageRequest & { readonly owner?: string }) => Page<ApiKey> | Invalid
-  /** Also tells the revocation feed (`keyId`). */
+  listApiKeys: (request: PageRequest & { readonly owner?: string }) => Page<ApiKey> | Invalid
+  /** Also adds the key's id to the revocation feed. */
   revokeApiKey: (id: string, by: Actor) => ApiKey | StoreRefusal
 
-  /** `unknown`: there is no such user or client, it is disabled, or the user has another password by now. */
-  startFamily: (family: NewSession) => RotatedSession | 'unknown'
-  /** `reused`: the token was used before, and its family is dead now. `unknown` too when the token is another client's. */
-  rotateRefresh: (token: string, clientId: string, idleMs: number) => RotatedSession | 'reused' | 'unknown' | 'expired'
-  /** Changes nothing. Only the live token of a family is found, and only while its user and client may use it. */
-  findRefresh: (token: string) => Session | 'unknown'
-  /** For the client that has the token, live or used (RFC 7009). `full`: the family is dead, but the feed has no room to say so, and its access tokens live on. */
-  revokeRefresh: (token: string, clientId: string) => 'revoked' | 'unknown' | 'full'
-  listFamilies: (ask: PageRequest & { readonly owner?: string }) => Page<Session> | Invalid
-  revokeFamily: (id: string, by: Actor) => 'revoked' | 'unknown'
+  /** `unknown` when the user or OAuth client does not exist or is disabled, or the password was changed. */
+  startSession: (session: NewSession) => IssuedRefreshToken | 'unknown'
+  /** `reused`: the token was used before, and its session is ended. `unknown` also when the token belongs to another OAuth client. */
+  rotateRefreshToken: (
+    token: string,
+    clientId: string,
+    idleMs: number,
+  ) => IssuedRefreshToken | 'reused' | 'unknown' | 'expired'
+  /** The session of a live refresh token whose user and OAuth client are enabled. Changes nothing. */
+  findSession: (token: string) => Session | 'unknown'
+  /**
+   * Ends the session of a live or used refresh token of that OAuth client (RFC 7009). `full`: the session is ended, but the revocation feed
+   * has no room for it, so its access tokens stay valid.
+   */
+  revokeRefreshToken: (token: string, clientId: string) => 'revoked' | 'unknown' | 'full'
+  listSessions: (request: PageRequest & { readonly owner?: string }) => Page<Session> | Invalid
+  revokeSession: (id: string, by: Actor) => 'revoked' | 'unknown'
 
   revoke: (target: RevocationTarget, until: number, by: Revoker) => 'revoked' | StoreRefusal
-  /** `''` begins. */
+  /** The entries after `cursor`; `''` starts at the first. */
   revocationsSince: (cursor: string) => RevocationUpdate
-  listRevocations: (ask: PageRequest) => Page<Revocation> | Invalid
+  listRevocations: (request: PageRequest) => Page<Revocation> | Invalid
 
-  /** Makes the first key, or the next, when it is time. Isolates that ask at once get the same. */
+  /** Creates the first key, and the next one when it is due. Concurrent callers get the same keys. */
   signingKeys: (rotateAfterMs?: number) => SigningKeys
-  /** For a key that leaked: a new one signs at once and the others are gone, with all their tokens; isolates know when they next ask. */
+  /** For a leaked key: a new key signs at once, all others and their tokens are void. Isolates see it at their next call of `signingKeys`. */
   replaceSigningKeys: (by: Actor) => 'replaced'
 
-  /** An operator's act that changed something elsewhere, such as a breaker: only written down. */
-  recordAct: (act: string, on: string, details: AuditEntry['details'], by: Actor) => 'recorded' | Invalid
+  /** Adds an audit entry for a change that an operator made outside this store, such as to a breaker. */
+  recordChange: (act: string, on: string, details: AuditEntry['details'], by: Actor) => 'recorded' | Invalid
   /** Newest first. */
-  auditLog: (ask: PageRequest) => Page<AuditEntry> | Invalid
+  auditLog: (request: PageRequest) => Page<AuditEntry> | Invalid
 }
 
-/** The same for Workers: each call takes a second at most, and answers `unavailable` instead of throwing. */
+/** `IdentityApi` over RPC: each call takes a second at most, and resolves to `unavailable` instead of rejecting. */
 export type IdentityClient = {
   readonly [Name in keyof IdentityApi]: (
     ...args: Parameters<IdentityApi[Name]>
   ) => Promise<ReturnType<IdentityApi[Name]> | 'unavailable'>
 }
 
-/** What can be asked from outside. */
-export const CALLS = {
+/** The names that a remote caller may execute. */
+export const OPERATIONS = {
   createUser: true,
   createFirstUser: true,
   getUser: true,
@@ -98,45 +108,45 @@ export const CALLS = {
   updateUser: true,
   removeUser: true,
   userCredentials: true,
-  createClient: true,
-  getClient: true,
-  listClients: true,
-  updateClient: true,
-  removeClient: true,
-  clientCredentials: true,
+  createOAuthClient: true,
+  getOAuthClient: true,
+  listOAuthClients: true,
+  updateOAuthClient: true,
+  removeOAuthClient: true,
+  oauthClientCredentials: true,
   createApiKey: true,
   findApiKey: true,
   listApiKeys: true,
   revokeApiKey: true,
-  startFamily: true,
-  rotateRefresh: true,
-  findRefresh: true,
-  revokeRefresh: true,
-  listFamilies: true,
-  revokeFamily: true,
+  startSession: true,
+  rotateRefreshToken: true,
+  findSession: true,
+  revokeRefreshToken: true,
+  listSessions: true,
+  revokeSession: true,
   revoke: true,
   revocationsSince: true,
   listRevocations: true,
   signingKeys: true,
   replaceSigningKeys: true,
-  recordAct: true,
+  recordChange: true,
   auditLog: true,
 } as const satisfies Readonly<Record<keyof IdentityApi, true>>
 
-/** What becomes of a login. */
-export interface LoginVerdict {
-  /** False for a wrong password, and for every password of a locked pair. */
-  readonly passes: boolean
-  /** How long the answer waits, in milliseconds, whatever it is. */
+/** The login guard's decision on one login. */
+export interface LoginDecision {
+  /** False for a wrong password, and for any password while the pair of username and network is locked. */
+  readonly allowed: boolean
+  /** How long the response must be delayed, in milliseconds, whether or not the login is allowed. */
   readonly delayMs: number
 }
 
-/** The remote calls of the Durable Object `IdentityStore`: one method for all calls, so that each runs in one transaction. */
+/** The remote calls of the Durable Object `IdentityStore`: one method for all operations, so that each runs in one transaction. */
 export interface IdentityStoreApi {
-  ask(name: keyof IdentityApi, args: readonly unknown[]): Promise<unknown>
+  execute(name: keyof IdentityApi, args: readonly unknown[]): Promise<unknown>
 }
 
 /** The remote calls of the Durable Object `LoginGuard`; `user` and `pair` are hashes. */
 export interface LoginGuardApi {
-  judge(user: string, pair: string, isRight: boolean): Promise<LoginVerdict | undefined>
+  decide(user: string, pair: string, passwordMatches: boolean): Promise<LoginDecision | undefined>
 }

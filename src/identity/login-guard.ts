@@ -1,11 +1,11 @@
 import { DurableObject } from 'cloudflare:workers'
-import type { LoginVerdict } from './api.ts'
+import type { LoginDecision } from './api.ts'
 
 /** About 1 MB on disk, and a scan of about 2 ms. */
 const MAX_ROWS = 10_000
 const SWEEP_INTERVAL_MS = 60_000
 
-/** A share of all failed logins: a row for each username and for each pair of username and network, both as hashes. `judge` never throws. */
+/** Counts the failed logins of its shard: a row for each username and for each pair of username and network, both as hashes. `decide` never throws. */
 export class LoginGuard extends DurableObject {
   /** Epoch milliseconds; tests replace these two. */
   now: () => number = Date.now
@@ -20,29 +20,29 @@ export class LoginGuard extends DurableObject {
   }
 
   /**
-   * Judges one login whose password was looked at, and counts a failure. Only here does a login pass, one after the other: so logins sent side by side are
-   * no more guesses than logins sent in a row, and many right ones at once do no harm. Undefined when the storage fails.
+   * Decides on one login after its password was checked, and counts a failure. All logins are decided here one at a time, so parallel
+   * logins gain no more guesses than sequential ones, and many correct ones at once do no harm. Undefined when the storage fails.
    */
-  judge(user: string, pair: string, isRight: boolean): LoginVerdict | undefined {
+  decide(user: string, pair: string, passwordMatches: boolean): LoginDecision | undefined {
     try {
       const now = this.now()
       const ofPair = this.#find(pair, now)
       const ofUser = this.#find(user, now)
-      const delayMs = delayOf(ofUser)
-      // What is locked guesses nothing: it costs the owner no delay, and ends although the guessing goes on.
-      if (isLocked(ofPair)) return { passes: false, delayMs }
-      if (!isRight) {
-        this.#keep(pair, addFailure(ofPair, now), ofPair === undefined)
-        this.#keep(user, addFailure(ofUser, now), ofUser === undefined)
-      } else if (ofPair) this.#forget(pair)
-      // What others failed is not forgiven with it: a guesser would profit from each login of the owner.
-      return { passes: isRight, delayMs }
+      const delayMs = loginDelay(ofUser)
+      // A failure of a locked pair is not counted: it causes the owner no delay and does not prolong the lock.
+      if (isLocked(ofPair)) return { allowed: false, delayMs }
+      if (!passwordMatches) {
+        this.#store(pair, addFailure(ofPair, now), ofPair === undefined)
+        this.#store(user, addFailure(ofUser, now), ofUser === undefined)
+      } else if (ofPair) this.#delete(pair)
+      // A success clears the failures of its own pair alone: otherwise an attacker would gain guesses from each login of the owner.
+      return { allowed: passwordMatches, delayMs }
     } catch {
       return undefined
     }
   }
 
-  /** Deletes what is forgotten. */
+  /** Deletes expired failures. */
   override async alarm(): Promise<void> {
     this.ctx.storage.sql.exec('DELETE FROM failures WHERE until <= ?', this.now())
     this.#rows = this.#count()
@@ -51,26 +51,26 @@ export class LoginGuard extends DurableObject {
 
   #find(key: string, now: number): LoginFailures | undefined {
     const query = 'SELECT count, until FROM failures WHERE key = ?'
-    return rememberedFailures(this.ctx.storage.sql.exec<{ count: number; until: number }>(query, key).toArray()[0], now)
+    return unexpiredFailures(this.ctx.storage.sql.exec<{ count: number; until: number }>(query, key).toArray()[0], now)
   }
 
-  #keep(key: string, { count, until }: LoginFailures, isNew: boolean): void {
+  #store(key: string, { count, until }: LoginFailures, isNew: boolean): void {
     const { sql } = this.ctx.storage
     if (isNew && this.#rows >= this.maxRows) this.#makeRoom()
     sql.exec('INSERT OR REPLACE INTO failures VALUES (?, ?, ?)', key, count, until)
     if (!isNew) return
-    if (this.#rows === 0) void this.ctx.storage.setAlarm(this.now() + FORGET_MS)
+    if (this.#rows === 0) void this.ctx.storage.setAlarm(this.now() + FAILURE_TTL_MS)
     this.#rows++
   }
 
-  #forget(key: string): void {
+  #delete(key: string): void {
     this.ctx.storage.sql.exec('DELETE FROM failures WHERE key = ?', key)
     this.#rows--
   }
 
   /**
-   * The oldest tenth goes. To be forgotten in this way costs thousands of logins and gains ten guesses; to count everyone together when there is no room,
-   * as limits do, would lock out people who have done nothing.
+   * Deletes the oldest tenth. An attacker needs thousands of logins to evict a row, and gains ten guesses by it. A shared counter for
+   * overflow, as rate limits have, would lock out users without failures.
    */
   #makeRoom(): void {
     const oldest = 'SELECT key FROM failures ORDER BY until LIMIT ?'
@@ -83,41 +83,41 @@ export class LoginGuard extends DurableObject {
   }
 }
 
-/** How often a login failed lately: of one username from one network, or of one username from anywhere. */
+/** Recent failed logins of one username from one network, or of one username from all networks. */
 export interface LoginFailures {
   readonly count: number
-  /** Epoch milliseconds, after which they are forgotten. */
+  /** When the failures expire, in epoch milliseconds. */
   readonly until: number
 }
 
-/** From then on the pair of username and network is locked: every password is wrong. */
+/** With this many failures a pair of username and network is locked: every password is refused. */
 export const MAX_FAILURES = 10
-/** Failures are forgotten when none was counted for this long (milliseconds); so a lock lasts as long. */
-export const FORGET_MS = 15 * 60_000
+/** Failures expire when none was added for this long, in milliseconds. A lock lasts as long. */
+export const FAILURE_TTL_MS = 15 * 60_000
 
 const FIRST_DELAY_MS = 100
 const MAX_DELAY_MS = 5_000
 
-/** What still counts at `now`. Failures of a time that is too far ahead do not: the clock has stepped back. */
-export function rememberedFailures(failures: LoginFailures | undefined, now: number): LoginFailures | undefined {
-  return failures && now < failures.until && failures.until - now <= FORGET_MS ? failures : undefined
+/** `failures` unless they have expired at `now`, or expire too far ahead because the clock has stepped back. */
+export function unexpiredFailures(failures: LoginFailures | undefined, now: number): LoginFailures | undefined {
+  return failures && now < failures.until && failures.until - now <= FAILURE_TTL_MS ? failures : undefined
 }
 
-/** One failure more. */
+/** `failures` and one more. */
 export function addFailure(failures: LoginFailures | undefined, now: number): LoginFailures {
-  return { count: (failures?.count ?? 0) + 1, until: now + FORGET_MS }
+  return { count: (failures?.count ?? 0) + 1, until: now + FAILURE_TTL_MS }
 }
 
-/** Whether every password of this pair is wrong for now. Takes what `remembered` answers, since a lock ends when its failures are forgotten. */
+/** Whether the pair is locked. Takes the result of `rememberedFailures`, because a lock ends when its failures expire. */
 export function isLocked(ofPair: LoginFailures | undefined): boolean {
   return ofPair !== undefined && ofPair.count >= MAX_FAILURES
 }
 
 /**
- * How long a login of this username waits, in milliseconds, wherever it comes from: nothing for as many failures as one network can cause, then twice
- * as long with each failure up to 5 s. Never a lock, for whoever knows a username could lock its owner out.
+ * The delay of a login with this username from any network, in milliseconds: none up to the number of failures that one network can cause,
+ * then doubled by each failure up to 5 s. It is not a lock, because anyone who knows a username could lock its owner out.
  */
-export function delayOf(ofUser: LoginFailures | undefined): number {
-  const beyond = (ofUser?.count ?? 0) - MAX_FAILURES
-  return beyond <= 0 ? 0 : Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (beyond - 1))
+export function loginDelay(ofUser: LoginFailures | undefined): number {
+  const excess = (ofUser?.count ?? 0) - MAX_FAILURES
+  return excess <= 0 ? 0 : Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (excess - 1))
 }

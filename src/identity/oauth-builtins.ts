@@ -1,10 +1,10 @@
-/** The builtins that speak for the provider with `"keys": "self"`. */
+/** The builtins that serve the auth provider with `"keys": "self"`. */
 export const OAUTH_BUILTINS = ['token', 'revoke', 'introspect', 'userinfo', 'jwks', 'metadata'] as const
 
-/** A `builtin` that a checked file has only beside a provider with `"keys": "self"`. */
+/** One of OAUTH_BUILTINS. A valid configuration that uses one has a provider with `"keys": "self"`. */
 export type OAuthBuiltin = (typeof OAUTH_BUILTINS)[number]
 
-/** Where a deployment has which of them: the path of the first route that names it. */
+/** The path of the first route of each OAuth builtin that the configuration has. */
 export type OAuthPaths = Readonly<Partial<Record<OAuthBuiltin, string>>>
 
 /** Whether a route's `builtin` is one of OAUTH_BUILTINS. */

@@ -1,24 +1,24 @@
-/** Who makes a change: stands in the audit log. A program of the gateway's own says so in `provider`, such as `bootstrap`. */
+/** The author of a change, as in the audit log. For a change by the gateway itself, `provider` names its part, such as `bootstrap`. */
 export interface Actor {
   /** The auth provider that established the identity. */
   readonly provider: string
   readonly issuer: string
   readonly subject: string
-  /** The client's address. */
+  /** The caller's address. */
   readonly client: string
   /** `Exchange.id`. */
   readonly request: string
 }
 
-/** A field that is not as the store takes it, named: for the sender of the request. */
+/** Names an invalid field and what was expected there, for the caller. */
 export type Invalid = `invalid: ${string}`
 
-/** `full`: as many rows as there may be (see src/identity/config.ts). */
+/** Why the store refuses a change. `full`: it has as many rows as STORE_LIMITS allows. */
 export type StoreRefusal = 'exists' | 'unknown' | 'full' | Invalid
 
-/** Times are epoch milliseconds everywhere in this file. */
+/** A user of the gateway. All times in this file are epoch milliseconds. */
 export interface User {
-  /** Also the `sub` of the tokens. */
+  /** Also the `sub` of the user's tokens. */
   readonly username: string
   readonly email: string | undefined
   readonly fullName: string | undefined
@@ -29,7 +29,7 @@ export interface User {
   readonly updatedAt: number
 }
 
-/** What may be changed of a user; what is left out stays, `null` takes away. `passwordHash` comes from `hashPassword`. */
+/** A change of a user: an absent field keeps its value, `null` removes it. `passwordHash` comes from `hashPassword`. */
 export interface UserChange {
   readonly passwordHash?: string
   readonly email?: string | null
@@ -39,15 +39,16 @@ export interface UserChange {
   readonly roles?: readonly string[]
 }
 
-/** What is left out is empty: no email, no name, no scopes, no roles, not disabled. */
+/** A user to create. An absent field means none: no email, no name, no scopes, no roles, not disabled. */
 export interface NewUser extends UserChange {
   readonly username: string
   readonly passwordHash: string
 }
 
-/** What `grant_type` can be (RFC 6749 §4.3, §4.4, §6), as far as the provider and the client allow it. */
+/** The supported values of `grant_type` (RFC 6749 §4.3, §4.4, §6). The provider and the OAuth client may allow fewer. */
 export const GRANTS = ['password', 'client_credentials', 'refresh_token'] as const
-/** A grant by its `grant_type`; a public client is refused `client_credentials`. */
+
+/** A grant by its `grant_type`. A public client cannot have `client_credentials`. */
 export type Grant = (typeof GRANTS)[number]
 
 /** An OAuth client (RFC 6749 §2). */
@@ -64,7 +65,7 @@ export interface OAuthClient {
   readonly updatedAt: number
 }
 
-/** As `UserChange`, of a client. `newSecret` makes a new secret, and the old one is void at once; a public client is refused one. */
+/** A change of an OAuth client, like `UserChange`. `newSecret` replaces the secret at once; it is invalid for a public client. */
 export interface OAuthClientChange {
   readonly name?: string | null
   readonly disabled?: boolean
@@ -74,84 +75,85 @@ export interface OAuthClientChange {
   readonly newSecret?: boolean
 }
 
-/** A client, and its secret where one was made: shown this once and stored as a hash. */
+/** An OAuth client and its secret, if one was just made. The secret is stored as a hash alone, so it is shown here only. */
 export interface CreatedOAuthClient {
   readonly oauthClient: OAuthClient
   readonly secret: string | undefined
 }
 
-/** What is known of an API key without the key itself, of which the store has the hash. */
+/** An API key without the key itself, of which the store has the hash. */
 export interface ApiKey {
-  /** Public, for lists and `revokeApiKey`: not the key. */
+  /** A public id, for lists and `revokeApiKey`. */
   readonly id: string
-  /** The subject of requests made with it. Disabling or removing the user of this name, if there is one, revokes the key. */
+  /** The subject of requests with this key. It is revoked when a user of this name is disabled or removed. */
   readonly owner: string
   readonly scopes: readonly string[]
   readonly roles: readonly string[]
-  /** Its quota tier; `''` for none. */
+  /** The quota tier; `''` for none. */
   readonly tier: string
-  /** Undefined: until revoked. */
+  /** Undefined: valid until revoked. */
   readonly expiresAt: number | undefined
   readonly createdAt: number
   readonly revokedAt: number | undefined
 }
 
-/** All refresh tokens that follow from one login. Only the latest is live; an older one shown again ends the family. */
+/** The refresh tokens that follow from one login. Only the latest is live; the use of an older one ends the session. */
 export interface Session {
-  /** Put it into access tokens as `sid`: when the family is killed, the revocation feed names it. */
+  /** The claim `sid` of its access tokens. The revocation feed names it when the session is ended. */
   readonly id: string
   readonly username: string
-  /** `''` where the login named no client. */
+  /** `''` where the login named no OAuth client. */
   readonly clientId: string
   readonly scopes: readonly string[]
   readonly startedAt: number
-  /** When the live token ends; never after `endsAt`. */
+  /** When the live token expires; not after `endsAt`. */
   readonly expiresAt: number
   readonly endsAt: number
 }
 
-/** `subject`: all their tokens issued (`iat`) up to the entry's `at`. `sid`: those of one refresh family. `keyId`: an API key that isolates may remember. */
+/** The revoked tokens. `subject`: those with an `iat` up to the entry's `at`. `sid`: those of one session. `keyId`: an API key that isolates may cache. */
 export type RevocationTarget =
   | { readonly jti: string }
   | { readonly issuer: string; readonly subject: string }
   | { readonly sid: string }
   | { readonly keyId: string }
 
-/** Revoked at `at`; may be forgotten at `until`, since no token that it concerns lives longer. */
+/** A revocation made at `at`. It may be deleted after `until`, when the last token that it covers has expired. */
 export interface Revocation {
   readonly target: RevocationTarget
   readonly at: number
   readonly until: number
 }
 
-/** What a follower has not seen. */
+/** The part of the revocation feed after a cursor. */
 export interface RevocationUpdate {
   readonly entries: readonly Revocation[]
-  /** For the next question. Opaque. */
+  /** The cursor of the next call. Opaque. */
   readonly cursor: string
-  /** Whether to ask again at once. */
+  /** Whether the feed has further entries now. */
   readonly more: boolean
-  /** The cursor was of another store (or `''`): forget what was known, the entries begin at the first. */
+  /** The cursor was `''` or of another store: `entries` start at the first, and earlier ones must be discarded. */
   readonly reset: boolean
 }
 
-/** The gateway's own keys (ES256), of which `active` signs now. */
+/** The gateway's own ES256 keys. */
 export interface SigningKeys {
+  /** The key that signs now. */
   readonly active: PrivateJwk
-  /** The key that signs, the one that will, and those whose tokens may still live; newest first. */
+  /** The active key, the next one, and those whose tokens may still be valid; newest first. */
   readonly published: readonly PublicJwk[]
-  /** Ask again after this long, at the latest twice this long: then `active` may be another one. */
+  /** The keys must be read again after this many milliseconds, and are not usable after twice as many: `active` may have changed. */
   readonly refreshAfterMs: number
 }
 
-/** One change. Holds no secret, no hash and no address of a user: names of changed fields, and what rights became. */
+/** One change in the audit log. It has the names of changed fields and the new rights; no secret, no hash and no e-mail address. */
 export interface AuditEntry {
   readonly seq: number
   readonly at: number
   readonly by: Actor
-  /** Such as `user.create`. */
+  /** The kind of change, such as `user.create`. */
   readonly act: string
-  /** The username, client id, key id, … it was done to. */
+  /** The username, client id, key id, … that was changed. */
   readonly on: string
   readonly details: Readonly<Record<string, unknown>>
 }
@@ -162,23 +164,23 @@ export interface Page<T> {
   readonly next: string | undefined
 }
 
-/** Asks for `limit` rows, 1 to 200 (default 50), behind the page whose `next` is `after`; without that, for the first. */
+/** Requests `limit` rows, 1 to 200 (default 50), after the page whose `next` is `after`; the first page without it. */
 export interface PageRequest {
   readonly after?: string
   readonly limit?: number
 }
 
-/** For a user who is disabled, removed or gets another password: besides the refresh families, all tokens of these issuers so far are revoked. */
-export interface Cutoff {
+/** Revokes all tokens that a subject has from these issuers so far. */
+export interface SubjectRevocation {
   readonly issuers: readonly string[]
-  /** When the last of those tokens has expired. */
+  /** When the last of those tokens expires. */
   readonly until: number
 }
 
-/** `holder`: whoever had the token gave it up (RFC 7009). That is no operator's act: it is not in the audit log, and it may find the feed full. */
+/** Who revokes. `holder`: the token's holder (RFC 7009). That is not audited, and has a smaller share of the feed than operators have. */
 export type Revoker = Actor | 'holder'
 
-/** What a new API key is made of. */
+/** An API key to create. */
 export interface NewApiKey {
   readonly owner: string
   readonly scopes?: readonly string[]
@@ -187,35 +189,35 @@ export interface NewApiKey {
   readonly expiresAt?: number
 }
 
-/** What a new client is made of. */
+/** An OAuth client to create. */
 export interface NewOAuthClient extends Omit<OAuthClientChange, 'newSecret'> {
   readonly clientId: string
   /** Default true. A public client cannot have `client_credentials`. */
   readonly confidential?: boolean
 }
 
-/** What a login starts. */
+/** A session to start after a login. */
 export interface NewSession {
   readonly username: string
-  /** The hash of the password that was shown: when it is not the user's any more, nothing starts. */
+  /** The hash that the password was verified against. When it is no longer the user's, no session starts. */
   readonly passwordHash: string
   readonly clientId: string
   readonly scopes: readonly string[]
-  /** How long a refresh token may lie unused. */
+  /** How long an unused refresh token is valid. */
   readonly idleMs: number
-  /** How long the family may go on from login. */
+  /** How long the session lasts from the login on. */
   readonly lifeMs: number
-  /** How long an access token made with it lives: so long the feed names a killed family. */
+  /** The lifetime of its access tokens. The feed names an ended session for this long. */
   readonly accessMs: number
 }
 
-/** A refresh token that was just made: shown this once and stored as a hash. */
-export interface RotatedSession {
+/** A refresh token that was just made. It is stored as a hash alone, so it is shown here only. */
+export interface IssuedRefreshToken {
   readonly token: string
-  readonly family: Session
+  readonly session: Session
 }
 
-/** An elliptic-curve key on P-256 (RFC 7518 §6.2), as published. */
+/** A public key on the curve P-256 (RFC 7518 §6.2), as in a key set. */
 export interface PublicJwk {
   readonly kty: 'EC'
   readonly crv: 'P-256'
@@ -226,7 +228,7 @@ export interface PublicJwk {
   readonly y: string
 }
 
-/** With its private part `d` (RFC 7518 §6.2.2): for isolates that sign, never for a key set. */
+/** A private key, with `d` (RFC 7518 §6.2.2), for isolates that sign. Never in a key set. */
 export interface PrivateJwk extends PublicJwk {
   readonly d: string
 }

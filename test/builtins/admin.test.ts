@@ -314,11 +314,13 @@ describe('an admin route', () => {
   })
 
   it('writes it to the audit log too, and does without one that does not answer', async () => {
-    const store = env.IDENTITY.getByName('identity') as unknown as { ask: (...asked: unknown[]) => Promise<unknown> }
+    const store = env.IDENTITY.getByName('identity') as unknown as {
+      execute: (...asked: unknown[]) => Promise<unknown>
+    }
     // It refuses this one thing: without its news about revocations nobody gets in.
-    const ask = (name: string, args: unknown) =>
-      name === 'recordAct' ? Promise.reject(new Error('no')) : store.ask(name, args)
-    const broken = { getByName: () => ({ ask }) }
+    const execute = (name: string, args: unknown) =>
+      name === 'recordChange' ? Promise.reject(new Error('no')) : store.execute(name, args)
+    const broken = { getByName: () => ({ execute }) }
     const { isolate, orders, users, label } = deploy()
     await isolate().put(`/breakers/${orders}`, { forced: 'closed' })
     await isolate().put(`/targets/${users}`, { target: label('a'), drained: true })
@@ -341,7 +343,9 @@ describe('an admin route', () => {
     const hanging = () => new Promise<never>(() => {})
     const seen = { forced: null, everywhere: { state: 'closed', forMs: 0 }, drained: [], leases: 0, regions: [] }
     const worlds: Record<string, object> = {}
-    const platform = { globalUpstreams: { getByName: (name: string) => worlds[name] } as unknown as Platform['globalUpstreams'] }
+    const platform = {
+      globalUpstreams: { getByName: (name: string) => worlds[name] } as unknown as Platform['globalUpstreams'],
+    }
     const { isolate, orders, users, label } = deploy({ ...platform, variable: () => undefined })
     const log = vi.spyOn(console, 'log').mockImplementation(() => {})
     const { admin, put } = isolate()

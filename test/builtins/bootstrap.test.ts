@@ -48,7 +48,7 @@ function deploy(secret: string | undefined = TOKEN) {
 
 /** What the store's object says to whoever asks it by name. */
 interface Store {
-  readonly ask: (name: string, args: readonly unknown[]) => Promise<unknown>
+  readonly execute: (name: string, args: readonly unknown[]) => Promise<unknown>
 }
 
 describe('bootstrap', () => {
@@ -62,7 +62,7 @@ describe('bootstrap', () => {
       const again = await call(TOKEN, { username, password: PASSWORD })
       expect([again.status, again.body.code]).toEqual([409, 'bootstrap-over'])
     }
-    expect(await store.ask('auditLog', [{}])).toMatchObject({
+    expect(await store.execute('auditLog', [{}])).toMatchObject({
       items: [{ act: 'user.create', on: 'ada', by: { provider: 'bootstrap', client: expect.any(String) } }],
     })
   })
@@ -71,7 +71,7 @@ describe('bootstrap', () => {
     const { call, store } = deploy()
     const by = { provider: 'test', issuer: '', subject: '', client: '', request: '' }
     const passwordHash = `$scrypt$ln=14,r=8,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`
-    await store.ask('createUser', [{ username: 'bob', passwordHash, disabled: true }, by])
+    await store.execute('createUser', [{ username: 'bob', passwordHash, disabled: true }, by])
     expect((await call(TOKEN)).status).toBe(409)
   })
 
@@ -92,7 +92,7 @@ describe('bootstrap', () => {
     const refused = await call(token)
     expect([refused.status, refused.body.code]).toEqual([401, 'bootstrap-refused'])
     expect(refused.response.headers.get('www-authenticate')).toBe('Bearer')
-    expect(await store.ask('listUsers', [{}])).toMatchObject({ items: [] })
+    expect(await store.execute('listUsers', [{}])).toMatchObject({ items: [] })
     await call(TOKEN)
     expect((await call(token)).body).toEqual(refused.body)
   })
@@ -115,7 +115,7 @@ describe('bootstrap', () => {
       const refused = await call(TOKEN, body)
       expect([refused.status, refused.body.code]).toEqual([400, 'admin-invalid'])
     }
-    expect(await store.ask('listUsers', [{}])).toMatchObject({ items: [] })
+    expect(await store.execute('listUsers', [{}])).toMatchObject({ items: [] })
   })
 
   it('opens no way into admin: its token is none, and a path below it is admin’s', async () => {

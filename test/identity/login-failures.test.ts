@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest'
 import {
-  delayOf,
+  loginDelay,
   addFailure,
-  FORGET_MS,
+  FAILURE_TTL_MS,
   isLocked,
   MAX_FAILURES,
-  rememberedFailures,
+  unexpiredFailures,
   type LoginFailures,
 } from '../../src/identity/login-guard.ts'
 
@@ -13,23 +13,23 @@ it('locks a pair after ten failures, until nothing failed for a quarter of an ho
   let failures: LoginFailures | undefined
   for (let i = 0; i < MAX_FAILURES; i++) {
     expect(isLocked(failures)).toBe(false)
-    failures = addFailure(rememberedFailures(failures, i), i)
+    failures = addFailure(unexpiredFailures(failures, i), i)
   }
   expect(isLocked(failures)).toBe(true)
   const last = MAX_FAILURES - 1
-  expect(isLocked(rememberedFailures(failures, last + FORGET_MS - 1))).toBe(true)
-  expect(rememberedFailures(failures, last + FORGET_MS)).toBeUndefined()
+  expect(isLocked(unexpiredFailures(failures, last + FAILURE_TTL_MS - 1))).toBe(true)
+  expect(unexpiredFailures(failures, last + FAILURE_TTL_MS)).toBeUndefined()
 })
 
 it('never locks a username, and makes it wait longer with each failure, five seconds at most', () => {
-  const delays = Array.from({ length: 20 }, (_, count) => delayOf({ count, until: 1 }))
+  const delays = Array.from({ length: 20 }, (_, count) => loginDelay({ count, until: 1 }))
   expect(delays.slice(0, 11)).toEqual(Array(11).fill(0))
   expect(delays.slice(11)).toEqual([100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000])
-  expect(delayOf({ count: 1e9, until: 1 })).toBe(5_000)
+  expect(loginDelay({ count: 1e9, until: 1 })).toBe(5_000)
 })
 
 it('forgets what a clock that stepped back wrote into the future', () => {
-  const failures = addFailure({ count: 20, until: 0 }, 10 * FORGET_MS)
-  expect(rememberedFailures(failures, 10 * FORGET_MS)).toEqual(failures)
-  expect(rememberedFailures(failures, 8 * FORGET_MS)).toBeUndefined()
+  const failures = addFailure({ count: 20, until: 0 }, 10 * FAILURE_TTL_MS)
+  expect(unexpiredFailures(failures, 10 * FAILURE_TTL_MS)).toEqual(failures)
+  expect(unexpiredFailures(failures, 8 * FAILURE_TTL_MS)).toBeUndefined()
 })

@@ -1,13 +1,13 @@
 import { scryptSync } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, expect, it } from 'vitest'
-import { hashPassword, isPasswordHash, takeTurn, verifyPassword } from '../../src/identity/password.ts'
+import { hashPassword, isPasswordHash, reserveHashSlot, verifyPassword } from '../../src/identity/password.ts'
 import type { Platform } from '../../src/core/platform.ts'
 
 const platform = { now: Date.now }
 /** As a login does it. */
 const verify = async (password: string, stored: string | undefined, at: Pick<Platform, 'now'> = platform) =>
-  (await takeTurn(at)) ? verifyPassword(password, stored, at) : 'busy'
+  (await reserveHashSlot(at)) ? verifyPassword(password, stored, at) : 'busy'
 
 // The queue is the isolate's: each test begins with an empty one.
 beforeEach(() => sleep(160))

@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { httpSignatureProvider } from './http-signature.ts'
 import { checkJwtProvider, jwtProvider, type JwtProviderConfig } from './jwt.ts'
 import { expectedOneOf } from '../../config/schema/diagnostic.ts'
-import { MAX_KEY_MEMORY_MS } from '../../identity/config.ts'
+import { MAX_API_KEY_CACHE_MS } from '../../identity/config.ts'
 import { revocation, disclosure } from './revocation.ts'
 import {
   doc,
@@ -35,7 +35,7 @@ export const apiKeyProvider = z.strictObject({
     'The header that carries the key, and that no origin behind the route gets. Keys in URLs are not taken: URLs are logged. Default x-api-key.',
   ),
   cacheTtl: doc(
-    z.prefault(duration(1_000, MAX_KEY_MEMORY_MS), '30s'),
+    z.prefault(duration(1_000, MAX_API_KEY_CACHE_MS), '30s'),
     'How long an isolate believes what the store said of a key; one that is revoked stops within 5 s all the same. In use it is asked about again at half of that, while requests go on. From 1s to 1h, default 30s.',
   ),
   ...disclosure,

@@ -2,12 +2,12 @@ import type { Exchange } from '../../core/exchange.ts'
 import type { AuditEntry } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { isLogged } from '../../telemetry/access-log.ts'
-import { actorOf, type Endpoint, resultResponse, pageQuery, readQuery, pageBody } from './endpoint.ts'
-import { shownTime } from './fields.ts'
+import { actorOf, type AdminEndpoint, resultOrProblem, pageQuery, readQuery, pageBody } from './endpoint.ts'
+import { formatTime } from './fields.ts'
 import type { IdentityClient } from '../../identity/api.ts'
 
 /** One change that an operator has made, or has tried to make, to an upstream. */
-export interface AdminAct {
+export interface UpstreamChange {
   readonly resource: string
   readonly upstream: string
   readonly target?: string
@@ -24,11 +24,11 @@ export interface AdminAct {
 export function makeAuditRecorder(
   platform: Pick<Platform, 'variable' | 'now'>,
   identity: IdentityClient,
-): (x: Exchange, act: AdminAct) => Promise<void> {
+): (x: Exchange, act: UpstreamChange) => Promise<void> {
   const isWritten = isLogged('warn', platform.variable('LOG_LEVEL'))
   return async (x, act) => {
     const { resource, upstream, ...details } = act
-    const recorded = await identity.recordAct(`${resource}.steer`, upstream, details, actorOf(x))
+    const recorded = await identity.recordChange(`${resource}.steer`, upstream, details, actorOf(x))
     if (!isWritten) return
     const time = new Date(platform.now()).toISOString()
     const who = x.identity && { provider: x.identity.provider, issuer: x.identity.issuer, subject: x.identity.subject }
@@ -40,15 +40,15 @@ export function makeAuditRecorder(
 }
 
 /** Who changed what, newest first. There is no way to change it. */
-export function makeAuditEndpoints(identity: IdentityClient): Endpoint[] {
+export function makeAuditEndpoints(identity: IdentityClient): AdminEndpoint[] {
   return [
     {
       path: 'audit',
-      on: {
+      handlers: {
         GET: async ({ query }) => {
           const ask = readQuery(query, pageQuery)
           if (ask instanceof Response) return ask
-          const page = resultResponse(await identity.auditLog(ask), 'entry')
+          const page = resultOrProblem(await identity.auditLog(ask), 'entry')
           return page instanceof Response ? page : pageBody('audit', page, shownEntry)
         },
       },
@@ -56,4 +56,4 @@ export function makeAuditEndpoints(identity: IdentityClient): Endpoint[] {
   ]
 }
 
-const shownEntry = ({ at, ...entry }: AuditEntry): object => ({ ...entry, at: shownTime(at) })
+const shownEntry = ({ at, ...entry }: AuditEntry): object => ({ ...entry, at: formatTime(at) })

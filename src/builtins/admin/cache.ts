@@ -6,7 +6,7 @@ import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
 import { canonicalPath, rawPath, rawSearch } from '../../lib/canonical-path.ts'
 import { readChange } from './change.ts'
-import { type Endpoint, actorOf } from './endpoint.ts'
+import { type AdminEndpoint, actorOf } from './endpoint.ts'
 import { text } from './fields.ts'
 import type { IdentityClient } from '../../identity/api.ts'
 
@@ -35,12 +35,12 @@ const newPurge = z.strictObject({
 })
 
 /** Purges what is cached by tag, URL or prefix, or all of it: removes it, or with `soft` makes it stale. In force everywhere within five seconds. */
-export function makeCacheEndpoints(platform: Platform, identity: IdentityClient): Endpoint[] {
+export function makeCacheEndpoints(platform: Platform, identity: IdentityClient): AdminEndpoint[] {
   const purges = platformPurges(platform)
   return [
     {
       path: 'cache/purge',
-      on: {
+      handlers: {
         POST: async ({ x }) => {
           const read = await readChange(x, newPurge)
           if (read instanceof Response) return read
@@ -51,7 +51,7 @@ export function makeCacheEndpoints(platform: Platform, identity: IdentityClient)
           const kinds = Object.keys(read.change).filter((name) => name !== 'soft')
           // Bounded, so that a long list is not what keeps the act out of the log.
           const details = { count: orders.length, soft: read.change.soft, first: orders.slice(0, 5) }
-          const recorded = await identity.recordAct('cache.purge', kinds.join(' '), details, actorOf(x))
+          const recorded = await identity.recordChange('cache.purge', kinds.join(' '), details, actorOf(x))
           return { ...read.change, audited: recorded === 'recorded' }
         },
       },

@@ -5,7 +5,7 @@ import type { Exchange } from '../../core/exchange.ts'
 import { problem } from '../../core/problem.ts'
 import { ownIssuersOf } from '../../auth/config/auth-provider.ts'
 import { MAX_ACCESS_TOKEN_MS, MAX_SKEW_MS } from '../../identity/config.ts'
-import type { Actor, Cutoff } from '../../identity/types.ts'
+import type { Actor, SubjectRevocation } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import type { IdentityClient } from '../../identity/api.ts'
 
@@ -22,11 +22,11 @@ export async function readChange<Schema extends z.ZodMiniType>(
     return problem('media-type-unsupported', { detail: 'expected content-type: application/json' })
   const text = await readText(x.outgoing.body)
   if (text === undefined) return problem('body-too-large', { detail: `a change has at most ${MAX_BYTES} bytes` })
-  return checked(parseJson(text), schema)
+  return parseInput(parseJson(text), schema)
 }
 
 /** `value` as the schema reads it, or a 400 that names each field that is wrong and what was expected there. */
-export function checked<Schema extends z.ZodMiniType>(
+export function parseInput<Schema extends z.ZodMiniType>(
   value: unknown,
   schema: Schema,
 ): { readonly change: z.output<Schema> } | Response {
@@ -62,16 +62,16 @@ function parseJson(text: string): unknown {
 }
 
 /** Which tokens end with an account's rights: those that the gateway has issued itself and that may still live. */
-export type MakeCutoff = () => Cutoff
+export type MakeCutoff = () => SubjectRevocation
 
 /** Each cutoff reaches from its call on for the longest life of an access token and the largest clock skew; without an own issuer it names none. */
-export function makeCutoff({ authProviders, now }: Pick<Platform, 'authProviders' | 'now'>): MakeCutoff {
+export function makeSubjectRevocation({ authProviders, now }: Pick<Platform, 'authProviders' | 'now'>): MakeCutoff {
   const issuers = ownIssuersOf(authProviders).map(({ config }) => config.issuer)
   return () => ({ issuers, until: now() + MAX_ACCESS_TOKEN_MS + MAX_SKEW_MS })
 }
 
 /** Revokes every token that `subject` has got so far. Answers the first that is no success, so that the caller can say so. */
-export async function endTokens(identity: IdentityClient, subject: string, { issuers, until }: Cutoff, by: Actor) {
+export async function revokeTokensOf(identity: IdentityClient, subject: string, { issuers, until }: SubjectRevocation, by: Actor) {
   const answers = await Promise.all(issuers.map((issuer) => identity.revoke({ issuer, subject }, until, by)))
   return answers.find((answer) => answer !== 'revoked') ?? 'revoked'
 }

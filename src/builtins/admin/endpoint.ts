@@ -3,10 +3,10 @@ import type { Actor, StoreRefusal, Page } from '../../identity/types.ts'
 import { problem } from '../../core/problem.ts'
 import * as z from 'zod/mini'
 import { expected } from '../../config/schema/scalars.ts'
-import { checked } from './change.ts'
+import { parseInput } from './change.ts'
 
 /** One request to an admin endpoint. */
-export interface Ask {
+export interface AdminRequest {
   readonly x: Exchange
   /** What stands in the path where the endpoint's pattern has `{…}`, decoded; `''` for a pattern without. */
   readonly name: string
@@ -14,16 +14,16 @@ export interface Ask {
 }
 
 /** The answer as an object, which becomes a 200, or as a Response: a refusal, or another status than 200. */
-export type AdminHandler = (ask: Ask) => Promise<object>
+export type AdminHandler = (ask: AdminRequest) => Promise<object>
 
 /** The methods that an endpoint may take; GET answers HEAD too. */
 export type EndpointMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 /** One path of the admin route, relative to the route's own. */
-export interface Endpoint {
+export interface AdminEndpoint {
   /** Such as `users` or `users/{username}`. */
   readonly path: string
-  readonly on: Readonly<Partial<Record<EndpointMethod, AdminHandler>>>
+  readonly handlers: Readonly<Partial<Record<EndpointMethod, AdminHandler>>>
 }
 
 /** An answer in JSON that no cache keeps. */
@@ -40,7 +40,7 @@ export function actorOf({ identity, client, id }: Exchange): Actor {
 type Refused = StoreRefusal | 'unavailable'
 
 /** What the identity store has answered, or its refusal as a problem; `what` is spoken of, such as `user "ada"`. */
-export function resultResponse<T>(found: T, what: string): Exclude<T, Refused> | Response {
+export function resultOrProblem<T>(found: T, what: string): Exclude<T, Refused> | Response {
   if (typeof found !== 'string') return found as Exclude<T, Refused>
   if (found === 'exists') return problem('admin-exists', { detail: `there is a ${what} already` })
   if (found === 'unknown') return problem('admin-not-found', { detail: `there is no ${what}` })
@@ -73,7 +73,7 @@ export function readQuery<Schema extends z.ZodMiniType>(
   query: URLSearchParams,
   schema: Schema,
 ): z.output<Schema> | Response {
-  const read = checked(Object.fromEntries(query), schema)
+  const read = parseInput(Object.fromEntries(query), schema)
   return read instanceof Response ? read : read.change
 }
 

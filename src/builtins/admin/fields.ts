@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { distinct, expected } from '../../config/schema/scalars.ts'
-import { BOUNDS } from '../../identity/config.ts'
+import { STORE_LIMITS } from '../../identity/config.ts'
 
 const NAME_EXPECTED =
   'expected 1 to 64 of a-z, 0-9 and "._@+-", a letter or digit first: what needs no escape in a path, and has one spelling'
@@ -28,7 +28,7 @@ export const text = z
   .string()
   .check(
     z.minLength(1),
-    z.maxLength(BOUNDS.text),
+    z.maxLength(STORE_LIMITS.textLength),
     z.regex(/^\P{Cc}+$/u, expected('expected text without control characters')),
   )
 
@@ -38,18 +38,18 @@ export const email = text.check(z.regex(/^[^\s@]+@[^\s@]+$/, expected('expected 
 const scope = z
   .string()
   .check(
-    z.maxLength(BOUNDS.name),
+    z.maxLength(STORE_LIMITS.nameLength),
     z.regex(/^[!#-[\]-~]+$/, expected('expected a scope: no spaces, quotes or backslashes')),
   )
 
 const role = z
   .string()
-  .check(z.maxLength(BOUNDS.name), z.regex(/^[!-~]+$/, expected('expected a role: printable ASCII without spaces')))
+  .check(z.maxLength(STORE_LIMITS.nameLength), z.regex(/^[!-~]+$/, expected('expected a role: printable ASCII without spaces')))
 
 /** What an account or a key may do; each defaults to nothing. */
 export const rights = {
-  scopes: z.exactOptional(z.array(scope).check(z.maxLength(BOUNDS.words), distinct())),
-  roles: z.exactOptional(z.array(role).check(z.maxLength(BOUNDS.words), distinct())),
+  scopes: z.exactOptional(z.array(scope).check(z.maxLength(STORE_LIMITS.scopesOrRoles), distinct())),
+  roles: z.exactOptional(z.array(role).check(z.maxLength(STORE_LIMITS.scopesOrRoles), distinct())),
 }
 
 const TIME_EXPECTED = 'expected a time to come, such as "2031-01-31T00:00:00Z"'
@@ -66,6 +66,6 @@ export function timeAfter(now: () => number) {
 }
 
 /** Epoch milliseconds as an answer shows them: RFC 3339, or null. */
-export function shownTime(at: number | undefined): string | null {
+export function formatTime(at: number | undefined): string | null {
   return at === undefined ? null : new Date(at).toISOString()
 }

@@ -2,18 +2,18 @@ import * as z from 'zod/mini'
 import { choice, distinct } from '../../config/schema/scalars.ts'
 import { GRANTS, type OAuthClient, type CreatedOAuthClient } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
-import { readChange, endTokens, makeCutoff } from './change.ts'
+import { readChange, revokeTokensOf, makeSubjectRevocation } from './change.ts'
 import {
   jsonResponse,
   type AdminHandler,
-  type Endpoint,
+  type AdminEndpoint,
   actorOf,
-  resultResponse,
+  resultOrProblem,
   pageQuery,
   readQuery,
   pageBody,
 } from './endpoint.ts'
-import { accountName, rights, shownTime, text } from './fields.ts'
+import { accountName, rights, formatTime, text } from './fields.ts'
 import type { IdentityClient } from '../../identity/api.ts'
 
 const settings = {
@@ -30,15 +30,15 @@ const newClient = z.strictObject({
 const clientChange = z.strictObject({ new_secret: z.exactOptional(z.literal(true)), ...settings })
 
 /** OAuth clients. A secret is shown when it is made, and never again. */
-export function makeOAuthClientEndpoints(platform: Platform, identity: IdentityClient): Endpoint[] {
-  const cutoff = makeCutoff(platform)
+export function makeOAuthClientEndpoints(platform: Platform, identity: IdentityClient): AdminEndpoint[] {
+  const cutoff = makeSubjectRevocation(platform)
 
   const create: AdminHandler = async ({ x }) => {
     const read = await readChange(x, newClient)
     if (read instanceof Response) return read
     const { client_id: clientId, ...fields } = read.change
-    const made = resultResponse(
-      await identity.createClient({ clientId, ...fields }, actorOf(x)),
+    const made = resultOrProblem(
+      await identity.createOAuthClient({ clientId, ...fields }, actorOf(x)),
       `client "${clientId}"`,
     )
     return made instanceof Response ? made : jsonResponse(shownMade(made), 201)
@@ -50,31 +50,31 @@ export function makeOAuthClientEndpoints(platform: Platform, identity: IdentityC
     const { new_secret: newSecret, ...fields } = read.change
     const by = actorOf(x)
     const wanted = { ...fields, ...(newSecret && { newSecret }) }
-    const changed = resultResponse(await identity.updateClient(name, wanted, by), `client "${name}"`)
+    const changed = resultOrProblem(await identity.updateOAuthClient(name, wanted, by), `client "${name}"`)
     if (changed instanceof Response) return changed
     const hasNewRights = fields.roles !== undefined || fields.scopes !== undefined
     const isOver = fields.disabled === true || hasNewRights || newSecret === true
     // A new secret is in this answer alone: it is given out whether or not the old tokens could be ended.
-    const ended = isOver ? await endTokens(identity, name, cutoff(), by) : 'revoked'
+    const ended = isOver ? await revokeTokensOf(identity, name, cutoff(), by) : 'revoked'
     return { ...shownMade(changed), ...(ended !== 'revoked' && { tokens_revoked: false }) }
   }
 
   const remove: AdminHandler = async ({ name, x }) => {
     const by = actorOf(x)
-    const gone = resultResponse(await identity.removeClient(name, by), `client "${name}"`)
+    const gone = resultOrProblem(await identity.removeOAuthClient(name, by), `client "${name}"`)
     if (gone instanceof Response) return gone
-    const ended = await endTokens(identity, name, cutoff(), by)
+    const ended = await revokeTokensOf(identity, name, cutoff(), by)
     return { client_id: name, removed: true, ...(ended !== 'revoked' && { tokens_revoked: false }) }
   }
 
   return [
     {
       path: 'clients',
-      on: {
+      handlers: {
         GET: async ({ query }) => {
           const ask = readQuery(query, pageQuery)
           if (ask instanceof Response) return ask
-          const page = resultResponse(await identity.listClients(ask), 'client')
+          const page = resultOrProblem(await identity.listOAuthClients(ask), 'client')
           return page instanceof Response ? page : pageBody('clients', page, shownClient)
         },
         POST: create,
@@ -82,9 +82,9 @@ export function makeOAuthClientEndpoints(platform: Platform, identity: IdentityC
     },
     {
       path: 'clients/{client_id}',
-      on: {
+      handlers: {
         GET: async ({ name }) => {
-          const found = resultResponse(await identity.getClient(name), `client "${name}"`)
+          const found = resultOrProblem(await identity.getOAuthClient(name), `client "${name}"`)
           return found instanceof Response ? found : shownClient(found)
         },
         PATCH: change,
@@ -103,7 +103,7 @@ function shownClient({ clientId, createdAt, updatedAt, ...client }: OAuthClient)
     client_id: clientId,
     ...client,
     name: client.name ?? null,
-    created_at: shownTime(createdAt),
-    updated_at: shownTime(updatedAt),
+    created_at: formatTime(createdAt),
+    updated_at: formatTime(updatedAt),
   }
 }

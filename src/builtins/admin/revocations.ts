@@ -5,14 +5,14 @@ import type { Revocation, RevocationTarget } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
 import { readChange } from './change.ts'
-import { jsonResponse, type Endpoint, actorOf, resultResponse, pageQuery, readQuery, pageBody } from './endpoint.ts'
-import { shownTime, text, timeAfter } from './fields.ts'
+import { jsonResponse, type AdminEndpoint, actorOf, resultOrProblem, pageQuery, readQuery, pageBody } from './endpoint.ts'
+import { formatTime, text, timeAfter } from './fields.ts'
 import type { IdentityClient } from '../../identity/api.ts'
 
 const WHICH = 'expected "jti", or "issuer" and "subject", or "sid"'
 
 /** Tokens that are refused although they have not expired: one, all of a subject, or all of one login. */
-export function makeRevocationEndpoints(platform: Platform, identity: IdentityClient): Endpoint[] {
+export function makeRevocationEndpoints(platform: Platform, identity: IdentityClient): AdminEndpoint[] {
   const issuers = issuersOf(platform.authProviders, platform.variable)
   const newRevocation = z.strictObject({
     jti: z.optional(text),
@@ -24,11 +24,11 @@ export function makeRevocationEndpoints(platform: Platform, identity: IdentityCl
   return [
     {
       path: 'revocations',
-      on: {
+      handlers: {
         GET: async ({ query }) => {
           const ask = readQuery(query, pageQuery)
           if (ask instanceof Response) return ask
-          const page = resultResponse(await identity.listRevocations(ask), 'revocation')
+          const page = resultOrProblem(await identity.listRevocations(ask), 'revocation')
           return page instanceof Response ? page : pageBody('revocations', page, shownRevocation)
         },
         POST: async ({ x }) => {
@@ -37,8 +37,8 @@ export function makeRevocationEndpoints(platform: Platform, identity: IdentityCl
           const { until, ...named } = read.change
           const target = targetOf(named, issuers)
           if (typeof target === 'string') return problem('admin-invalid', { detail: target })
-          const done = resultResponse(await identity.revoke(target, until, actorOf(x)), 'revocation')
-          return done instanceof Response ? done : jsonResponse({ ...target, until: shownTime(until) }, 201)
+          const done = resultOrProblem(await identity.revoke(target, until, actorOf(x)), 'revocation')
+          return done instanceof Response ? done : jsonResponse({ ...target, until: formatTime(until) }, 201)
         },
       },
     },
@@ -63,5 +63,5 @@ function targetOf({ jti, issuer, subject, sid }: Named, issuers: readonly string
 }
 
 function shownRevocation({ target, at, until }: Revocation): object {
-  return { ...target, at: shownTime(at), until: shownTime(until) }
+  return { ...target, at: formatTime(at), until: formatTime(until) }
 }

@@ -1,30 +1,30 @@
 import * as z from 'zod/mini'
 import type { Session } from '../../identity/types.ts'
-import { type Endpoint, actorOf, resultResponse, pageQuery, readQuery, pageBody } from './endpoint.ts'
-import { shownTime, text } from './fields.ts'
+import { type AdminEndpoint, actorOf, resultOrProblem, pageQuery, readQuery, pageBody } from './endpoint.ts'
+import { formatTime, text } from './fields.ts'
 import type { IdentityClient } from '../../identity/api.ts'
 
 const sessionQuery = z.extend(pageQuery, { owner: z.exactOptional(text) })
 
 /** Logins that can be refreshed: all that follows from one password. To end one ends its access tokens too. */
-export function makeSessionEndpoints(identity: IdentityClient): Endpoint[] {
+export function makeSessionEndpoints(identity: IdentityClient): AdminEndpoint[] {
   return [
     {
       path: 'sessions',
-      on: {
+      handlers: {
         GET: async ({ query }) => {
           const ask = readQuery(query, sessionQuery)
           if (ask instanceof Response) return ask
-          const page = resultResponse(await identity.listFamilies(ask), 'session')
+          const page = resultOrProblem(await identity.listSessions(ask), 'session')
           return page instanceof Response ? page : pageBody('sessions', page, shownSession)
         },
       },
     },
     {
       path: 'sessions/{id}',
-      on: {
+      handlers: {
         DELETE: async ({ name, x }) => {
-          const gone = resultResponse(await identity.revokeFamily(name, actorOf(x)), `session with the id "${name}"`)
+          const gone = resultOrProblem(await identity.revokeSession(name, actorOf(x)), `session with the id "${name}"`)
           return gone instanceof Response ? gone : { id: name, revoked: true }
         },
       },
@@ -38,8 +38,8 @@ function shownSession({ id, username, clientId, scopes, startedAt, expiresAt, en
     username,
     client_id: clientId === '' ? null : clientId,
     scopes,
-    started_at: shownTime(startedAt),
-    expires_at: shownTime(expiresAt),
-    ends_at: shownTime(endsAt),
+    started_at: formatTime(startedAt),
+    expires_at: formatTime(expiresAt),
+    ends_at: formatTime(endsAt),
   }
 }

@@ -5,13 +5,12 @@ import { makeIdentityClient } from '../../identity/client.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
 import { callObject } from '../../core/durable-object.ts'
-import type { OperatorOrder } from '../../upstream/circuit-breaker/global-state.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import { makeAuditRecorder } from './audit.ts'
 import { readChange } from './change.ts'
-import type { AdminHandler, Endpoint } from './endpoint.ts'
+import type { AdminHandler, AdminEndpoint } from './endpoint.ts'
 import { breakerName, locationOf, type Region } from '../../core/region.ts'
-import type { BreakerView, GlobalStateView } from '../../upstream/circuit-breaker/api.ts'
+import type { BreakerView, GlobalStateView, OperatorOrder } from '../../upstream/circuit-breaker/api.ts'
 
 /** Which upstreams have it, in words and one by one. */
 interface Owners {
@@ -20,13 +19,13 @@ interface Owners {
 }
 
 /** What tells one resource from another. */
-export interface ResourceKind<Change extends z.ZodMiniType> extends Owners {
+export interface UpstreamResource<Change extends z.ZodMiniType> extends Owners {
   readonly name: string
   readonly change: Change
   /** What a change means to the upstream's object; a text says why it cannot be made. */
   readonly order: (change: z.output<Change>, upstream: Upstream, world: GlobalStateView) => OperatorOrder | string
   /** What of the world a change is about, for the log. */
-  readonly about: (
+  readonly affected: (
     change: z.output<Change>,
     world: GlobalStateView,
   ) => { readonly target?: string; readonly value: unknown }
@@ -34,8 +33,8 @@ export interface ResourceKind<Change extends z.ZodMiniType> extends Owners {
 }
 
 /** Sees and steers one kind of thing in the objects that keep it; each change is written to the log, also one whose outcome nobody heard. */
-export function makeResource<Change extends z.ZodMiniType>(kind: ResourceKind<Change>, platform: Platform): Endpoint[] {
-  const { name, upstreams, order, about, view } = kind
+export function makeUpstreamEndpoints<Change extends z.ZodMiniType>(kind: UpstreamResource<Change>, platform: Platform): AdminEndpoint[] {
+  const { name, upstreams, order, affected: about, view } = kind
   const audit = makeAuditRecorder(platform, makeIdentityClient(platform.identityStore))
   const state = makeUpstreamStateClient(platform)
 
@@ -45,7 +44,7 @@ export function makeResource<Change extends z.ZodMiniType>(kind: ResourceKind<Ch
   }
 
   const steer = async (upstream: Upstream, change: z.output<Change>, x: Exchange): Promise<object> => {
-    const world = await state.world(upstream.name)
+    const world = await state.inspectGlobal(upstream.name)
     if (world === undefined) return unavailable(upstream)
     const ordered = order(change, upstream, world)
     if (typeof ordered === 'string') return problem('admin-invalid', { detail: ordered })
@@ -78,8 +77,8 @@ export function makeResource<Change extends z.ZodMiniType>(kind: ResourceKind<Ch
   }
 
   return [
-    { path: name, on: { GET: async () => ({ [name]: await list() }) } },
-    { path: `${name}/{upstream}`, on: { GET: seeNamed, PUT: steerNamed } },
+    { path: name, handlers: { GET: async () => ({ [name]: await list() }) } },
+    { path: `${name}/{upstream}`, handlers: { GET: seeNamed, PUT: steerNamed } },
   ]
 }
 
@@ -99,14 +98,14 @@ const TIMEOUT_MS = 1_000
 
 /** What the objects of one upstream say; a region whose own object does not answer has no `breaker`. */
 export interface UpstreamState {
-  readonly world: GlobalStateView
+  readonly global: GlobalStateView
   readonly regions: readonly (GlobalStateView['regions'][number] & { readonly breaker: BreakerView | undefined })[]
 }
 
 /** The objects that keep what isolates share. Undefined when one does not answer in time. */
 export interface UpstreamStateClient {
   readonly inspect: (upstream: string) => Promise<UpstreamState | undefined>
-  readonly world: (upstream: string) => Promise<GlobalStateView | undefined>
+  readonly inspectGlobal: (upstream: string) => Promise<GlobalStateView | undefined>
   readonly order: (upstream: string, order: OperatorOrder) => Promise<GlobalStateView | undefined>
 }
 
@@ -121,12 +120,12 @@ export function makeUpstreamStateClient({
     return callObject(breakers, name, TIMEOUT_MS, (object) => object.inspect(), locationOf(region))
   }
   return {
-    world,
+    inspectGlobal: world,
     inspect: async (upstream) => {
       const found = await world(upstream)
       if (found === undefined) return undefined
       const regions = found.regions.map(async (one) => ({ ...one, breaker: await breaker(upstream, one.region) }))
-      return { world: found, regions: await Promise.all(regions) }
+      return { global: found, regions: await Promise.all(regions) }
     },
     order: (upstream, order) => callObject(globalUpstreams, upstream, TIMEOUT_MS, (object) => object.order(order)),
   }

@@ -5,13 +5,13 @@ import type { GlobalStateView } from '../../upstream/circuit-breaker/api.ts'
 import type { Health } from '../../upstream/health/health.ts'
 import type { TargetView } from '../../upstream/target.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
-import type { Endpoint } from './endpoint.ts'
-import { makeResource, type UpstreamState } from './upstream-resource.ts'
+import type { AdminEndpoint } from './endpoint.ts'
+import { makeUpstreamEndpoints, type UpstreamState } from './upstream-resource.ts'
 const change = z.strictObject({ target: z.string(), drained: z.boolean() })
 
 /** Targets: which may get requests, what the checks of each region say of them, and what the isolate that answers knows. */
-export function makeTargetEndpoints(upstreams: readonly Upstream[], platform: Platform): Endpoint[] {
-  return makeResource(
+export function makeTargetEndpoints(upstreams: readonly Upstream[], platform: Platform): AdminEndpoint[] {
+  return makeUpstreamEndpoints(
     {
       name: 'targets',
       owner: 'upstream',
@@ -22,10 +22,10 @@ export function makeTargetEndpoints(upstreams: readonly Upstream[], platform: Pl
         if (!labels.includes(target)) return `target: no target "${target}"; ${expectedOneOf(target, labels)}`
         return drained ? { drain: target } : { restore: target }
       },
-      about: ({ target }, world) => ({ target, value: world.drained.includes(target) }),
+      affected: ({ target }, world) => ({ target, value: world.drained.includes(target) }),
       view: (upstream, state) => {
         const here = upstream.describeTargets()
-        const targets = labelsOf(upstream, state.world).map((label) => describe(label, here, state))
+        const targets = labelsOf(upstream, state.global).map((label) => describe(label, here, state))
         return { upstream: upstream.name, targets }
       },
     },
@@ -38,7 +38,7 @@ function labelsOf({ targets }: Upstream, { drained }: GlobalStateView): string[]
   return [...new Set([...targets.map(({ label }) => label), ...drained])]
 }
 
-function describe(label: string, here: readonly TargetView[], { world, regions }: UpstreamState): object {
+function describe(label: string, here: readonly TargetView[], { global: world, regions }: UpstreamState): object {
   const drained = world.drained.includes(label)
   const found = here.find((one) => one.label === label)
   if (found === undefined) return { target: label, configured: false, drained }
@@ -69,16 +69,16 @@ const breakerChange = z.strictObject({
 })
 
 /** Circuit breakers: what an operator has forced, what is so everywhere, and what each region says of its own. */
-export function makeBreakerEndpoints(upstreams: readonly Upstream[], platform: Platform): Endpoint[] {
-  return makeResource(
+export function makeBreakerEndpoints(upstreams: readonly Upstream[], platform: Platform): AdminEndpoint[] {
+  return makeUpstreamEndpoints(
     {
       name: 'breakers',
       owner: 'upstream with a circuitBreaker',
       upstreams: upstreams.filter(({ config }) => config.circuitBreaker !== undefined),
       change: breakerChange,
       order: ({ forced }) => ({ force: forced }),
-      about: (_, { forced }) => ({ value: forced }),
-      view: ({ name, condition, breakerStore, timesAlone }, { world: { forced, everywhere, leases }, regions }) => ({
+      affected: (_, { forced }) => ({ value: forced }),
+      view: ({ name, condition, breakerStore, timesAlone }, { global: { forced, everywhere, leases }, regions }) => ({
         upstream: name,
         forced,
         everywhere,

@@ -2,10 +2,10 @@ import { importJWK, SignJWT } from 'jose'
 import { signingKeysOf } from '../../identity/client.ts'
 import { ownIssuerOf } from '../../auth/config/auth-provider.ts'
 import type { Platform } from '../../core/platform.ts'
-import { refuseOAuth } from './endpoint.ts'
+import { oauthError } from './endpoint.ts'
 
 /** Whom a token is for. */
-export interface BearerToken {
+export interface AccessTokenContent {
   readonly subject: string
   /** Undefined where a client acts for itself. */
   readonly username?: string
@@ -14,22 +14,22 @@ export interface BearerToken {
   readonly scopes: readonly string[]
   readonly roles: readonly string[]
   /** The refresh family. */
-  readonly sid?: string | undefined
+  readonly sessionId?: string | undefined
   /** Before what is said here was read (epoch ms): whatever is revoked of it since then is revoked in this token too. */
   readonly asOf: number
 }
 
 /** Answers with a new access token (RFC 6749 §5.1, RFC 9068), beside `refreshToken` where there is one; 503 while there is no key. */
-export type Issue = (bearer: BearerToken, refreshToken?: string) => Promise<Response>
+export type IssueAccessToken = (bearer: AccessTokenContent, refreshToken?: string) => Promise<Response>
 
 /** For `builtin: token`: its access tokens (ES256) live for `accessTtl` from `asOf` on. Throws without a provider with `"keys": "self"`. */
-export function makeIssue(platform: Platform): Issue {
+export function makeAccessTokenIssuer(platform: Platform): IssueAccessToken {
   const { issuer, audience, tokens } = ownIssuerOf(platform.authProviders).config
   const ownKeys = signingKeysOf(platform)
   const expiresIn = Math.floor(tokens.accessTtl / 1000)
-  return async ({ subject, username, clientId, scopes, roles, sid, asOf }, refreshToken) => {
+  return async ({ subject, username, clientId, scopes, roles, sessionId: sid, asOf }, refreshToken) => {
     const keys = await ownKeys()
-    if (keys === undefined) return refuseOAuth('state-unavailable')
+    if (keys === undefined) return oauthError('state-unavailable')
     const { active } = keys
     const scope = scopes.join(' ')
     const issuedAt = Math.floor(asOf / 1000)

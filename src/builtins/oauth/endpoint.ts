@@ -25,7 +25,7 @@ type Refusal = keyof typeof ERRORS
  * A refusal of an OAuth endpoint: a problem's members beside `error` and `error_description` (RFC 6749 §5.2), as `application/json`. `detail` may have no
  * quote, no backslash, and nothing that is not ASCII; without it the problem's title stands there.
  */
-export function refuseOAuth(
+export function oauthError(
   code: Refusal,
   detail: string = PROBLEMS[code][1],
   headers: Record<string, string> = {},
@@ -66,11 +66,11 @@ const FORM_TYPE = /^(?:application\/x-www-form-urlencoded|multipart\/form-data) 
 export async function readForm(x: Exchange): Promise<Form | Response> {
   const type = x.request.headers.get('content-type') ?? ''
   if (!FORM_TYPE.test(type))
-    return refuseOAuth('media-type-unsupported', 'expected content-type: application/x-www-form-urlencoded')
+    return oauthError('media-type-unsupported', 'expected content-type: application/x-www-form-urlencoded')
   const bytes = await readBytes(x.outgoing.body)
-  if (bytes === 'too-large') return refuseOAuth('body-too-large', `a form has at most ${MAX_BYTES} bytes`)
+  if (bytes === 'too-large') return oauthError('body-too-large', `a form has at most ${MAX_BYTES} bytes`)
   const parsed = bytes && (await parseForm(bytes, type))
-  return parsed ?? refuseOAuth('form-invalid', 'the body is not a form with text fields, each of them once')
+  return parsed ?? oauthError('form-invalid', 'the body is not a form with text fields, each of them once')
 }
 
 /** Undefined for a body that breaks off. */

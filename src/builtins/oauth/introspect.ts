@@ -6,7 +6,7 @@ import type { OAuthClient, User } from '../../identity/types.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { authenticateOAuthClient, invalidOAuthClient } from './oauth-client.ts'
-import { refuseOAuth, compileEndpoint, readForm } from './endpoint.ts'
+import { oauthError, compileEndpoint, readForm } from './endpoint.ts'
 import { compileRevocationCheck } from '../../auth/revocation/revocation-check.ts'
 import { PROBLEMS, type ProblemCode } from '../../core/problem.ts'
 import { authenticatorOf } from '../../auth/authenticators.ts'
@@ -26,9 +26,9 @@ export function makeIntrospect(platform: Platform): Handler {
     if (client instanceof Response) return client
     if (x.identity === undefined && !client?.confidential) return invalidOAuthClient()
     const token = form.get('token')
-    if (token === undefined) return refuseOAuth('form-invalid', 'token is required')
+    if (token === undefined) return oauthError('form-invalid', 'token is required')
     const said = sessionOfRefreshToken(token) === undefined ? await ofAccess(token, x) : await ofRefresh(token)
-    if (said === 'unavailable') return refuseOAuth('state-unavailable')
+    if (said === 'unavailable') return oauthError('state-unavailable')
     const body = said === undefined ? { active: false } : { active: true, ...said }
     return Response.json(body, { headers: { 'cache-control': 'no-store' } })
   })
@@ -37,7 +37,7 @@ export function makeIntrospect(platform: Platform): Handler {
 /** Stricter than a route: user and client are asked for, so that one who was disabled this second has no active token. */
 function makeAccessAnswer(platform: Platform): (token: string, x: Exchange) => Promise<Said> {
   const identity = makeIdentityClient(platform.identityStore)
-  const readOwnToken = makeReadOwnToken(platform)
+  const readOwnToken = makeOwnTokenVerifier(platform)
   return async (token, x) => {
     const found = await readOwnToken(token, x)
     if (typeof found !== 'object') return found
@@ -45,7 +45,7 @@ function makeAccessAnswer(platform: Platform): (token: string, x: Exchange) => P
     const { username, client_id: clientId } = found.claims
     const holders = await Promise.all([
       typeof username === 'string' ? identity.getUser(username) : undefined,
-      typeof clientId === 'string' ? identity.getClient(clientId) : undefined,
+      typeof clientId === 'string' ? identity.getOAuthClient(clientId) : undefined,
     ])
     if (holders.includes('unavailable')) return 'unavailable'
     return holders.some((holder) => holder === 'unknown' || isDisabled(holder)) ? undefined : said
@@ -58,7 +58,7 @@ function makeRefreshAnswer(platform: Platform): (token: string) => Promise<Said>
   const identity = makeIdentityClient(platform.identityStore)
   const { issuer } = ownIssuerOf(platform.authProviders).config
   return async (token) => {
-    const family = await identity.findRefresh(token)
+    const family = await identity.findSession(token)
     if (typeof family === 'string') return family === 'unknown' ? undefined : family
     const { username, clientId, scopes, startedAt, expiresAt } = family
     return {
@@ -75,10 +75,10 @@ function makeRefreshAnswer(platform: Platform): (token: string) => Promise<Said>
 }
 
 /** What an access token of this gateway says, once verified; undefined for one that is over or revoked, and for any other text. */
-export type ReadOwnToken = (token: string, x: Exchange) => Promise<Identity | 'unavailable' | undefined>
+export type VerifyOwnToken = (token: string, x: Exchange) => Promise<Identity | 'unavailable' | undefined>
 
 /** A token in a form is judged as one in a header is: by the provider with `"keys": "self"`. */
-export function makeReadOwnToken(platform: Platform): ReadOwnToken {
+export function makeOwnTokenVerifier(platform: Platform): VerifyOwnToken {
   const authenticator = authenticatorOf(platform, ownIssuerOf(platform.authProviders).name)
   const revocationOf = compileRevocationCheck(platform)
   return async (token, x) => {

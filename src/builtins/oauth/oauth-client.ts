@@ -2,58 +2,60 @@ import { timingSafeEqual } from 'node:crypto'
 import type { Exchange } from '../../core/exchange.ts'
 import { sha256Hex } from '../../identity/password.ts'
 import type { OAuthClient } from '../../identity/types.ts'
-import { refuseOAuth, type Form } from './endpoint.ts'
+import { oauthError, type Form } from './endpoint.ts'
 import type { IdentityClient } from '../../identity/api.ts'
 
-/** What a request says of its client. */
-interface Shown {
+/** The client id and secret that a request presents. */
+interface PresentedCredentials {
   readonly id: string
   readonly secret: string | undefined
 }
 
-/** Stands in for the secret of a client that has none: no text has it. */
-const NO_SECRET = '0'.repeat(64)
+/** Compared in place of the hash of an unknown OAuth client's secret. No text has it. */
+const DUMMY_HASH = '0'.repeat(64)
 
 /**
- * The client that a request names and proves to be (RFC 6749 §2.3), by `Authorization: Basic` or by `client_id` and `client_secret` in the form; undefined
- * when it names none. A public client has no secret and shows none.
+ * Authenticates the OAuth client of a request (RFC 6749 §2.3) by `Authorization: Basic` or by `client_id` and `client_secret` in the form.
+ * Undefined when the request names none. A public client has no secret and must present none.
  */
 export async function authenticateOAuthClient(
   x: Exchange,
   form: Form,
   identity: IdentityClient,
 ): Promise<OAuthClient | undefined | Response> {
-  const shown = readClient(x.request.headers.get('authorization'), form)
-  if (shown === undefined || shown instanceof Response) return shown
-  const found = await identity.clientCredentials(shown.id)
-  if (found === 'unavailable') return refuseOAuth('state-unavailable')
-  const { client, secretHash } = found === 'unknown' ? { client: undefined, secretHash: NO_SECRET } : found
-  if (secretHash === undefined) return client && !client.disabled && !shown.secret ? client : invalidOAuthClient()
-  const isRight = timingSafeEqual(Buffer.from(sha256Hex(shown.secret ?? '')), Buffer.from(secretHash))
-  return client && !client.disabled && isRight ? client : invalidOAuthClient()
+  const presented = readCredentials(x.request.headers.get('authorization'), form)
+  if (presented === undefined || presented instanceof Response) return presented
+  const found = await identity.oauthClientCredentials(presented.id)
+  if (found === 'unavailable') return oauthError('state-unavailable')
+  const { oauthClient, secretHash } = found === 'unknown' ? { oauthClient: undefined, secretHash: DUMMY_HASH } : found
+  const secretMatches =
+    secretHash === undefined
+      ? !presented.secret
+      : timingSafeEqual(Buffer.from(sha256Hex(presented.secret ?? '')), Buffer.from(secretHash))
+  return oauthClient && !oauthClient.disabled && secretMatches ? oauthClient : invalidOAuthClient()
 }
 
-/** 401 with the one scheme that clients can use in a header (RFC 6749 §5.2). */
+/** The 401 response, which names the only scheme for a client in a header (RFC 6749 §5.2). */
 export function invalidOAuthClient(): Response {
-  return refuseOAuth('client-invalid', undefined, { 'www-authenticate': 'Basic realm="oauth", charset="UTF-8"' })
+  return oauthError('client-invalid', undefined, { 'www-authenticate': 'Basic realm="oauth", charset="UTF-8"' })
 }
 
-function readClient(authorization: string | null, form: Form): Shown | undefined | Response {
+function readCredentials(authorization: string | null, form: Form): PresentedCredentials | undefined | Response {
   const basic = /^basic(?: +(.*))?$/i.exec(authorization ?? '')
   const [id, secret] = [form.get('client_id'), form.get('client_secret')]
   const inHeader = basic === null ? undefined : parseBasic(basic[1] ?? '')
   if (basic !== null && inHeader === undefined) return invalidOAuthClient()
-  // An empty name is what form-filling clients send that know no client, such as Swagger UI.
+  // Clients with a login form, such as Swagger UI, send an empty id and secret when they are not configured.
   if (inHeader && (inHeader.id !== '' || inHeader.secret !== undefined)) {
-    const isTwice = secret !== undefined || (id !== undefined && id !== inHeader.id)
-    return isTwice ? refuseOAuth('form-invalid', 'the client shows who it is in two ways') : inHeader
+    const isAmbiguous = secret !== undefined || (id !== undefined && id !== inHeader.id)
+    return isAmbiguous ? oauthError('form-invalid', 'the client shows who it is in two ways') : inHeader
   }
-  if (id === undefined && secret !== undefined) return refuseOAuth('form-invalid', 'client_secret needs client_id')
+  if (id === undefined && secret !== undefined) return oauthError('form-invalid', 'client_secret needs client_id')
   return id === undefined ? undefined : { id, secret }
 }
 
-/** Both parts are form-encoded before they are joined (RFC 6749 §2.3.1). */
-function parseBasic(encoded: string): Shown | undefined {
+/** Parses Basic credentials, of which both parts are form-encoded (RFC 6749 §2.3.1). */
+function parseBasic(encoded: string): PresentedCredentials | undefined {
   if (!/^[\w+/]+=*$/.test(encoded)) return undefined
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(encoded, 'base64'))

@@ -6,8 +6,8 @@ import type { OAuthClient } from '../../identity/types.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { authenticateOAuthClient } from './oauth-client.ts'
-import { makeReadOwnToken } from './introspect.ts'
-import { refuseOAuth, compileEndpoint, readForm } from './endpoint.ts'
+import { makeOwnTokenVerifier } from './introspect.ts'
+import { oauthError, compileEndpoint, readForm } from './endpoint.ts'
 
 /** What revoking came to; `unavailable` also when the store has no room: the token is still good then, and its holder must know. */
 type Outcome = 'done' | 'another-client' | 'unavailable'
@@ -21,8 +21,8 @@ type RevokeAccess = (token: string, client: OAuthClient | undefined, x: Exchange
 export function makeRevoke(platform: Platform): Handler {
   const identity = makeIdentityClient(platform.identityStore)
   const revokeAccess = makeRevokeAccess(platform)
-  const revokeRefresh = async (token: string, client: OAuthClient | undefined): Promise<Outcome> => {
-    const revoked = await identity.revokeRefresh(token, client?.clientId ?? '')
+  const revokeRefreshToken = async (token: string, client: OAuthClient | undefined): Promise<Outcome> => {
+    const revoked = await identity.revokeRefreshToken(token, client?.clientId ?? '')
     return revoked === 'revoked' || revoked === 'unknown' ? 'done' : 'unavailable'
   }
   return compileEndpoint('POST', async (x) => {
@@ -31,11 +31,11 @@ export function makeRevoke(platform: Platform): Handler {
     const client = await authenticateOAuthClient(x, form, identity)
     if (client instanceof Response) return client
     const token = form.get('token')
-    if (token === undefined) return refuseOAuth('form-invalid', 'token is required')
+    if (token === undefined) return oauthError('form-invalid', 'token is required')
     const isRefresh = sessionOfRefreshToken(token) !== undefined
-    const outcome = isRefresh ? await revokeRefresh(token, client) : await revokeAccess(token, client, x)
-    if (outcome === 'unavailable') return refuseOAuth('state-unavailable')
-    if (outcome === 'another-client') return refuseOAuth('grant-not-allowed', 'the token was issued to another client')
+    const outcome = isRefresh ? await revokeRefreshToken(token, client) : await revokeAccess(token, client, x)
+    if (outcome === 'unavailable') return oauthError('state-unavailable')
+    if (outcome === 'another-client') return oauthError('grant-not-allowed', 'the token was issued to another client')
     return new Response(null, { headers: { 'cache-control': 'no-store' } })
   })
 }
@@ -43,7 +43,7 @@ export function makeRevoke(platform: Platform): Handler {
 function makeRevokeAccess(platform: Platform): RevokeAccess {
   const identity = makeIdentityClient(platform.identityStore)
   const { clockSkew } = ownIssuerOf(platform.authProviders).config
-  const readOwnToken = makeReadOwnToken(platform)
+  const readOwnToken = makeOwnTokenVerifier(platform)
   return async (token, client, x) => {
     const found = await readOwnToken(token, x)
     if (found === 'unavailable') return 'unavailable'

@@ -6,15 +6,15 @@ import { makeSessionStore } from './sessions.ts'
 import { makeRevocationStore } from './revocations.ts'
 import { makeSigningKeyStore } from './signing-keys.ts'
 import { makeUserStore } from './users.ts'
-import { type IdentityApi, CALLS } from '../api.ts'
+import { type IdentityApi, OPERATIONS } from '../api.ts'
 
 const PRUNE_INTERVAL_MS = 3_600_000
 
-/** Keeps users, clients, API keys, refresh families, revocations, signing keys and the audit log: one object for the world. */
+/** Holds users, OAuth clients, API keys, sessions, revocations, signing keys and the audit log. One object serves all regions. */
 export class IdentityStore extends DurableObject {
   /** Epoch milliseconds; tests replace it. */
   now: () => number = Date.now
-  #calls = makeCalls(this.ctx.storage.sql, () => this.now())
+  #operations = makeIdentityOperations(this.ctx.storage.sql, () => this.now())
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     super(ctx, env)
@@ -25,47 +25,47 @@ export class IdentityStore extends DurableObject {
   }
 
   /**
-   * One call of the API, all of it or nothing: `IdentityClient` says what it takes and answers. Undefined when it cannot be done; it never
-   * throws. One method and no list of them, so that none can forget its transaction.
+   * Executes one operation of `IdentityApi` in a transaction. Undefined when it fails or is unknown; never throws. There is one method for all
+   * operations, so that none can run without its transaction.
    */
-  ask(name: keyof IdentityApi, args: readonly unknown[]): unknown {
+  execute(name: keyof IdentityApi, args: readonly unknown[]): unknown {
     try {
-      if (!Object.hasOwn(CALLS, name)) return undefined
-      const call = this.#calls.api[name] as (...given: readonly unknown[]) => unknown
-      return this.ctx.storage.transactionSync(() => call(...args))
+      if (!Object.hasOwn(OPERATIONS, name)) return undefined
+      const operation = this.#operations.api[name] as (...parameters: readonly unknown[]) => unknown
+      return this.ctx.storage.transactionSync(() => operation(...args))
     } catch {
       return undefined
     }
   }
 
-  /** Forgets what has ended. */
+  /** Deletes expired rows. */
   override async alarm(): Promise<void> {
-    this.#calls.prune()
+    this.#operations.prune()
     await this.ctx.storage.setAlarm(this.now() + PRUNE_INTERVAL_MS)
   }
 }
 
-/** All that the store can be asked, and how it forgets what has ended. */
-export interface Calls {
+/** The operations of the store; `prune` deletes expired rows. */
+export interface IdentityOperations {
   readonly api: IdentityApi
   readonly prune: () => void
 }
 
-/** On tables that `openTables` has made; `now` in epoch milliseconds. Opens no transaction: the object does that around each call. */
-export function makeCalls(sql: SqlStorage, now: () => number): Calls {
-  const ground: StoreContext = { sql, now, audit: makeAuditWriter(sql, now) }
-  const revocations = makeRevocationStore(ground)
-  const families = makeSessionStore(ground, revocations)
-  const apiKeys = makeApiKeyStore(ground, revocations)
+/** Makes the operations on the tables of `openTables`; `now` in epoch milliseconds. Opens no transaction: the object does that. */
+export function makeIdentityOperations(sql: SqlStorage, now: () => number): IdentityOperations {
+  const context: StoreContext = { sql, now, audit: makeAuditWriter(sql, now) }
+  const revocations = makeRevocationStore(context)
+  const sessions = makeSessionStore(context, revocations)
+  const apiKeys = makeApiKeyStore(context, revocations)
   const api: IdentityApi = {
-    ...makeUserStore(ground, { families, apiKeys, revocations }),
-    ...makeOAuthClientStore(ground, families),
-    ...makeSigningKeyStore(ground),
-    ...makeAuditReader(ground),
+    ...makeUserStore(context, { sessions: sessions, apiKeys, revocations }),
+    ...makeOAuthClientStore(context, sessions),
+    ...makeSigningKeyStore(context),
+    ...makeAuditReader(context),
     ...apiKeys,
-    ...families,
+    ...sessions,
     ...revocations,
   }
-  const parts = [revocations, families, apiKeys]
+  const parts = [revocations, sessions, apiKeys]
   return { api, prune: () => parts.forEach((part) => part.prune()) }
 }

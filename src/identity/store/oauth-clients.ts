@@ -1,95 +1,122 @@
-import { BOUNDS } from '../config.ts'
-import type { Sessions } from './sessions.ts'
+import { STORE_LIMITS } from '../config.ts'
+import type { SessionStore } from './sessions.ts'
 import { oauthClientChange, invalidField, newOAuthClient } from './schema.ts'
-import { makeClientSecret, sha256Hex } from '../password.ts'
+import { makeOAuthClientSecret, sha256Hex } from '../password.ts'
 import { countOf, hasKey, pageOf, type StoreContext, findOAuthClient } from './store-context.ts'
-import type { OAuthClient, OAuthClientChange, Invalid } from '../types.ts'
+import type {
+  Actor,
+  CreatedOAuthClient,
+  Invalid,
+  NewOAuthClient,
+  OAuthClient,
+  OAuthClientChange,
+  StoreRefusal,
+} from '../types.ts'
 import type { IdentityApi } from '../api.ts'
 
-type ClientApi = Pick<
+type OAuthClientApi = Pick<
   IdentityApi,
-  'createClient' | 'getClient' | 'listClients' | 'updateClient' | 'removeClient' | 'clientCredentials'
+  | 'createOAuthClient'
+  | 'getOAuthClient'
+  | 'listOAuthClients'
+  | 'updateOAuthClient'
+  | 'removeOAuthClient'
+  | 'oauthClientCredentials'
 >
 
-/** OAuth clients, by client id. */
-export function makeOAuthClientStore({ sql, now, audit }: StoreContext, families: Sessions): ClientApi {
-  const find = (clientId: string) => findOAuthClient(sql, clientId)
+/** Makes the store of OAuth clients, by client id. */
+export function makeOAuthClientStore(context: StoreContext, sessions: SessionStore): OAuthClientApi {
+  const { sql, audit } = context
   return {
-    createClient(asked, by) {
-      const flaw = invalidField(newOAuthClient, asked)
-      if (flaw) return flaw
-      if (find(asked.clientId)) return 'exists'
-      // Both would be the `sub` of tokens of one issuer.
-      if (hasKey(sql, 'users', asked.clientId)) return 'invalid: clientId: a user has this name'
-      if (countOf(sql, 'clients') >= BOUNDS.clients) return 'full'
-      const { clientId, confidential = true } = asked
-      const client = changed({ clientId, ...BLANK, confidential, createdAt: now(), updatedAt: now() }, asked, now())
-      const misfit = misfitOf(client)
-      if (misfit) return misfit
-      const secret = confidential ? makeClientSecret() : undefined
-      const hash = secret === undefined ? null : sha256Hex(secret)
-      sql.exec('INSERT INTO clients VALUES (?, ?, ?)', clientId, hash, JSON.stringify(client))
-      audit('client.create', clientId, by, rightsOf(client))
-      return { oauthClient: client, secret }
-    },
-    getClient: (clientId) => find(clientId) ?? 'unknown',
-    listClients: (ask) => pageOf(sql, 'clients', ask),
-    clientCredentials(clientId) {
+    createOAuthClient: (client, by) => createOAuthClient(context, client, by),
+    getOAuthClient: (clientId) => findOAuthClient(sql, clientId) ?? 'unknown',
+    listOAuthClients: (request) => pageOf(sql, 'clients', request),
+    oauthClientCredentials(clientId) {
       const query = 'SELECT hash, data FROM clients WHERE key = ?'
       const row = sql.exec<{ hash: string | null; data: string }>(query, clientId).toArray()[0]
-      return row ? { client: JSON.parse(row.data) as OAuthClient, secretHash: row.hash ?? undefined } : 'unknown'
+      return row ? { oauthClient: JSON.parse(row.data) as OAuthClient, secretHash: row.hash ?? undefined } : 'unknown'
     },
-    updateClient(clientId, change, by) {
-      const before = find(clientId)
-      const flaw = invalidField(oauthClientChange, change)
-      if (flaw) return flaw
-      if (!before) return 'unknown'
-      const client = changed(before, change, now())
-      const misfit = change.newSecret && !client.confidential ? PUBLIC_SECRET : misfitOf(client)
-      if (misfit) return misfit
-      const secret = change.newSecret ? makeClientSecret() : undefined
-      const hash = secret === undefined ? null : sha256Hex(secret)
-      sql.exec(
-        'UPDATE clients SET data = ?, hash = COALESCE(?, hash) WHERE key = ?',
-        JSON.stringify(client),
-        hash,
-        clientId,
-      )
-      if (client.disabled) families.killOfClient(clientId)
-      audit('client.update', clientId, by, {
-        fields: Object.keys(change),
-        before: rightsOf(before),
-        ...rightsOf(client),
-      })
-      return { oauthClient: client, secret }
-    },
-    removeClient(clientId, by) {
-      if (!find(clientId)) return 'unknown'
+    updateOAuthClient: (clientId, change, by) => updateOAuthClient(context, sessions, clientId, change, by),
+    removeOAuthClient(clientId, by) {
+      if (!findOAuthClient(sql, clientId)) return 'unknown'
       sql.exec('DELETE FROM clients WHERE key = ?', clientId)
-      families.killOfClient(clientId)
+      sessions.endOfOAuthClient(clientId)
       audit('client.remove', clientId, by)
       return 'removed'
     },
   }
 }
 
-const BLANK = { name: undefined, disabled: false, grants: ['client_credentials'], scopes: [], roles: [] } as const
+function createOAuthClient(
+  { sql, now, audit }: StoreContext,
+  created: NewOAuthClient,
+  by: Actor,
+): CreatedOAuthClient | StoreRefusal {
+  const invalid = invalidField(newOAuthClient, created)
+  if (invalid) return invalid
+  const { clientId, confidential = true } = created
+  if (findOAuthClient(sql, clientId)) return 'exists'
+  // Both would be the `sub` of tokens of one issuer.
+  if (hasKey(sql, 'users', clientId)) return 'invalid: clientId: a user has this name'
+  if (countOf(sql, 'clients') >= STORE_LIMITS.oauthClients) return 'full'
+  const defaults = { clientId, ...NEW_OAUTH_CLIENT, confidential, createdAt: now(), updatedAt: now() }
+  const oauthClient = changed(defaults, created, now())
+  const refused = refusedGrants(oauthClient)
+  if (refused) return refused
+  const secret = confidential ? makeOAuthClientSecret() : undefined
+  const hash = secret === undefined ? null : sha256Hex(secret)
+  sql.exec('INSERT INTO clients VALUES (?, ?, ?)', clientId, hash, JSON.stringify(oauthClient))
+  audit('client.create', clientId, by, rightsOf(oauthClient))
+  return { oauthClient, secret }
+}
+
+function updateOAuthClient(
+  { sql, now, audit }: StoreContext,
+  sessions: SessionStore,
+  clientId: string,
+  change: OAuthClientChange,
+  by: Actor,
+): CreatedOAuthClient | StoreRefusal {
+  const before = findOAuthClient(sql, clientId)
+  const invalid = invalidField(oauthClientChange, change)
+  if (invalid) return invalid
+  if (!before) return 'unknown'
+  const oauthClient = changed(before, change, now())
+  const refused = change.newSecret && !oauthClient.confidential ? PUBLIC_SECRET : refusedGrants(oauthClient)
+  if (refused) return refused
+  const secret = change.newSecret ? makeOAuthClientSecret() : undefined
+  const hash = secret === undefined ? null : sha256Hex(secret)
+  const query = 'UPDATE clients SET data = ?, hash = COALESCE(?, hash) WHERE key = ?'
+  sql.exec(query, JSON.stringify(oauthClient), hash, clientId)
+  if (oauthClient.disabled) sessions.endOfOAuthClient(clientId)
+  const rights = { before: rightsOf(before), ...rightsOf(oauthClient) }
+  audit('client.update', clientId, by, { fields: Object.keys(change), ...rights })
+  return { oauthClient, secret }
+}
+
+const NEW_OAUTH_CLIENT = {
+  name: undefined,
+  disabled: false,
+  grants: ['client_credentials'],
+  scopes: [],
+  roles: [],
+} as const
 const PUBLIC_SECRET = 'invalid: newSecret: a public client has none'
 
-/** RFC 6749 §4.4: whoever cannot keep a secret cannot say who he is. */
-function misfitOf({ confidential, grants }: OAuthClient): Invalid | undefined {
+/** A public client cannot authenticate, so it cannot use client_credentials (RFC 6749 §4.4). */
+function refusedGrants({ confidential, grants }: OAuthClient): Invalid | undefined {
   if (confidential || !grants.includes('client_credentials')) return undefined
   return 'invalid: grants: a public client cannot have client_credentials'
 }
 
-function changed(client: OAuthClient, change: OAuthClientChange, now: number): OAuthClient {
+function changed(oauthClient: OAuthClient, change: OAuthClientChange, now: number): OAuthClient {
   return {
-    ...client,
-    name: change.name === undefined ? client.name : (change.name ?? undefined),
-    disabled: change.disabled ?? client.disabled,
-    grants: change.grants ?? client.grants,
-    scopes: change.scopes ?? client.scopes,
-    roles: change.roles ?? client.roles,
+    ...oauthClient,
+    name: change.name === undefined ? oauthClient.name : (change.name ?? undefined),
+    disabled: change.disabled ?? oauthClient.disabled,
+    grants: change.grants ?? oauthClient.grants,
+    scopes: change.scopes ?? oauthClient.scopes,
+    roles: change.roles ?? oauthClient.roles,
     updatedAt: now,
   }
 }

@@ -1,72 +1,77 @@
-import { BOUNDS, MAX_REVOCATION_MS, MAX_SKEW_MS } from '../config.ts'
+import { STORE_LIMITS, MAX_REVOCATION_MS, MAX_SKEW_MS } from '../config.ts'
 import { invalidField, revocationTarget } from './schema.ts'
 import { makeId } from '../password.ts'
-import { countOf, latestOf, rowsOf, type StoreContext } from './store-context.ts'
-import type { Revocation, RevocationTarget } from '../types.ts'
+import { countOf, newestPageOf, rowsOf, type StoreContext } from './store-context.ts'
+import type { Revocation, RevocationTarget, RevocationUpdate } from '../types.ts'
 import type { IdentityApi } from '../api.ts'
 
-/** What may not be used any more, numbered in the order of its coming, so that followers can ask for what is new. */
+/** Revocations, numbered in the order of their creation, so that readers can read those after a cursor. */
 export interface RevocationStore extends Pick<IdentityApi, 'revoke' | 'revocationsSince' | 'listRevocations'> {
-  /** Whatever the bounds say: it follows from a change that was made. */
+  /** Adds an entry whatever STORE_LIMITS allows, because it follows from a change that was made. */
   readonly add: (target: RevocationTarget, until: number) => void
-  /** For whoever had it. */
-  readonly giveUp: (target: RevocationTarget, until: number) => 'revoked' | 'full'
-  /** Forgets what has ended. */
+  /** Adds an entry for the holder of the token (RFC 7009). */
+  readonly revokeByHolder: (target: RevocationTarget, until: number) => 'revoked' | 'full'
+  /** Deletes entries that have left the feed. */
   readonly prune: () => void
 }
 
-/** An entry is told until `MAX_SKEW_MS` after its `until`. A cursor of another store, or none, brings all entries anew. */
+/** Makes the store of revocations. An entry is in the feed until `MAX_SKEW_MS` after its `until`. A cursor of another store, or none, starts at the first entry. */
 export function makeRevocationStore({ sql, now, audit }: StoreContext): RevocationStore {
   const isOver = (until: number) => until + MAX_SKEW_MS <= now()
   const add = (target: RevocationTarget, until: number) => {
     const key = keyOf(target)
     const query = 'SELECT data FROM revocations WHERE key = ?'
     const before = rowsOf<Revocation>(sql, query, key)[0]
-    // Of a subject, a later revocation concerns more tokens.
+    // A later revocation of a subject covers more tokens.
     if (isOver(until) || (before && before.until >= until && !('subject' in target))) return
     const entry: Revocation = { target, at: now(), until: Math.max(until, before?.until ?? 0) }
-    // A row that is replaced gets a new number: whoever saw the old one has to see this one.
+    // A replaced row gets a new number, so that readers past the old one read it again.
     const row = [key, entry.until, JSON.stringify(entry)]
     sql.exec('INSERT OR REPLACE INTO revocations (key, until, data) VALUES (?, ?, ?)', ...row)
   }
-  const addWithin = (bound: number, target: RevocationTarget, until: number) => {
-    if (countOf(sql, 'revocations') >= bound) return 'full'
+  const addUpTo = (maxRows: number, target: RevocationTarget, until: number) => {
+    if (countOf(sql, 'revocations') >= maxRows) return 'full'
     add(target, until)
     return 'revoked'
   }
-  const giveUp = (target: RevocationTarget, until: number) => addWithin(BOUNDS.revocationsByHolders, target, until)
+  const revokeByHolder = (target: RevocationTarget, until: number) =>
+    addUpTo(STORE_LIMITS.revocationsByHolders, target, until)
 
   return {
     add,
-    giveUp,
+    revokeByHolder,
     revoke(target, until, by) {
-      const flaw = invalidField(revocationTarget, { target, until })
-      if (flaw) return flaw
+      const invalid = invalidField(revocationTarget, { target, until })
+      if (invalid) return invalid
       if (until > now() + MAX_REVOCATION_MS) return 'invalid: until: expected a year from now at most'
-      if (by === 'holder') return giveUp(target, until)
-      const answer = addWithin(BOUNDS.revocations, target, until)
-      if (answer === 'revoked') audit('revoke', keyOf(target), by, { until })
-      return answer
+      if (by === 'holder') return revokeByHolder(target, until)
+      const result = addUpTo(STORE_LIMITS.revocations, target, until)
+      if (result === 'revoked') audit('revoke', keyOf(target), by, { until })
+      return result
     },
-    revocationsSince(cursor) {
-      const store = storeId(sql)
-      const [of, number] = cursor.split('.')
-      const since = of === store ? Number(number) : 0
-      const query = 'SELECT seq, until, data FROM revocations WHERE seq > ? ORDER BY seq LIMIT ?'
-      const rows = sql.exec<{ seq: number; until: number; data: string }>(query, since, BOUNDS.feed).toArray()
-      return {
-        entries: rows.filter(({ until }) => !isOver(until)).map(({ data }) => JSON.parse(data) as Revocation),
-        cursor: `${store}.${rows.at(-1)?.seq ?? since}`,
-        more: rows.length === BOUNDS.feed,
-        reset: of !== store,
-      }
-    },
-    listRevocations: (ask) => latestOf(sql, 'revocations', ask, ({ data }) => JSON.parse(data) as Revocation),
+    revocationsSince: (cursor) => readFeed(sql, cursor, isOver),
+    listRevocations: (request) =>
+      newestPageOf(sql, 'revocations', request, ({ data }) => JSON.parse(data) as Revocation),
     prune: () => void sql.exec('DELETE FROM revocations WHERE until <= ?', now() - MAX_SKEW_MS),
   }
 }
 
-/** Made when it is first asked for: a follower of a store that was lost must not take its numbers for this one's. */
+/** The entries after `cursor`. */
+function readFeed(sql: SqlStorage, cursor: string, isOver: (until: number) => boolean): RevocationUpdate {
+  const store = storeId(sql)
+  const [storeOfCursor, number] = cursor.split('.')
+  const since = storeOfCursor === store ? Number(number) : 0
+  const query = 'SELECT seq, until, data FROM revocations WHERE seq > ? ORDER BY seq LIMIT ?'
+  const rows = sql.exec<{ seq: number; until: number; data: string }>(query, since, STORE_LIMITS.feedEntries).toArray()
+  return {
+    entries: rows.filter(({ until }) => !isOver(until)).map(({ data }) => JSON.parse(data) as Revocation),
+    cursor: `${store}.${rows.at(-1)?.seq ?? since}`,
+    more: rows.length === STORE_LIMITS.feedEntries,
+    reset: storeOfCursor !== store,
+  }
+}
+
+/** The id of this store, made at the first use: a reader must not apply a cursor of a lost store to this one. */
 function storeId(sql: SqlStorage): string {
   sql.exec(`INSERT OR IGNORE INTO meta VALUES ('store', ?)`, makeId())
   return sql.exec<{ value: string }>(`SELECT value FROM meta WHERE name = 'store'`).one().value

@@ -1,29 +1,29 @@
 import * as z from 'zod/mini'
-import { BOUNDS } from '../config.ts'
+import { STORE_LIMITS } from '../config.ts'
 import { isPasswordHash } from '../password.ts'
 import { GRANTS, type Invalid } from '../types.ts'
 
-const NAME_EXPECTED = `expected 1 to ${BOUNDS.name} printable characters without spaces, in NFC`
-const WORD_EXPECTED = `expected 1 to ${BOUNDS.name} printable ASCII characters without spaces, " and \\`
-const TEXT_EXPECTED = `expected 1 to ${BOUNDS.text} printable characters`
+const NAME_EXPECTED = `expected 1 to ${STORE_LIMITS.nameLength} printable characters without spaces, in NFC`
+const TOKEN_EXPECTED = `expected 1 to ${STORE_LIMITS.nameLength} printable ASCII characters without spaces, " and \\`
+const TEXT_EXPECTED = `expected 1 to ${STORE_LIMITS.textLength} printable characters`
 
-/** Two names that look alike but differ in their bytes would be two users: hence NFC. */
+/** NFC, because names that look the same but differ in their bytes would be two users. */
 const name = z.string(NAME_EXPECTED).check(
-  z.regex(new RegExp(`^[^\\p{C}\\p{Z}]{1,${BOUNDS.name}}$`, 'u'), NAME_EXPECTED),
+  z.regex(new RegExp(`^[^\\p{C}\\p{Z}]{1,${STORE_LIMITS.nameLength}}$`, 'u'), NAME_EXPECTED),
   z.refine((text) => text === text.normalize('NFC'), NAME_EXPECTED),
 )
 
 const text = z
   .string(TEXT_EXPECTED)
-  .check(z.regex(new RegExp(`^[^\\p{C}\\p{Zl}\\p{Zp}]{1,${BOUNDS.text}}$`, 'u'), TEXT_EXPECTED))
+  .check(z.regex(new RegExp(`^[^\\p{C}\\p{Zl}\\p{Zp}]{1,${STORE_LIMITS.textLength}}$`, 'u'), TEXT_EXPECTED))
 
-/** A scope token (RFC 6749 §3.3); roles have the same form. */
-const word = z
-  .string(WORD_EXPECTED)
-  .check(z.regex(new RegExp(`^[\\x21\\x23-\\x5b\\x5d-\\x7e]{1,${BOUNDS.name}}$`), WORD_EXPECTED))
+/** A scope token (RFC 6749 §3.3). Roles and tiers have the same form. */
+const scopeToken = z
+  .string(TOKEN_EXPECTED)
+  .check(z.regex(new RegExp(`^[\\x21\\x23-\\x5b\\x5d-\\x7e]{1,${STORE_LIMITS.nameLength}}$`), TOKEN_EXPECTED))
 
-const words = z.array(word, 'expected a list').check(
-  z.maxLength(BOUNDS.words, `expected ${BOUNDS.words} at most`),
+const scopesOrRoles = z.array(scopeToken, 'expected a list').check(
+  z.maxLength(STORE_LIMITS.scopesOrRoles, `expected ${STORE_LIMITS.scopesOrRoles} at most`),
   z.refine((list) => new Set(list).size === list.length, 'expected each once'),
 )
 
@@ -35,42 +35,42 @@ const userFields = {
   email: z.optional(z.nullable(text)),
   fullName: z.optional(z.nullable(text)),
   disabled: z.optional(flag),
-  scopes: z.optional(words),
-  roles: z.optional(words),
+  scopes: z.optional(scopesOrRoles),
+  roles: z.optional(scopesOrRoles),
 }
 
-const clientFields = {
+const oauthClientFields = {
   name: z.optional(z.nullable(text)),
   disabled: z.optional(flag),
   grants: z.optional(z.array(z.enum(GRANTS, `expected ${GRANTS.join(', ')}`), 'expected a list')),
-  scopes: z.optional(words),
-  roles: z.optional(words),
+  scopes: z.optional(scopesOrRoles),
+  roles: z.optional(scopesOrRoles),
 }
 
-/** What `createUser` takes. Here and below, unknown fields are refused, and what is wrong is said by `flawOf`. */
+/** The input of `createUser`. This and the following schemas refuse unknown fields; `invalidField` names the first error. */
 export const newUser = z.strictObject({ username: name, passwordHash, ...userFields }, 'expected these fields only')
-/** What `updateUser` takes, which need be no field at all; `null` takes an `email` or a `fullName` away. */
+/** The input of `updateUser`; every field is optional, and `null` removes `email` or `fullName`. */
 export const userChange = z.strictObject(
   { passwordHash: z.optional(passwordHash), ...userFields },
   'expected these fields only',
 )
-/** What `createClient` takes. Whether its grants fit a public client is for the store to say. */
+/** The input of `createOAuthClient`. Whether its grants suit a public client is checked by the store. */
 export const newOAuthClient = z.strictObject({
   clientId: name,
   confidential: z.optional(flag),
-  ...clientFields,
+  ...oauthClientFields,
 })
-/** What `updateClient` takes, which need be no field at all. A client never becomes public or confidential later. */
-export const oauthClientChange = z.strictObject({ newSecret: z.optional(flag), ...clientFields })
-/** What `createApiKey` takes; `expiresAt` in epoch milliseconds, of which the store wants a time to come. */
+/** The input of `updateOAuthClient`; every field is optional. `confidential` cannot change. */
+export const oauthClientChange = z.strictObject({ newSecret: z.optional(flag), ...oauthClientFields })
+/** The input of `createApiKey`; `expiresAt` in epoch milliseconds. Whether it is in the future is checked by the store. */
 export const newApiKey = z.strictObject({
   owner: name,
-  scopes: z.optional(words),
-  roles: z.optional(words),
-  tier: z.optional(z.union([z.literal(''), word], WORD_EXPECTED)),
+  scopes: z.optional(scopesOrRoles),
+  roles: z.optional(scopesOrRoles),
+  tier: z.optional(z.union([z.literal(''), scopeToken], TOKEN_EXPECTED)),
   expiresAt: z.optional(time),
 })
-/** What `revoke` takes: exactly one kind of target, and until when, in epoch milliseconds. */
+/** The input of `revoke`: one kind of target, and `until` in epoch milliseconds. */
 export const revocationTarget = z.strictObject({
   target: z.union(
     [
@@ -83,22 +83,22 @@ export const revocationTarget = z.strictObject({
   ),
   until: time,
 })
-/** What every list takes; `owner` says something only where rows have owners. */
-export const pageAsk = z.strictObject({
+/** The input of every list; `owner` only applies where rows have owners. */
+export const pageRequest = z.strictObject({
   after: z.optional(z.string('expected the "next" of the page before')),
   limit: z.optional(
     z
-      .int(`expected 1 to ${BOUNDS.page}`)
-      .check(z.gte(1, 'expected 1 or more'), z.lte(BOUNDS.page, `expected ${BOUNDS.page} at most`)),
+      .int(`expected 1 to ${STORE_LIMITS.pageRows}`)
+      .check(z.gte(1, 'expected 1 or more'), z.lte(STORE_LIMITS.pageRows, `expected ${STORE_LIMITS.pageRows} at most`)),
   ),
   owner: z.optional(z.string('expected a name')),
 })
 
-/** What is wrong with `value`: the first field, and what was expected there. Never what stands there. */
+/** The first invalid field of `value` and what was expected there, never the value; undefined when `value` is valid. */
 export function invalidField(schema: z.ZodMiniType, value: unknown): Invalid | undefined {
   const issue = schema.safeParse(value).error?.issues[0]
   if (issue === undefined) return undefined
   const isExtra = issue.code === 'unrecognized_keys'
-  const where = [...issue.path, ...(isExtra ? issue.keys.slice(0, 1) : [])].join('.')
-  return `invalid: ${where}${where && ': '}${isExtra ? 'no such field' : issue.message}`
+  const path = [...issue.path, ...(isExtra ? issue.keys.slice(0, 1) : [])].join('.')
+  return `invalid: ${path}${path && ': '}${isExtra ? 'no such field' : issue.message}`
 }

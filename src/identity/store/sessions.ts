@@ -1,121 +1,145 @@
-import { BOUNDS } from '../config.ts'
-import type { RevocationStore } from './revocations.ts'
-import { makeRefreshToken, sessionOfRefreshToken, sha256Hex } from '../password.ts'
-import { pageOf, rowsOf, type StoreContext, findUser, findOAuthClient } from './store-context.ts'
-import type { Actor, Session } from '../types.ts'
 import type { IdentityApi } from '../api.ts'
+import { STORE_LIMITS } from '../config.ts'
+import { makeRefreshToken, sessionOfRefreshToken, sha256Hex } from '../password.ts'
+import type { Actor, Session } from '../types.ts'
+import type { RevocationStore } from './revocations.ts'
+import { findOAuthClient, findUser, pageOf, rowsOf, type StoreContext } from './store-context.ts'
 
-type FamilyApi = Pick<
+type SessionApi = Pick<
   IdentityApi,
-  'startFamily' | 'rotateRefresh' | 'findRefresh' | 'revokeRefresh' | 'listFamilies' | 'revokeFamily'
+  'startSession' | 'rotateRefreshToken' | 'findSession' | 'revokeRefreshToken' | 'listSessions' | 'revokeSession'
 >
 
-/** Families of refresh tokens (RFC 9700 §4.14.2), one row each: the hash of the only live token. */
-export interface Sessions extends FamilyApi {
-  /** Kills all families of a user, or of a client. */
-  readonly killOf: (username: string) => void
-  readonly killOfClient: (clientId: string) => void
-  /** Forgets families whose last token has expired. */
+/** Sessions (the token families of RFC 9700 §4.14.2), a row each, with the hash of the only live refresh token. */
+export interface SessionStore extends SessionApi {
+  /** Ends all sessions of a user. */
+  readonly endOfUser: (username: string) => void
+  /** Ends all sessions of an OAuth client. */
+  readonly endOfOAuthClient: (clientId: string) => void
+  /** Deletes sessions whose last token has expired. */
   readonly prune: () => void
 }
 
-interface Stored extends Session {
+/** A session as stored. `accessMs`: the lifetime of its access tokens, for which `revocations` names it once it is ended. */
+interface StoredSession extends Session {
   readonly accessMs: number
 }
 
-interface Shown {
-  readonly family: Stored
+interface FoundToken {
+  readonly session: StoredSession
   readonly isLive: boolean
-  /** What the family's tokens begin with. */
-  readonly start: string
+  /** The part that all tokens of the session begin with. */
+  readonly prefix: string
 }
 
-/** Who finds a token used twice: nobody signed in, so the gateway itself. */
+/** The actor that ends a session whose token was used twice: no user or operator does. */
 const GATEWAY: Actor = { provider: 'gateway', issuer: '', subject: '', client: '', request: '' }
 
-/** Whatever is killed here stands in `revocations` for as long as its access tokens may live. */
-export function makeSessionStore({ sql, now, audit }: StoreContext, revocations: RevocationStore): Sessions {
-  const shown = (token: string): Shown | undefined => {
-    const start = sessionOfRefreshToken(token)
-    if (start === undefined) return undefined
-    const query = 'SELECT hash, data FROM families WHERE key = ?'
-    const row = sql.exec<{ hash: string; data: string }>(query, sha256Hex(start)).toArray()[0]
-    return row && { family: JSON.parse(row.data) as Stored, isLive: row.hash === sha256Hex(token), start }
-  }
-  const maySign = ({ username, clientId }: Pick<Session, 'username' | 'clientId'>) =>
-    findUser(sql, username)?.disabled === false &&
-    (clientId === '' || findOAuthClient(sql, clientId)?.disabled === false)
-  const hashOf = (username: string) =>
-    sql.exec<{ hash: string }>('SELECT hash FROM users WHERE key = ?', username).toArray()[0]?.hash
-  const put = (family: Stored, token: string) => {
-    const { id, username, expiresAt } = family
-    const row = [id, sha256Hex(token), username, expiresAt, JSON.stringify(family)]
-    sql.exec('INSERT OR REPLACE INTO families VALUES (?, ?, ?, ?, ?)', ...row)
-    return { token, family: plain(family) }
-  }
-  const kill = ({ id, accessMs }: Stored) => {
+/** Makes the store of sessions. An ended session stands in `revocations` until its last access token has expired. */
+export function makeSessionStore(context: StoreContext, revocations: RevocationStore): SessionStore {
+  const { sql, now, audit } = context
+  const end = ({ id, accessMs }: StoredSession) => {
     sql.exec('DELETE FROM families WHERE key = ?', id)
     revocations.add({ sid: id }, now() + accessMs)
   }
-  const killAll = (families: readonly Stored[]) => families.forEach(kill)
-
+  const endAll = (sessions: readonly StoredSession[]) => sessions.forEach(end)
   return {
-    startFamily({ username, passwordHash, clientId, scopes, idleMs, lifeMs, accessMs }) {
-      if (!maySign({ username, clientId }) || hashOf(username) !== passwordHash) return 'unknown'
-      const mine = rowsOf<Stored>(sql, 'SELECT data FROM families WHERE owner = ?', username)
-      const oldest = mine.toSorted((a, b) => a.startedAt - b.startedAt)
-      killAll(oldest.slice(0, Math.max(0, mine.length + 1 - BOUNDS.familiesPerUser)))
+    ...makeRefreshTokenOperations(context, end, revocations),
+    startSession({ username, passwordHash, clientId, scopes, idleMs, lifeMs, accessMs }) {
+      if (!mayRefresh(sql, { username, clientId }) || passwordHashOf(sql, username) !== passwordHash) return 'unknown'
+      const existing = rowsOf<StoredSession>(sql, 'SELECT data FROM families WHERE owner = ?', username)
+      const oldest = existing.toSorted((a, b) => a.startedAt - b.startedAt)
+      endAll(oldest.slice(0, Math.max(0, existing.length + 1 - STORE_LIMITS.sessionsPerUser)))
       const token = makeRefreshToken()
       const startedAt = now()
       const endsAt = startedAt + lifeMs
       const id = sha256Hex(sessionOfRefreshToken(token)!)
       const expiresAt = Math.min(startedAt + idleMs, endsAt)
-      return put({ id, username, clientId, scopes, startedAt, expiresAt, endsAt, accessMs }, token)
+      return storeSession(sql, { id, username, clientId, scopes, startedAt, expiresAt, endsAt, accessMs }, token)
     },
-    rotateRefresh(token, clientId, idleMs) {
-      const found = shown(token)
-      if (!found || found.family.clientId !== clientId) return 'unknown'
-      const { family, isLive, start } = found
-      if (!isLive) {
-        kill(family)
-        audit('refresh.reused', family.id, GATEWAY, { username: family.username, clientId })
-        return 'reused'
-      }
-      if (family.expiresAt <= now()) return 'expired'
-      if (!maySign(family)) return 'unknown'
-      return put({ ...family, expiresAt: Math.min(now() + idleMs, family.endsAt) }, makeRefreshToken(start))
+    listSessions(request) {
+      const page = pageOf<StoredSession>(sql, 'families', request)
+      return typeof page === 'string' ? page : { ...page, items: page.items.map(publicPart) }
     },
-    findRefresh(token) {
-      const found = shown(token)
-      const isGood = found?.isLive && found.family.expiresAt > now() && maySign(found.family)
-      return isGood ? plain(found.family) : 'unknown'
-    },
-    revokeRefresh(token, clientId) {
-      const found = shown(token)
-      if (!found || found.family.clientId !== clientId) return 'unknown'
-      const { id, accessMs } = found.family
-      sql.exec('DELETE FROM families WHERE key = ?', id)
-      return revocations.giveUp({ sid: id }, now() + accessMs)
-    },
-    listFamilies(ask) {
-      const page = pageOf<Stored>(sql, 'families', ask)
-      return typeof page === 'string' ? page : { ...page, items: page.items.map(plain) }
-    },
-    revokeFamily(id, by) {
-      const family = rowsOf<Stored>(sql, 'SELECT data FROM families WHERE key = ?', id)[0]
-      if (!family) return 'unknown'
-      kill(family)
-      audit('refresh.revoke', id, by, { username: family.username, clientId: family.clientId })
+    revokeSession(id, by) {
+      const session = rowsOf<StoredSession>(sql, 'SELECT data FROM families WHERE key = ?', id)[0]
+      if (!session) return 'unknown'
+      end(session)
+      audit('refresh.revoke', id, by, { username: session.username, clientId: session.clientId })
       return 'revoked'
     },
-    killOf: (username) => killAll(rowsOf(sql, 'SELECT data FROM families WHERE owner = ?', username)),
-    killOfClient: (clientId) =>
-      killAll(rowsOf(sql, `SELECT data FROM families WHERE data ->> 'clientId' = ?`, clientId)),
+    endOfUser: (username) => endAll(rowsOf(sql, 'SELECT data FROM families WHERE owner = ?', username)),
+    endOfOAuthClient: (clientId) =>
+      endAll(rowsOf(sql, `SELECT data FROM families WHERE data ->> 'clientId' = ?`, clientId)),
     prune: () => void sql.exec('DELETE FROM families WHERE dies_at <= ?', now()),
   }
 }
 
-function plain(stored: Stored): Session {
-  const { accessMs: _, ...family } = stored
-  return family
+/** The operations that take a refresh token. */
+function makeRefreshTokenOperations(
+  { sql, now, audit }: StoreContext,
+  end: (session: StoredSession) => void,
+  revocations: RevocationStore,
+): Pick<SessionApi, 'rotateRefreshToken' | 'findSession' | 'revokeRefreshToken'> {
+  return {
+    rotateRefreshToken(token, clientId, idleMs) {
+      const found = findToken(sql, token)
+      if (!found || found.session.clientId !== clientId) return 'unknown'
+      const { session, isLive, prefix } = found
+      if (!isLive) {
+        end(session)
+        audit('refresh.reused', session.id, GATEWAY, { username: session.username, clientId })
+        return 'reused'
+      }
+      if (session.expiresAt <= now()) return 'expired'
+      if (!mayRefresh(sql, session)) return 'unknown'
+      return storeSession(
+        sql,
+        { ...session, expiresAt: Math.min(now() + idleMs, session.endsAt) },
+        makeRefreshToken(prefix),
+      )
+    },
+    findSession(token) {
+      const found = findToken(sql, token)
+      const isGood = found?.isLive && found.session.expiresAt > now() && mayRefresh(sql, found.session)
+      return isGood ? publicPart(found.session) : 'unknown'
+    },
+    revokeRefreshToken(token, clientId) {
+      const found = findToken(sql, token)
+      if (!found || found.session.clientId !== clientId) return 'unknown'
+      const { id, accessMs } = found.session
+      sql.exec('DELETE FROM families WHERE key = ?', id)
+      return revocations.revokeByHolder({ sid: id }, now() + accessMs)
+    },
+  }
+}
+
+function findToken(sql: SqlStorage, token: string): FoundToken | undefined {
+  const prefix = sessionOfRefreshToken(token)
+  if (prefix === undefined) return undefined
+  const query = 'SELECT hash, data FROM families WHERE key = ?'
+  const row = sql.exec<{ hash: string; data: string }>(query, sha256Hex(prefix)).toArray()[0]
+  return row && { session: JSON.parse(row.data) as StoredSession, isLive: row.hash === sha256Hex(token), prefix }
+}
+
+/** Whether the user and the OAuth client of a session are enabled. */
+function mayRefresh(sql: SqlStorage, { username, clientId }: Pick<Session, 'username' | 'clientId'>): boolean {
+  if (findUser(sql, username)?.disabled !== false) return false
+  return clientId === '' || findOAuthClient(sql, clientId)?.disabled === false
+}
+
+function passwordHashOf(sql: SqlStorage, username: string): string | undefined {
+  return sql.exec<{ hash: string }>('SELECT hash FROM users WHERE key = ?', username).toArray()[0]?.hash
+}
+
+function storeSession(sql: SqlStorage, session: StoredSession, token: string) {
+  const { id, username, expiresAt } = session
+  const row = [id, sha256Hex(token), username, expiresAt, JSON.stringify(session)]
+  sql.exec('INSERT OR REPLACE INTO families VALUES (?, ?, ?, ?, ?)', ...row)
+  return { token, session: publicPart(session) }
+}
+
+function publicPart(stored: StoredSession): Session {
+  const { accessMs: _, ...session } = stored
+  return session
 }

@@ -4,11 +4,11 @@ import type { PublicJwk, PrivateJwk } from '../types.ts'
 import { MAX_ACCESS_TOKEN_MS } from '../config.ts'
 import type { IdentityApi } from '../api.ts'
 
-interface Stored extends KeyPeriod {
+interface StoredKey extends KeyPeriod {
   readonly jwk: PrivateJwk
 }
 
-/** The gateway's own ES256 keys. */
+/** Makes the store of the gateway's own ES256 keys. */
 export function makeSigningKeyStore({
   sql,
   now,
@@ -16,19 +16,19 @@ export function makeSigningKeyStore({
 }: StoreContext): Pick<IdentityApi, 'signingKeys' | 'replaceSigningKeys'> {
   const add = (signsFrom: number) => {
     const jwk = makeKey()
-    const row = [jwk.kid, signsFrom, JSON.stringify({ signsFrom, jwk } satisfies Stored)]
+    const row = [jwk.kid, signsFrom, JSON.stringify({ signsFrom, jwk } satisfies StoredKey)]
     sql.exec('INSERT INTO signing_keys VALUES (?, ?, ?)', ...row)
   }
-  const all = () => rowsOf<Stored>(sql, 'SELECT data FROM signing_keys')
+  const all = () => rowsOf<StoredKey>(sql, 'SELECT data FROM signing_keys')
 
   return {
     signingKeys(rotateAfterMs = ROTATE_AFTER_MS) {
-      const next = nextKeyPeriod(all(), rotateAfterMs, now())
+      const next = nextSigningTime(all(), rotateAfterMs, now())
       if (next !== undefined) add(next)
       const keys = all()
       const { active, published, refreshAfterMs } = scheduleKeys(keys, rotateAfterMs, now())!
-      for (const dead of keys.filter((key) => !published.includes(key)))
-        sql.exec('DELETE FROM signing_keys WHERE kid = ?', dead.jwk.kid)
+      for (const expired of keys.filter((key) => !published.includes(key)))
+        sql.exec('DELETE FROM signing_keys WHERE kid = ?', expired.jwk.kid)
       return { active: active.jwk, published: published.map(({ jwk }) => publicPart(jwk)), refreshAfterMs }
     },
     replaceSigningKeys(by) {
@@ -40,7 +40,7 @@ export function makeSigningKeyStore({
   }
 }
 
-/** Its id is its thumbprint (RFC 7638). */
+/** A new key, whose `kid` is its thumbprint (RFC 7638). */
 function makeKey(): PrivateJwk {
   const { x, y, d } = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' })
   if (x === undefined || y === undefined || d === undefined) throw new Error('the key has no coordinates')
@@ -49,57 +49,57 @@ function makeKey(): PrivateJwk {
   return { ...members, alg: 'ES256', use: 'sig', kid, d }
 }
 
-/** Named one by one: what is published must not grow a private member by accident. */
+/** Members are named one by one, so that no private member can be published by accident. */
 function publicPart({ kty, crv, alg, use, kid, x, y }: PrivateJwk): PublicJwk {
   return { kty, crv, alg, use, kid, x, y }
 }
 
-/** When a signing key was, is, or will be used. Epoch milliseconds. */
+/** When a key starts to sign, in epoch milliseconds. */
 export interface KeyPeriod {
   readonly signsFrom: number
 }
 
-/** How long a key signs unless it is said otherwise. */
+/** How long a key signs by default, in milliseconds. */
 export const ROTATE_AFTER_MS = 30 * 24 * 3_600_000
 const MIN_ROTATE_MS = 3_600_000
-/** A key is published so long before it signs (a third of its time, if that is less): verifiers elsewhere keep a key set for hours. */
+/** How long a key is published before it signs (a third of its period, if that is less), because external verifiers cache a key set for hours. */
 const LEAD_MS = 24 * 3_600_000
 const REFRESH_MS = 300_000
 
-/** How keys stand at one moment; holds for `refreshAfterMs`, which is 1 second to 5 minutes. */
+/** Which keys sign and are published; valid for `refreshAfterMs`, which is 1 second to 5 minutes. */
 export interface KeySchedule<T extends KeyPeriod> {
-  /** Signs now. */
+  /** The key that signs now. */
   readonly active: T
   /** Newest first. */
   readonly published: readonly T[]
   readonly refreshAfterMs: number
 }
 
-/** From when the next key should sign; undefined while it is not time to publish it. */
-export function nextKeyPeriod(turns: readonly KeyPeriod[], rotateAfterMs: number, now: number): number | undefined {
-  const newest = turns.toSorted(byAge)[0]
+/** When the next key starts to sign, in epoch milliseconds; undefined while it need not be published yet. */
+export function nextSigningTime(keys: readonly KeyPeriod[], rotateAfterMs: number, now: number): number | undefined {
+  const newest = keys.toSorted(bySigningTime)[0]
   if (newest === undefined) return now
   return now >= dueAt(newest, rotateAfterMs) ? now + leadOf(rotateAfterMs) : undefined
 }
 
-/** Which of the keys signs, which are published, and until when that stays so; undefined without keys. A key that is in no list is dead. */
+/** The schedule of `keys` at `now`; undefined without keys. A key that is not published has expired. */
 export function scheduleKeys<T extends KeyPeriod>(
-  turns: readonly T[],
+  keys: readonly T[],
   rotateAfterMs: number,
   now: number,
 ): KeySchedule<T> | undefined {
-  const sorted = turns.toSorted(byAge)
+  const sorted = keys.toSorted(bySigningTime)
   const newest = sorted[0]
-  // None has begun when the clock has stepped back; then the oldest is the best known.
+  // No key has started when the clock has stepped back; the oldest signs then.
   const active = sorted.find(({ signsFrom }) => signsFrom <= now) ?? sorted.at(-1)
   if (newest === undefined || active === undefined) return undefined
-  const published = sorted.filter((_, i) => i === 0 || now < sorted[i - 1]!.signsFrom + AFTERLIFE_MS)
+  const published = sorted.filter((_, i) => i === 0 || now < sorted[i - 1]!.signsFrom + PUBLISHED_AFTER_MS)
   const changeAt = newest.signsFrom > now ? newest.signsFrom : dueAt(newest, rotateAfterMs)
   return { active, published, refreshAfterMs: Math.min(REFRESH_MS, Math.max(1_000, changeAt - now)) }
 }
 
-/** Isolates may sign with what they knew for twice as long as they were told, and such a token then lives its life. */
-const AFTERLIFE_MS = 2 * REFRESH_MS + MAX_ACCESS_TOKEN_MS
+/** How long a key is published after its period: isolates may sign with it for twice `refreshAfterMs`, and its last token is valid for its lifetime. */
+const PUBLISHED_AFTER_MS = 2 * REFRESH_MS + MAX_ACCESS_TOKEN_MS
 
 function leadOf(rotateAfterMs: number): number {
   return Math.min(LEAD_MS, Math.max(MIN_ROTATE_MS, rotateAfterMs) / 3)
@@ -109,6 +109,6 @@ function dueAt({ signsFrom }: KeyPeriod, rotateAfterMs: number): number {
   return signsFrom + Math.max(MIN_ROTATE_MS, rotateAfterMs) - leadOf(rotateAfterMs)
 }
 
-function byAge(a: KeyPeriod, b: KeyPeriod): number {
+function bySigningTime(a: KeyPeriod, b: KeyPeriod): number {
   return b.signsFrom - a.signsFrom
 }

@@ -1,9 +1,9 @@
-import { BOUNDS } from '../config.ts'
-import { invalidField, pageAsk } from './schema.ts'
+import { STORE_LIMITS } from '../config.ts'
+import { invalidField, pageRequest } from './schema.ts'
 import type { Actor, Invalid, Page, PageRequest, AuditEntry, User, OAuthClient } from '../types.ts'
 import type { IdentityApi } from '../api.ts'
 
-/** What the parts of the identity store stand on. They run inside one transaction each; what throws there changes nothing. */
+/** The context of all parts of the identity store. Each operation runs inside one transaction, so one that throws changes nothing. */
 export interface StoreContext {
   readonly sql: SqlStorage
   /** Epoch milliseconds. */
@@ -12,6 +12,7 @@ export interface StoreContext {
   readonly audit: (act: string, on: string, by: Actor, details?: Readonly<Record<string, unknown>>) => void
 }
 
+/** The tables. Two keep older names, so that existing objects keep their rows: `clients` has the OAuth clients, `families` the sessions. */
 const TABLES = `
   CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS users (key TEXT PRIMARY KEY, hash TEXT NOT NULL, data TEXT NOT NULL);
@@ -29,12 +30,12 @@ const TABLES = `
   CREATE TRIGGER IF NOT EXISTS audit_lasts BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 `
 
-/** Makes the tables where there are none. */
+/** Creates the tables that do not exist. */
 export function openTables(sql: SqlStorage): void {
   sql.exec(TABLES)
 }
 
-/** The rows that a query finds, each with its `data` read. */
+/** The parsed `data` of all rows that a query finds. */
 export function rowsOf<T>(sql: SqlStorage, query: string, ...bindings: SqlStorageValue[]): T[] {
   return sql
     .exec<{ data: string }>(query, ...bindings)
@@ -42,84 +43,87 @@ export function rowsOf<T>(sql: SqlStorage, query: string, ...bindings: SqlStorag
     .map(({ data }) => JSON.parse(data) as T)
 }
 
-/** What `SELECT COUNT(*)` says of a table. */
+/** The number of rows of a table. */
 export function countOf(sql: SqlStorage, table: string): number {
   return sql.exec<{ n: number }>(`SELECT COUNT(*) AS n FROM ${table}`).one().n
 }
 
-/** Whether a table has that key. */
+/** Whether a table has a row with that key. */
 export function hasKey(sql: SqlStorage, table: 'users' | 'clients' | 'meta', key: string): boolean {
   const column = table === 'meta' ? 'name' : 'key'
   return sql.exec(`SELECT 1 FROM ${table} WHERE ${column} = ?`, key).toArray().length > 0
 }
 
-type Listed = 'users' | 'clients' | 'api_keys' | 'families'
+type ListedTable = 'users' | 'clients' | 'api_keys' | 'families'
 
-/** One page of a table, by key; `owner` only where a table has owners. */
+/** One page of a table, in the order of its keys; `owner` only where rows have owners. */
 export function pageOf<T>(
   sql: SqlStorage,
-  table: Listed,
-  ask: PageRequest & { readonly owner?: string },
+  table: ListedTable,
+  request: PageRequest & { readonly owner?: string },
 ): Page<T> | Invalid {
-  const flaw = invalidField(pageAsk, ask)
-  if (flaw) return flaw
-  const { after = '', limit = 50, owner } = ask
-  const mine = owner === undefined ? '' : 'AND owner = ?'
-  const query = `SELECT key, data FROM ${table} WHERE key > ? ${mine} ORDER BY key LIMIT ?`
+  const invalid = invalidField(pageRequest, request)
+  if (invalid) return invalid
+  const { after = '', limit = 50, owner } = request
+  const condition = owner === undefined ? '' : 'AND owner = ?'
+  const query = `SELECT key, data FROM ${table} WHERE key > ? ${condition} ORDER BY key LIMIT ?`
   const bindings = [after, ...(owner === undefined ? [] : [owner]), limit + 1]
   const rows = sql.exec<{ key: string; data: string }>(query, ...bindings).toArray()
   const items = rows.slice(0, limit).map(({ data }) => JSON.parse(data) as T)
   return { items, next: rows.length > limit ? rows[limit - 1]!.key : undefined }
 }
 
-/** One page of a table that is numbered, newest first. */
-export function latestOf<T>(
+/** One page of a table with numbered rows, newest first. */
+export function newestPageOf<T>(
   sql: SqlStorage,
   table: 'audit' | 'revocations',
-  ask: PageRequest,
-  read: (row: { seq: number; data: string }) => T,
+  request: PageRequest,
+  parse: (row: { seq: number; data: string }) => T,
 ): Page<T> | Invalid {
-  const before = Number(ask.after ?? Number.MAX_SAFE_INTEGER)
-  const flaw = invalidField(pageAsk, ask) ?? (Number.isSafeInteger(before) ? undefined : 'invalid: after')
-  if (flaw) return flaw
-  const limit = ask.limit ?? 50
+  const before = Number(request.after ?? Number.MAX_SAFE_INTEGER)
+  const invalid = invalidField(pageRequest, request) ?? (Number.isSafeInteger(before) ? undefined : 'invalid: after')
+  if (invalid) return invalid
+  const limit = request.limit ?? 50
   const query = `SELECT seq, data FROM ${table} WHERE seq < ? ORDER BY seq DESC LIMIT ?`
   const rows = sql.exec<{ seq: number; data: string }>(query, before, limit + 1).toArray()
   const next = rows.length > limit ? String(rows[limit - 1]!.seq) : undefined
-  return { items: rows.slice(0, limit).map(read), next }
+  return { items: rows.slice(0, limit).map(parse), next }
 }
 
-/** A text that came from elsewhere, short enough to be kept. */
+/** A text from a caller, cut to the length that the store accepts. */
 export function truncate(text: string): string {
-  return text.slice(0, BOUNDS.text)
+  return text.slice(0, STORE_LIMITS.textLength)
 }
 
-/** Appends an entry to the audit log, whose table refuses every change of one. */
+/** Makes the function that appends to the audit log. The table refuses updates and deletions. */
 export function makeAuditWriter(sql: SqlStorage, now: () => number): StoreContext['audit'] {
   return (act, on, by, details = {}) => {
-    const entry = { at: now(), by: short(by), act, on: truncate(on), details }
+    const entry = { at: now(), by: truncateActor(by), act, on: truncate(on), details }
     sql.exec('INSERT INTO audit (at, data) VALUES (?, ?)', entry.at, JSON.stringify(entry))
   }
 }
 
-/** Most of what can be recorded at once, as JSON in characters: what is longer is somebody's data and no act. */
+/** The maximum length of the details of one recorded change, as JSON in characters. */
 const MAX_DETAILS = 4_096
 
-/** Reading the audit log, and writing down what was changed elsewhere. */
-export function makeAuditReader({ sql, audit }: StoreContext): Pick<IdentityApi, 'auditLog' | 'recordAct'> {
+/** Makes the operations on the audit log: reading it, and recording changes made outside the store. */
+export function makeAuditReader({ sql, audit }: StoreContext): Pick<IdentityApi, 'auditLog' | 'recordChange'> {
   return {
-    recordAct(act, on, details, by) {
+    recordChange(act, on, details, by) {
       if (JSON.stringify(details).length > MAX_DETAILS)
         return `invalid: details: expected ${MAX_DETAILS} characters at most`
       audit(truncate(act), on, by, details)
       return 'recorded'
     },
-    auditLog: (ask) =>
-      latestOf(sql, 'audit', ask, ({ seq, data }) => ({ seq, ...(JSON.parse(data) as Omit<AuditEntry, 'seq'>) })),
+    auditLog: (request) =>
+      newestPageOf(sql, 'audit', request, ({ seq, data }) => ({
+        seq,
+        ...(JSON.parse(data) as Omit<AuditEntry, 'seq'>),
+      })),
   }
 }
 
-function short({ provider, issuer, subject, client, request }: Actor): Actor {
+function truncateActor({ provider, issuer, subject, client, request }: Actor): Actor {
   return {
     provider: truncate(provider),
     issuer: truncate(issuer),
@@ -129,12 +133,12 @@ function short({ provider, issuer, subject, client, request }: Actor): Actor {
   }
 }
 
-/** The user of that name. */
+/** The user of that name; undefined when there is none. */
 export function findUser(sql: SqlStorage, username: string): User | undefined {
   return rowsOf<User>(sql, 'SELECT data FROM users WHERE key = ?', username)[0]
 }
 
-/** The client of that id. */
+/** The OAuth client with that id; undefined when there is none. */
 export function findOAuthClient(sql: SqlStorage, clientId: string): OAuthClient | undefined {
   return rowsOf<OAuthClient>(sql, 'SELECT data FROM clients WHERE key = ?', clientId)[0]
 }

@@ -1,95 +1,97 @@
+import type { IdentityApi } from '../api.ts'
+import { STORE_LIMITS } from '../config.ts'
+import type { Actor, SubjectRevocation, NewUser, StoreRefusal, User, UserChange } from '../types.ts'
 import type { ApiKeyStore } from './api-keys.ts'
-import { BOUNDS } from '../config.ts'
-import type { Sessions } from './sessions.ts'
 import type { RevocationStore } from './revocations.ts'
 import { invalidField, newUser, userChange } from './schema.ts'
-import { countOf, hasKey, pageOf, type StoreContext, findUser } from './store-context.ts'
-import type { Actor, Cutoff, NewUser, StoreRefusal, User, UserChange } from '../types.ts'
-import type { IdentityApi } from '../api.ts'
+import type { SessionStore } from './sessions.ts'
+import { countOf, findUser, hasKey, pageOf, type StoreContext } from './store-context.ts'
 
 type UserApi = Pick<
   IdentityApi,
   'createUser' | 'createFirstUser' | 'getUser' | 'listUsers' | 'updateUser' | 'removeUser' | 'userCredentials'
 >
 
-/** What goes with a user. */
+/** The stores of what ends with a user. */
 export interface UserParts {
-  readonly families: Sessions
+  readonly sessions: SessionStore
   readonly apiKeys: ApiKeyStore
   readonly revocations: RevocationStore
 }
 
-/** People, by username. */
-export function makeUserStore(ground: StoreContext, belongings: UserParts): UserApi {
-  const { sql, now, audit } = ground
-  const find = (username: string) => findUser(sql, username)
-
-  const create = (user: NewUser, by: Actor): User | StoreRefusal => {
-    const flaw = invalidField(newUser, user)
-    if (flaw) return flaw
-    if (find(user.username)) return 'exists'
-    // Both would be the `sub` of tokens of one issuer.
-    if (hasKey(sql, 'clients', user.username)) return 'invalid: username: a client has this id'
-    if (countOf(sql, 'users') >= BOUNDS.users) return 'full'
-    const made = changed({ username: user.username, ...BLANK, createdAt: now(), updatedAt: now() }, user, now())
-    sql.exec('INSERT INTO users VALUES (?, ?, ?)', made.username, user.passwordHash, JSON.stringify(made))
-    sql.exec(`INSERT OR IGNORE INTO meta VALUES ('firstUser', ?)`, made.username)
-    audit('user.create', made.username, by, rightsOf(made))
-    return made
-  }
-
+/** Makes the store of users, by username. */
+export function makeUserStore(context: StoreContext, parts: UserParts): UserApi {
+  const { sql } = context
   return {
-    createUser: create,
-    createFirstUser: (user, by) => (hasBegun(sql) ? 'exists' : create(user, by)),
-    getUser: (username) => find(username) ?? 'unknown',
-    listUsers: (ask) => pageOf(sql, 'users', ask),
+    createUser: (user, by) => createUser(context, user, by),
+    createFirstUser: (user, by) => (hasHadUsers(sql) ? 'exists' : createUser(context, user, by)),
+    getUser: (username) => findUser(sql, username) ?? 'unknown',
+    listUsers: (request) => pageOf(sql, 'users', request),
     userCredentials(username) {
-      const row = sql
-        .exec<{ hash: string; data: string }>('SELECT hash, data FROM users WHERE key = ?', username)
-        .toArray()[0]
+      const query = 'SELECT hash, data FROM users WHERE key = ?'
+      const row = sql.exec<{ hash: string; data: string }>(query, username).toArray()[0]
       return row ? { user: JSON.parse(row.data) as User, passwordHash: row.hash } : 'unknown'
     },
-    updateUser(username, change, by, cutoff) {
-      const flaw = invalidField(userChange, change)
-      if (flaw) return flaw
-      const before = find(username)
-      if (!before) return 'unknown'
-      const after = changed(before, change, now())
-      const { passwordHash } = change
-      sql.exec(
-        'UPDATE users SET data = ?, hash = COALESCE(?, hash) WHERE key = ?',
-        JSON.stringify(after),
-        passwordHash ?? null,
-        username,
-      )
-      if (after.disabled || passwordHash !== undefined) belongings.families.killOf(username)
-      if (after.disabled) belongings.apiKeys.revokeOf(username)
-      if (cutoff) cutOff(username, cutoff)
-      audit('user.update', username, by, { fields: Object.keys(change), before: rightsOf(before), ...rightsOf(after) })
-      return after
-    },
-    removeUser(username, by, cutoff) {
-      if (!find(username)) return 'unknown'
+    updateUser: (username, change, by, revocation) => updateUser(context, parts, username, change, by, revocation),
+    removeUser(username, by, revocation) {
+      if (!findUser(sql, username)) return 'unknown'
       sql.exec('DELETE FROM users WHERE key = ?', username)
-      belongings.families.killOf(username)
-      belongings.apiKeys.revokeOf(username)
-      if (cutoff) cutOff(username, cutoff)
-      audit('user.remove', username, by)
+      parts.sessions.endOfUser(username)
+      parts.apiKeys.revokeAllOf(username)
+      if (revocation) revokeTokens(parts, username, revocation)
+      context.audit('user.remove', username, by)
       return 'removed'
     },
   }
+}
 
-  function cutOff(username: string, { issuers, until }: Cutoff): void {
-    for (const issuer of issuers) belongings.revocations.add({ issuer, subject: username }, until)
-  }
+function createUser({ sql, now, audit }: StoreContext, user: NewUser, by: Actor): User | StoreRefusal {
+  const invalid = invalidField(newUser, user)
+  if (invalid) return invalid
+  if (findUser(sql, user.username)) return 'exists'
+  // Both would be the `sub` of tokens of one issuer.
+  if (hasKey(sql, 'clients', user.username)) return 'invalid: username: a client has this id'
+  if (countOf(sql, 'users') >= STORE_LIMITS.users) return 'full'
+  const created = changed({ username: user.username, ...NEW_USER, createdAt: now(), updatedAt: now() }, user, now())
+  sql.exec('INSERT INTO users VALUES (?, ?, ?)', created.username, user.passwordHash, JSON.stringify(created))
+  sql.exec(`INSERT OR IGNORE INTO meta VALUES ('firstUser', ?)`, created.username)
+  audit('user.create', created.username, by, rightsOf(created))
+  return created
+}
+
+function updateUser(
+  { sql, now, audit }: StoreContext,
+  parts: UserParts,
+  username: string,
+  change: UserChange,
+  by: Actor,
+  revocation: SubjectRevocation | undefined,
+): User | StoreRefusal {
+  const invalid = invalidField(userChange, change)
+  if (invalid) return invalid
+  const before = findUser(sql, username)
+  if (!before) return 'unknown'
+  const after = changed(before, change, now())
+  const { passwordHash } = change
+  const query = 'UPDATE users SET data = ?, hash = COALESCE(?, hash) WHERE key = ?'
+  sql.exec(query, JSON.stringify(after), passwordHash ?? null, username)
+  if (after.disabled || passwordHash !== undefined) parts.sessions.endOfUser(username)
+  if (after.disabled) parts.apiKeys.revokeAllOf(username)
+  if (revocation) revokeTokens(parts, username, revocation)
+  audit('user.update', username, by, { fields: Object.keys(change), before: rightsOf(before), ...rightsOf(after) })
+  return after
+}
+
+function revokeTokens({ revocations }: UserParts, username: string, { issuers, until }: SubjectRevocation): void {
+  for (const issuer of issuers) revocations.add({ issuer, subject: username }, until)
 }
 
 /** Whether there is a user, or ever was one. */
-function hasBegun(sql: SqlStorage): boolean {
+function hasHadUsers(sql: SqlStorage): boolean {
   return countOf(sql, 'users') > 0 || hasKey(sql, 'meta', 'firstUser')
 }
 
-const BLANK = { email: undefined, fullName: undefined, disabled: false, scopes: [], roles: [] }
+const NEW_USER = { email: undefined, fullName: undefined, disabled: false, scopes: [], roles: [] }
 
 function changed(user: User, change: UserChange, now: number): User {
   return {

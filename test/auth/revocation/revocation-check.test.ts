@@ -31,13 +31,13 @@ function unreliable() {
   const state = { asked: 0, down: false }
   const identity = {
     getByName: (name: string) => ({
-      ask: (call: string, args: readonly unknown[]) => {
+      execute: (call: string, args: readonly unknown[]) => {
         state.asked++
         if (state.down) return Promise.reject(new Error('Network connection lost.'))
         const stub = env.IDENTITY.getByName(name) as unknown as {
-          ask: (call: string, args: unknown) => Promise<unknown>
+          execute: (call: string, args: unknown) => Promise<unknown>
         }
-        return stub.ask(call, args)
+        return stub.execute(call, args)
       },
     }),
   } as unknown as Platform['identityStore']

@@ -253,8 +253,8 @@ describe('sessions', () => {
     const admin = await deploy()
     await admin('POST', 'users', { username: 'ada', password: PASSWORD })
     const store = env.IDENTITY.getByName(`store-${nth - 1}`) as unknown as Store
-    const { passwordHash } = await store.ask('userCredentials', ['ada'])
-    const family = {
+    const { passwordHash } = await store.execute('userCredentials', ['ada'])
+    const newSession = {
       username: 'ada',
       passwordHash,
       clientId: '',
@@ -263,7 +263,7 @@ describe('sessions', () => {
       lifeMs: 3_600_000,
       accessMs: 60_000,
     }
-    const { token } = await store.ask('startFamily', [family])
+    const { token } = await store.execute('startSession', [newSession])
     const listed = await admin('GET', 'sessions?owner=ada')
     const times = { started_at: time, expires_at: time, ends_at: time }
     const session = { id: expect.any(String), username: 'ada', client_id: null, scopes: ['a'], ...times }
@@ -279,7 +279,7 @@ describe('sessions', () => {
 
 /** What the store's object says to whoever asks it by name. */
 interface Store {
-  readonly ask: (
+  readonly execute: (
     name: string,
     args: readonly unknown[],
   ) => Promise<{ readonly token: string; readonly passwordHash: string }>
@@ -368,10 +368,10 @@ describe('the audit log', () => {
 
 describe('a store that does not answer', () => {
   it('is said with 503, also of a change, which may have been made', async () => {
-    const real = env.IDENTITY.getByName('real') as unknown as { ask: (...asked: unknown[]) => Promise<unknown> }
-    const ask = (name: string, args: unknown) =>
-      name === 'revocationsSince' ? real.ask(name, args) : Promise.reject(new Error('no'))
-    const hanging = { getByName: () => ({ ask }) } as unknown as Platform['identityStore']
+    const real = env.IDENTITY.getByName('real') as unknown as { execute: (...asked: unknown[]) => Promise<unknown> }
+    const execute = (name: string, args: unknown) =>
+      name === 'revocationsSince' ? real.execute(name, args) : Promise.reject(new Error('no'))
+    const hanging = { getByName: () => ({ execute }) } as unknown as Platform['identityStore']
     const admin = await deploy({ identityStore: hanging })
     const silent = { code: 'state-unavailable', detail: expect.stringMatching(/did not answer; a change may/) }
     for (const path of ['users', 'users/ada', 'clients', 'keys', 'revocations', 'sessions', 'audit'])

@@ -113,7 +113,7 @@ it('is a 503 when the store does not take it', async () => {
 
 it('is made although the audit log cannot be reached, and says so', async () => {
   const identity = {
-    getByName: () => ({ ask: () => Promise.reject(new Error('down')) }),
+    getByName: () => ({ execute: () => Promise.reject(new Error('down')) }),
   } as unknown as Platform['identityStore']
   const { purge, made } = deploy({ identityStore: identity })
   expect(await purge({ tags: ['users'] })).toMatchObject({ status: 200, body: { audited: false } })

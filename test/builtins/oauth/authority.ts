@@ -104,7 +104,7 @@ export async function addUser(store: IdentityClient, user: Partial<NewUser> & { 
 
 /** Its secret; `''` for a public one. */
 export async function addClient(store: IdentityClient, client: NewOAuthClient): Promise<string> {
-  const made = await store.createClient(client, BY)
+  const made = await store.createOAuthClient(client, BY)
   if (typeof made === 'string') throw new Error(made)
   return made.secret ?? ''
 }

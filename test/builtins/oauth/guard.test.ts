@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { Platform } from '../../../src/core/platform.ts'
 import { addUser, deploy, PASSWORD } from './authority.ts'
-import type { LoginVerdict } from '../../../src/identity/api.ts'
+import type { LoginDecision } from '../../../src/identity/api.ts'
 
 const from = (ip: string) => ({ 'cf-connecting-ip': ip })
 const wrong = { username: 'admin', password: 'wrong' }
@@ -25,9 +25,9 @@ it('treats an unknown user alike, and a /64 of IPv6 as one network', async () =>
   const asked: string[] = []
   const logins = {
     getByName: (shard: string) => ({
-      judge: async (user: string, pair: string): Promise<LoginVerdict> => {
+      decide: async (user: string, pair: string): Promise<LoginDecision> => {
         asked.push(`${shard} ${user} ${pair}`)
-        return { passes: false, delayMs: 0 }
+        return { allowed: false, delayMs: 0 }
       },
     }),
   } as unknown as Platform['loginGuards']
@@ -66,7 +66,7 @@ it('answers 503 to more logins at once than may wait, and harms nobody who was r
 
 it('fails closed while the guard does not answer', async () => {
   const logins = {
-    getByName: () => ({ judge: () => Promise.reject(new Error()) }),
+    getByName: () => ({ decide: () => Promise.reject(new Error()) }),
   } as unknown as Platform['loginGuards']
   const { logIn } = await deploy({}, { loginGuards: logins })
   const response = await logIn()
@@ -78,7 +78,7 @@ it('fails closed while the guard does not answer', async () => {
 
 it('waits as long as the guard says', async () => {
   const logins = {
-    getByName: () => ({ judge: async () => ({ passes: true, delayMs: 300 }) }),
+    getByName: () => ({ decide: async () => ({ allowed: true, delayMs: 300 }) }),
   } as unknown as Platform['loginGuards']
   const { logIn } = await deploy({}, { loginGuards: logins })
   const startedAt = Date.now()
@@ -88,7 +88,7 @@ it('waits as long as the guard says', async () => {
 
 it('takes as long for a wrong name as for a wrong password', async () => {
   const logins = {
-    getByName: () => ({ judge: async () => ({ passes: false, delayMs: 0 }) }),
+    getByName: () => ({ decide: async () => ({ allowed: false, delayMs: 0 }) }),
   } as unknown as Platform['loginGuards']
   const { post, settled } = await deploy({}, { loginGuards: logins })
   const timed = async (username: string) => {

@@ -10,11 +10,11 @@ const claimsOf = (token: string) =>
 
 /** A gateway in which an operator acts while a login waits for its answer. */
 async function deployWithOperator(tokens: object, act: () => Promise<unknown>) {
-  const judge = async () => {
+  const decide = async () => {
     await act()
-    return { passes: true, delayMs: 1_100 }
+    return { allowed: true, delayMs: 1_100 }
   }
-  return deploy(tokens, { loginGuards: { getByName: () => ({ judge }) } as unknown as Platform['loginGuards'] })
+  return deploy(tokens, { loginGuards: { getByName: () => ({ decide }) } as unknown as Platform['loginGuards'] })
 }
 
 it.each<[what: string, change: UserChange]>([
@@ -40,7 +40,7 @@ it.each<[what: string, change: UserChange]>([
   )
   const response = await logIn()
   expect([response.status, (await response.json<{ code: string }>()).code]).toEqual([400, 'grant-invalid'])
-  expect(await store.listFamilies({})).toEqual({ items: [] })
+  expect(await store.listSessions({})).toEqual({ items: [] })
 })
 
 it('says for how long a token is still good after the login has waited', async () => {
@@ -91,14 +91,14 @@ it('says of the token of a disabled or removed client at once that it is not act
   const ofJob = await tokensOf(await post('/token', { grant_type: 'client_credentials' }, basic('job', job)))
   const ofApp = await tokensOf(await logIn({ client_id: 'app' }))
   for (const { access_token: token } of [ofJob, ofApp]) expect(await introspect(token)).toMatchObject({ active: true })
-  await store.updateClient('app', { disabled: true }, BY)
-  await store.removeClient('job', BY)
+  await store.updateOAuthClient('app', { disabled: true }, BY)
+  await store.removeOAuthClient('job', BY)
   for (const { access_token: token } of [ofJob, ofApp]) expect(await introspect(token)).toEqual({ active: false })
 })
 
 it('has no client by the name of a user: both would be one subject', async () => {
   const { store } = await deploy()
   await addClient(store, { clientId: 'job' })
-  expect(await store.createClient({ clientId: 'johndoe' }, BY)).toBe('invalid: clientId: a user has this name')
+  expect(await store.createOAuthClient({ clientId: 'johndoe' }, BY)).toBe('invalid: clientId: a user has this name')
   await expect(addUser(store, { username: 'job' })).rejects.toThrow('invalid: username: a client has this id')
 })

@@ -161,7 +161,7 @@ describe('a client', () => {
 
   it('is refused at once when it is disabled', async () => {
     const { post, secret, store } = await deployWithClients()
-    await store.updateClient('job:a+b%', { disabled: true }, BY)
+    await store.updateOAuthClient('job:a+b%', { disabled: true }, BY)
     expect(await refusalOf(await post('/token', grant, basic('job:a+b%', secret)))).toEqual(invalid)
   })
 })
@@ -236,7 +236,7 @@ describe('a refresh token', () => {
 
 it('answers 503 for the while that the store does not answer, and tells no secret', async () => {
   const dead = {
-    getByName: () => ({ ask: () => Promise.reject(new Error(PASSWORD)) }),
+    getByName: () => ({ execute: () => Promise.reject(new Error(PASSWORD)) }),
   } as unknown as Platform['identityStore']
   const { isolate } = await deploy()
   const { fetch } = isolate({ identityStore: dead })

@@ -1,6 +1,6 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { expect, it } from 'vitest'
-import { DEAD_KEY_MS, MAX_KEY_MEMORY_MS } from '../../../src/identity/config.ts'
+import { API_KEY_RETENTION_MS, MAX_API_KEY_CACHE_MS } from '../../../src/identity/config.ts'
 import { sha256Hex } from '../../../src/identity/password.ts'
 import { BY, made, makeStore, user } from './identity-store.ts'
 
@@ -20,7 +20,7 @@ it('finds a key by its hash until it expires or is revoked, and tells the feed',
     expect(ask('revokeApiKey', apiKey.id, BY)).toMatchObject({ revokedAt: clock.at })
     expect(ask('findApiKey', hash)).toBe('revoked')
     expect(ask('revocationsSince', '').entries).toEqual([
-      { target: { keyId: apiKey.id }, at: clock.at, until: clock.at + MAX_KEY_MEMORY_MS },
+      { target: { keyId: apiKey.id }, at: clock.at, until: clock.at + MAX_API_KEY_CACHE_MS },
     ])
     expect(ask('revokeApiKey', 'none', BY)).toBe('unknown')
     expect(ask('createApiKey', { owner: 'a', expiresAt: clock.at }, BY)).toMatch(/^invalid: expiresAt/)
@@ -52,10 +52,10 @@ it('forgets dead keys after a month, and no live one', async () => {
   made(await ask('createApiKey', { owner: 'a', expiresAt: now + 1_000 }, BY))
   made(await ask('createApiKey', { owner: 'a' }, BY))
   await ask('revokeApiKey', made(await ask('createApiKey', { owner: 'a' }, BY)).apiKey.id, BY)
-  await runInDurableObject(stub, (instance) => void (instance.now = () => now + DEAD_KEY_MS - 1_000))
+  await runInDurableObject(stub, (instance) => void (instance.now = () => now + API_KEY_RETENTION_MS - 1_000))
   await runDurableObjectAlarm(stub)
   expect(await rows('api_keys')).toHaveLength(3)
-  await runInDurableObject(stub, (instance) => void (instance.now = () => now + DEAD_KEY_MS + 10_000))
+  await runInDurableObject(stub, (instance) => void (instance.now = () => now + API_KEY_RETENTION_MS + 10_000))
   await runDurableObjectAlarm(stub)
   expect(await rows('api_keys')).toHaveLength(1)
 })
@@ -63,13 +63,13 @@ it('forgets dead keys after a month, and no live one', async () => {
 it('keeps neither API key nor client secret, and writes down who did what without any of them', async () => {
   const store = makeStore('secrets')
   const { key, apiKey } = made(await store.ask('createApiKey', { owner: 'billing' }, BY))
-  const { secret } = made(await store.ask('createClient', { clientId: 'app', roles: ['ops'] }, BY))
-  const renewed = made(await store.ask('updateClient', 'app', { newSecret: true }, BY))
+  const { secret } = made(await store.ask('createOAuthClient', { clientId: 'app', roles: ['ops'] }, BY))
+  const renewed = made(await store.ask('updateOAuthClient', 'app', { newSecret: true }, BY))
   await store.ask('createUser', user('jo', { email: 'jo@example.com', fullName: 'Jo Doe' }), BY)
   await store.ask('updateUser', 'jo', { roles: ['admin'] }, BY)
-  expect(await store.ask('recordAct', 'breakers.steer', 'users', { before: 'closed' }, BY)).toBe('recorded')
-  expect(await store.ask('recordAct', 'a', 'b', { long: 'x'.repeat(5_000) }, BY)).toMatch(/^invalid: details/)
-  expect(await store.ask('clientCredentials', 'app')).toMatchObject({ secretHash: sha256Hex(renewed.secret!) })
+  expect(await store.ask('recordChange', 'breakers.steer', 'users', { before: 'closed' }, BY)).toBe('recorded')
+  expect(await store.ask('recordChange', 'a', 'b', { long: 'x'.repeat(5_000) }, BY)).toMatch(/^invalid: details/)
+  expect(await store.ask('oauthClientCredentials', 'app')).toMatchObject({ secretHash: sha256Hex(renewed.secret!) })
   const tables = ['users', 'clients', 'api_keys', 'audit'].map(store.rows)
   const stored = JSON.stringify(await Promise.all(tables))
   for (const one of [key, secret!, renewed.secret!]) expect(stored).not.toContain(one.slice(4))
@@ -100,14 +100,17 @@ it('lets nobody change or delete what is in the audit log', async () => {
 it('gives a public client no secret and no grant that needs one', async () => {
   await makeStore('public').inside((ask) => {
     const asked = { clientId: 'spa', confidential: false, grants: ['password'] as const }
-    expect(made(ask('createClient', asked, BY))).toMatchObject({ secret: undefined, client: { confidential: false } })
-    expect(ask('createClient', asked, BY)).toBe('exists')
-    expect(ask('createClient', { clientId: 'b', confidential: false }, BY)).toMatch(/^invalid: grants/)
-    expect(ask('updateClient', 'spa', { grants: ['client_credentials'] }, BY)).toMatch(/^invalid: grants/)
-    expect(ask('updateClient', 'spa', { newSecret: true }, BY)).toMatch(/^invalid: newSecret/)
-    expect(ask('clientCredentials', 'spa')).toMatchObject({ secretHash: undefined })
-    expect(made(ask('listClients', {})).items).toHaveLength(1)
-    expect(ask('removeClient', 'spa', BY)).toBe('removed')
-    expect(ask('getClient', 'spa')).toBe('unknown')
+    expect(made(ask('createOAuthClient', asked, BY))).toMatchObject({
+      secret: undefined,
+      oauthClient: { confidential: false },
+    })
+    expect(ask('createOAuthClient', asked, BY)).toBe('exists')
+    expect(ask('createOAuthClient', { clientId: 'b', confidential: false }, BY)).toMatch(/^invalid: grants/)
+    expect(ask('updateOAuthClient', 'spa', { grants: ['client_credentials'] }, BY)).toMatch(/^invalid: grants/)
+    expect(ask('updateOAuthClient', 'spa', { newSecret: true }, BY)).toMatch(/^invalid: newSecret/)
+    expect(ask('oauthClientCredentials', 'spa')).toMatchObject({ secretHash: undefined })
+    expect(made(ask('listOAuthClients', {})).items).toHaveLength(1)
+    expect(ask('removeOAuthClient', 'spa', BY)).toBe('removed')
+    expect(ask('getOAuthClient', 'spa')).toBe('unknown')
   })
 })

@@ -25,17 +25,17 @@ export const user = (username: string, parts: Partial<NewUser> = {}): NewUser =>
 /** A store of its own by that name; `ask` goes over RPC. */
 export function makeStore(name: string) {
   const stub = env.IDENTITY.getByName(name)
-  const asked = stub as unknown as { ask: (call: string, args: readonly unknown[]) => Promise<unknown> }
+  const object = stub as unknown as { execute: (call: string, args: readonly unknown[]) => Promise<unknown> }
   return {
     stub,
     ask: <Name extends keyof IdentityApi>(call: Name, ...args: Parameters<IdentityApi[Name]>) =>
-      asked.ask(call, args) as Promise<ReturnType<IdentityApi[Name]>>,
+      object.execute(call, args) as Promise<ReturnType<IdentityApi[Name]>>,
     /** Runs inside the object, where thousands of calls cost no hop; `clock.at` is its time. */
     inside: (work: (ask: Inside, clock: { at: number }) => void) =>
       runInDurableObject(stub, (instance) => {
         const clock = { at: 1_000_000 }
         instance.now = () => clock.at
-        work((call, ...args) => instance.ask(call, args) as never, clock)
+        work((call, ...args) => instance.execute(call, args) as never, clock)
       }),
     rows: (table: string) =>
       runInDurableObject(stub, (_, { storage }) => storage.sql.exec(`SELECT * FROM ${table}`).toArray()),

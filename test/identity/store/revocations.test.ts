@@ -1,7 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { BOUNDS, MAX_SKEW_MS } from '../../../src/identity/config.ts'
+import { STORE_LIMITS, MAX_SKEW_MS } from '../../../src/identity/config.ts'
 import type { Revocation } from '../../../src/identity/types.ts'
 import { BY, made, makeStore } from './identity-store.ts'
 
@@ -25,7 +25,7 @@ it('shows each follower every entry exactly once, also after pruning', async () 
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
         const entries: { id: string; until: number; n: number }[] = []
-        const begin = instance.ask('revocationsSince', ['']) as { cursor: string }
+        const begin = instance.execute('revocationsSince', ['']) as { cursor: string }
         const followers = [0, 1, 2].map(() => ({ cursor: begin.cursor, seen: new Map<string, number>(), at: 0 }))
         for (const one of steps) {
           if (one.do === 'wait') now += one.ms
@@ -33,10 +33,10 @@ it('shows each follower every entry exactly once, also after pruning', async () 
           else if (one.do === 'revoke') {
             const id = `j${made++}`
             entries.push({ id, until: now + one.forMs, n: entries.length })
-            expect(instance.ask('revoke', [{ jti: id }, now + one.forMs, BY])).toBe('revoked')
+            expect(instance.execute('revoke', [{ jti: id }, now + one.forMs, BY])).toBe('revoked')
           } else {
             const follower = followers[one.who]!
-            const news = instance.ask('revocationsSince', [follower.cursor]) as {
+            const news = instance.execute('revocationsSince', [follower.cursor]) as {
               entries: Revocation[]
               cursor: string
               reset: boolean
@@ -92,9 +92,9 @@ it('shows a revocation for as long as a provider may take the token past its `ex
 
 it('answers in parts of a size that can be sent', async () => {
   await makeStore('parts').inside((ask, clock) => {
-    for (let i = 0; i < BOUNDS.feed + 5; i++) ask('revoke', { jti: `j${i}` }, clock.at + 1_000, 'holder')
+    for (let i = 0; i < STORE_LIMITS.feedEntries + 5; i++) ask('revoke', { jti: `j${i}` }, clock.at + 1_000, 'holder')
     const first = ask('revocationsSince', '')
-    expect([first.entries.length, first.more]).toEqual([BOUNDS.feed, true])
+    expect([first.entries.length, first.more]).toEqual([STORE_LIMITS.feedEntries, true])
     const rest = ask('revocationsSince', first.cursor)
     expect([rest.entries.length, rest.more, rest.reset]).toEqual([5, false, false])
   })
@@ -132,10 +132,10 @@ it('keeps room for operators when holders have filled theirs, and refuses what i
       )
     })
   await ask('revoke', { jti: 'a' }, until, BY)
-  await fill(BOUNDS.revocationsByHolders, 'x')
+  await fill(STORE_LIMITS.revocationsByHolders, 'x')
   expect(await ask('revoke', { jti: 'b' }, until, 'holder')).toBe('full')
   expect(await ask('revoke', { jti: 'c' }, until, BY)).toBe('revoked')
-  await fill(BOUNDS.revocations - BOUNDS.revocationsByHolders, 'y')
+  await fill(STORE_LIMITS.revocations - STORE_LIMITS.revocationsByHolders, 'y')
   expect(await ask('revoke', { jti: 'd' }, until, BY)).toBe('full')
   expect(await ask('revoke', { jti: '' }, until, BY)).toMatch(/^invalid: target/)
   expect(await ask('revoke', { jti: 'a' }, NaN, BY)).toMatch(/^invalid: until/)

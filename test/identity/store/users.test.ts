@@ -67,7 +67,7 @@ it('revokes what a disabled user has, in the same transaction', async () => {
   const { ask } = makeStore('disabled')
   await ask('createUser', user('eve'), BY)
   const key = await ask('createApiKey', { owner: 'eve' }, BY)
-  const started = await ask('startFamily', {
+  const started = await ask('startSession', {
     username: 'eve',
     passwordHash: HASH,
     clientId: '',
@@ -79,18 +79,18 @@ it('revokes what a disabled user has, in the same transaction', async () => {
   if (typeof key === 'string' || typeof started === 'string') throw new Error('not made')
   const until = Date.now() + 60_000
   await ask('updateUser', 'eve', { disabled: true }, BY, { issuers: ['https://gw/'], until })
-  expect(await ask('rotateRefresh', started.token, '', 1e6)).toBe('unknown')
+  expect(await ask('rotateRefreshToken', started.token, '', 1e6)).toBe('unknown')
   expect((await ask('revocationsSince', '')).entries.map(({ target }) => target)).toEqual([
-    { sid: started.family.id },
+    { sid: started.session.id },
     { keyId: key.apiKey.id },
     { issuer: 'https://gw/', subject: 'eve' },
   ])
   expect(await ask('createApiKey', { owner: 'eve' }, BY)).toBe('invalid: owner: this user is disabled')
-  expect(await ask('startFamily', { ...started.family, passwordHash: HASH, idleMs: 1, lifeMs: 1, accessMs: 1 })).toBe(
+  expect(await ask('startSession', { ...started.session, passwordHash: HASH, idleMs: 1, lifeMs: 1, accessMs: 1 })).toBe(
     'unknown',
   )
   await ask('updateUser', 'eve', { disabled: false }, BY)
-  expect(await ask('rotateRefresh', started.token, '', 1e6)).toBe('unknown')
+  expect(await ask('rotateRefreshToken', started.token, '', 1e6)).toBe('unknown')
 })
 
 it('refuses what is beyond its bounds', async () => {
@@ -116,9 +116,9 @@ it('answers unavailable when its storage fails or it takes too long, and undoes 
   )
   expect(await makeIdentityClient(env.IDENTITY, 20).getUser('jane')).toBe('unavailable')
   await blocked
-  const asked = stub as unknown as { ask: (name: string, args: unknown[]) => Promise<unknown> }
-  expect(await asked.ask('add', [{ jti: 'x' }, 9e15])).toBeUndefined()
-  expect(await asked.ask('constructor', [])).toBeUndefined()
+  const asked = stub as unknown as { execute: (name: string, args: unknown[]) => Promise<unknown> }
+  expect(await asked.execute('add', [{ jti: 'x' }, 9e15])).toBeUndefined()
+  expect(await asked.execute('constructor', [])).toBeUndefined()
 })
 
 it('has a first user once: the door stays shut when everybody has been removed', async () => {

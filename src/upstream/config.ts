@@ -4,7 +4,6 @@ import {
   distinct,
   doc,
   duration,
-  METHODS,
   percent,
   urlOrEnv,
   expected,
@@ -12,22 +11,10 @@ import {
   size,
 } from '../config/schema/scalars.ts'
 import { stickyKey } from '../core/request-attribute.ts'
-import { healthCheck, hedge, outlierDetection } from './health/config.ts'
+import { healthCheck, outlierDetection } from './health/config.ts'
 import { SIGNATURE_ALGORITHMS } from '../signatures/algorithm.ts'
 import { component, keyid } from '../auth/config/http-signature.ts'
-
-/** What keeps tries beyond the first from multiplying the load; hedges without `retry` have its defaults. */
-export const retryBudget = z.strictObject({
-  percent: doc(
-    z.prefault(percent, 20),
-    'How many retries the requests of the window allow, in per cent of them. Default 20.',
-  ),
-  window: doc(z.prefault(duration(1_000), '10s'), 'How long a request counts. Default 10s.'),
-  minPerSecond: doc(
-    z.prefault(z.number().check(z.gte(0)), 3),
-    'Retries a second that are allowed however few the requests are. Default 3.',
-  ),
-})
+import { retry, hedge } from './retry/config.ts'
 
 /** What the gateway, or the runtime, writes while a try is on its way, or drops with its connection. */
 const UNSTEADY =
@@ -70,55 +57,6 @@ export const sign = z
   )
 
 const count = z.int().check(z.gte(1))
-
-const retry = z.strictObject({
-  attempts: doc(
-    z.prefault(z.int().check(z.gte(1), z.lte(10)), 2),
-    'How often a failed try may be repeated, each time on another target where there is one. Default 2.',
-  ),
-  perTryTimeout: z.optional(
-    doc(
-      duration(),
-      'How long one try may take until its response headers; less than `timeout`. Default: what is left of `timeout`.',
-    ),
-  ),
-  retryOn: doc(
-    z.prefault(
-      z
-        .array(choice(['connect-failure', 'reset', 'gateway-error', '5xx', 'retriable-status']))
-        .check(z.minLength(1), distinct()),
-      ['connect-failure', 'reset', 'gateway-error'],
-    ),
-    'What counts as a failed try. connect-failure and reset: no response headers came; gateway-error: 502, 503, 504. Default connect-failure, reset, gateway-error.',
-  ),
-  retriableStatusCodes: doc(
-    z.prefault(z.array(z.int().check(z.gte(400), z.lte(599))).check(distinct()), []),
-    'The statuses that `retriable-status` in `retryOn` stands for. Default none.',
-  ),
-  methods: doc(
-    z.prefault(z.array(choice(METHODS)).check(z.minLength(1), distinct()), ['GET', 'HEAD', 'OPTIONS']),
-    'The methods that are repeated; POST and PATCH need `idempotency`. Default GET, HEAD, OPTIONS.',
-  ),
-  backoff: doc(
-    z.prefault(
-      z.strictObject({
-        base: doc(z.prefault(duration(), '25ms'), 'The longest wait before the first retry. Default 25ms.'),
-        max: doc(z.prefault(duration(), '250ms'), 'The longest wait before any retry. Default 250ms.'),
-      }),
-      {},
-    ),
-    'The wait before retry N is random in [0, min(max, (2^N − 1) · base)). Default 25ms, 250ms.',
-  ),
-  respectRetryAfter: doc(
-    z.prefault(z.boolean(), true),
-    'Whether the origin’s Retry-After sets the wait, and whether a 429 with one is repeated. Default true.',
-  ),
-  budget: doc(
-    z.prefault(retryBudget, {}),
-    'What retries and hedges may add, per isolate: percent of the requests of the window, and minPerSecond beyond that. Default 20 % of 10s, 3 a second.',
-  ),
-})
-
 const circuitBreaker = z.strictObject({
   failureRate: doc(z.prefault(percent.check(z.gt(0)), 50), 'Opens at this percentage of failures. Default 50.'),
   slowCallRate: doc(z.prefault(percent.check(z.gt(0)), 100), 'Opens at this percentage of slow calls. Default 100.'),
@@ -126,25 +64,31 @@ const circuitBreaker = z.strictObject({
     z.prefault(duration(), '60s'),
     'A call is slow when its response headers take longer; less than `timeout`, or no call ever is. Default 60s.',
   ),
-  minimumRequests: doc(z.prefault(count, 20), 'Never opens on fewer requests than this in the window. Default 20.'),
+  minimumRequests: doc(
+    z.prefault(count, 20),
+    'The fewest requests in the window at which the breaker can open. Default 20.',
+  ),
   window: doc(z.prefault(duration(1_000), '10s'), 'The rolling window over which the rates are taken. Default 10s.'),
   openDuration: doc(
     z.prefault(duration(), '15s'),
-    'How long it stays open at first; doubles each time a probe fails. Default 15s.',
+    'How long the breaker stays open at first; doubles each time a probe fails. Default 15s.',
   ),
-  maxOpenDuration: doc(z.prefault(duration(), '5m'), 'The longest it stays open between probes. Default 5m.'),
-  halfOpenProbes: doc(z.prefault(count, 1), 'How many requests may probe at once, world-wide. Default 1.'),
+  maxOpenDuration: doc(
+    z.prefault(duration(), '5m'),
+    'The longest that the breaker stays open between probes. Default 5m.',
+  ),
+  halfOpenProbes: doc(z.prefault(count, 1), 'How many requests may probe at once, in all regions together. Default 1.'),
   failureOn: doc(
     z.prefault(z.array(choice(['5xx', 'timeout', 'connect-failure'])).check(z.minLength(1), distinct()), [
       '5xx',
       'timeout',
       'connect-failure',
     ]),
-    'What counts as a failure. 4xx, callers who left and the gateway’s own refusals never do. Default all three.',
+    'What counts as a failure. 4xx, clients that disconnect and the gateway’s own refusals never do. Default all three.',
   ),
   onStoreError: doc(
     z.prefault(choice(['local']), 'local'),
-    'While the breaker’s Durable Object cannot be reached: local, each isolate decides alone. Default local.',
+    'What happens while the breaker’s Durable Object is unreachable. local: each isolate decides alone. Default local.',
   ),
 })
 
@@ -195,8 +139,12 @@ export const upstream = z.strictObject({
       'Sends GET and HEAD once more when the first answer is late, and takes the first good one. Never without it.',
     ),
   ),
-  outlierDetection: z.optional(doc(outlierDetection, 'Passes over targets that keep failing. Never without it.')),
-  healthCheck: z.optional(doc(healthCheck, 'Asks each target how it is. Never without it.')),
+  outlierDetection: z.optional(
+    doc(outlierDetection, 'Ejects targets that keep failing. No target is ejected without it.'),
+  ),
+  healthCheck: z.optional(
+    doc(healthCheck, 'Checks each target with a request of the gateway’s own. No checks without it.'),
+  ),
   maxConcurrent: z.optional(
     doc(
       z.int().check(z.gte(1), z.lte(100_000)),
@@ -231,8 +179,6 @@ export const upstreamOverride = z.strictObject({
 
 /** A checked upstream; durations in milliseconds. */
 export type UpstreamConfig = z.output<typeof upstream>
-/** A checked `retry`; durations in milliseconds. */
-export type RetryConfig = z.output<typeof retry>
 /** A checked `circuitBreaker`; durations in milliseconds. */
 export type CircuitBreakerConfig = z.output<typeof circuitBreaker>
 

@@ -1,4 +1,3 @@
-import type { HedgeConfig } from '../health/config.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import { discardBody } from '../../lib/body.ts'
 import type { Handler, Middleware } from '../../core/pipeline.ts'
@@ -7,6 +6,7 @@ import { makeHedgedAttempt, type HedgedAttempt, makeLatency } from './hedged-att
 import { failureOf } from '../outcome.ts'
 import type { RetryBudget } from './retry-budget.ts'
 import { betterResponse } from './retry.ts'
+import type { HedgeConfig } from './config.ts'
 
 /**
  * Sends a GET or HEAD whose answer is late once more, to another target where there is one, and takes the first good answer. Each

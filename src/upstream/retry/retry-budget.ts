@@ -1,5 +1,19 @@
-import type { RetryConfig } from '../config.ts'
 import type { Middleware } from '../../core/pipeline.ts'
+import * as z from 'zod/mini'
+import { doc, duration, percent } from '../../config/schema/scalars.ts'
+
+/** The schema of `retry.budget`; hedges without `retry` have its defaults. Apart from the other schemas, so that the Worker has no more of them than this. */
+export const retryBudget = z.strictObject({
+  percent: doc(
+    z.prefault(percent, 20),
+    'How many retries the requests of the window allow, in per cent of them. Default 20.',
+  ),
+  window: doc(z.prefault(duration(1_000), '10s'), 'How long a request counts. Default 10s.'),
+  minPerSecond: doc(
+    z.prefault(z.number().check(z.gte(0)), 3),
+    'Retries a second that are allowed however few the requests are. Default 3.',
+  ),
+})
 
 /** What keeps retries and hedges from multiplying the load on an upstream that is already failing. One per isolate. */
 export interface RetryBudget {
@@ -16,7 +30,7 @@ const SLOTS = 11
  * Retries in any window stay within `percent` of its requests, plus `minPerSecond` for each of its seconds and one second's worth
  * that may be saved up (so world-wide that much for each isolate).
  */
-export function makeRetryBudget({ percent, window, minPerSecond }: RetryConfig['budget']): RetryBudget {
+export function makeRetryBudget({ percent, window, minPerSecond }: z.output<typeof retryBudget>): RetryBudget {
   const width = window / (SLOTS - 1)
   const takeFloor = makeFloor(minPerSecond)
   const requests: number[] = Array.from({ length: SLOTS }, () => 0)

@@ -1,4 +1,3 @@
-import type { RetryConfig } from '../config.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import { discardBody } from '../../lib/body.ts'
 import type { Middleware } from '../../core/pipeline.ts'
@@ -8,6 +7,7 @@ import { avoidLastTarget } from '../balancing/balance.ts'
 import { failureOf, isGatewayMade } from '../outcome.ts'
 import { bufferRequestBody } from '../upload.ts'
 import type { RetryBudget } from './retry-budget.ts'
+import type { RetryConfig } from './config.ts'
 
 /** Repeats failed tries of the configured methods, up to `attempts` times, within the deadline and the budget. */
 export function retry(config: RetryConfig, budget: RetryBudget, platform: Platform): Middleware {

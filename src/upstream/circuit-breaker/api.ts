@@ -1,7 +1,7 @@
 import type { Region } from '../../core/region.ts'
 import type { Health } from '../health/health.ts'
 import type { BreakerReport, BreakerUpdate, ProbeReport, SpentLease } from './breaker-report.ts'
-import type { BreakerSettings, BreakerState, CallCounters } from './breaker-state.ts'
+import type { BreakerSettings, BreakerStatus, CallCounters } from './breaker-state.ts'
 
 /** The remote calls of `CircuitBreaker`, the Durable Object of an upstream in one region. */
 export interface BreakerApi {
@@ -48,13 +48,6 @@ export interface GlobalUpdate {
   readonly closing: number
   /** Whether the wanted lease may be granted. */
   readonly granted?: boolean
-}
-
-/** A breaker without its counters: how long it stays open in milliseconds, 0 unless it is open, and how often it opened in a row. */
-export interface BreakerStatus {
-  readonly state: BreakerState['state']
-  readonly forMs: number
-  readonly openings: number
 }
 
 /** The state that an operator forces; null lets the breaker decide. */

@@ -3,7 +3,7 @@ import type { Exchange } from '../../core/exchange.ts'
 import type { Platform } from '../../core/platform.ts'
 import { breakerName, locationOf, type Region } from '../../core/region.ts'
 import { distance, type Interval } from '../../lib/time.ts'
-import type { UpstreamConfig } from '../config.ts'
+import type { CircuitBreakerConfig, UpstreamConfig } from '../config.ts'
 import { healthSettings } from '../health/health.ts'
 import type { Target } from '../target.ts'
 import {
@@ -31,7 +31,9 @@ export interface BreakerClient
   open: Interval | undefined
   /** A probe lease that this isolate may spend. */
   lease: ProbeLease | undefined
+  /** Asks for a probe lease with the next report. */
   readonly requestLease: (x: Exchange, now: number) => void
+  /** Reports that a request spends the lease `lease`, and may take `ms` milliseconds. */
   readonly reportSpent: (x: Exchange, lease: string, ms: number, now: number) => void
   /** Reports the result of a probe; resolves when the report is sent. */
   readonly reportProbe: (x: Exchange, lease: string, result: ProbeResult) => Promise<void>
@@ -108,7 +110,7 @@ function makeClient(
   }
 }
 
-function settingsOf(config: NonNullable<UpstreamConfig['circuitBreaker']>): BreakerSettings {
+function settingsOf(config: CircuitBreakerConfig): BreakerSettings {
   const { failureRate, slowCallRate, minimumRequests, window, openDuration, maxOpenDuration, halfOpenProbes } = config
   return { failureRate, slowCallRate, minimumRequests, window, openDuration, maxOpenDuration, halfOpenProbes }
 }
@@ -134,7 +136,8 @@ function makePendingReport(maxOpenMs: number): PendingReport {
   return {
     requestLease: (now) => {
       wantsLease = true
-      // The gap to the next request is taken to be the gap to the last. The lease must last until then, or a quiet upstream would never be probed.
+      // The next request is expected after the same gap as the last. The lease must last until then; otherwise an upstream with
+      // little traffic would never be probed.
       const gap = requestedAt === undefined ? 0 : distance(now, requestedAt)
       requestedAt = now
       leaseMs = Math.max(PROBE_LEASE_MS, Math.min(2 * gap + PROBE_LEASE_MS, maxOpenMs))
@@ -160,7 +163,7 @@ function applyUpdate(
   { sentAt, leaseMs, now }: { readonly sentAt: number; readonly leaseMs: number; readonly now: number },
 ): void {
   client.open = update.state === 'open' ? { since: now, ms: update.forMs } : undefined
-  // From when the report was sent, and for a second less than the object keeps the lease: the report of its use needs that time.
+  // It starts when the report was sent, and ends a second before the object drops the lease: the report of its use needs that time.
   if (update.state === 'open' && update.lease !== undefined)
     client.lease = { id: update.lease, since: sentAt, ms: leaseMs - PROBE_LEASE_MS / 2 }
 }

@@ -4,7 +4,7 @@ import { distance } from '../../lib/time.ts'
 import { makeHealthChecks } from '../health/health-checks.ts'
 import { GLOBAL_PROTOCOL, type BreakerView, type GlobalUpdate, type RegionReport } from './api.ts'
 import { BREAKER_PROTOCOL, type BreakerReport, type BreakerUpdate } from './breaker-report.ts'
-import { sumCounters } from './breaker-state.ts'
+import { statusOf, sumCounters, type BreakerSettings } from './breaker-state.ts'
 import {
   applyBreakerReport,
   applyGlobalUpdate,
@@ -15,7 +15,6 @@ import {
   regionalUpdateOf,
   releaseLease,
   reserveLease,
-  statusOf,
   withoutGlobalState,
   type RegionalState,
 } from './regional-state.ts'
@@ -116,15 +115,16 @@ export class CircuitBreaker extends DurableObject {
   }
 
   /** Whether this lease may be granted if the global state agrees. It is reserved meanwhile, so that it is requested once. */
-  #reserve(lease: string, settings: NonNullable<BreakerReport['settings']>, ms: number | undefined): boolean {
+  #reserve(lease: string, settings: BreakerSettings, ms: number | undefined): boolean {
     const now = this.now()
     this.#setRegion(reserveLease(this.#region, lease, settings, now, ms))
     return holdsLease(this.#region, lease) || mayProbeGlobally(this.#region, now)
   }
 
+  /** Releases the reserved lease when the global state refused it. Where that is unreachable, the region grants the lease itself. */
   #settleReservation(
     lease: string,
-    settings: NonNullable<BreakerReport['settings']>,
+    settings: BreakerSettings,
     ms: number | undefined,
     update: GlobalUpdate | undefined,
   ): void {

@@ -68,7 +68,7 @@ export function applyCounts(
   return next
 }
 
-/** Applies a report to a local breaker, which an isolate keeps while its object is unreachable. */
+/** Applies a report to a local breaker, which an isolate has while its object is unreachable; `leaseId` is granted if one is wanted and free. */
 export function applyReport(
   breaker: BreakerState,
   report: BreakerReport,

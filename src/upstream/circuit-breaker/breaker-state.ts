@@ -101,8 +101,12 @@ export function grantLease(
 /** Extends a spent lease for the time `ms` that its request may take, in milliseconds. */
 export function extendLease(breaker: BreakerState, id: string, ms: number, now: number): BreakerState {
   if (breaker.state !== 'half-open') return breaker
-  const leases = breaker.leases.map((lease) => (lease.id === id ? { id, since: now, ms: ms + PROBE_LEASE_MS } : lease))
-  return { ...breaker, leases }
+  return { ...breaker, leases: withSpent(breaker.leases, id, ms, now) }
+}
+
+/** These leases, with the spent lease `id` extended for the time `ms` that its request may take, in milliseconds. */
+export function withSpent(leases: readonly ProbeLease[], id: string, ms: number, now: number): ProbeLease[] {
+  return leases.map((lease) => (lease.id === id ? { id, since: now, ms: ms + PROBE_LEASE_MS } : lease))
 }
 
 /** Returns a lease with the result of its request: `failed` opens the breaker again for longer, enough `passed` close it. */
@@ -118,6 +122,20 @@ export function settleLease(
   const passed = breaker.passed + (result === 'passed' ? 1 : 0)
   if (passed >= settings.halfOpenProbes) return CLOSED_BREAKER
   return { ...breaker, passed, leases: breaker.leases.filter((lease) => lease.id !== id) }
+}
+
+/** A breaker without its counters: how long it stays open in milliseconds, 0 unless it is open, and how often it opened in a row. */
+export interface BreakerStatus {
+  readonly state: BreakerState['state']
+  readonly forMs: number
+  readonly openings: number
+}
+
+/** The status of a breaker, for other objects and operators. */
+export function statusOf(breaker: BreakerState, now: number): BreakerStatus {
+  if (breaker.state === 'closed') return { state: 'closed', forMs: 0, openings: 0 }
+  const forMs = breaker.state === 'open' ? remaining(breaker, now) : 0
+  return { state: breaker.state, forMs, openings: breaker.openings }
 }
 
 function opened(openings: number, settings: BreakerSettings, now: number): BreakerState {

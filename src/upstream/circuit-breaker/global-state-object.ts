@@ -18,13 +18,13 @@ import {
   NEW_GLOBAL_STATE,
   type GlobalState,
 } from './global-state.ts'
-import { statusOf } from './regional-state.ts'
+import { statusOf } from './breaker-state.ts'
 
 const KEY = 'global-v1'
 /** The timeout of an update to a region, in milliseconds. A region that misses an update receives it with its next report. */
 const UPDATE_TIMEOUT_MS = 500
 
-/** Holds the state that the regions of one upstream share; the object is named as the upstream. `report` and `inspect` never throw. */
+/** Holds the state that the regions of one upstream share; its name is that of the upstream. `report` and `inspect` never throw. */
 export class GlobalUpstreamState extends DurableObject {
   /** Epoch milliseconds; tests replace it. */
   now: () => number = Date.now
@@ -79,7 +79,7 @@ export class GlobalUpstreamState extends DurableObject {
     this.#state = next
   }
 
-  /** Sends the update to every region except the one that receives it as a result. */
+  /** Sends the update to every region except the one that receives it as the result of its report. */
   async #publish(except?: Region): Promise<void> {
     const { upstream, regions } = this.#state
     if (upstream === undefined) return

@@ -1,6 +1,6 @@
 import type { Region } from '../../core/region.ts'
 import { remaining, type Interval } from '../../lib/time.ts'
-import type { BreakerStatus, ForcedState, GlobalUpdate, OperatorOrder, RegionReport } from './api.ts'
+import type { ForcedState, GlobalUpdate, OperatorOrder, RegionReport } from './api.ts'
 import type { ProbeReport } from './breaker-report.ts'
 import {
   CLOSED_BREAKER,
@@ -8,8 +8,11 @@ import {
   grantLease,
   PROBE_LEASE_MS,
   settleLease,
+  statusOf,
+  withSpent,
   type BreakerSettings,
   type BreakerState,
+  type BreakerStatus,
   type ProbeLease,
 } from './breaker-state.ts'
 
@@ -54,12 +57,12 @@ const LEAST_WINDOW_MS = 3_000
 export function applyRegionReport(state: GlobalState, report: RegionReport, now: number): [GlobalState, GlobalUpdate] {
   const { settings, wants, leaseMs = PROBE_LEASE_MS, spent = [], probes = [] } = report
   let next = withRegion(state, report, now)
-  for (const { lease, ms } of spent) next = withSpent(next, lease, ms, now)
+  for (const { lease, ms } of spent) next = extendSpent(next, lease, ms, now)
   if (settings) for (const probe of probes) next = settleProbe(next, probe, settings, now)
   next = shareBreaker(next, now)
-  if (!settings || wants === undefined) return reviseWithUpdate(state, next, now)
+  if (!settings || wants === undefined) return reviseAndUpdate(state, next, now)
   const after = grantShared(next, wants, leaseMs, settings, now)
-  return reviseWithUpdate(state, after ?? next, now, after !== undefined)
+  return reviseAndUpdate(state, after ?? next, now, after !== undefined)
 }
 
 /** Applies the order of an operator. Returns the same object when the order changes nothing. */
@@ -95,8 +98,8 @@ export function isActiveRegion({ reported }: Pick<ReportedRegion, 'reported'>, n
 export function globalUpdateOf({ rev, forced, drained, closing, breaker }: GlobalState, now: number): GlobalUpdate {
   const update = { rev, forced, drained, closing }
   if (breaker.state === 'closed') return update
-  const forMs = breaker.state === 'open' ? remaining(breaker, now) : 0
-  return { ...update, everywhere: { forMs, openings: breaker.openings } }
+  const { forMs, openings } = statusOf(breaker, now)
+  return { ...update, everywhere: { forMs, openings } }
 }
 
 /** Whether the difference must survive a crash: everything but the times of reports. */
@@ -115,7 +118,7 @@ function withRegion(
   { upstream, region, own, closing, settings }: RegionReport,
   now: number,
 ): GlobalState {
-  // A report from before the last closing says nothing of the region's breaker now.
+  // A report from before the last closing is outdated: that closed the region's breaker too.
   const { state, forMs, openings } = closing < before.closing ? CLOSED_STATUS : own
   const window = Math.max(settings?.window ?? 0, LEAST_WINDOW_MS)
   const reported: ReportedRegion = {
@@ -131,9 +134,8 @@ function withRegion(
 
 const CLOSED_STATUS: BreakerStatus = { state: 'closed', forMs: 0, openings: 0 }
 
-function withSpent(state: GlobalState, id: string, ms: number, now: number): GlobalState {
-  const leases = state.leases.map((lease) => (lease.id === id ? { id, since: now, ms: ms + PROBE_LEASE_MS } : lease))
-  return { ...state, leases, breaker: extendLease(state.breaker, id, ms, now) }
+function extendSpent(state: GlobalState, id: string, ms: number, now: number): GlobalState {
+  return { ...state, leases: withSpent(state.leases, id, ms, now), breaker: extendLease(state.breaker, id, ms, now) }
 }
 
 function settleProbe(
@@ -179,7 +181,7 @@ function grantShared(
   return { ...state, breaker, leases: [...leases, { id, since: now, ms }] }
 }
 
-function reviseWithUpdate(
+function reviseAndUpdate(
   before: GlobalState,
   after: GlobalState,
   now: number,

@@ -1,5 +1,5 @@
 import { remaining, type Interval } from '../../lib/time.ts'
-import type { BreakerStatus, ForcedState, GlobalUpdate } from './api.ts'
+import type { ForcedState, GlobalUpdate } from './api.ts'
 import { applyCounts, updateOf, type BreakerUpdate } from './breaker-report.ts'
 import { CLOSED_BREAKER, grantLease, settleLease, type BreakerSettings, type BreakerState } from './breaker-state.ts'
 
@@ -101,13 +101,6 @@ export function regionalUpdateOf(
       return granted === undefined ? { state: 'open', forMs } : { state: 'open', forMs, lease: granted }
     }
   }
-}
-
-/** The status of a breaker, for other objects and operators. */
-export function statusOf(breaker: BreakerState, now: number): BreakerStatus {
-  if (breaker.state === 'closed') return { state: 'closed', forMs: 0, openings: 0 }
-  const forMs = breaker.state === 'open' ? remaining(breaker, now) : 0
-  return { state: breaker.state, forMs, openings: breaker.openings }
 }
 
 /** Whether the difference must survive a crash: everything but the counters of a closed breaker. */

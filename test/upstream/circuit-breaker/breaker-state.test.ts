@@ -9,8 +9,8 @@ import {
   reachesThreshold,
   settleLease,
   sumCounters,
-  type BreakerState,
   type BreakerSettings,
+  type BreakerState,
 } from '../../../src/upstream/circuit-breaker/breaker-state.ts'
 
 const settings: BreakerSettings = {

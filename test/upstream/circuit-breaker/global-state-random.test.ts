@@ -4,28 +4,28 @@ import type { Region } from '../../../src/core/region.ts'
 import {
   PROBE_LEASE_MS,
   reachesThreshold,
+  statusOf,
   sumCounters,
   type BreakerSettings,
   type ProbeResult,
 } from '../../../src/upstream/circuit-breaker/breaker-state.ts'
 import {
-  holdsLease,
+  applyBreakerReport,
   applyGlobalUpdate,
+  holdsLease,
   mayProbeGlobally,
   NEW_REGIONAL_STATE,
   regionalUpdateOf,
   releaseLease,
   reserveLease,
   withoutGlobalState,
-  statusOf,
-  applyBreakerReport,
   type RegionalState,
 } from '../../../src/upstream/circuit-breaker/regional-state.ts'
 import {
-  applyRegionReport,
-  NEW_GLOBAL_STATE,
-  globalUpdateOf,
   applyOrder,
+  applyRegionReport,
+  globalUpdateOf,
+  NEW_GLOBAL_STATE,
   type GlobalState,
 } from '../../../src/upstream/circuit-breaker/global-state.ts'
 import type { RegionReport } from '../../../src/upstream/circuit-breaker/api.ts'

@@ -1,16 +1,20 @@
 import { describe, expect, it } from 'vitest'
 import type { Region } from '../../../src/core/region.ts'
-import { PROBE_LEASE_MS, type BreakerSettings } from '../../../src/upstream/circuit-breaker/breaker-state.ts'
 import {
-  applyRegionReport,
-  mustStoreGlobal,
-  isOpenEverywhere,
-  NEW_GLOBAL_STATE,
-  globalUpdateOf,
+  PROBE_LEASE_MS,
+  type BreakerSettings,
+  type BreakerStatus,
+} from '../../../src/upstream/circuit-breaker/breaker-state.ts'
+import {
   applyOrder,
+  applyRegionReport,
+  globalUpdateOf,
+  isOpenEverywhere,
+  mustStoreGlobal,
+  NEW_GLOBAL_STATE,
   type GlobalState,
 } from '../../../src/upstream/circuit-breaker/global-state.ts'
-import type { RegionReport, BreakerStatus } from '../../../src/upstream/circuit-breaker/api.ts'
+import type { RegionReport } from '../../../src/upstream/circuit-breaker/api.ts'
 
 const settings: BreakerSettings = {
   failureRate: 50,

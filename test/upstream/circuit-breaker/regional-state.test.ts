@@ -1,21 +1,21 @@
 import { describe, expect, it } from 'vitest'
 import {
   CLOSED_BREAKER,
-  type BreakerState,
+  statusOf,
   type BreakerSettings,
+  type BreakerState,
 } from '../../../src/upstream/circuit-breaker/breaker-state.ts'
 import {
-  holdsLease,
-  mustStoreRegional,
+  applyBreakerReport,
   applyGlobalUpdate,
+  holdsLease,
   mayProbeGlobally,
+  mustStoreRegional,
   NEW_REGIONAL_STATE,
   regionalUpdateOf,
   releaseLease,
   reserveLease,
   withoutGlobalState,
-  statusOf,
-  applyBreakerReport,
   type RegionalState,
 } from '../../../src/upstream/circuit-breaker/regional-state.ts'
 import type { GlobalUpdate } from '../../../src/upstream/circuit-breaker/api.ts'

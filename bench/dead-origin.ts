@@ -1,4 +1,4 @@
-import { pace, crowd, type Answer } from '../test/support/callers.ts'
+import { crowd, pace, type Answer } from '../test/support/callers.ts'
 import type { Entry } from '../test/support/ledger-origin-process.ts'
 import { startScene, type Scene } from '../test/support/scene.ts'
 import { atMost, single, type Figure } from './statistics.ts'

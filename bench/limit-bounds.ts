@@ -1,8 +1,8 @@
-import { ALGORITHMS, placeOf, type Placed } from '../test/limits/checker/table.ts'
-import { examine, hammer, type Run } from '../test/limits/checker/run.ts'
-import { type Limiter, type LimitScene, startLimitScene, type StoreKind } from '../test/limits/checker/scene.ts'
 import type { Consistency } from '../test/limits/checker/bounds.ts'
-import { atLeast, atMost, type Figure, single, spread } from './statistics.ts'
+import { examine, hammer, type Run } from '../test/limits/checker/run.ts'
+import { startLimitScene, type Limiter, type LimitScene, type StoreKind } from '../test/limits/checker/scene.ts'
+import { ALGORITHMS, placeOf, type Placed } from '../test/limits/checker/table.ts'
+import { atLeast, atMost, single, spread, type Figure } from './statistics.ts'
 
 export const STORES: readonly StoreKind[] = ['durable-objects', 'redis']
 const GATEWAYS = 3

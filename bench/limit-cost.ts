@@ -1,7 +1,7 @@
 import { compare } from './compare.ts'
 import { needProgram, pinThisProcess } from './load.ts'
 import { LIMIT_SETS } from './policy-sets.ts'
-import { atMost, type Figure, spread } from './statistics.ts'
+import { atMost, spread, type Figure } from './statistics.ts'
 import { makeBench, startPolicySet, type Subject } from './subjects.ts'
 
 const SECONDS = 1

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Circumstances } from '../test/limits/checker/judge.ts'
-import { examine, type Finding, hammer } from '../test/limits/checker/run.ts'
-import { type Limiter, type LimitScene, startLimitScene, type StoreKind } from '../test/limits/checker/scene.ts'
+import { examine, hammer, type Finding } from '../test/limits/checker/run.ts'
+import { startLimitScene, type Limiter, type LimitScene, type StoreKind } from '../test/limits/checker/scene.ts'
 import { ALGORITHMS } from '../test/limits/checker/table.ts'
 import type { StoreFault } from '../test/support/faults.ts'
 import { warm } from './limit-bounds.ts'
-import { atMost, type Figure, single } from './statistics.ts'
+import { atMost, single, type Figure } from './statistics.ts'
 
 const BEFORE_MS = 700
 const FAULT_MS = 1_000

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import { makeDurableStore } from '../src/limits/store/stores.ts'
 import type { Algorithm, LimitStore } from '../src/limits/limiter.ts'
-import { makeUpstashStore } from '../src/limits/store/upstash-store.ts'
 import type { LimitShard } from '../src/limits/store/limit-shard.ts'
+import { makeDurableStore } from '../src/limits/store/stores.ts'
+import { makeUpstashStore } from '../src/limits/store/upstash-store.ts'
 
 export { LimitShard } from '../src/limits/store/limit-shard.ts'
 

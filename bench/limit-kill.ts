@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { STORE_TIMEOUT_MS } from '../src/limits/limiter.ts'
 import { hammer, type Run, type Sent } from '../test/limits/checker/run.ts'
-import { type Limiter, type LimitScene, startLimitScene } from '../test/limits/checker/scene.ts'
+import { startLimitScene, type Limiter, type LimitScene } from '../test/limits/checker/scene.ts'
 import { warm } from './limit-bounds.ts'
-import { atMost, type Figure, single, spread } from './statistics.ts'
+import { atMost, single, spread, type Figure } from './statistics.ts'
 
 const LIMITER: Limiter = {
   name: 'burst',

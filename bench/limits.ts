@@ -10,7 +10,7 @@ import { boundFigures, measureBounds, measureSteadyLeases, shortfallFigure } fro
 import { measureLimits } from './limit-cost.ts'
 import { measureFaults } from './limit-faults.ts'
 import { measureKill } from './limit-kill.ts'
-import { type Figure, printFigures } from './statistics.ts'
+import { printFigures, type Figure } from './statistics.ts'
 
 /**
  * `npm run bench:limits -- [--part strict] [--runs 10] [--rounds 9] [--docs]`: whether limits are ceilings, by the limiters' own log and the origin's

@@ -1,5 +1,5 @@
-import type { Authority } from './login-authority.ts'
 import { cpuUs, load, type Load } from './load.ts'
+import type { Authority } from './login-authority.ts'
 import { atMost, spread, type Figure } from './statistics.ts'
 
 /** Percentiles of a route with an origin behind it, idle and in a flood, in turn; each round's flood is held against its own idle. */

@@ -1,10 +1,10 @@
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { positive } from './arguments.ts'
-import { measureAnswers } from './login-answers.ts'
-import { measureFlood } from './login-flood.ts'
-import { startAuthority } from './login-authority.ts'
 import { needProgram, PINNED, pinThisProcess } from './load.ts'
+import { measureAnswers } from './login-answers.ts'
+import { startAuthority } from './login-authority.ts'
+import { measureFlood } from './login-flood.ts'
 import { printFigures, type Figure } from './statistics.ts'
 
 /**

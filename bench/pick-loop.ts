@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
-import { upstream as upstreamSchema } from '../src/upstream/config.ts'
 import type { Exchange } from '../src/core/exchange.ts'
 import { makeBalancer } from '../src/upstream/balancing/balance.ts'
+import { upstream as upstreamSchema } from '../src/upstream/config.ts'
 import { makeTargets } from '../src/upstream/target.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { runWorker } from '../test/support/run-worker.ts'
 import { cpuUs } from './load.ts'
-import { atMost, type Figure, printFigures, spread } from './statistics.ts'
+import { atMost, printFigures, spread, type Figure } from './statistics.ts'
 
 /** As many as one provider remembers of this size with room to spare. */
 const TOKENS = 1_500

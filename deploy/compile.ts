@@ -1,5 +1,5 @@
-import { readFileSync, writeFileSync } from 'node:fs'
 import { transform } from 'esbuild'
+import { readFileSync, writeFileSync } from 'node:fs'
 
 /** Compiles one TypeScript module that imports nothing. */
 export async function compileFile(source: string, out: string): Promise<void> {

@@ -1,5 +1,5 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 
 /** The `iss` of every token of the demo; the gateway's `authProviders` name it. */
 const ISSUER = 'https://id.demo.example/'

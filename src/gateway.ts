@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
+import { insecureUrls } from './config/environment.ts'
 import type { Config } from './config/routes-file.ts'
 import { diagnosticText } from './config/schema/diagnostic.ts'
-import { insecureUrls } from './config/environment.ts'
 import type { Platform } from './core/platform.ts'
 import { problem } from './core/problem.ts'
 import { compileAdmission, injectedHeaders } from './ingress/admit.ts'

@@ -1,8 +1,8 @@
 import { env } from 'cloudflare:workers'
 import routes from '../.build/routes.txt'
 import type { Config } from './config/routes-file.ts'
-import { makeGateway } from './gateway.ts'
 import { makePlatform } from './env.ts'
+import { makeGateway } from './gateway.ts'
 
 export { CacheCoordinator } from './cache/cache-coordinator.ts'
 export { CircuitBreaker } from './upstream/circuit-breaker/breaker-object.ts'

@@ -1,5 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { type Redis, RedisError, type Reply } from './resp.ts'
+import { RedisError, type Redis, type Reply } from './resp.ts'
 import { makeScriptTranslator } from './scripts.ts'
 
 type Encoded = string | number | null | Encoded[]

@@ -1,11 +1,11 @@
-import type { ApiKeyProviderConfig } from './config/auth-provider.ts'
+import type { Platform } from '../core/platform.ts'
+import type { ProblemCode } from '../core/problem.ts'
 import { makeIdentityClient } from '../identity/client.ts'
 import { sha256Hex } from '../identity/password.ts'
 import type { ApiKey } from '../identity/types.ts'
-import type { Platform } from '../core/platform.ts'
-import type { ProblemCode } from '../core/problem.ts'
-import { makeCredentialCache } from './credential-cache.ts'
 import type { Authenticated, Authenticator } from './authenticator.ts'
+import type { ApiKeyProviderConfig } from './config/auth-provider.ts'
+import { makeCredentialCache } from './credential-cache.ts'
 
 /** The issuer of callers that an API key stands for: their owners' names mean something in this gateway only. */
 export const API_KEY_ISSUER = 'urn:umbral:api-keys'

@@ -1,5 +1,5 @@
-import { problem, PROBLEMS, type ProblemCode } from '../core/problem.ts'
 import type { Exchange } from '../core/exchange.ts'
+import { problem, PROBLEMS, type ProblemCode } from '../core/problem.ts'
 
 /** When a caller may ask again where a dependency is down, in seconds: the gateway itself does so then. */
 const RETRY_SECONDS = '2'

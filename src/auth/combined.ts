@@ -1,7 +1,7 @@
-import { PROBLEMS, type ProblemCode } from '../core/problem.ts'
-import type { Authenticated, Authenticator } from './authenticator.ts'
 import type { Identity } from '../core/exchange.ts'
+import { PROBLEMS, type ProblemCode } from '../core/problem.ts'
 import { compileClaimPath } from '../core/request-attribute.ts'
+import type { Authenticated, Authenticator } from './authenticator.ts'
 
 /** What a route asks who is calling: one authenticator, or several as one. */
 export type AuthJudge = Pick<Authenticator, 'configured' | 'missing' | 'recall' | 'authenticate'>

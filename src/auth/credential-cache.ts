@@ -1,5 +1,5 @@
-import { sha256Hex } from '../identity/password.ts'
 import { PROBLEMS, type ProblemCode } from '../core/problem.ts'
+import { sha256Hex } from '../identity/password.ts'
 import type { Authenticated } from './authenticator.ts'
 import type { WaitUntil } from './jwt/key-source.ts'
 import { makeTokenCache } from './token-cache.ts'

@@ -1,15 +1,15 @@
-import type { HttpSignatureProviderConfig, SignatureKeyConfig } from './config/http-signature.ts'
 import type { Exchange, Identity } from '../core/exchange.ts'
 import type { Platform } from '../core/platform.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import { rawPath, rawSearch } from '../lib/canonical-path.ts'
-import { verifyBase, importMaterial, isLongEnough } from '../signatures/algorithm.ts'
+import { importMaterial, isLongEnough, verifyBase } from '../signatures/algorithm.ts'
+import type { Message } from '../signatures/component.ts'
 import { matchesContentDigest, readBody } from '../signatures/content-digest.ts'
 import { normalAuthority, signatureBase } from '../signatures/message.ts'
 import { takeNonce } from '../signatures/nonces.ts'
 import { findSignature, type ClaimedSignature } from '../signatures/signature-input.ts'
-import { type Authenticator, authenticatedOnce, noRecall } from './authenticator.ts'
-import type { Message } from '../signatures/component.ts'
+import { authenticatedOnce, noRecall, type Authenticator } from './authenticator.ts'
+import type { HttpSignatureProviderConfig, SignatureKeyConfig } from './config/http-signature.ts'
 
 /**
  * A provider of signed requests (RFC 9421): of a message's signatures the first whose key it knows decides. What is cheap to judge

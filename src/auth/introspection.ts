@@ -1,13 +1,15 @@
-import { type IntrospectionProviderConfig, introspectionIssuer } from './config/auth-provider.ts'
 import { isDocumentUrl, resolveUrl } from '../config/schema/scalars.ts'
-import { readText } from '../lib/body.ts'
 import type { Platform } from '../core/platform.ts'
-import { makeCredentialCache } from './credential-cache.ts'
-import type { Authenticator, Authenticated } from './authenticator.ts'
-import { BEARER_CHALLENGE, bearerToken, isBearerToken } from './challenge.ts'
-import { compileClaimPath } from '../core/request-attribute.ts'
 import type { ProblemCode } from '../core/problem.ts'
+import { compileClaimPath } from '../core/request-attribute.ts'
+import { readText } from '../lib/body.ts'
+import type { Authenticated, Authenticator } from './authenticator.ts'
+import { BEARER_CHALLENGE, bearerToken, isBearerToken } from './challenge.ts'
+import type { IntrospectionProviderConfig } from './config/auth-provider.ts'
+import { makeCredentialCache } from './credential-cache.ts'
+import { introspectionIssuer } from './issuers.ts'
 import { claimNames, claimTexts } from './jwt/compact-jws.ts'
+
 const MAX_ENTRIES = 4096
 const MAX_BYTES = 64 * 1024
 const MAX_TOKEN_CHARS = 8 * 1024

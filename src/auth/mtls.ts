@@ -1,7 +1,7 @@
-import type { MtlsProviderConfig } from './config/auth-provider.ts'
-import { parseDistinguishedName } from '../lib/distinguished-name.ts'
 import type { ProblemCode } from '../core/problem.ts'
-import { type Authenticated, type Authenticator, authenticatedOnce, noRecall } from './authenticator.ts'
+import { parseDistinguishedName } from '../lib/distinguished-name.ts'
+import { authenticatedOnce, noRecall, type Authenticated, type Authenticator } from './authenticator.ts'
+import type { MtlsProviderConfig } from './config/auth-provider.ts'
 
 /** What Cloudflare says of the client's certificate, as far as it is looked at. All of it is text. */
 type Certificate = Partial<

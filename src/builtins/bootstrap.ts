@@ -2,25 +2,25 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import * as z from 'zod/mini'
 import { FIRST_ROLE } from '../config/builtin-check.ts'
 import type { Exchange } from '../core/exchange.ts'
-import { makeIdentityClient } from '../identity/client.ts'
 import type { Handler } from '../core/pipeline.ts'
 import type { Platform } from '../core/platform.ts'
 import { problem } from '../core/problem.ts'
+import { makeIdentityClient } from '../identity/client.ts'
 import { readChange } from './admin/change.ts'
-import { jsonResponse, actorOf, resultOrProblem } from './admin/endpoint.ts'
+import { actorOf, jsonResponse, resultOrProblem } from './admin/endpoint.ts'
 import { accountName, password } from './admin/fields.ts'
-import { userBody, hashNewPassword } from './admin/users.ts'
+import { hashNewPassword, userBody } from './admin/users.ts'
 
 const BOOTSTRAP_TOKEN = 'UMBRAL_BOOTSTRAP_TOKEN'
 
-/** Shorter ones could be guessed. */
+/** A shorter token could be guessed. */
 const MIN_TOKEN_LENGTH = 32
 
 const firstUser = z.strictObject({ username: accountName, password })
 
 /**
- * Makes the first user, with the role `admin`, for whoever knows the secret UMBRAL_BOOTSTRAP_TOKEN; over for good as soon as there is any user, which
- * the store decides in the transaction that makes one. It is a route of its own, so that no exception stands in what guards admin.
+ * Creates the first user, with the role `admin`, for a caller with the secret UMBRAL_BOOTSTRAP_TOKEN. Disabled for good once the store has or had
+ * a user, which the store checks in the transaction that creates one. It is a separate route, so that the policies of `admin` need no exception.
  */
 export function makeBootstrap(platform: Platform): Handler {
   const identity = makeIdentityClient(platform.identityStore)
@@ -35,18 +35,18 @@ export function makeBootstrap(platform: Platform): Handler {
     if (passwordHash instanceof Response) return passwordHash
     const { username } = read.change
     const by = { ...actorOf(x), provider: 'bootstrap', issuer: '', subject: '' }
-    const made = await identity.createFirstUser({ username, passwordHash, roles: [FIRST_ROLE] }, by)
-    if (made === 'exists') return problem('bootstrap-over')
-    const user = resultOrProblem(made, `user "${username}"`)
+    const created = await identity.createFirstUser({ username, passwordHash, roles: [FIRST_ROLE] }, by)
+    if (created === 'exists') return problem('bootstrap-over')
+    const user = resultOrProblem(created, `user "${username}"`)
     return user instanceof Response ? user : jsonResponse(userBody(user), 201)
   }
 }
 
-/** Takes the same time for every wrong text: hashes are compared, and all of them are as long. */
-function compileComparison(token: string): (found: string) => boolean {
+/** Compiles a comparison in constant time: it compares hashes, which have the same length. */
+function compileComparison(token: string): (text: string) => boolean {
   const hash = (text: string) => createHash('sha256').update(text).digest()
-  const wanted = hash(token)
-  return (found) => timingSafeEqual(hash(found), wanted)
+  const expectedHash = hash(token)
+  return (text) => timingSafeEqual(hash(text), expectedHash)
 }
 
 function bearerOf({ request }: Exchange): string {

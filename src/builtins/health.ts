@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
-import { limitStores } from '../limits/store/stores.ts'
 import type { Platform } from '../core/platform.ts'
+import { limitStores } from '../limits/store/stores.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 
 /** One thing that works only in part, by its name in routes.json; as far as the isolate that answers knows. */

@@ -1,16 +1,16 @@
+import { ownIssuerOf } from '../auth/issuers.ts'
 import type { Handler } from '../core/pipeline.ts'
 import type { Platform } from '../core/platform.ts'
+import { problem } from '../core/problem.ts'
+import { makeIdentityClient } from '../identity/client.ts'
+import type { OAuthBuiltin } from '../identity/oauth-builtins.ts'
+import { compileEndpoint } from './oauth/endpoint.ts'
 import { makeIntrospect } from './oauth/introspect.ts'
-import { makeMetadata, makeJwksEndpoint } from './oauth/metadata.ts'
+import { makeJwksEndpoint, makeMetadata } from './oauth/metadata.ts'
 import { makeRevoke } from './oauth/revoke.ts'
 import { makeToken } from './oauth/token.ts'
-import { ownIssuerOf } from '../auth/config/auth-provider.ts'
-import { makeIdentityClient } from '../identity/client.ts'
-import { problem } from '../core/problem.ts'
-import { compileEndpoint } from './oauth/endpoint.ts'
-import type { OAuthBuiltin } from '../identity/oauth-builtins.ts'
 
-const MAKERS: Readonly<Record<OAuthBuiltin, (platform: Platform) => Handler>> = {
+const BUILTINS: Readonly<Record<OAuthBuiltin, (platform: Platform) => Handler>> = {
   token: makeToken,
   revoke: makeRevoke,
   introspect: makeIntrospect,
@@ -19,19 +19,19 @@ const MAKERS: Readonly<Record<OAuthBuiltin, (platform: Platform) => Handler>> = 
   metadata: makeMetadata,
 }
 
-/** The OAuth endpoints of the provider with `"keys": "self"`. */
+/** Makes an OAuth endpoint of the provider with `"keys": "self"`. */
 export function makeOAuthBuiltin(builtin: OAuthBuiltin, platform: Platform): Handler {
-  return MAKERS[builtin](platform)
+  return BUILTINS[builtin](platform)
 }
 
-/** Who the caller is, as the store knows it now: `GET /users/me` of FastAPI's tutorial. */
-export function makeUserinfo(platform: Platform): Handler {
-  const own = ownIssuerOf(platform.authProviders).name
+/** The caller's user as it is in the store now, like `GET /users/me` of FastAPI's tutorial. */
+function makeUserinfo(platform: Platform): Handler {
+  const ownProvider = ownIssuerOf(platform.authProviders).name
   const store = makeIdentityClient(platform.identityStore)
   return compileEndpoint('GET', async ({ identity }) => {
-    // Another issuer's `ada` is not ours, and neither is a client that acts for itself.
-    const name = identity?.provider === own ? identity.claims.username : undefined
-    const user = typeof name === 'string' ? await store.getUser(name) : 'unknown'
+    // A user of another issuer is not in the store, and an OAuth client that acts for itself is not a user.
+    const username = identity?.provider === ownProvider ? identity.claims.username : undefined
+    const user = typeof username === 'string' ? await store.getUser(username) : 'unknown'
     if (user === 'unavailable') return problem('state-unavailable', { headers: { 'retry-after': '1' } })
     if (user === 'unknown') {
       const challenge = 'Bearer realm="api", error="invalid_token"'
@@ -41,9 +41,9 @@ export function makeUserinfo(platform: Platform): Handler {
       })
     }
     if (user.disabled) return problem('inactive-user', { detail: 'Inactive user' })
-    const { username, email = null, fullName = null, disabled } = user
+    const { email = null, fullName = null, disabled } = user
     return Response.json(
-      { username, email, full_name: fullName, disabled },
+      { username: user.username, email, full_name: fullName, disabled },
       { headers: { 'cache-control': 'no-store' } },
     )
   })

@@ -1,5 +1,5 @@
-import type { PurgeUpdate } from './api.ts'
 import { DurableObject } from 'cloudflare:workers'
+import type { PurgeUpdate } from './api.ts'
 import {
   makeInFlightFetches,
   type FetchOutcome,

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
-import { choice, distinct, doc, duration, expected, headerName } from '../config/schema/scalars.ts'
 import type { Diagnostic } from '../config/schema/diagnostic.ts'
+import { choice, distinct, doc, duration, expected, headerName } from '../config/schema/scalars.ts'
 import type { DeclaredFacts, RouteFacts } from '../core/policy.ts'
 import { parseRequestAttribute, type RequestAttribute } from '../core/request-attribute.ts'
 import { checkTemplate, templateReferences } from '../core/template.ts'

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { Exchange } from '../core/exchange.ts'
-import { type Fields, matchesSelection, selectionKey, selectionOf } from './http/entry.ts'
-import type { CacheKey } from './key.ts'
-import type { Found, Tiers } from './store/tiers.ts'
+import { cacheStatus, type CacheHandling, type ForwardReason } from './http/cache-status.ts'
 import type { RequestDirectives } from './http/directives.ts'
+import { matchesSelection, selectionKey, selectionOf, type Fields } from './http/entry.ts'
 import { judgeReuse, type ReuseVerdict } from './http/reuse.ts'
-import type { RouteCache } from './route-cache.ts'
-import { cacheStatus, type ForwardReason, type CacheHandling } from './http/cache-status.ts'
 import { responseFrom, shapeOf } from './http/stored-response.ts'
+import type { CacheKey } from './key.ts'
+import type { RouteCache } from './route-cache.ts'
+import type { Found, Tiers } from './store/tiers.ts'
 
 /** What the tiers have for a request. */
 export interface Lookup {

@@ -1,9 +1,9 @@
 import type { Exchange } from '../core/exchange.ts'
-import { discardBody } from '../lib/body.ts'
 import type { Handler } from '../core/pipeline.ts'
-import { type StoredHead, varyNames } from './http/entry.ts'
-import { restore, type NormalizedRequest } from './normalize-request.ts'
+import { discardBody } from '../lib/body.ts'
+import { varyNames, type StoredHead } from './http/entry.ts'
 import { conditionsOf, freshen } from './http/validation.ts'
+import { restore, type NormalizedRequest } from './normalize-request.ts'
 
 /** An answer of the origin, or the gateway's own in place of one; epoch milliseconds. */
 export interface OriginResponse {

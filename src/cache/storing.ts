@@ -1,13 +1,13 @@
 import type { Exchange } from '../core/exchange.ts'
-import { encodeHead } from './store/codec.ts'
-import { type StoredHead, fieldsOf, selectionOf, varyNames } from './http/entry.ts'
+import { fieldsOf, selectionOf, varyNames, type StoredHead } from './http/entry.ts'
 import { keepUntil } from './http/freshness.ts'
+import { storedHeaders, whyNotStored, type NotStored } from './http/storable.ts'
 import type { CacheKey } from './key.ts'
 import type { Lookup } from './lookup.ts'
 import type { NormalizedRequest } from './normalize-request.ts'
 import type { OriginResponse } from './origin-fetch.ts'
 import type { RouteCache } from './route-cache.ts'
-import { storedHeaders, whyNotStored, type NotStored } from './http/storable.ts'
+import { encodeHead } from './store/codec.ts'
 /** Where an answer is put and what is written down of it, or why it is not stored. */
 export type Plan =
   | { readonly slot: string; readonly head: StoredHead }

@@ -1,10 +1,10 @@
-import { ownIssuersOf } from '../auth/config/auth-provider.ts'
+import { ownIssuersOf } from '../auth/issuers.ts'
 import type { AuthenticationFacts, PlacedText } from '../core/policy.ts'
+import { isOAuthBuiltin } from '../identity/oauth-builtins.ts'
 import { parseCidr } from '../lib/ip.ts'
 import { declaredFacts, factsOf } from './route-facts.ts'
 import type { Config, RouteConfig } from './routes-file.ts'
 import type { Diagnostic } from './schema/diagnostic.ts'
-import { isOAuthBuiltin } from '../identity/oauth-builtins.ts'
 
 type Path = Diagnostic['path']
 type PolicyName = keyof RouteConfig['policies']

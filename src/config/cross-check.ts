@@ -1,15 +1,15 @@
 import * as z from 'zod/mini'
+import { checkAuthProvider } from '../auth/config/auth-provider.ts'
 import { parseCidr } from '../lib/ip.ts'
 import { policies } from '../policies/index.ts'
-import { checkAuthProvider } from '../auth/config/auth-provider.ts'
-import type { Diagnostic } from './schema/diagnostic.ts'
+import { checkSlowCalls, checkUpstream } from '../upstream/config-check.ts'
 import { checkOwnIssuers } from './builtin-check.ts'
+import { insecureUrls } from './environment.ts'
 import { overlappingRoutes } from './overlap.ts'
 import { checkPolicy, checkRoute } from './route-check.ts'
 import { declaredFacts, factsOf, routeFacts, upstreamNames } from './route-facts.ts'
 import type { Config, RouteConfig, WrittenConfig } from './routes-file.ts'
-import { insecureUrls } from './environment.ts'
-import { checkSlowCalls, checkUpstream } from '../upstream/config-check.ts'
+import type { Diagnostic } from './schema/diagnostic.ts'
 
 /** What no part's own schema can see: references, contradictions, routes that nothing can reach, settings that say nothing. */
 export function crossCheck(config: Config, written: WrittenConfig): Diagnostic[] {

@@ -1,7 +1,7 @@
 import type { AuthProviderConfig } from '../auth/config/auth-provider.ts'
-import type { Diagnostic } from './schema/diagnostic.ts'
 import { declaredFacts, factsOf } from './route-facts.ts'
 import type { Config } from './routes-file.ts'
+import type { Diagnostic } from './schema/diagnostic.ts'
 import { isBaseUrl, isDocumentUrl, type UrlOrEnv } from './schema/scalars.ts'
 
 /** Variables that are set but hold no URL, or one that `transport` does not allow. One that is not known yet is judged when the Worker starts. */

@@ -1,8 +1,8 @@
 import * as z from 'zod/mini'
-import { type Diagnostic, pathText } from './schema/diagnostic.ts'
 import { checkDefaults, crossCheck } from './cross-check.ts'
 import { diagnosticsOf, explainIssue, REQUIRED } from './explain.ts'
 import { policiesConfig, routesFile, type Config, type WrittenConfig } from './routes-file.ts'
+import { pathText, type Diagnostic } from './schema/diagnostic.ts'
 
 /** A configuration, or everything that is wrong with it. */
 export type Loaded = { readonly config: Config } | { readonly diagnostics: readonly Diagnostic[] }

@@ -1,7 +1,7 @@
 import { bySpecificity, makeCandidates, type Candidate } from '../routing/conditions.ts'
 import { parsePathPattern } from '../routing/path-pattern.ts'
-import type { Diagnostic } from './schema/diagnostic.ts'
 import type { RouteConfig } from './routes-file.ts'
+import type { Diagnostic } from './schema/diagnostic.ts'
 import { METHODS } from './schema/scalars.ts'
 
 /** A route as it is found at one path and host. */

@@ -1,13 +1,13 @@
+import type { Policy, RouteFacts } from '../core/policy.ts'
+import { checkPath } from '../core/template.ts'
 import { isConnectionHeader } from '../lib/header.ts'
 import { policies } from '../policies/index.ts'
-import type { Policy, RouteFacts } from '../core/policy.ts'
 import { parsePathPattern } from '../routing/path-pattern.ts'
-import { checkPath } from '../core/template.ts'
+import { checkUpstream } from '../upstream/config-check.ts'
 import { checkBuiltin } from './builtin-check.ts'
-import { expectedOneOf, valueText, type Diagnostic } from './schema/diagnostic.ts'
 import { configOf, declaredFacts, routeFacts } from './route-facts.ts'
 import type { Config, RedirectConfig, RouteConfig, WrittenConfig } from './routes-file.ts'
-import { checkUpstream } from '../upstream/config-check.ts'
+import { expectedOneOf, valueText, type Diagnostic } from './schema/diagnostic.ts'
 
 const TERMINALS = ['upstream', 'redirect', 'respond', 'builtin'] as const
 /** What the runtime refuses to give a body (Fetch standard, null body status). */

@@ -1,9 +1,9 @@
 import * as z from 'zod/mini'
-import { laterPolicies, policies, type PolicySchemas } from '../policies/index.ts'
 import { authProvider } from '../auth/config/auth-provider.ts'
-import { choice, cidr, distinct, doc, expected, headerName, headerValue, method, notYet } from './schema/scalars.ts'
-import { upstream, upstreamOverride } from '../upstream/config.ts'
 import { OAUTH_BUILTINS } from '../identity/oauth-builtins.ts'
+import { laterPolicies, policies, type PolicySchemas } from '../policies/index.ts'
+import { upstream, upstreamOverride } from '../upstream/config.ts'
+import { choice, cidr, distinct, doc, expected, headerName, headerValue, method, notYet } from './schema/scalars.ts'
 
 /** The schema of `transport`: what a file for production says, and one for a single machine does not. */
 export const transport = z.strictObject({

@@ -1,13 +1,13 @@
 import type { AuthProviderConfig } from '../auth/config/auth-provider.ts'
-import type { SecretRef } from '../config/schema/scalars.ts'
 import type { CacheCoordinatorApi, EdgeCache } from '../cache/api.ts'
-import type { BreakerApi, GlobalUpstreamApi } from '../upstream/circuit-breaker/api.ts'
+import type { SecretRef } from '../config/schema/scalars.ts'
 import type { IdentityStoreApi, LoginGuardApi } from '../identity/api.ts'
+import type { OAuthPaths } from '../identity/oauth-builtins.ts'
 import type { LimitShardApi } from '../limits/limiter.ts'
 import type { NonceStoreApi } from '../signatures/nonces.ts'
+import type { BreakerApi, GlobalUpstreamApi } from '../upstream/circuit-breaker/api.ts'
 import type { ObjectNamespace } from './durable-object.ts'
 import type { Region } from './region.ts'
-import type { OAuthPaths } from '../identity/oauth-builtins.ts'
 
 /** The deployment as policies see it: configuration, secrets, clock, network and Durable Objects. A test replaces the parts that it controls. */
 export interface Platform {

@@ -1,6 +1,6 @@
 import type * as z from 'zod/mini'
-import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import type { AuthProviderConfig } from '../auth/config/auth-provider.ts'
+import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import type { Handler, Middleware } from './pipeline.ts'
 import type { Platform } from './platform.ts'
 

@@ -1,8 +1,8 @@
-import type { Exchange, Identity } from './exchange.ts'
-import { isHeaderName } from '../lib/header.ts'
-import { networkOf } from '../lib/ip.ts'
 import * as z from 'zod/mini'
 import { expected } from '../config/schema/scalars.ts'
+import { isHeaderName } from '../lib/header.ts'
+import { networkOf } from '../lib/ip.ts'
+import type { Exchange, Identity } from './exchange.ts'
 
 /** One attribute of a request: a part of a limiter's `key`, the key of consistent hashing, or what a split is sticky on. */
 export type RequestAttribute =

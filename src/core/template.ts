@@ -1,9 +1,9 @@
 import { expectedOneOf } from '../config/schema/diagnostic.ts'
+import { canonicalPath } from '../lib/canonical-path.ts'
 import type { Exchange } from './exchange.ts'
-import { compileClaimPath } from './request-attribute.ts'
 import type { RouteFacts } from './policy.ts'
 import type { ProblemCode } from './problem.ts'
-import { canonicalPath } from '../lib/canonical-path.ts'
+import { compileClaimPath } from './request-attribute.ts'
 
 /** Makes a value safe for the place it goes to; undefined when nothing can. */
 export type Encode = (value: string) => string | undefined

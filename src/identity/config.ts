@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
-import { GRANTS } from './types.ts'
 import { choice, distinct, doc, duration } from '../config/schema/scalars.ts'
+import { GRANTS } from './types.ts'
 
 /** The longest lifetime of an access token that the gateway issues, in milliseconds. A signing key is published this long after its last signature. */
 export const MAX_ACCESS_TOKEN_MS = 24 * 3_600_000

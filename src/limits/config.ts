@@ -1,15 +1,15 @@
 import * as z from 'zod/mini'
 import { expectedOneOf, type Diagnostic } from '../config/schema/diagnostic.ts'
 import { choice, doc, duration } from '../config/schema/scalars.ts'
+import type { RouteFacts } from '../core/policy.ts'
 import {
-  REQUEST_ATTRIBUTES,
-  parseRequestAttribute,
-  type RequestAttribute,
   isClaimPath,
+  parseRequestAttribute,
+  REQUEST_ATTRIBUTES,
+  type RequestAttribute,
 } from '../core/request-attribute.ts'
 import { cost, MAX_LIMIT, maxCostOf } from './cost.ts'
-import { override, covers } from './overrides.ts'
-import type { RouteFacts } from '../core/policy.ts'
+import { covers, override } from './overrides.ts'
 
 const keyPart = z.pipe(
   z.string().check(

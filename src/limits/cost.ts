@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { doc, headerName } from '../config/schema/scalars.ts'
 import type { Exchange } from '../core/exchange.ts'
-import type { TakenPart, LocalLimiter, StoreLimiter } from './limiter.ts'
+import type { LocalLimiter, StoreLimiter, TakenPart } from './limiter.ts'
 import type { LimiterCounters } from './store/limit-log.ts'
 
 /** The most that a limit, a burst or a cost may be: more than 15 digits are no integer of RFC 9651, nor an exact one of Lua. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Exchange } from '../core/exchange.ts'
-import { compileRequestAttribute, lengthPrefixed, type RequestAttribute } from '../core/request-attribute.ts'
 import type { Platform } from '../core/platform.ts'
+import { compileRequestAttribute, lengthPrefixed, type RequestAttribute } from '../core/request-attribute.ts'
 import type { LimitVerdict } from './limiter.ts'
 
 /** A longer key is hashed here too, so that a client cannot fill the memory with long ones. */

@@ -1,5 +1,5 @@
-import type { HeaderEdit } from '../core/exchange.ts'
 import type { ObjectNamespace } from '../core/durable-object.ts'
+import type { HeaderEdit } from '../core/exchange.ts'
 
 /** Counts in windows that start at multiples of their length, in the window that ends now, or in a bucket that fills up steadily. */
 export type Algorithm = 'fixed-window' | 'sliding-window' | 'token-bucket'

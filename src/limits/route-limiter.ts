@@ -1,18 +1,18 @@
 import type { Exchange } from '../core/exchange.ts'
 import type { Handler, Middleware } from '../core/pipeline.ts'
 import { problem } from '../core/problem.ts'
-import { type Cost, consumeRest, type PendingCost } from './cost.ts'
-import type { LoggedDecision, Decision } from './key.ts'
+import { consumeRest, type Cost, type PendingCost } from './cost.ts'
+import type { Decision, LoggedDecision } from './key.ts'
 import {
-  type TakenPart,
+  appendItem,
+  fieldEdits,
+  limitItem,
+  wholeSeconds,
+  type FieldOp,
+  type LimitVerdict,
   type LocalLimiter,
   type StoreLimiter,
-  type LimitVerdict,
-  fieldEdits,
-  type FieldOp,
-  limitItem,
-  appendItem,
-  wholeSeconds,
+  type TakenPart,
 } from './limiter.ts'
 import type { LimiterCounters } from './store/limit-log.ts'
 

@@ -2,9 +2,9 @@ import * as z from 'zod/mini'
 import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import { doc } from '../config/schema/scalars.ts'
 import type { Exchange, HeaderEdit } from '../core/exchange.ts'
-import { applyFieldChange, encodeHeaderValue, isConnectionHeader, isHeaderName, isHeaderValue } from '../lib/header.ts'
 import { definePolicy, placedTexts, type RouteFacts } from '../core/policy.ts'
 import { checkTemplate, compileTemplate } from '../core/template.ts'
+import { applyFieldChange, encodeHeaderValue, isConnectionHeader, isHeaderName, isHeaderValue } from '../lib/header.ts'
 
 const templates = z.prefault(z.record(z.string(), z.string()), {})
 

@@ -1,8 +1,8 @@
 import * as z from 'zod/mini'
 import { cidr, doc } from '../config/schema/scalars.ts'
-import { isInAny, parseCidr, parseIp, type Cidr } from '../lib/ip.ts'
 import { definePolicy } from '../core/policy.ts'
 import { problem } from '../core/problem.ts'
+import { isInAny, parseCidr, parseIp, type Cidr } from '../lib/ip.ts'
 
 /** Lets in or turns away by the client's address, as `clientAddress` finds it. */
 export const ip = definePolicy({

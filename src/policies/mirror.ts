@@ -1,11 +1,11 @@
 import * as z from 'zod/mini'
 import { expectedOneOf } from '../config/schema/diagnostic.ts'
 import { doc, percent } from '../config/schema/scalars.ts'
-import { type Exchange, type Outgoing, makeBackgroundExchange } from '../core/exchange.ts'
-import { discardBody } from '../lib/body.ts'
+import { makeBackgroundExchange, type Exchange, type Outgoing } from '../core/exchange.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { perPlatformAndName, type Platform } from '../core/platform.ts'
 import { definePolicy } from '../core/policy.ts'
+import { discardBody } from '../lib/body.ts'
 
 /** Says to whoever gets a copy that it is one. */
 const MARK = 'x-umbral-mirror'

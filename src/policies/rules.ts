@@ -2,10 +2,10 @@ import * as z from 'zod/mini'
 import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import { distinct, doc, headerName, headerValue, method } from '../config/schema/scalars.ts'
 import type { Exchange } from '../core/exchange.ts'
-import { canonicalHeaderName } from '../lib/header.ts'
 import { definePolicy } from '../core/policy.ts'
 import { problem } from '../core/problem.ts'
 import { canonicalPath } from '../lib/canonical-path.ts'
+import { canonicalHeaderName } from '../lib/header.ts'
 
 const pattern = headerValue.check(z.minLength(1, 'expected a pattern such as "application/json*", or "*" for anything'))
 const patterns = z.union([pattern, z.array(pattern).check(z.minLength(1), distinct())])

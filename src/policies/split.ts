@@ -1,11 +1,11 @@
 import * as z from 'zod/mini'
-import { type Diagnostic, expectedOneOf } from '../config/schema/diagnostic.ts'
+import { expectedOneOf, type Diagnostic } from '../config/schema/diagnostic.ts'
 import { doc, headerName, percent } from '../config/schema/scalars.ts'
 import type { Exchange } from '../core/exchange.ts'
-import { compileRequestAttribute, parseRequestAttribute, stickyKey } from '../core/request-attribute.ts'
-import { hash32 } from '../lib/hash.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { definePolicy, type RouteFacts, type RouteParts } from '../core/policy.ts'
+import { compileRequestAttribute, parseRequestAttribute, stickyKey } from '../core/request-attribute.ts'
+import { hash32 } from '../lib/hash.ts'
 
 const entry = z.strictObject({
   upstream: doc(z.string(), 'The upstream that answers instead of the route’s own. Required.'),

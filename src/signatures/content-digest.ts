@@ -1,6 +1,6 @@
 import { serializeDictionary } from 'structured-headers'
-import { parseStrictDictionary } from './structured-field.ts'
 import type { Exchange } from '../core/exchange.ts'
+import { parseStrictDictionary } from './structured-field.ts'
 
 /** The algorithms of RFC 9530 §5 that are still strong. */
 const HASHES: Readonly<Record<string, string>> = { 'sha-256': 'SHA-256', 'sha-512': 'SHA-512' }

@@ -1,6 +1,6 @@
-import { componentKey, type Component, componentValue, plainComponent, type Message } from './component.ts'
 import { serializeDictionary, serializeInnerList, type InnerList } from 'structured-headers'
 import { signBase, type SignatureAlgorithm } from './algorithm.ts'
+import { componentKey, componentValue, plainComponent, type Component, type Message } from './component.ts'
 const DEFAULT_PORT = { http: ':80', https: ':443' } as const
 
 /** A `Host` as `@authority` wants it (RFC 9421 §2.2.3): lower case, without the port that the scheme implies. */

@@ -1,13 +1,13 @@
-import { makeSpan, openSpan, type SpanRecord } from './span.ts'
 import type { Span, Trace } from '../core/exchange.ts'
+import { makeSpan, openSpan, type SpanRecord } from './span.ts'
 import {
   formatTraceparent,
+  makeSpanId,
+  makeTraceId,
   parseTraceparent,
   parseTracestate,
   RANDOM,
   SAMPLED,
-  makeSpanId,
-  makeTraceId,
 } from './trace-context.ts'
 
 /** The trace of one request while it runs. */

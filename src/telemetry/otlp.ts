@@ -1,5 +1,5 @@
-import type { AttributeValue, SpanRecord } from './span.ts'
 import type { Platform } from '../core/platform.ts'
+import type { AttributeValue, SpanRecord } from './span.ts'
 
 // opentelemetry-proto trace.proto: Span.SpanKind and Status.StatusCode.
 const KINDS = { internal: 1, server: 2, client: 3 } as const

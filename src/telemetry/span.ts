@@ -1,6 +1,6 @@
 import type { Span } from '../core/exchange.ts'
-import { formatTraceparent } from './trace-context.ts'
 import type { ProblemCode } from '../core/problem.ts'
+import { formatTraceparent } from './trace-context.ts'
 
 /** Exported as a string (cut at 1,024 characters), bool, int or double of OTLP. */
 export type AttributeValue = string | number | boolean

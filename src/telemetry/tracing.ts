@@ -2,11 +2,11 @@ import type { Exchange, Span, Trace } from '../core/exchange.ts'
 import type { Middleware } from '../core/pipeline.ts'
 import type { Platform } from '../core/platform.ts'
 import { problemCode } from '../core/problem.ts'
-import { beginTrace, type ActiveTrace, compileRatio } from './active-trace.ts'
-import { makeExportQueue, type ExportCounters } from './export-queue.ts'
 import { isLogged } from './access-log.ts'
+import { beginTrace, compileRatio, type ActiveTrace } from './active-trace.ts'
+import { makeExportQueue, type ExportCounters } from './export-queue.ts'
 import { makeOtlpSender } from './otlp.ts'
-import { endSpan, describeServerSpan, type RequestSummary } from './span.ts'
+import { describeServerSpan, endSpan, type RequestSummary } from './span.ts'
 
 /** The tracing of one isolate. */
 export interface Tracing {

@@ -1,20 +1,20 @@
 import * as z from 'zod/mini'
+import { component, keyid } from '../auth/config/http-signature.ts'
 import {
   choice,
   distinct,
   doc,
   duration,
-  percent,
-  urlOrEnv,
   expected,
+  percent,
   secretRef,
   size,
+  urlOrEnv,
 } from '../config/schema/scalars.ts'
 import { stickyKey } from '../core/request-attribute.ts'
-import { healthCheck, outlierDetection } from './health/config.ts'
 import { SIGNATURE_ALGORITHMS } from '../signatures/algorithm.ts'
-import { component, keyid } from '../auth/config/http-signature.ts'
-import { retry, hedge } from './retry/config.ts'
+import { healthCheck, outlierDetection } from './health/config.ts'
+import { hedge, retry } from './retry/config.ts'
 
 /** What the gateway, or the runtime, writes while a try is on its way, or drops with its connection. */
 const UNSTEADY =

@@ -1,14 +1,14 @@
 import type { Exchange, Span } from '../core/exchange.ts'
-import { discardBody } from '../lib/body.ts'
 import type { Handler } from '../core/pipeline.ts'
-import { isOpaque } from '../lib/header.ts'
 import type { Platform } from '../core/platform.ts'
+import { discardBody } from '../lib/body.ts'
+import { isOpaque } from '../lib/header.ts'
+import { withTimeout } from '../lib/time.ts'
 import { closeAttempt, openAttempt, type Attempt, type InFlightCount } from './attempt.ts'
-import { classifyResponse, classifyRejection, failureOf } from './outcome.ts'
+import { classifyRejection, classifyResponse, failureOf } from './outcome.ts'
 import type { Signer } from './sign.ts'
 import type { Target } from './target.ts'
 import { uploadEnd, watchUpload } from './upload.ts'
-import { withTimeout } from '../lib/time.ts'
 
 /** What all tries of one route have in common, settled when the route is compiled. */
 export interface SendOptions {

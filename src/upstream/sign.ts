@@ -1,12 +1,12 @@
-import type { SignConfig } from './config.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Platform } from '../core/platform.ts'
-import { contentDigest } from '../signatures/content-digest.ts'
 import { importMaterial } from '../signatures/algorithm.ts'
+import type { Message } from '../signatures/component.ts'
+import { contentDigest } from '../signatures/content-digest.ts'
 import { signMessage } from '../signatures/message.ts'
+import type { SignConfig } from './config.ts'
 import { clientFailure } from './outcome.ts'
 import { bufferRequestBody } from './upload.ts'
-import type { Message } from '../signatures/component.ts'
 
 /** Header fields to send with a try to `base`, made of the request as it is then; or the answer when it cannot be signed. */
 export type Signer = (x: Exchange, base: string) => Promise<Readonly<Record<string, string>> | Response>

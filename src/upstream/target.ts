@@ -1,8 +1,8 @@
-import type { UpstreamConfig } from './config.ts'
 import { resolveUrl } from '../config/schema/scalars.ts'
 import { hash32 } from '../lib/hash.ts'
-import type { InFlightCount } from './attempt.ts'
 import { remaining, type Interval } from '../lib/time.ts'
+import type { InFlightCount } from './attempt.ts'
+import type { UpstreamConfig } from './config.ts'
 
 /** What the health checks and an operator say of a target: `unhealthy` is passed over while others do, `drained` gets nothing. */
 export type TargetCondition = 'ok' | 'unhealthy' | 'drained'

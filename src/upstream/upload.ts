@@ -1,6 +1,6 @@
 import type { Exchange } from '../core/exchange.ts'
-import { endAttempt, type Attempt } from './attempt.ts'
 import type { Platform } from '../core/platform.ts'
+import { endAttempt, type Attempt } from './attempt.ts'
 import { clientFailure } from './outcome.ts'
 
 // Only uploads write here, so that a request without a body pays nothing for it.

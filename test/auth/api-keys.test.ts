@@ -1,9 +1,9 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { authProvider } from '../../src/auth/config/auth-provider.ts'
+import type { Platform } from '../../src/core/platform.ts'
 import { makeIdentityClient } from '../../src/identity/client.ts'
 import type { Actor, NewApiKey } from '../../src/identity/types.ts'
-import type { Platform } from '../../src/core/platform.ts'
 import { makeTestPlatform } from '../support/platform.ts'
 import { makeGate } from './gate.ts'
 

@@ -1,4 +1,4 @@
-import { type Attack, claiming, claims, HEADER, now, payloadWith, raw } from './forgery.ts'
+import { claiming, claims, HEADER, now, payloadWith, raw, type Attack } from './forgery.ts'
 import { ISSUER } from './issuer.ts'
 
 /** One attack for each value of a claim. */

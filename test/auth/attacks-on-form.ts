@@ -1,4 +1,4 @@
-import { type Attack, claims, encode, HEADER, raw } from './forgery.ts'
+import { claims, encode, HEADER, raw, type Attack } from './forgery.ts'
 
 /** The last character with one of its unused bits set: the same bytes to a loose decoder. */
 function loose(token: string): string {

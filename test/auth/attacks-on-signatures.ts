@@ -1,6 +1,5 @@
 import { base64url, exportJWK, exportSPKI } from 'jose'
 import {
-  type Attack,
   attacker,
   claims,
   confused,
@@ -16,6 +15,7 @@ import {
   publicKey,
   raw,
   weakly,
+  type Attack,
 } from './forgery.ts'
 import { sign } from './issuer.ts'
 import { ROCA_KEY, SHORT_KEY } from './weak-keys.ts'

@@ -1,4 +1,4 @@
-import { base64url, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
+import { base64url, exportJWK, generateKeyPair, SignJWT, type JWK } from 'jose'
 import { ISSUER } from './issuer.ts'
 import { ROCA_KEY, SHORT_KEY } from './weak-keys.ts'
 

@@ -1,6 +1,6 @@
-import { auth } from '../../src/policies/auth.ts'
 import type { Platform } from '../../src/core/platform.ts'
 import type { RouteParts } from '../../src/core/policy.ts'
+import { auth } from '../../src/policies/auth.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { confused, HEADER, onCurve, onEdwards, PUBLISHED, raw, SECRET } from './forgery.ts'
 import { provider } from './issuer.ts'

@@ -1,7 +1,7 @@
 import type { AuthProviderConfig } from '../../src/auth/config/auth-provider.ts'
 import type { Exchange } from '../../src/core/exchange.ts'
-import { auth } from '../../src/policies/auth.ts'
 import type { Platform } from '../../src/core/platform.ts'
+import { auth } from '../../src/policies/auth.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 

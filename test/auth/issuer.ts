@@ -1,5 +1,5 @@
-import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
-import { type JwtProviderConfig, jwtProvider } from '../../src/auth/config/jwt.ts'
+import { exportJWK, generateKeyPair, SignJWT, type JWK } from 'jose'
+import { jwtProvider, type JwtProviderConfig } from '../../src/auth/config/jwt.ts'
 
 export const ISSUER = 'https://id.test/'
 export const JWKS_URL = 'https://id.test/jwks.json'

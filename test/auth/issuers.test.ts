@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { beforeAll, expect, it } from 'vitest'
-import { authProvider, issuersOf } from '../../src/auth/config/auth-provider.ts'
+import { authProvider } from '../../src/auth/config/auth-provider.ts'
+import { issuersOf } from '../../src/auth/issuers.ts'
 import { makeIdentityClient } from '../../src/identity/client.ts'
 import { SECRET, signedRequest } from '../signatures/client.ts'
 import { makeTestPlatform } from '../support/platform.ts'

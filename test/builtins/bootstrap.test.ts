@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import type { Platform } from '../../src/core/platform.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
 

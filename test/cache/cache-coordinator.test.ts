@@ -1,9 +1,9 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { expect, it } from 'vitest'
+import type { CacheCoordinator } from '../../src/cache/cache-coordinator.ts'
 import { FETCH_LEASE_MS, LINGER_MS, makeInFlightFetches } from '../../src/cache/collapse/in-flight-fetches.ts'
 import type { PurgeOrder } from '../../src/cache/purge/purges.ts'
-import type { CacheCoordinator } from '../../src/cache/cache-coordinator.ts'
 
 let made = 0
 const makeObject = () => env.CACHE_STATE.getByName(`coordinator-${made++}`)

@@ -4,12 +4,12 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import {
   makeCollapse,
   type Collapse,
+  type CollapseTurn,
   type FetchEnd,
   type FetchOutcome,
-  type CollapseTurn,
 } from '../../src/cache/collapse/collapse.ts'
+import { makeRedisTier, type CacheRedis } from '../../src/cache/store/cache-redis.ts'
 import { encodeHead } from '../../src/cache/store/codec.ts'
-import { type CacheRedis, makeRedisTier } from '../../src/cache/store/cache-redis.ts'
 import type { Platform } from '../../src/core/platform.ts'
 import { brokenCacheState, cachePlatform, ownCacheState } from '../support/cache-state.ts'
 import { makeTestExchange } from '../support/exchange.ts'

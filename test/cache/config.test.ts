@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 
 const AUTH = { main: { type: 'jwt', issuer: 'i', audience: 'a', algorithms: ['HS256'], secret: { $secret: 'S' } } }
 const auth = { providers: ['main'] }

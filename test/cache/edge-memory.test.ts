@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
-import { rememberBriefly } from '../../src/cache/store/edge-tier.ts'
-import { isolate, bytesOf, head, newKey, readAll, streamOf } from '../support/tiers.ts'
-import { makeTestPlatform } from '../support/platform.ts'
 import type { EdgeCache } from '../../src/cache/api.ts'
+import { rememberBriefly } from '../../src/cache/store/edge-tier.ts'
+import { makeTestPlatform } from '../support/platform.ts'
+import { bytesOf, head, isolate, newKey, readAll, streamOf } from '../support/tiers.ts'
 
 /** An isolate with a memory of its own, and what it asks of the cache that all share. */
 function remembering() {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { compileNormalizeRequest } from '../../src/cache/normalize-request.ts'
 import { cacheConfig } from '../../src/cache/config.ts'
+import { compileNormalizeRequest } from '../../src/cache/normalize-request.ts'
 import type { Identity } from '../../src/core/exchange.ts'
 import type { RouteFacts } from '../../src/core/policy.ts'
 import { makeTestExchange } from '../support/exchange.ts'

@@ -1,21 +1,21 @@
 import type { Combination } from './combinations.ts'
 import {
-  isTimed,
-  isSound,
+  asCacheControl,
+  dateOf,
   has,
-  without,
+  hasLife,
+  initialAge,
+  isDictionary,
+  isHttpDate,
+  isSound,
+  isTimed,
   mapBoth,
   omit,
+  UNKNOWN_TO_ORACLE,
   unstored,
   when,
-  isDictionary,
-  asCacheControl,
+  without,
   withoutContradictions,
-  dateOf,
-  isHttpDate,
-  initialAge,
-  hasLife,
-  UNKNOWN_TO_ORACLE,
 } from './oracle-repair.ts'
 
 /** Why http-cache-semantics 4.3.0 answers otherwise: what it must be told instead to come to the reading of `section`. */

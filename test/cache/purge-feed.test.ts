@@ -2,14 +2,14 @@ import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it } from 'vitest'
 import {
   makePurges,
-  PURGES_OBJECT,
   platformPurges,
-  type Purges,
+  PURGES_OBJECT,
   type PurgePlatform,
+  type Purges,
 } from '../../src/cache/purge/purge-feed.ts'
 import { askRedisPurges } from '../../src/cache/purge/purge-log.ts'
-import { cacheRedis } from '../../src/cache/store/cache-redis.ts'
 import type { PurgeOrder, PurgeStatus } from '../../src/cache/purge/purges.ts'
+import { cacheRedis } from '../../src/cache/store/cache-redis.ts'
 import { brokenCacheState, cachePlatform, ownCacheState } from '../support/cache-state.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { command, restartRedis, signalRedis, startRedis, type TestRedis } from '../support/redis.ts'

@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from 'vitest'
 import { crowd, tally } from '../support/callers.ts'
-import { startFaultProxy, type Faults, type FaultProxy } from '../support/fault-proxy.ts'
+import { startFaultProxy, type FaultProxy, type Faults } from '../support/fault-proxy.ts'
 import { startScene, type Scene } from '../support/scene.ts'
 
 let scene: Scene

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 
 const jwt = { type: 'jwt', issuer: 'i', audience: 'a', algorithms: ['ES256'], jwksUri: 'https://id.test/jwks' }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { environmentDiagnostics } from '../../src/config/environment.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 
 const users = { targets: [{ url: 'http://127.0.0.1:9101' }] }
 const jwt = { type: 'jwt', issuer: 'i', audience: 'a' }

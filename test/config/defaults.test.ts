@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { diagnosticLines, diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { diagnosticLines, diagnosticText } from '../../src/config/schema/diagnostic.ts'
 
 type Policies = Record<string, unknown>
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { environmentDiagnostics } from '../../src/config/environment.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { makeTestGateway } from '../support/gateway-in-workerd.ts'
 
 const PRODUCTION = { targets: 'https' }

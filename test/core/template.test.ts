@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Exchange, Identity } from '../../src/core/exchange.ts'
-import { encodeHeaderValue } from '../../src/lib/header.ts'
-import { canonicalPath } from '../../src/lib/canonical-path.ts'
 import { checkPath, checkTemplate, compilePath, compileTemplate } from '../../src/core/template.ts'
+import { canonicalPath } from '../../src/lib/canonical-path.ts'
+import { encodeHeaderValue } from '../../src/lib/header.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeTestFacts } from '../support/platform.ts'
 

@@ -1,5 +1,5 @@
-import { join } from 'node:path'
 import { SignJWT, type JWTPayload } from 'jose'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { makeCanary } from '../support/canary.ts'
 import { startScene, stopAll, type Scene } from './canary-scene.ts'

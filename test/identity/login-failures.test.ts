@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
 import {
-  loginDelay,
   addFailure,
   FAILURE_TTL_MS,
   isLocked,
+  loginDelay,
   MAX_FAILURES,
   unexpiredFailures,
   type LoginFailures,

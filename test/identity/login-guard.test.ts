@@ -2,7 +2,7 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'c
 import { env } from 'cloudflare:workers'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { type LoginGuard, FAILURE_TTL_MS, MAX_FAILURES } from '../../src/identity/login-guard.ts'
+import { FAILURE_TTL_MS, MAX_FAILURES, type LoginGuard } from '../../src/identity/login-guard.ts'
 
 let nth = 0
 const makeGuard = () => env.LOGINS.getByName(`test-${nth++}`)

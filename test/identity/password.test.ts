@@ -1,8 +1,8 @@
 import { scryptSync } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, expect, it } from 'vitest'
-import { hashPassword, isPasswordHash, reserveHashSlot, verifyPassword } from '../../src/identity/password.ts'
 import type { Platform } from '../../src/core/platform.ts'
+import { hashPassword, isPasswordHash, reserveHashSlot, verifyPassword } from '../../src/identity/password.ts'
 
 const platform = { now: Date.now }
 /** As a login does it. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { compileHeaderReader, readRequest } from '../../src/ingress/headers.ts'
 import { compileClientReader, type ClientAddressConfig } from '../../src/ingress/client.ts'
+import { compileHeaderReader, readRequest } from '../../src/ingress/headers.ts'
 
 const readHeaders = compileHeaderReader([])
 

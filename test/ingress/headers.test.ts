@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { setForwardedHeaders, compileHeaderReader } from '../../src/ingress/headers.ts'
+import { compileHeaderReader, setForwardedHeaders } from '../../src/ingress/headers.ts'
 
 const client = {
   ip: '192.0.2.1',

@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Identity } from '../../src/core/exchange.ts'
 import { parseRequestAttribute, type RequestAttribute } from '../../src/core/request-attribute.ts'
-import { compileKey } from '../../src/limits/key.ts'
 import { compileTemplate } from '../../src/core/template.ts'
+import { compileKey } from '../../src/limits/key.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 
 const parts = (...texts: string[]) => texts.map((text) => parseRequestAttribute(text) as RequestAttribute)

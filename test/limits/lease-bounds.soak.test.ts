@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { leaseMs, type LimiterSpec } from '../../src/limits/limiter.ts'
-import { type Admission, type Call, makeLeasedWorld } from '../support/leased-world.ts'
+import { makeLeasedWorld, type Admission, type Call } from '../support/leased-world.ts'
 
 const START = 1_000_000_000
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { makeLeasedLimiter } from '../../src/limits/lease/leased-limiter.ts'
-import type { TakeRequest, TakeGrant, LimiterSpec, LimitVerdict } from '../../src/limits/limiter.ts'
+import type { LimiterSpec, LimitVerdict, TakeGrant, TakeRequest } from '../../src/limits/limiter.ts'
 
 const fixed: LimiterSpec = { name: 'n', algorithm: 'fixed-window', limit: 10_000, windowMs: 3_600_000 }
 const nothing = () => {}

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { makeLimited, type RawLimiter } from '../support/limits.ts'
 import { makeTestExchange } from '../support/exchange.ts'
+import { makeLimited, type RawLimiter } from '../support/limits.ts'
 import { makeTestPlatform } from '../support/platform.ts'
 
 const limiter: RawLimiter = {

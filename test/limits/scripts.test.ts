@@ -1,9 +1,9 @@
 import { env } from 'cloudflare:workers'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { Algorithm, TakeRequest, LimiterSpec } from '../../src/limits/limiter.ts'
+import type { Algorithm, LimiterSpec, TakeRequest } from '../../src/limits/limiter.ts'
 import { compileScriptCall } from '../../src/limits/store/scripts.ts'
-import { type WindowCount, takeFrom } from '../../src/limits/store/windows.ts'
+import { takeFrom, type WindowCount } from '../../src/limits/store/windows.ts'
 
 interface Step {
   readonly ask: TakeRequest

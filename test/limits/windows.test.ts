@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { LimiterSpec } from '../../src/limits/limiter.ts'
-import { type WindowCount, grainMs, takeFrom } from '../../src/limits/store/windows.ts'
+import { grainMs, takeFrom, type WindowCount } from '../../src/limits/store/windows.ts'
 
 const unknown = (): WindowCount => ({ endsAt: 0, used: 0 })
 

@@ -1,7 +1,7 @@
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { createServer, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { listen, type Listening } from '../support/listen.ts'
 import { getRaw } from '../support/raw-http.ts'

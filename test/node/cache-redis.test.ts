@@ -2,9 +2,9 @@ import { createServer, get, type IncomingHttpHeaders, type ServerResponse } from
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type FaultyUpstash, startFaultyUpstash } from '../support/faulty-upstash.ts'
+import { startFaultyUpstash, type FaultyUpstash } from '../support/faulty-upstash.ts'
 import { listen } from '../support/listen.ts'
-import { type RunningWorker, runWorker } from '../support/run-worker.ts'
+import { runWorker, type RunningWorker } from '../support/run-worker.ts'
 
 const MIB = 1024 ** 2
 const STORE_TIMEOUT_MS = 100

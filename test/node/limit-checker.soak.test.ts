@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Consistency } from '../limits/checker/bounds.ts'
 import type { Circumstances } from '../limits/checker/judge.ts'
-import { examine, type Finding, hammer, type Pressure, type Run, send, type Sent } from '../limits/checker/run.ts'
-import { type Limiter, type LimitScene, startLimitScene } from '../limits/checker/scene.ts'
+import { examine, hammer, send, type Finding, type Pressure, type Run, type Sent } from '../limits/checker/run.ts'
+import { startLimitScene, type Limiter, type LimitScene } from '../limits/checker/scene.ts'
 import { ALGORITHMS, MODES } from '../limits/checker/table.ts'
 
 let scene: LimitScene

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import { join } from 'node:path'
-import { RetryAgent, Agent, request } from 'undici'
+import { Agent, request, RetryAgent } from 'undici'
 import { afterEach, expect, it } from 'vitest'
 import { startGateway } from '../support/gateway.ts'
 import { listen } from '../support/listen.ts'

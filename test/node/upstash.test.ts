@@ -1,9 +1,9 @@
+import { Ratelimit } from '@upstash/ratelimit'
+import { Redis, type RedisConfigNodejs } from '@upstash/redis'
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Ratelimit } from '@upstash/ratelimit'
-import { Redis, type RedisConfigNodejs } from '@upstash/redis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startUpstash, type Upstash } from '../../dev/upstash/server.ts'
 

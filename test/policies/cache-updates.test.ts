@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { platformPurges } from '../../src/cache/purge/purge-feed.ts'
-import { makeCachedGateway, type OriginRequest } from '../support/cached.ts'
 import { ownCacheState } from '../support/cache-state.ts'
+import { makeCachedGateway, type OriginRequest } from '../support/cached.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeTestPlatform } from '../support/platform.ts'
 

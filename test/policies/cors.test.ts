@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
+import { problemCode } from '../../src/core/problem.ts'
 import { applyHeaderEdits } from '../../src/ingress/finish.ts'
 import { cors } from '../../src/policies/cors.ts'
-import { problemCode } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 

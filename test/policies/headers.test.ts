@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { applyHeaderEdits } from '../../src/ingress/finish.ts'
 import type { Exchange, Identity } from '../../src/core/exchange.ts'
-import { headers } from '../../src/policies/headers.ts'
 import { problem } from '../../src/core/problem.ts'
+import { applyHeaderEdits } from '../../src/ingress/finish.ts'
+import { headers } from '../../src/policies/headers.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 

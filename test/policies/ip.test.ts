@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
+import { problemCode } from '../../src/core/problem.ts'
 import { makeCidrMatcher, parseCidr, parseIp } from '../../src/lib/ip.ts'
 import { ip } from '../../src/policies/ip.ts'
-import { problemCode } from '../../src/core/problem.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import type { Exchange } from '../../src/core/exchange.ts'
 import type { Handler } from '../../src/core/pipeline.ts'
 import { mirror, mirrorCounters } from '../../src/policies/mirror.ts'

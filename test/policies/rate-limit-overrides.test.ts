@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { rateLimit } from '../../src/policies/rate-limit.ts'
 import type { RouteFacts } from '../../src/core/policy.ts'
+import { rateLimit } from '../../src/policies/rate-limit.ts'
 import { makeIdentity, makeLimited, makePatientPlatform, type RawLimiter } from '../support/limits.ts'
 import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 

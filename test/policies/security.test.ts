@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { security } from '../../src/policies/security.ts'
 import { problem } from '../../src/core/problem.ts'
+import { security } from '../../src/policies/security.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { askPolicy, policyDiagnostics } from '../support/policy.ts'
 

@@ -1,5 +1,5 @@
-import { contentDigest } from '../../src/signatures/content-digest.ts'
 import { importMaterial } from '../../src/signatures/algorithm.ts'
+import { contentDigest } from '../../src/signatures/content-digest.ts'
 import { signMessage, type SignatureSpec } from '../../src/signatures/message.ts'
 import { makeMessage } from './rfc9421.ts'
 

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { importMaterial, verifyBase } from '../../src/signatures/algorithm.ts'
+import type { Message } from '../../src/signatures/component.ts'
 import { matchesContentDigest } from '../../src/signatures/content-digest.ts'
+import { signatureBase, signMessage } from '../../src/signatures/message.ts'
 import { findSignature } from '../../src/signatures/signature-input.ts'
 import { parseStrictDictionary } from '../../src/signatures/structured-field.ts'
-import { verifyBase, importMaterial } from '../../src/signatures/algorithm.ts'
-import { signatureBase, signMessage } from '../../src/signatures/message.ts'
-import type { Message } from '../../src/signatures/component.ts'
 
 const secret = 'a secret of at least thirty-two bytes'
 const known = () => true

@@ -1,8 +1,8 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { expect, it } from 'vitest'
-import { takeNonce } from '../../src/signatures/nonces.ts'
 import type { NonceStore } from '../../src/signatures/nonce-store.ts'
+import { takeNonce } from '../../src/signatures/nonces.ts'
 
 let made = 0
 const makeStore = () => env.NONCES.getByName(`test-${made++}`)

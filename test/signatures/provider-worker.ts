@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
-import { makeHttpSignatureAuthenticator } from '../../src/auth/http-signature.ts'
 import type { Authenticator } from '../../src/auth/authenticator.ts'
 import { httpSignatureProvider } from '../../src/auth/config/http-signature.ts'
+import { makeHttpSignatureAuthenticator } from '../../src/auth/http-signature.ts'
 import type { Platform } from '../../src/core/platform.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 

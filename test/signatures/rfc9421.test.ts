@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { verifyBase, type SignatureAlgorithm } from '../../src/signatures/algorithm.ts'
-import { type Component, componentValue, type Message } from '../../src/signatures/component.ts'
+import { componentValue, type Component, type Message } from '../../src/signatures/component.ts'
 import { signatureBase } from '../../src/signatures/message.ts'
 import { findSignature } from '../../src/signatures/signature-input.ts'
 import { publishedKey, TRANSFORM, VECTORS } from './rfc9421.ts'

@@ -1,5 +1,4 @@
-import { type SignatureAlgorithm, importMaterial } from '../../src/signatures/algorithm.ts'
-import { keyRecipe } from '../../src/signatures/algorithm.ts'
+import { importMaterial, keyRecipe, type SignatureAlgorithm } from '../../src/signatures/algorithm.ts'
 import type { Message } from '../../src/signatures/component.ts'
 
 /** The published example keys (RFC 9421 Appendix B.1), public halves. */

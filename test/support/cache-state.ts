@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import type { Platform } from '../../src/core/platform.ts'
-import type { TestRedis } from './redis.ts'
 import { makeTestPlatform } from './platform.ts'
+import type { TestRedis } from './redis.ts'
 
 let made = 0
 

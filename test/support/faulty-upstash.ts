@@ -1,4 +1,4 @@
-import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import { Agent, createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
 import { startUpstash } from '../../dev/upstash/server.ts'
 import { FAULTS, type StoreFault } from './faults.ts'
 import { listen } from './listen.ts'

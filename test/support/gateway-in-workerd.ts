@@ -1,11 +1,11 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import { makeGateway } from '../../src/gateway.ts'
+import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import type { Platform } from '../../src/core/platform.ts'
-import { makeTestPlatform } from './platform.ts'
+import { makeGateway } from '../../src/gateway.ts'
 import { oauthPaths } from '../../src/identity/oauth-builtins.ts'
+import { makeTestPlatform } from './platform.ts'
 
 export interface TestGateway {
   /** The gateway's answer; `settled` waits for what it left to `waitUntil`. */

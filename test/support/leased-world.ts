@@ -1,6 +1,6 @@
 import { makeLeasedLimiter } from '../../src/limits/lease/leased-limiter.ts'
-import type { TakeRequest, TakeGrant, LimiterSpec, StoreLimiter, LimitVerdict } from '../../src/limits/limiter.ts'
-import { type WindowCount, takeFrom } from '../../src/limits/store/windows.ts'
+import type { LimiterSpec, LimitVerdict, StoreLimiter, TakeGrant, TakeRequest } from '../../src/limits/limiter.ts'
+import { takeFrom, type WindowCount } from '../../src/limits/store/windows.ts'
 
 /** A request that was let pass: when, in the store's time, in truth and as its verdict says. */
 export interface Admission {

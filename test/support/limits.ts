@@ -1,10 +1,10 @@
 import type * as z from 'zod/mini'
-import { applyHeaderEdits } from '../../src/ingress/finish.ts'
 import type { Exchange, Identity } from '../../src/core/exchange.ts'
-import { limitStores } from '../../src/limits/store/stores.ts'
 import { compose, type Handler } from '../../src/core/pipeline.ts'
-import { rateLimit, rateLimitBeforeAuth } from '../../src/policies/rate-limit.ts'
 import type { Platform } from '../../src/core/platform.ts'
+import { applyHeaderEdits } from '../../src/ingress/finish.ts'
+import { limitStores } from '../../src/limits/store/stores.ts'
+import { rateLimit, rateLimitBeforeAuth } from '../../src/policies/rate-limit.ts'
 import { makeTestExchange } from './exchange.ts'
 import { makeTestFacts, makeTestPlatform } from './platform.ts'
 

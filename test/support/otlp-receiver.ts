@@ -1,6 +1,6 @@
+import root from '@opentelemetry/otlp-transformer/build/src/generated/root.js'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import root from '@opentelemetry/otlp-transformer/build/src/generated/root.js'
 
 /** A span as it arrived, with the ids in hex and the attributes as an object. */
 export interface ReceivedSpan {

@@ -1,8 +1,8 @@
 import * as z from 'zod/mini'
-import { applyHeaderEdits } from '../../src/ingress/finish.ts'
 import type { Exchange } from '../../src/core/exchange.ts'
 import type { Policy } from '../../src/core/policy.ts'
 import { problemCode } from '../../src/core/problem.ts'
+import { applyHeaderEdits } from '../../src/ingress/finish.ts'
 import { makeTestExchange } from './exchange.ts'
 import { makeTestFacts, makeTestPlatform } from './platform.ts'
 

@@ -1,6 +1,6 @@
+import type { BalancingStrategy } from '../../src/upstream/balancing/two-choices.ts'
 import type { Target } from '../../src/upstream/target.ts'
 import { makeTestExchange } from './exchange.ts'
-import type { BalancingStrategy } from '../../src/upstream/balancing/two-choices.ts'
 
 /** One request of the model. */
 export interface Served {

@@ -1,8 +1,8 @@
-import type { StoredResponse, StoredHead } from '../../src/cache/http/entry.ts'
-import { type CachePlatform, makeTiers } from '../../src/cache/store/tiers.ts'
+import type { StoredHead, StoredResponse } from '../../src/cache/http/entry.ts'
+import { makeTiers, type CachePlatform } from '../../src/cache/store/tiers.ts'
 import { makeTestExchange } from './exchange.ts'
-import type { TestRedis } from './redis.ts'
 import { makeTestPlatform } from './platform.ts'
+import type { TestRedis } from './redis.ts'
 
 /** When this file began. */
 export const NOW = Date.now()

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import { STORE_FAULTS } from './faults.ts'
-import { type FaultyUpstash, startFaultyUpstash } from './faulty-upstash.ts'
+import { startFaultyUpstash, type FaultyUpstash } from './faulty-upstash.ts'
 import { listen } from './listen.ts'
 
 export interface UpstashControl {

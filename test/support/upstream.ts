@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
-import { upstream as upstreamSchema } from '../../src/upstream/config.ts'
 import type { Platform } from '../../src/core/platform.ts'
+import { upstream as upstreamSchema } from '../../src/upstream/config.ts'
 import { compileUpstream, makeUpstream, type UpstreamOverride } from '../../src/upstream/upstream.ts'
 import { makeTestPlatform } from './platform.ts'
 

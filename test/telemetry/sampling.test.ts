@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { makeTraceId } from '../../src/telemetry/trace-context.ts'
 import { compileRatio } from '../../src/telemetry/active-trace.ts'
+import { makeTraceId } from '../../src/telemetry/trace-context.ts'
 
 const ids = Array.from({ length: 20_000 }, makeTraceId)
 const share = (setting: string | undefined) => ids.filter(compileRatio(setting)).length / ids.length

@@ -2,10 +2,10 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   formatTraceparent,
-  parseTraceparent,
-  parseTracestate,
   makeSpanId,
   makeTraceId,
+  parseTraceparent,
+  parseTracestate,
 } from '../../src/telemetry/trace-context.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { deadline, parseGrpcTimeout, parseTimeoutMs } from '../../src/upstream/deadline.ts'
 import { problemCode } from '../../src/core/problem.ts'
+import { deadline, parseGrpcTimeout, parseTimeoutMs } from '../../src/upstream/deadline.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeTestPlatform } from '../support/platform.ts'
 

@@ -1,21 +1,19 @@
 import * as z from 'zod/mini'
-import { httpSignatureProvider } from './http-signature.ts'
-import { checkJwtProvider, jwtProvider, type JwtProviderConfig } from './jwt.ts'
 import { expectedOneOf } from '../../config/schema/diagnostic.ts'
-import { MAX_API_KEY_CACHE_MS } from '../../identity/config.ts'
-import { revocation, disclosure } from './revocation.ts'
 import {
+  distinct,
   doc,
+  documentUrlOrEnv,
   duration,
   expected,
   headerName,
-  distinct,
-  documentUrlOrEnv,
   secretRef,
-  isDocumentUrl,
-  resolveUrl,
 } from '../../config/schema/scalars.ts'
+import { MAX_API_KEY_CACHE_MS } from '../../identity/config.ts'
 import { parseDistinguishedName } from '../../lib/distinguished-name.ts'
+import { httpSignatureProvider } from './http-signature.ts'
+import { checkJwtProvider, jwtProvider } from './jwt.ts'
+import { disclosure, revocation } from './revocation.ts'
 const NAME_EXPECTED = 'expected a distinguished name (RFC 4514) such as "CN=partner,O=Acme"'
 
 /** Headers with a meaning of their own: a key in one of them would be read, rewritten or logged as something else. */
@@ -136,61 +134,3 @@ export type MtlsProviderConfig = z.output<typeof mtlsProvider>
 
 /** A checked provider of type `introspection`; durations in milliseconds. */
 export type IntrospectionProviderConfig = z.output<typeof introspectionProvider>
-
-/** The provider whose tokens this gateway issues. */
-export interface OwnIssuer {
-  /** Its name in routes.json. */
-  readonly name: string
-  readonly config: JwtProviderConfig
-}
-
-/** All providers with `"keys": "self"`; a checked file has one at most. */
-export function ownIssuersOf(providers: Readonly<Record<string, AuthProviderConfig>>): OwnIssuer[] {
-  return Object.entries(providers).flatMap(([name, config]) =>
-    config.type === 'jwt' && config.keys === 'self' ? [{ name, config }] : [],
-  )
-}
-
-/** The one provider with `"keys": "self"`. Throws where there is none: the check of a file refuses routes that need it then. */
-export function ownIssuerOf(providers: Readonly<Record<string, AuthProviderConfig>>): OwnIssuer {
-  const [found] = ownIssuersOf(providers)
-  if (found === undefined) throw new Error('no auth provider with "keys": "self"')
-  return found
-}
-
-/**
- * The issuers of callers that a site's providers establish, so far as routes.json says them: with a subject they name whose tokens, signatures or
- * certificates so far are revoked. API keys are not among them: each is revoked by its id.
- */
-export function issuersOf(
-  authProviders: Readonly<Record<string, AuthProviderConfig>>,
-  variable: (name: string) => string | undefined,
-): string[] {
-  const found = Object.entries(authProviders).flatMap(([name, config]) => issuersOfOne(name, config, variable))
-  return [...new Set(found)]
-}
-
-function issuersOfOne(
-  name: string,
-  config: AuthProviderConfig,
-  variable: (name: string) => string | undefined,
-): readonly string[] {
-  switch (config.type) {
-    case 'jwt':
-      return [config.issuer]
-    case 'introspection': {
-      const url = resolveUrl(config.url, variable, isDocumentUrl)
-      const issuer = config.issuer ?? (url && introspectionIssuer(url))
-      return issuer === undefined ? [] : [issuer]
-    }
-    case 'httpSignature':
-      return [name]
-    case 'mtls':
-      return config.issuers ?? []
-    case 'apiKey':
-      return []
-  }
-}
-
-/** Who stands for the issuer of introspected tokens where the provider names none. */
-export const introspectionIssuer = (url: string): string => new URL(url).origin

@@ -1,9 +1,9 @@
 import * as z from 'zod/mini'
+import { choice, distinct, doc, duration, expected, secretRef, size } from '../../config/schema/scalars.ts'
 import { isFitKey } from '../../lib/key-strength.ts'
 import { joseName, SIGNATURE_ALGORITHMS } from '../../signatures/algorithm.ts'
 import { isPlainComponent } from '../../signatures/component.ts'
-import { revocation, disclosure } from './revocation.ts'
-import { choice, distinct, doc, duration, expected, secretRef, size } from '../../config/schema/scalars.ts'
+import { disclosure, revocation } from './revocation.ts'
 
 const [HMAC, ...PUBLIC_KEY_ALGORITHMS] = SIGNATURE_ALGORITHMS
 

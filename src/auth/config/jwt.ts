@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
-import { revocation, disclosure } from './revocation.ts'
 import { choice, distinct, doc, documentUrlOrEnv, duration, secretRef } from '../../config/schema/scalars.ts'
 import { tokensConfig } from '../../identity/config.ts'
+import { disclosure, revocation } from './revocation.ts'
 
 const ALGORITHMS = [
   'ES256',

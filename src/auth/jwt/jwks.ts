@@ -1,10 +1,10 @@
-import type { JwtProviderConfig } from '../config/jwt.ts'
 import { isDocumentUrl, resolveUrl } from '../../config/schema/scalars.ts'
 import type { Platform } from '../../core/platform.ts'
+import { makeIdentityClient } from '../../identity/client.ts'
+import type { JwtProviderConfig } from '../config/jwt.ts'
 import type { CompactJws } from './compact-jws.ts'
 import { FETCH_TIMEOUT_MS, loadKeySet } from './key-set.ts'
 import type { KeySource, VerificationKey, WaitUntil } from './key-source.ts'
-import { makeIdentityClient } from '../../identity/client.ts'
 
 const POLL_MS = 20
 

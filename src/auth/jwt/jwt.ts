@@ -1,14 +1,14 @@
-import type { JwtProviderConfig } from '../config/jwt.ts'
 import type { Identity } from '../../core/exchange.ts'
 import type { Platform } from '../../core/platform.ts'
 import type { ProblemCode } from '../../core/problem.ts'
 import { compileClaimPath } from '../../core/request-attribute.ts'
 import type { Authenticator } from '../authenticator.ts'
 import { BEARER_CHALLENGE, bearerToken, isBearerToken } from '../challenge.ts'
-import { type CompactJws, parseCompactJws, claimNames, claimTexts } from './compact-jws.ts'
-import { makeJwks, makeOwnIssuerKeys } from './jwks.ts'
-import { type KeySource, type WaitUntil, makeSecretKey } from './key-source.ts'
+import type { JwtProviderConfig } from '../config/jwt.ts'
 import { makeTokenCache } from '../token-cache.ts'
+import { claimNames, claimTexts, parseCompactJws, type CompactJws } from './compact-jws.ts'
+import { makeJwks, makeOwnIssuerKeys } from './jwks.ts'
+import { makeSecretKey, type KeySource, type WaitUntil } from './key-source.ts'
 import { verify, type VerifiedClaims, type VerifiedToken } from './verify.ts'
 
 const MAX_ENTRIES = 4096

@@ -1,8 +1,8 @@
-import { type CryptoKey, importJWK, type JWK } from 'jose'
-import { readText } from '../../lib/body.ts'
+import { importJWK, type CryptoKey, type JWK } from 'jose'
 import type { Platform } from '../../core/platform.ts'
-import type { VerificationKey } from './key-source.ts'
+import { readText } from '../../lib/body.ts'
 import { isFitKey, type PublishedJwk } from '../../lib/key-strength.ts'
+import type { VerificationKey } from './key-source.ts'
 
 /** How long a key set may take from request to last byte. */
 export const FETCH_TIMEOUT_MS = 2_000

@@ -1,8 +1,8 @@
 import type { CryptoKey } from 'jose'
-import type { ProblemCode } from '../../core/problem.ts'
-import type { CompactJws } from './compact-jws.ts'
-import type { JwtProviderConfig } from '../config/jwt.ts'
 import type { Platform } from '../../core/platform.ts'
+import type { ProblemCode } from '../../core/problem.ts'
+import type { JwtProviderConfig } from '../config/jwt.ts'
+import type { CompactJws } from './compact-jws.ts'
 
 /** A key that may verify tokens, with exactly one algorithm (RFC 8725 §3.1). */
 export interface VerificationKey {

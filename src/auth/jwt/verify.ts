@@ -1,9 +1,9 @@
 import { errors, jwtVerify, type JWTPayload } from 'jose'
-import type { JwtProviderConfig } from '../config/jwt.ts'
 import type { ProblemCode } from '../../core/problem.ts'
+import type { Authenticated } from '../authenticator.ts'
+import type { JwtProviderConfig } from '../config/jwt.ts'
 import type { CompactJws } from './compact-jws.ts'
 import type { VerificationKey } from './key-source.ts'
-import type { Authenticated } from '../authenticator.ts'
 
 /** The claims of a token whose signature and registered claims (RFC 7519 §4.1) have been verified. */
 export type VerifiedClaims = JWTPayload & { readonly iss: string; readonly exp: number }

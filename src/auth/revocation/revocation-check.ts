@@ -1,9 +1,9 @@
-import type { AuthProviderConfig } from '../config/auth-provider.ts'
 import type { Exchange, Identity } from '../../core/exchange.ts'
-import { makeIdentityClient } from '../../identity/client.ts'
 import { perPlatform, type Platform } from '../../core/platform.ts'
 import type { ProblemCode } from '../../core/problem.ts'
+import { makeIdentityClient } from '../../identity/client.ts'
 import type { Authenticated } from '../authenticator.ts'
+import type { AuthProviderConfig } from '../config/auth-provider.ts'
 import { makeRevocationSnapshot, type RevocationStatus } from './revocation-snapshot.ts'
 
 /** Why an established caller is refused after all; undefined when he is not. A promise after an idle time or an outage, and where several vouch. */

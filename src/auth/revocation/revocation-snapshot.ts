@@ -1,8 +1,8 @@
 import type { Identity } from '../../core/exchange.ts'
-import type { RevocationUpdate, Revocation } from '../../identity/types.ts'
+import { MAX_SKEW_MS } from '../../identity/config.ts'
+import type { Revocation, RevocationUpdate } from '../../identity/types.ts'
 import { makeReplicaSync } from '../../lib/replica-sync.ts'
 import type { WaitUntil } from '../jwt/key-source.ts'
-import { MAX_SKEW_MS } from '../../identity/config.ts'
 
 /** What the identity store says of the time after `cursor`; `''` begins. */
 export type RevocationFeed = (cursor: string) => Promise<RevocationUpdate | 'unavailable'>

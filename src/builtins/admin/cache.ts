@@ -4,11 +4,11 @@ import type { PurgeOrder } from '../../cache/purge/purges.ts'
 import { expected } from '../../config/schema/scalars.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
+import type { IdentityClient } from '../../identity/api.ts'
 import { canonicalPath, rawPath, rawSearch } from '../../lib/canonical-path.ts'
 import { readChange } from './change.ts'
-import { type AdminEndpoint, actorOf } from './endpoint.ts'
+import { actorOf, type AdminEndpoint } from './endpoint.ts'
 import { text } from './fields.ts'
-import type { IdentityClient } from '../../identity/api.ts'
 
 /** Of each kind at once. */
 const MAX_AT_ONCE = 100

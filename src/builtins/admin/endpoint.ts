@@ -1,53 +1,53 @@
-import type { Exchange } from '../../core/exchange.ts'
-import type { Actor, StoreRefusal, Page } from '../../identity/types.ts'
-import { problem } from '../../core/problem.ts'
 import * as z from 'zod/mini'
 import { expected } from '../../config/schema/scalars.ts'
+import type { Exchange } from '../../core/exchange.ts'
+import { problem } from '../../core/problem.ts'
+import type { Actor, Page, StoreRefusal } from '../../identity/types.ts'
 import { parseInput } from './change.ts'
 
-/** One request to an admin endpoint. */
+/** A request to an admin endpoint. */
 export interface AdminRequest {
   readonly x: Exchange
-  /** What stands in the path where the endpoint's pattern has `{…}`, decoded; `''` for a pattern without. */
+  /** The decoded value of the `{…}` parameter of the endpoint's path; `''` for a path without one. */
   readonly name: string
   readonly query: URLSearchParams
 }
 
-/** The answer as an object, which becomes a 200, or as a Response: a refusal, or another status than 200. */
-export type AdminHandler = (ask: AdminRequest) => Promise<object>
+/** Handles a request. Resolves to the body of a 200 response, or to a Response for a problem or another status. */
+export type AdminHandler = (request: AdminRequest) => Promise<object>
 
-/** The methods that an endpoint may take; GET answers HEAD too. */
+/** The methods that an endpoint may have; GET includes HEAD. */
 export type EndpointMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 /** One path of the admin route, relative to the route's own. */
 export interface AdminEndpoint {
-  /** Such as `users` or `users/{username}`. */
+  /** For example `users` or `users/{username}`. */
   readonly path: string
   readonly handlers: Readonly<Partial<Record<EndpointMethod, AdminHandler>>>
 }
 
-/** An answer in JSON that no cache keeps. */
+/** A JSON response that must not be cached. */
 export function jsonResponse(body: object, status = 200): Response {
   return Response.json(body, { status, headers: { 'cache-control': 'no-store' } })
 }
 
-/** Who makes a change; provider, issuer and subject are `''` behind a route that asks only for an address. */
+/** The author of a change. `provider`, `issuer` and `subject` are `''` on a route without `auth`. */
 export function actorOf({ identity, client, id }: Exchange): Actor {
   const { provider = '', issuer = '', subject = '' } = identity ?? {}
   return { provider, issuer, subject, client: client.ip, request: id }
 }
 
-type Refused = StoreRefusal | 'unavailable'
+type Failure = StoreRefusal | 'unavailable'
 
-/** What the identity store has answered, or its refusal as a problem; `what` is spoken of, such as `user "ada"`. */
-export function resultOrProblem<T>(found: T, what: string): Exclude<T, Refused> | Response {
-  if (typeof found !== 'string') return found as Exclude<T, Refused>
-  if (found === 'exists') return problem('admin-exists', { detail: `there is a ${what} already` })
-  if (found === 'unknown') return problem('admin-not-found', { detail: `there is no ${what}` })
-  if (found === 'full') return problem('admin-full', { detail: `no room for ${what}` })
-  if (found === 'unavailable') return unavailable()
-  if (found.startsWith('invalid: ')) return problem('admin-invalid', { detail: found.slice('invalid: '.length) })
-  return found as Exclude<T, Refused>
+/** The result of an identity store call, or a problem response for its failure. `what` names the row, for example `user "ada"`. */
+export function resultOrProblem<T>(result: T, what: string): Exclude<T, Failure> | Response {
+  if (typeof result !== 'string') return result as Exclude<T, Failure>
+  if (result === 'exists') return problem('admin-exists', { detail: `there is a ${what} already` })
+  if (result === 'unknown') return problem('admin-not-found', { detail: `there is no ${what}` })
+  if (result === 'full') return problem('admin-full', { detail: `no room for ${what}` })
+  if (result === 'unavailable') return unavailable()
+  if (result.startsWith('invalid: ')) return problem('admin-invalid', { detail: result.slice('invalid: '.length) })
+  return result as Exclude<T, Failure>
 }
 
 function unavailable(): Response {
@@ -57,7 +57,7 @@ function unavailable(): Response {
 
 const LIMIT_EXPECTED = 'expected a number from 1 to 200'
 
-/** The query of every list. */
+/** The query parameters of every list. */
 export const pageQuery = z.strictObject({
   after: z.exactOptional(z.string().check(z.minLength(1), z.maxLength(512))),
   limit: z.exactOptional(
@@ -68,16 +68,20 @@ export const pageQuery = z.strictObject({
   ),
 })
 
-/** What a list's query asks for, or the refusal: 400 with the field and what was expected. Of a field given twice the last counts. */
-export function readQuery<Schema extends z.ZodMiniType>(
-  query: URLSearchParams,
-  schema: Schema,
-): z.output<Schema> | Response {
-  const read = parseInput(Object.fromEntries(query), schema)
-  return read instanceof Response ? read : read.change
-}
-
-/** A page as it is answered: `next` is the `after` of the next page, null on the last. */
-export function pageBody<T>(name: string, { items, next }: Page<T>, view: (item: T) => object): object {
-  return { [name]: items.map(view), next: next ?? null }
+/**
+ * Makes the handler of a list. The response has the rows under `name`, each as `view` shows it, and in `next` the `after` of the next page; null on
+ * the last. An invalid query is a 400 that names the parameter; the last value of a repeated parameter counts.
+ */
+export function makeListHandler<Query extends z.ZodMiniType, Row>(
+  name: string,
+  querySchema: Query,
+  list: (request: z.output<Query>) => Promise<Page<Row> | Failure>,
+  view: (row: Row) => object,
+): AdminHandler {
+  return async ({ query }) => {
+    const parsed = parseInput(Object.fromEntries(query), querySchema)
+    if (parsed instanceof Response) return parsed
+    const page = resultOrProblem(await list(parsed.change), name)
+    return page instanceof Response ? page : { [name]: page.items.map(view), next: page.next ?? null }
+  }
 }

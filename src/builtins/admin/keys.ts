@@ -1,14 +1,14 @@
 import * as z from 'zod/mini'
-import type { ApiKey } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
-import { readChange } from './change.ts'
-import { jsonResponse, type AdminEndpoint, actorOf, resultOrProblem, pageQuery, readQuery, pageBody } from './endpoint.ts'
-import { accountName, rights, formatTime, text, timeAfter } from './fields.ts'
 import type { IdentityClient } from '../../identity/api.ts'
+import type { ApiKey } from '../../identity/types.ts'
+import { readChange } from './change.ts'
+import { actorOf, jsonResponse, makeListHandler, pageQuery, resultOrProblem, type AdminEndpoint } from './endpoint.ts'
+import { accountName, formatTime, rights, text, timeAfter } from './fields.ts'
 
 const keyQuery = z.extend(pageQuery, { owner: z.exactOptional(accountName) })
 
-/** API keys. A key is shown when it is made, and never again; afterwards it is spoken of by its id. */
+/** The endpoints of API keys. Only the response that creates a key contains it; later requests name it by its id. */
 export function makeApiKeyEndpoints({ now }: Pick<Platform, 'now'>, identity: IdentityClient): AdminEndpoint[] {
   const newKey = z.strictObject({
     owner: accountName,
@@ -20,19 +20,16 @@ export function makeApiKeyEndpoints({ now }: Pick<Platform, 'now'>, identity: Id
     {
       path: 'keys',
       handlers: {
-        GET: async ({ query }) => {
-          const ask = readQuery(query, keyQuery)
-          if (ask instanceof Response) return ask
-          const page = resultOrProblem(await identity.listApiKeys(ask), 'key')
-          return page instanceof Response ? page : pageBody('keys', page, shownKey)
-        },
+        GET: makeListHandler('keys', keyQuery, (request) => identity.listApiKeys(request), keyBody),
         POST: async ({ x }) => {
           const read = await readChange(x, newKey)
           if (read instanceof Response) return read
           const { expires_at: expiresAt, ...fields } = read.change
           const wanted = { ...fields, ...(expiresAt !== undefined && { expiresAt }) }
-          const made = resultOrProblem(await identity.createApiKey(wanted, actorOf(x)), 'key')
-          return made instanceof Response ? made : jsonResponse({ ...shownKey(made.apiKey), key: made.key }, 201)
+          const created = resultOrProblem(await identity.createApiKey(wanted, actorOf(x)), 'key')
+          return created instanceof Response
+            ? created
+            : jsonResponse({ ...keyBody(created.apiKey), key: created.key }, 201)
         },
       },
     },
@@ -41,14 +38,14 @@ export function makeApiKeyEndpoints({ now }: Pick<Platform, 'now'>, identity: Id
       handlers: {
         DELETE: async ({ name, x }) => {
           const revoked = resultOrProblem(await identity.revokeApiKey(name, actorOf(x)), `key with the id "${name}"`)
-          return revoked instanceof Response ? revoked : shownKey(revoked)
+          return revoked instanceof Response ? revoked : keyBody(revoked)
         },
       },
     },
   ]
 }
 
-function shownKey({ expiresAt, createdAt, revokedAt, ...key }: ApiKey): object {
+function keyBody({ expiresAt, createdAt, revokedAt, ...key }: ApiKey): object {
   return {
     ...key,
     expires_at: formatTime(expiresAt),
@@ -57,19 +54,19 @@ function shownKey({ expiresAt, createdAt, revokedAt, ...key }: ApiKey): object {
   }
 }
 
-const order = z.strictObject({ replace: z.literal(true) })
+const replacement = z.strictObject({ replace: z.literal(true) })
 
-/** For a signing key that leaked. Keys rotate by themselves: nothing else is to be done with them. */
+/** The endpoint that replaces a leaked signing key. Keys rotate automatically, so there is no other operation. */
 export function makeSigningKeyEndpoints(identity: IdentityClient): AdminEndpoint[] {
   return [
     {
       path: 'signing-keys',
       handlers: {
         POST: async ({ x }) => {
-          const read = await readChange(x, order)
+          const read = await readChange(x, replacement)
           if (read instanceof Response) return read
-          const done = resultOrProblem(await identity.replaceSigningKeys(actorOf(x)), 'key')
-          return done instanceof Response ? done : { replaced: true }
+          const replaced = resultOrProblem(await identity.replaceSigningKeys(actorOf(x)), 'key')
+          return replaced instanceof Response ? replaced : { replaced: true }
         },
       },
     },

@@ -1,83 +1,42 @@
 import * as z from 'zod/mini'
 import { choice, distinct } from '../../config/schema/scalars.ts'
-import { GRANTS, type OAuthClient, type CreatedOAuthClient } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
-import { readChange, revokeTokensOf, makeSubjectRevocation } from './change.ts'
-import {
-  jsonResponse,
-  type AdminHandler,
-  type AdminEndpoint,
-  actorOf,
-  resultOrProblem,
-  pageQuery,
-  readQuery,
-  pageBody,
-} from './endpoint.ts'
-import { accountName, rights, formatTime, text } from './fields.ts'
 import type { IdentityClient } from '../../identity/api.ts'
+import { GRANTS, type CreatedOAuthClient, type OAuthClient, type SubjectRevocation } from '../../identity/types.ts'
+import { makeSubjectRevocation, readChange, revokeTokensOf } from './change.ts'
+import {
+  actorOf,
+  jsonResponse,
+  makeListHandler,
+  pageQuery,
+  resultOrProblem,
+  type AdminEndpoint,
+  type AdminHandler,
+} from './endpoint.ts'
+import { accountName, formatTime, rights, text } from './fields.ts'
 
-const settings = {
+const profile = {
   name: z.exactOptional(z.nullable(text)),
   disabled: z.exactOptional(z.boolean()),
   grants: z.exactOptional(z.array(choice(GRANTS)).check(distinct())),
   ...rights,
 }
-const newClient = z.strictObject({
+const newOAuthClient = z.strictObject({
   client_id: accountName,
   confidential: z.exactOptional(z.boolean()),
-  ...settings,
+  ...profile,
 })
-const clientChange = z.strictObject({ new_secret: z.exactOptional(z.literal(true)), ...settings })
+const oauthClientChange = z.strictObject({ new_secret: z.exactOptional(z.literal(true)), ...profile })
 
-/** OAuth clients. A secret is shown when it is made, and never again. */
+/** The endpoints of OAuth clients. Only the response that creates a secret contains it. */
 export function makeOAuthClientEndpoints(platform: Platform, identity: IdentityClient): AdminEndpoint[] {
-  const cutoff = makeSubjectRevocation(platform)
-
-  const create: AdminHandler = async ({ x }) => {
-    const read = await readChange(x, newClient)
-    if (read instanceof Response) return read
-    const { client_id: clientId, ...fields } = read.change
-    const made = resultOrProblem(
-      await identity.createOAuthClient({ clientId, ...fields }, actorOf(x)),
-      `client "${clientId}"`,
-    )
-    return made instanceof Response ? made : jsonResponse(shownMade(made), 201)
-  }
-
-  const change: AdminHandler = async ({ name, x }) => {
-    const read = await readChange(x, clientChange)
-    if (read instanceof Response) return read
-    const { new_secret: newSecret, ...fields } = read.change
-    const by = actorOf(x)
-    const wanted = { ...fields, ...(newSecret && { newSecret }) }
-    const changed = resultOrProblem(await identity.updateOAuthClient(name, wanted, by), `client "${name}"`)
-    if (changed instanceof Response) return changed
-    const hasNewRights = fields.roles !== undefined || fields.scopes !== undefined
-    const isOver = fields.disabled === true || hasNewRights || newSecret === true
-    // A new secret is in this answer alone: it is given out whether or not the old tokens could be ended.
-    const ended = isOver ? await revokeTokensOf(identity, name, cutoff(), by) : 'revoked'
-    return { ...shownMade(changed), ...(ended !== 'revoked' && { tokens_revoked: false }) }
-  }
-
-  const remove: AdminHandler = async ({ name, x }) => {
-    const by = actorOf(x)
-    const gone = resultOrProblem(await identity.removeOAuthClient(name, by), `client "${name}"`)
-    if (gone instanceof Response) return gone
-    const ended = await revokeTokensOf(identity, name, cutoff(), by)
-    return { client_id: name, removed: true, ...(ended !== 'revoked' && { tokens_revoked: false }) }
-  }
-
+  const tokensSoFar = makeSubjectRevocation(platform)
   return [
     {
       path: 'clients',
       handlers: {
-        GET: async ({ query }) => {
-          const ask = readQuery(query, pageQuery)
-          if (ask instanceof Response) return ask
-          const page = resultOrProblem(await identity.listOAuthClients(ask), 'client')
-          return page instanceof Response ? page : pageBody('clients', page, shownClient)
-        },
-        POST: create,
+        GET: makeListHandler('clients', pageQuery, (request) => identity.listOAuthClients(request), oauthClientBody),
+        POST: makeCreateOAuthClient(identity),
       },
     },
     {
@@ -85,24 +44,58 @@ export function makeOAuthClientEndpoints(platform: Platform, identity: IdentityC
       handlers: {
         GET: async ({ name }) => {
           const found = resultOrProblem(await identity.getOAuthClient(name), `client "${name}"`)
-          return found instanceof Response ? found : shownClient(found)
+          return found instanceof Response ? found : oauthClientBody(found)
         },
-        PATCH: change,
-        DELETE: remove,
+        PATCH: makeUpdateOAuthClient(identity, tokensSoFar),
+        DELETE: async ({ name, x }) => {
+          const by = actorOf(x)
+          const removed = resultOrProblem(await identity.removeOAuthClient(name, by), `client "${name}"`)
+          if (removed instanceof Response) return removed
+          const revoked = await revokeTokensOf(identity, name, tokensSoFar(), by)
+          return { client_id: name, removed: true, ...(revoked !== 'revoked' && { tokens_revoked: false }) }
+        },
       },
     },
   ]
 }
 
-function shownMade({ oauthClient: client, secret }: CreatedOAuthClient): object {
-  return { ...shownClient(client), ...(secret !== undefined && { client_secret: secret }) }
+function makeCreateOAuthClient(identity: IdentityClient): AdminHandler {
+  return async ({ x }) => {
+    const read = await readChange(x, newOAuthClient)
+    if (read instanceof Response) return read
+    const { client_id: clientId, ...fields } = read.change
+    const result = await identity.createOAuthClient({ clientId, ...fields }, actorOf(x))
+    const created = resultOrProblem(result, `client "${clientId}"`)
+    return created instanceof Response ? created : jsonResponse(createdBody(created), 201)
+  }
 }
 
-function shownClient({ clientId, createdAt, updatedAt, ...client }: OAuthClient): object {
+function makeUpdateOAuthClient(identity: IdentityClient, tokensSoFar: () => SubjectRevocation): AdminHandler {
+  return async ({ name, x }) => {
+    const read = await readChange(x, oauthClientChange)
+    if (read instanceof Response) return read
+    const { new_secret: newSecret, ...fields } = read.change
+    const by = actorOf(x)
+    const change = { ...fields, ...(newSecret && { newSecret }) }
+    const updated = resultOrProblem(await identity.updateOAuthClient(name, change, by), `client "${name}"`)
+    if (updated instanceof Response) return updated
+    const hasNewRights = fields.roles !== undefined || fields.scopes !== undefined
+    const endsTokens = fields.disabled === true || hasNewRights || newSecret === true
+    // Only this response contains a new secret, so it is sent whether or not the old tokens could be revoked.
+    const revoked = endsTokens ? await revokeTokensOf(identity, name, tokensSoFar(), by) : 'revoked'
+    return { ...createdBody(updated), ...(revoked !== 'revoked' && { tokens_revoked: false }) }
+  }
+}
+
+function createdBody({ oauthClient, secret }: CreatedOAuthClient): object {
+  return { ...oauthClientBody(oauthClient), ...(secret !== undefined && { client_secret: secret }) }
+}
+
+function oauthClientBody({ clientId, createdAt, updatedAt, ...oauthClient }: OAuthClient): object {
   return {
     client_id: clientId,
-    ...client,
-    name: client.name ?? null,
+    ...oauthClient,
+    name: oauthClient.name ?? null,
     created_at: formatTime(createdAt),
     updated_at: formatTime(updatedAt),
   }

@@ -1,17 +1,17 @@
 import * as z from 'zod/mini'
-import { issuersOf } from '../../auth/config/auth-provider.ts'
+import { issuersOf } from '../../auth/issuers.ts'
 import { expectedOneOf } from '../../config/schema/diagnostic.ts'
-import type { Revocation, RevocationTarget } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
-import { readChange } from './change.ts'
-import { jsonResponse, type AdminEndpoint, actorOf, resultOrProblem, pageQuery, readQuery, pageBody } from './endpoint.ts'
-import { formatTime, text, timeAfter } from './fields.ts'
 import type { IdentityClient } from '../../identity/api.ts'
+import type { Revocation, RevocationTarget } from '../../identity/types.ts'
+import { readChange } from './change.ts'
+import { actorOf, jsonResponse, makeListHandler, pageQuery, resultOrProblem, type AdminEndpoint } from './endpoint.ts'
+import { formatTime, text, timeAfter } from './fields.ts'
 
-const WHICH = 'expected "jti", or "issuer" and "subject", or "sid"'
+const TARGET_EXPECTED = 'expected "jti", or "issuer" and "subject", or "sid"'
 
-/** Tokens that are refused although they have not expired: one, all of a subject, or all of one login. */
+/** The endpoints of revocations: of one token, of all tokens of a subject, or of all tokens of one session. */
 export function makeRevocationEndpoints(platform: Platform, identity: IdentityClient): AdminEndpoint[] {
   const issuers = issuersOf(platform.authProviders, platform.variable)
   const newRevocation = z.strictObject({
@@ -25,43 +25,39 @@ export function makeRevocationEndpoints(platform: Platform, identity: IdentityCl
     {
       path: 'revocations',
       handlers: {
-        GET: async ({ query }) => {
-          const ask = readQuery(query, pageQuery)
-          if (ask instanceof Response) return ask
-          const page = resultOrProblem(await identity.listRevocations(ask), 'revocation')
-          return page instanceof Response ? page : pageBody('revocations', page, shownRevocation)
-        },
+        GET: makeListHandler('revocations', pageQuery, (request) => identity.listRevocations(request), revocationBody),
         POST: async ({ x }) => {
           const read = await readChange(x, newRevocation)
           if (read instanceof Response) return read
-          const { until, ...named } = read.change
-          const target = targetOf(named, issuers)
+          const { until, ...fields } = read.change
+          const target = targetOf(fields, issuers)
           if (typeof target === 'string') return problem('admin-invalid', { detail: target })
-          const done = resultOrProblem(await identity.revoke(target, until, actorOf(x)), 'revocation')
-          return done instanceof Response ? done : jsonResponse({ ...target, until: formatTime(until) }, 201)
+          const revoked = resultOrProblem(await identity.revoke(target, until, actorOf(x)), 'revocation')
+          return revoked instanceof Response ? revoked : jsonResponse({ ...target, until: formatTime(until) }, 201)
         },
       },
     },
   ]
 }
 
-interface Named {
+interface TargetFields {
   readonly jti?: string | undefined
   readonly issuer?: string | undefined
   readonly subject?: string | undefined
   readonly sid?: string | undefined
 }
 
-/** A text says what is wrong. An issuer that no provider believes has no tokens to revoke: its name was mistyped. */
-function targetOf({ jti, issuer, subject, sid }: Named, issuers: readonly string[]): RevocationTarget | string {
-  const ways = [jti, sid, issuer ?? subject].filter((way) => way !== undefined)
-  if (ways.length !== 1) return `$: ${WHICH}`
+/** The target, or a text that says what is wrong. An issuer that no provider trusts is mistyped: it has no tokens to revoke. */
+function targetOf({ jti, issuer, subject, sid }: TargetFields, issuers: readonly string[]): RevocationTarget | string {
+  const kinds = [jti, sid, issuer ?? subject].filter((value) => value !== undefined)
+  if (kinds.length !== 1) return `$: ${TARGET_EXPECTED}`
   if (jti !== undefined) return { jti }
   if (sid !== undefined) return { sid }
-  if (issuer === undefined || subject === undefined) return `${issuer === undefined ? 'issuer' : 'subject'}: ${WHICH}`
+  if (issuer === undefined || subject === undefined)
+    return `${issuer === undefined ? 'issuer' : 'subject'}: ${TARGET_EXPECTED}`
   return issuers.includes(issuer) ? { issuer, subject } : `issuer: ${expectedOneOf(issuer, issuers)}`
 }
 
-function shownRevocation({ target, at, until }: Revocation): object {
+function revocationBody({ target, at, until }: Revocation): object {
   return { ...target, at: formatTime(at), until: formatTime(until) }
 }

@@ -1,38 +1,33 @@
 import * as z from 'zod/mini'
-import type { Session } from '../../identity/types.ts'
-import { type AdminEndpoint, actorOf, resultOrProblem, pageQuery, readQuery, pageBody } from './endpoint.ts'
-import { formatTime, text } from './fields.ts'
 import type { IdentityClient } from '../../identity/api.ts'
+import type { Session } from '../../identity/types.ts'
+import { actorOf, makeListHandler, pageQuery, resultOrProblem, type AdminEndpoint } from './endpoint.ts'
+import { formatTime, text } from './fields.ts'
 
 const sessionQuery = z.extend(pageQuery, { owner: z.exactOptional(text) })
 
-/** Logins that can be refreshed: all that follows from one password. To end one ends its access tokens too. */
+/** The endpoints of sessions, which are the logins that can be refreshed. Ending one revokes its access tokens too. */
 export function makeSessionEndpoints(identity: IdentityClient): AdminEndpoint[] {
   return [
     {
       path: 'sessions',
       handlers: {
-        GET: async ({ query }) => {
-          const ask = readQuery(query, sessionQuery)
-          if (ask instanceof Response) return ask
-          const page = resultOrProblem(await identity.listSessions(ask), 'session')
-          return page instanceof Response ? page : pageBody('sessions', page, shownSession)
-        },
+        GET: makeListHandler('sessions', sessionQuery, (request) => identity.listSessions(request), sessionBody),
       },
     },
     {
       path: 'sessions/{id}',
       handlers: {
         DELETE: async ({ name, x }) => {
-          const gone = resultOrProblem(await identity.revokeSession(name, actorOf(x)), `session with the id "${name}"`)
-          return gone instanceof Response ? gone : { id: name, revoked: true }
+          const ended = resultOrProblem(await identity.revokeSession(name, actorOf(x)), `session with the id "${name}"`)
+          return ended instanceof Response ? ended : { id: name, revoked: true }
         },
       },
     },
   ]
 }
 
-function shownSession({ id, username, clientId, scopes, startedAt, expiresAt, endsAt }: Session): object {
+function sessionBody({ id, username, clientId, scopes, startedAt, expiresAt, endsAt }: Session): object {
   return {
     id,
     username,

@@ -7,25 +7,26 @@ import type { TargetView } from '../../upstream/target.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import type { AdminEndpoint } from './endpoint.ts'
 import { makeUpstreamEndpoints, type UpstreamState } from './upstream-resource.ts'
-const change = z.strictObject({ target: z.string(), drained: z.boolean() })
 
-/** Targets: which may get requests, what the checks of each region say of them, and what the isolate that answers knows. */
+const targetChange = z.strictObject({ target: z.string(), drained: z.boolean() })
+
+/** The endpoints of targets: whether each is drained, its health in each region, and its state in the isolate that responds. */
 export function makeTargetEndpoints(upstreams: readonly Upstream[], platform: Platform): AdminEndpoint[] {
   return makeUpstreamEndpoints(
     {
       name: 'targets',
       owner: 'upstream',
       upstreams,
-      change,
-      order: ({ target, drained }, upstream, world) => {
-        const labels = labelsOf(upstream, world)
+      change: targetChange,
+      order: ({ target, drained }, upstream, globalState) => {
+        const labels = labelsOf(upstream, globalState)
         if (!labels.includes(target)) return `target: no target "${target}"; ${expectedOneOf(target, labels)}`
         return drained ? { drain: target } : { restore: target }
       },
-      affected: ({ target }, world) => ({ target, value: world.drained.includes(target) }),
+      affected: ({ target }, globalState) => ({ target, value: globalState.drained.includes(target) }),
       view: (upstream, state) => {
         const here = upstream.describeTargets()
-        const targets = labelsOf(upstream, state.global).map((label) => describe(label, here, state))
+        const targets = labelsOf(upstream, state.globalState).map((label) => targetBody(label, here, state))
         return { upstream: upstream.name, targets }
       },
     },
@@ -33,26 +34,26 @@ export function makeTargetEndpoints(upstreams: readonly Upstream[], platform: Pl
   )
 }
 
-/** Those of the configuration, and those that are drained although they have left it: they would be so again on their return. */
+/** The labels of the configured targets, and of drained ones that have left the configuration: they are drained again when they return. */
 function labelsOf({ targets }: Upstream, { drained }: GlobalStateView): string[] {
   return [...new Set([...targets.map(({ label }) => label), ...drained])]
 }
 
-function describe(label: string, here: readonly TargetView[], { global: world, regions }: UpstreamState): object {
-  const drained = world.drained.includes(label)
+function targetBody(label: string, here: readonly TargetView[], { globalState, regions }: UpstreamState): object {
+  const drained = globalState.drained.includes(label)
   const found = here.find((one) => one.label === label)
   if (found === undefined) return { target: label, configured: false, drained }
   const { label: _, weight, ...seen } = found
   return { target: label, configured: true, drained, weight, health: healthOf(label, regions), here: seen }
 }
 
-/** By region, where the target is checked. */
+/** The health of a target by region, where it is checked. */
 function healthOf(label: string, regions: UpstreamState['regions']): object {
   const found = regions.map(({ region, breaker }) => [region, breaker?.health[label]] as const)
-  return Object.fromEntries(found.flatMap(([region, health]) => (health ? [[region, shown(health)]] : [])))
+  return Object.fromEntries(found.flatMap(([region, health]) => (health ? [[region, healthBody(health)]] : [])))
 }
 
-function shown(health: Health): object {
+function healthBody(health: Health): object {
   return health.state === 'healthy' ? health : { ...health, since: new Date(health.since).toISOString() }
 }
 
@@ -61,14 +62,14 @@ const STATES = ['open', 'closed'] as const
 const breakerChange = z.strictObject({
   forced: z.literal([...STATES, null], {
     error: ({ input }) => {
-      const guess = typeof input === 'string' ? nearest(input, STATES) : undefined
-      const question = guess === undefined ? '' : `did you mean "${guess}"? `
+      const suggestion = typeof input === 'string' ? nearest(input, STATES) : undefined
+      const question = suggestion === undefined ? '' : `did you mean "${suggestion}"? `
       return `${question}expected "open", "closed", or null, which lets it decide again`
     },
   }),
 })
 
-/** Circuit breakers: what an operator has forced, what is so everywhere, and what each region says of its own. */
+/** The endpoints of breakers: the forced state, the state shared by all regions, and the state of each region. */
 export function makeBreakerEndpoints(upstreams: readonly Upstream[], platform: Platform): AdminEndpoint[] {
   return makeUpstreamEndpoints(
     {
@@ -78,7 +79,10 @@ export function makeBreakerEndpoints(upstreams: readonly Upstream[], platform: P
       change: breakerChange,
       order: ({ forced }) => ({ force: forced }),
       affected: (_, { forced }) => ({ value: forced }),
-      view: ({ name, condition, breakerStore, timesAlone }, { global: { forced, everywhere, leases }, regions }) => ({
+      view: (
+        { name, condition, breakerStore, timesAlone },
+        { globalState: { forced, everywhere, leases }, regions },
+      ) => ({
         upstream: name,
         forced,
         everywhere,

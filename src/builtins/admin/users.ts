@@ -1,21 +1,20 @@
 import * as z from 'zod/mini'
-import type { User, UserChange } from '../../identity/types.ts'
 import type { Platform } from '../../core/platform.ts'
-import { readChange, makeSubjectRevocation } from './change.ts'
-import {
-  jsonResponse,
-  type AdminHandler,
-  type AdminEndpoint,
-  actorOf,
-  resultOrProblem,
-  pageQuery,
-  readQuery,
-  pageBody,
-} from './endpoint.ts'
-import { accountName, email, password, rights, formatTime, text } from './fields.ts'
-import { hashPassword } from '../../identity/password.ts'
 import { problem } from '../../core/problem.ts'
 import type { IdentityClient } from '../../identity/api.ts'
+import { hashPassword } from '../../identity/password.ts'
+import type { SubjectRevocation, User, UserChange } from '../../identity/types.ts'
+import { makeSubjectRevocation, readChange } from './change.ts'
+import {
+  actorOf,
+  jsonResponse,
+  makeListHandler,
+  pageQuery,
+  resultOrProblem,
+  type AdminEndpoint,
+  type AdminHandler,
+} from './endpoint.ts'
+import { accountName, email, formatTime, password, rights, text } from './fields.ts'
 
 const profile = {
   email: z.exactOptional(z.nullable(email)),
@@ -26,49 +25,15 @@ const profile = {
 const newUser = z.strictObject({ username: accountName, password, ...profile })
 const userChange = z.strictObject({ password: z.exactOptional(password), ...profile })
 
-/** Users: who may log in with a password, and what for. Passwords go in and never come out. */
+/** The endpoints of users. No response contains a password or its hash. */
 export function makeUserEndpoints(platform: Platform, identity: IdentityClient): AdminEndpoint[] {
-  const cutoff = makeSubjectRevocation(platform)
-  // Tokens say what their subject might do when they were issued: whoever may do something else, or is somebody else, has to get new ones.
-  const cutoffOf = ({ passwordHash, disabled, roles, scopes }: UserChange) =>
-    [passwordHash, disabled, roles, scopes].some((part) => part !== undefined) ? cutoff() : undefined
-
-  const create: AdminHandler = async ({ x }) => {
-    const read = await readChange(x, newUser)
-    if (read instanceof Response) return read
-    const { username, password: secret, ...fields } = read.change
-    const passwordHash = await hashNewPassword(secret, platform)
-    if (passwordHash instanceof Response) return passwordHash
-    const user = { username, passwordHash, ...stored(fields) }
-    const made = resultOrProblem(await identity.createUser(user, actorOf(x)), `user "${username}"`)
-    return made instanceof Response ? made : jsonResponse(userBody(made), 201)
-  }
-
-  const change: AdminHandler = async ({ name, x }) => {
-    const read = await readChange(x, userChange)
-    if (read instanceof Response) return read
-    const { password: secret, ...fields } = read.change
-    const passwordHash = secret === undefined ? undefined : await hashNewPassword(secret, platform)
-    if (passwordHash instanceof Response) return passwordHash
-    const wanted = { ...stored(fields), ...(passwordHash !== undefined && { passwordHash }) }
-    const changed = resultOrProblem(
-      await identity.updateUser(name, wanted, actorOf(x), cutoffOf(wanted)),
-      `user "${name}"`,
-    )
-    return changed instanceof Response ? changed : userBody(changed)
-  }
-
+  const tokensSoFar = makeSubjectRevocation(platform)
   return [
     {
       path: 'users',
       handlers: {
-        GET: async ({ query }) => {
-          const ask = readQuery(query, pageQuery)
-          if (ask instanceof Response) return ask
-          const page = resultOrProblem(await identity.listUsers(ask), 'user')
-          return page instanceof Response ? page : pageBody('users', page, userBody)
-        },
-        POST: create,
+        GET: makeListHandler('users', pageQuery, (request) => identity.listUsers(request), userBody),
+        POST: makeCreateUser(platform, identity),
       },
     },
     {
@@ -78,24 +43,58 @@ export function makeUserEndpoints(platform: Platform, identity: IdentityClient):
           const found = resultOrProblem(await identity.getUser(name), `user "${name}"`)
           return found instanceof Response ? found : userBody(found)
         },
-        PATCH: change,
+        PATCH: makeUpdateUser(platform, identity, tokensSoFar),
         DELETE: async ({ name, x }) => {
-          const gone = resultOrProblem(await identity.removeUser(name, actorOf(x), cutoff()), `user "${name}"`)
-          return gone instanceof Response ? gone : { username: name, removed: true }
+          const removed = resultOrProblem(await identity.removeUser(name, actorOf(x), tokensSoFar()), `user "${name}"`)
+          return removed instanceof Response ? removed : { username: name, removed: true }
         },
       },
     },
   ]
 }
 
+function makeCreateUser(platform: Platform, identity: IdentityClient): AdminHandler {
+  return async ({ x }) => {
+    const read = await readChange(x, newUser)
+    if (read instanceof Response) return read
+    const { username, password: secret, ...fields } = read.change
+    const passwordHash = await hashNewPassword(secret, platform)
+    if (passwordHash instanceof Response) return passwordHash
+    const user = { username, passwordHash, ...storeFields(fields) }
+    const created = resultOrProblem(await identity.createUser(user, actorOf(x)), `user "${username}"`)
+    return created instanceof Response ? created : jsonResponse(userBody(created), 201)
+  }
+}
+
+function makeUpdateUser(
+  platform: Platform,
+  identity: IdentityClient,
+  tokensSoFar: () => SubjectRevocation,
+): AdminHandler {
+  // A token contains the rights of its subject when it was issued. A change of the rights or of the password therefore revokes the tokens so far.
+  const revocationOf = ({ passwordHash, disabled, roles, scopes }: UserChange) =>
+    [passwordHash, disabled, roles, scopes].some((field) => field !== undefined) ? tokensSoFar() : undefined
+  return async ({ name, x }) => {
+    const read = await readChange(x, userChange)
+    if (read instanceof Response) return read
+    const { password: secret, ...fields } = read.change
+    const passwordHash = secret === undefined ? undefined : await hashNewPassword(secret, platform)
+    if (passwordHash instanceof Response) return passwordHash
+    const change = { ...storeFields(fields), ...(passwordHash !== undefined && { passwordHash }) }
+    const updated = await identity.updateUser(name, change, actorOf(x), revocationOf(change))
+    const user = resultOrProblem(updated, `user "${name}"`)
+    return user instanceof Response ? user : userBody(user)
+  }
+}
+
 type Fields = z.output<typeof userChange>
 
-/** The fields by the names that the store has for them. */
-function stored({ full_name: fullName, ...rest }: Omit<Fields, 'password'>) {
+/** The fields by their names in the store. */
+function storeFields({ full_name: fullName, ...rest }: Omit<Fields, 'password'>) {
   return { ...rest, ...(fullName !== undefined && { fullName }) }
 }
 
-/** A user as answers show it. */
+/** A user as in responses. */
 export function userBody({ fullName, createdAt, updatedAt, ...user }: User): object {
   return {
     ...user,
@@ -106,7 +105,7 @@ export function userBody({ fullName, createdAt, updatedAt, ...user }: User): obj
   }
 }
 
-/** A new password as the store takes it; 503 when too many wait for that in this isolate, logins among them. */
+/** The hash of a new password, or a 503 response when all slots for hashing in this isolate are reserved, by logins too. */
 export async function hashNewPassword(password: string, platform: Pick<Platform, 'now'>): Promise<string | Response> {
   const hash = await hashPassword(password, platform)
   return hash === 'busy' ? problem('login-busy', { headers: { 'retry-after': '1' } }) : hash

@@ -1,40 +1,40 @@
 import { importJWK, SignJWT } from 'jose'
-import { signingKeysOf } from '../../identity/client.ts'
-import { ownIssuerOf } from '../../auth/config/auth-provider.ts'
+import { ownIssuerOf } from '../../auth/issuers.ts'
 import type { Platform } from '../../core/platform.ts'
+import { signingKeysOf } from '../../identity/client.ts'
 import { oauthError } from './endpoint.ts'
 
-/** Whom a token is for. */
+/** What an access token says. */
 export interface AccessTokenContent {
   readonly subject: string
-  /** Undefined where a client acts for itself. */
+  /** Undefined where an OAuth client acts for itself. */
   readonly username?: string
-  /** `''` where the login named no client. */
+  /** `''` where the login named no OAuth client. */
   readonly clientId: string
   readonly scopes: readonly string[]
   readonly roles: readonly string[]
-  /** The refresh family. */
+  /** The claim `sid`. */
   readonly sessionId?: string | undefined
-  /** Before what is said here was read (epoch ms): whatever is revoked of it since then is revoked in this token too. */
+  /** A time before these values were read, in epoch milliseconds. It becomes `iat`, so that a revocation made since then covers this token. */
   readonly asOf: number
 }
 
-/** Answers with a new access token (RFC 6749 §5.1, RFC 9068), beside `refreshToken` where there is one; 503 while there is no key. */
-export type IssueAccessToken = (bearer: AccessTokenContent, refreshToken?: string) => Promise<Response>
+/** The response with a new access token (RFC 6749 §5.1, RFC 9068) and with `refreshToken` if given; 503 while no signing key is available. */
+export type IssueAccessToken = (content: AccessTokenContent, refreshToken?: string) => Promise<Response>
 
-/** For `builtin: token`: its access tokens (ES256) live for `accessTtl` from `asOf` on. Throws without a provider with `"keys": "self"`. */
+/** Makes the issuer of access tokens (ES256), valid for `accessTtl` from `asOf` on. Throws without a provider with `"keys": "self"`. */
 export function makeAccessTokenIssuer(platform: Platform): IssueAccessToken {
   const { issuer, audience, tokens } = ownIssuerOf(platform.authProviders).config
-  const ownKeys = signingKeysOf(platform)
+  const signingKeys = signingKeysOf(platform)
   const expiresIn = Math.floor(tokens.accessTtl / 1000)
   return async ({ subject, username, clientId, scopes, roles, sessionId: sid, asOf }, refreshToken) => {
-    const keys = await ownKeys()
+    const keys = await signingKeys()
     if (keys === undefined) return oauthError('state-unavailable')
     const { active } = keys
     const scope = scopes.join(' ')
     const issuedAt = Math.floor(asOf / 1000)
-    // A login may have waited for seconds.
-    const waited = Math.max(0, Math.floor((platform.now() - asOf) / 1000))
+    // A login may have been delayed for seconds.
+    const waitedSeconds = Math.max(0, Math.floor((platform.now() - asOf) / 1000))
     const claims = {
       iss: issuer,
       aud: audience,
@@ -54,7 +54,7 @@ export function makeAccessTokenIssuer(platform: Platform): IssueAccessToken {
     const body = {
       access_token: token,
       token_type: 'bearer',
-      expires_in: expiresIn - waited,
+      expires_in: expiresIn - waitedSeconds,
       ...(scope !== '' && { scope }),
       ...(refreshToken !== undefined && { refresh_token: refreshToken }),
     }

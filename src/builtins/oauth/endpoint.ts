@@ -1,9 +1,10 @@
-import { problem, PROBLEMS, type ProblemCode } from '../../core/problem.ts'
 import { Hono } from 'hono'
 import type { Exchange } from '../../core/exchange.ts'
 import type { Handler } from '../../core/pipeline.ts'
+import { problem, PROBLEMS, type ProblemCode } from '../../core/problem.ts'
+import { readBytes } from '../../lib/body.ts'
 
-/** What RFC 6749 §5.2 calls each refusal; clients know no other names. */
+/** The `error` of each problem (RFC 6749 §5.2). */
 const ERRORS = {
   'form-invalid': 'invalid_request',
   'body-too-large': 'invalid_request',
@@ -19,14 +20,14 @@ const ERRORS = {
   'state-unavailable': 'temporarily_unavailable',
 } as const satisfies Partial<Record<ProblemCode, string>>
 
-type Refusal = keyof typeof ERRORS
+type OAuthProblemCode = keyof typeof ERRORS
 
 /**
- * A refusal of an OAuth endpoint: a problem's members beside `error` and `error_description` (RFC 6749 §5.2), as `application/json`. `detail` may have no
- * quote, no backslash, and nothing that is not ASCII; without it the problem's title stands there.
+ * The error response of an OAuth endpoint (RFC 6749 §5.2), as `application/json`: `error` and `error_description` beside the members of a
+ * problem. `detail` must be ASCII without quotes and backslashes; the default is the problem's title.
  */
 export function oauthError(
-  code: Refusal,
+  code: OAuthProblemCode,
   detail: string = PROBLEMS[code][1],
   headers: Record<string, string> = {},
 ): Response {
@@ -41,55 +42,39 @@ export function oauthError(
   })
 }
 
-/** Compiles an endpoint that takes one method, at whatever path its route has; GET answers HEAD too. */
-export function compileEndpoint(method: 'GET' | 'POST', answer: (x: Exchange) => Promise<Response>): Handler {
+/** Compiles an endpoint that accepts one method on the whole path of its route; GET includes HEAD. */
+export function compileEndpoint(method: 'GET' | 'POST', handle: Handler): Handler {
   const app = new Hono<{ Bindings: { readonly x: Exchange } }>()
-  app.on(method, '*', (c) => answer(c.env.x))
+  app.on(method, '*', (c) => handle(c.env.x))
   app.all('*', () => problem('method-not-allowed', { headers: { allow: method === 'GET' ? 'GET, HEAD' : method } }))
-  // Hono would answer a text of its own; the gateway reports what throws, and answers a problem.
+  // Without this Hono would respond with its own text; the gateway reports the error and responds with a problem.
   app.onError((error) => {
     throw error
   })
   return async (x) => app.fetch(x.request, { x })
 }
 
-/** The parameters of a request, by name; one that was sent without a value counts as left out (RFC 6749 §3.1). */
+/** The parameters of a request by name. One without a value counts as omitted (RFC 6749 §3.1). */
 export type Form = ReadonlyMap<string, string>
 
-/** Room for the longest token that is read at all, escaped, beside some parameters. */
+/** Enough for the longest token that the gateway verifies, percent-encoded, and the other parameters. */
 const MAX_BYTES = 16_384
 
-/** What a browser's FormData sends is taken too, as FastAPI does. */
+/** Multipart, which a browser's FormData sends, is accepted too, as FastAPI does. */
 const FORM_TYPE = /^(?:application\/x-www-form-urlencoded|multipart\/form-data) *(?:;|$)/i
 
-/** The form in a request's body, or the refusal: 415, 413, or 400 for what is no form or has a parameter twice (RFC 6749 §3.2). The query is not looked at. */
+/**
+ * The form in a request's body, or the error response: 415, 413, or 400 for a body that is not a form or has a parameter twice
+ * (RFC 6749 §3.2). The query is ignored.
+ */
 export async function readForm(x: Exchange): Promise<Form | Response> {
   const type = x.request.headers.get('content-type') ?? ''
   if (!FORM_TYPE.test(type))
     return oauthError('media-type-unsupported', 'expected content-type: application/x-www-form-urlencoded')
-  const bytes = await readBytes(x.outgoing.body)
+  const bytes = await readBytes(x.outgoing.body, MAX_BYTES)
   if (bytes === 'too-large') return oauthError('body-too-large', `a form has at most ${MAX_BYTES} bytes`)
-  const parsed = bytes && (await parseForm(bytes, type))
-  return parsed ?? oauthError('form-invalid', 'the body is not a form with text fields, each of them once')
-}
-
-/** Undefined for a body that breaks off. */
-async function readBytes(
-  body: Exchange['outgoing']['body'],
-): Promise<Uint8Array<ArrayBuffer> | 'too-large' | undefined> {
-  if (body instanceof Uint8Array) return body.length > MAX_BYTES ? 'too-large' : body
-  const bytes = new Uint8Array(MAX_BYTES)
-  let length = 0
-  try {
-    for await (const chunk of body ?? []) {
-      if (length + chunk.length > MAX_BYTES) return 'too-large'
-      bytes.set(chunk, length)
-      length += chunk.length
-    }
-  } catch {
-    return undefined
-  }
-  return bytes.subarray(0, length)
+  const form = typeof bytes === 'string' ? undefined : await parseForm(bytes, type)
+  return form ?? oauthError('form-invalid', 'the body is not a form with text fields, each of them once')
 }
 
 async function parseForm(bytes: Uint8Array<ArrayBuffer>, type: string): Promise<Form | undefined> {

@@ -1,9 +1,9 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { Exchange } from '../../core/exchange.ts'
+import type { IdentityClient } from '../../identity/api.ts'
 import { sha256Hex } from '../../identity/password.ts'
 import type { OAuthClient } from '../../identity/types.ts'
 import { oauthError, type Form } from './endpoint.ts'
-import type { IdentityClient } from '../../identity/api.ts'
 
 /** The client id and secret that a request presents. */
 interface PresentedCredentials {

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
+import { callObject } from '../../core/durable-object.ts'
 import type { Exchange } from '../../core/exchange.ts'
-import { withTimeout } from '../../lib/time.ts'
 import { perPlatform, type Platform } from '../../core/platform.ts'
-import { FETCH_LEASE_MS, type FetchOutcome, type WaitResult, type JoinResult } from './in-flight-fetches.ts'
-import { makeRedisLock } from './redis-lock.ts'
+import { makeStoreHealth } from '../../lib/store-health.ts'
+import { withTimeout } from '../../lib/time.ts'
 import { cacheRedis, type CacheRedis } from '../store/cache-redis.ts'
 import { makeTiers, type Keeping, type Tiers } from '../store/tiers.ts'
-import { callObject } from '../../core/durable-object.ts'
-import { makeStoreHealth } from '../../lib/store-health.ts'
+import { FETCH_LEASE_MS, type FetchOutcome, type JoinResult, type WaitResult } from './in-flight-fetches.ts'
+import { makeRedisLock } from './redis-lock.ts'
 
 export type { FetchOutcome } from './in-flight-fetches.ts'
 

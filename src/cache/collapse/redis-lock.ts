@@ -1,5 +1,5 @@
-import { FETCH_LEASE_MS, LINGER_MS, type FetchOutcome, type JoinResult } from './in-flight-fetches.ts'
 import type { CacheRedis } from '../store/cache-redis.ts'
+import { FETCH_LEASE_MS, LINGER_MS, type FetchOutcome, type JoinResult } from './in-flight-fetches.ts'
 
 type WaitUntil = (work: Promise<unknown>) => void
 

@@ -1,6 +1,6 @@
-import { type StoredHead, fieldsOf, type Fields } from './entry.ts'
-import { dateOf } from './freshness.ts'
 import { parseHttpDate } from '../../lib/http-date.ts'
+import { fieldsOf, type Fields, type StoredHead } from './entry.ts'
+import { dateOf } from './freshness.ts'
 import { entityTagOf, sameEntityTag } from './validation.ts'
 
 /** The part of a stored answer that a request asks for: offsets of its first and last byte, and how many there are in all. */

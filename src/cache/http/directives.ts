@@ -1,5 +1,5 @@
-import { parseNames, type Fields } from './entry.ts'
 import { parseDictionary, Token, type BareItem } from 'structured-headers'
+import { parseNames, type Fields } from './entry.ts'
 
 /** What a request's Cache-Control asks for (RFC 9111 §5.2.1, RFC 5861 §4), in seconds. */
 export interface RequestDirectives {

@@ -1,6 +1,6 @@
-import { responseDirectives, type ResponseDirectives } from './directives.ts'
-import { type StoredHead, fieldsOf, type Fields } from './entry.ts'
 import { parseHttpDate } from '../../lib/http-date.ts'
+import { responseDirectives, type ResponseDirectives } from './directives.ts'
+import { fieldsOf, type Fields, type StoredHead } from './entry.ts'
 
 /** What a route says about the life of its answers, in seconds. */
 export interface RouteLife {

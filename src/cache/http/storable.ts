@@ -1,5 +1,5 @@
 import { requestDirectives, responseDirectives } from './directives.ts'
-import { type StoredHead, parseNames, type Fields, varyNames } from './entry.ts'
+import { parseNames, varyNames, type Fields, type StoredHead } from './entry.ts'
 import { HEURISTIC_STATUSES } from './freshness.ts'
 /** Why an answer is not stored: whose rule forbids it, or what it lacks. */
 export type NotStored =

@@ -1,7 +1,7 @@
-import { contentRange, rangeOf, sliceBody } from './byte-range.ts'
-import { type StoredHead, fieldsOf, type Fields } from './entry.ts'
-import { ageAt, dateOf } from './freshness.ts'
 import { parseHttpDate } from '../../lib/http-date.ts'
+import { contentRange, rangeOf, sliceBody } from './byte-range.ts'
+import { fieldsOf, type Fields, type StoredHead } from './entry.ts'
+import { ageAt, dateOf } from './freshness.ts'
 import { entityTagOf, sameEntityTag } from './validation.ts'
 
 /** How a stored answer is put to one request: its own status, or what the request's conditions and range make of it. */

@@ -1,5 +1,5 @@
-import { type StoredHead, fieldsOf, type Fields } from './entry.ts'
 import { parseHttpDate } from '../../lib/http-date.ts'
+import { fieldsOf, type Fields, type StoredHead } from './entry.ts'
 import { storedHeaders } from './storable.ts'
 
 /** One entity tag, and nothing else (RFC 9110 §8.8.3). */

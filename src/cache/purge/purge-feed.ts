@@ -1,12 +1,12 @@
 import { callObject } from '../../core/durable-object.ts'
-import type { PurgeUpdate } from '../api.ts'
 import type { Exchange } from '../../core/exchange.ts'
-import { makeReplicaSync } from '../../lib/replica-sync.ts'
 import { perPlatform, type Platform } from '../../core/platform.ts'
+import { makeReplicaSync } from '../../lib/replica-sync.ts'
+import type { PurgeUpdate } from '../api.ts'
 import type { StoredHead } from '../http/entry.ts'
+import { cacheRedis } from '../store/cache-redis.ts'
 import { askRedisPurges } from './purge-log.ts'
 import { makePurged, rowOf, type PurgeOrder, type PurgeStatus } from './purges.ts'
-import { cacheRedis } from '../store/cache-redis.ts'
 
 type Waiting = Pick<Exchange, 'waitUntil'>
 

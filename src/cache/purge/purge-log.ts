@@ -1,6 +1,6 @@
 import type { PurgeUpdate } from '../api.ts'
-import { FIRST_ROW, forgottenMode, purgeOf, rowOf, type PurgeOrder } from './purges.ts'
 import type { CacheRedis } from '../store/cache-redis.ts'
+import { FIRST_ROW, forgottenMode, purgeOf, rowOf, type PurgeOrder } from './purges.ts'
 
 /** Rows of at most 2 KB that the store keeps; each of the oldest beyond them becomes a purge of everything up to its time, in `forgottenMode`. */
 export const MAX_PURGES = 20_000

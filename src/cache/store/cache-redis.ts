@@ -1,8 +1,8 @@
-import { perPlatform } from '../../core/platform.ts'
 import type { Redis } from '@upstash/redis/cloudflare'
+import { perPlatform } from '../../core/platform.ts'
 import { connectRedis } from '../../lib/redis.ts'
-import { withTimeout } from '../../lib/time.ts'
 import { makeStoreHealth } from '../../lib/store-health.ts'
+import { withTimeout } from '../../lib/time.ts'
 import { decodeEntry, encodeEntry, entryBytes, type StoredBytes } from './codec.ts'
 
 /** The part of `Platform` that tells where Redis is. */

@@ -1,4 +1,4 @@
-import type { StoredResponse, StoredHead } from '../http/entry.ts'
+import type { StoredHead, StoredResponse } from '../http/entry.ts'
 
 /** Characters of a head's text, which are bytes: it travels as one header field through the Cache API. */
 export const MAX_HEAD_BYTES = 16 * 1024

@@ -1,7 +1,7 @@
 import { withTimeout } from '../../lib/time.ts'
-import { decodeHead } from './codec.ts'
-import type { StoredResponse } from '../http/entry.ts'
 import type { EdgeCache } from '../api.ts'
+import type { StoredResponse } from '../http/entry.ts'
+import { decodeHead } from './codec.ts'
 
 /** Answers in the Cache API: of this data centre on Cloudflare, of this process elsewhere. Never rejects. */
 export interface EdgeTier {

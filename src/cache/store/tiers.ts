@@ -1,11 +1,11 @@
 import { perPlatform } from '../../core/platform.ts'
 import { withTimeout } from '../../lib/time.ts'
-import { encodeHead, type StoredBytes } from './codec.ts'
-import { makeBodyRecorder } from './body-recorder.ts'
-import { edgeUrl, makeEdgeTier } from './edge-tier.ts'
-import type { StoredResponse, StoredHead } from '../http/entry.ts'
-import { cacheRedis, REDIS_TIMEOUT_MS, type CacheRedis, type RedisPlatform, makeRedisTier } from './cache-redis.ts'
 import type { EdgeCache } from '../api.ts'
+import type { StoredHead, StoredResponse } from '../http/entry.ts'
+import { makeBodyRecorder } from './body-recorder.ts'
+import { cacheRedis, makeRedisTier, REDIS_TIMEOUT_MS, type CacheRedis, type RedisPlatform } from './cache-redis.ts'
+import { encodeHead, type StoredBytes } from './codec.ts'
+import { edgeUrl, makeEdgeTier } from './edge-tier.ts'
 
 /** The part of `Platform` that the tiers need. */
 export interface CachePlatform extends RedisPlatform {

@@ -1,10 +1,10 @@
-import { STORE_LIMITS, API_KEY_RETENTION_MS, MAX_API_KEY_CACHE_MS } from '../config.ts'
+import type { IdentityApi } from '../api.ts'
+import { API_KEY_RETENTION_MS, MAX_API_KEY_CACHE_MS, STORE_LIMITS } from '../config.ts'
+import { makeApiKey, makeId, sha256Hex } from '../password.ts'
+import type { Actor, ApiKey, NewApiKey, StoreRefusal } from '../types.ts'
 import type { RevocationStore } from './revocations.ts'
 import { invalidField, newApiKey } from './schema.ts'
-import { makeApiKey, makeId, sha256Hex } from '../password.ts'
-import { countOf, pageOf, rowsOf, type StoreContext, findUser } from './store-context.ts'
-import type { Actor, ApiKey, NewApiKey, StoreRefusal } from '../types.ts'
-import type { IdentityApi } from '../api.ts'
+import { countOf, findUser, pageOf, rowsOf, type StoreContext } from './store-context.ts'
 
 /** API keys, by id and by the hash of the key itself. */
 export interface ApiKeyStore extends Pick<IdentityApi, 'createApiKey' | 'findApiKey' | 'listApiKeys' | 'revokeApiKey'> {

@@ -1,12 +1,12 @@
 import { DurableObject } from 'cloudflare:workers'
-import { openTables, type StoreContext, makeAuditWriter, makeAuditReader } from './store-context.ts'
+import { OPERATIONS, type IdentityApi } from '../api.ts'
 import { makeApiKeyStore } from './api-keys.ts'
 import { makeOAuthClientStore } from './oauth-clients.ts'
-import { makeSessionStore } from './sessions.ts'
 import { makeRevocationStore } from './revocations.ts'
+import { makeSessionStore } from './sessions.ts'
 import { makeSigningKeyStore } from './signing-keys.ts'
+import { makeAuditReader, makeAuditWriter, openTables, type StoreContext } from './store-context.ts'
 import { makeUserStore } from './users.ts'
-import { type IdentityApi, OPERATIONS } from '../api.ts'
 
 const PRUNE_INTERVAL_MS = 3_600_000
 

@@ -1,8 +1,6 @@
+import type { IdentityApi } from '../api.ts'
 import { STORE_LIMITS } from '../config.ts'
-import type { SessionStore } from './sessions.ts'
-import { oauthClientChange, invalidField, newOAuthClient } from './schema.ts'
 import { makeOAuthClientSecret, sha256Hex } from '../password.ts'
-import { countOf, hasKey, pageOf, type StoreContext, findOAuthClient } from './store-context.ts'
 import type {
   Actor,
   CreatedOAuthClient,
@@ -12,7 +10,9 @@ import type {
   OAuthClientChange,
   StoreRefusal,
 } from '../types.ts'
-import type { IdentityApi } from '../api.ts'
+import { invalidField, newOAuthClient, oauthClientChange } from './schema.ts'
+import type { SessionStore } from './sessions.ts'
+import { countOf, findOAuthClient, hasKey, pageOf, type StoreContext } from './store-context.ts'
 
 type OAuthClientApi = Pick<
   IdentityApi,

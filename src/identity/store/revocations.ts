@@ -1,9 +1,9 @@
-import { STORE_LIMITS, MAX_REVOCATION_MS, MAX_SKEW_MS } from '../config.ts'
-import { invalidField, revocationTarget } from './schema.ts'
-import { makeId } from '../password.ts'
-import { countOf, newestPageOf, rowsOf, type StoreContext } from './store-context.ts'
-import type { Revocation, RevocationTarget, RevocationUpdate } from '../types.ts'
 import type { IdentityApi } from '../api.ts'
+import { MAX_REVOCATION_MS, MAX_SKEW_MS, STORE_LIMITS } from '../config.ts'
+import { makeId } from '../password.ts'
+import type { Revocation, RevocationTarget, RevocationUpdate } from '../types.ts'
+import { invalidField, revocationTarget } from './schema.ts'
+import { countOf, newestPageOf, rowsOf, type StoreContext } from './store-context.ts'
 
 /** Revocations, numbered in the order of their creation, so that readers can read those after a cursor. */
 export interface RevocationStore extends Pick<IdentityApi, 'revoke' | 'revocationsSince' | 'listRevocations'> {

@@ -1,8 +1,8 @@
 import { createHash, generateKeyPairSync } from 'node:crypto'
-import { rowsOf, type StoreContext } from './store-context.ts'
-import type { PublicJwk, PrivateJwk } from '../types.ts'
-import { MAX_ACCESS_TOKEN_MS } from '../config.ts'
 import type { IdentityApi } from '../api.ts'
+import { MAX_ACCESS_TOKEN_MS } from '../config.ts'
+import type { PrivateJwk, PublicJwk } from '../types.ts'
+import { rowsOf, type StoreContext } from './store-context.ts'
 
 interface StoredKey extends KeyPeriod {
   readonly jwk: PrivateJwk

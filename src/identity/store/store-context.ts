@@ -1,7 +1,7 @@
-import { STORE_LIMITS } from '../config.ts'
-import { invalidField, pageRequest } from './schema.ts'
-import type { Actor, Invalid, Page, PageRequest, AuditEntry, User, OAuthClient } from '../types.ts'
 import type { IdentityApi } from '../api.ts'
+import { STORE_LIMITS } from '../config.ts'
+import type { Actor, AuditEntry, Invalid, OAuthClient, Page, PageRequest, User } from '../types.ts'
+import { invalidField, pageRequest } from './schema.ts'
 
 /** The context of all parts of the identity store. Each operation runs inside one transaction, so one that throws changes nothing. */
 export interface StoreContext {

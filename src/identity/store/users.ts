@@ -1,6 +1,6 @@
 import type { IdentityApi } from '../api.ts'
 import { STORE_LIMITS } from '../config.ts'
-import type { Actor, SubjectRevocation, NewUser, StoreRefusal, User, UserChange } from '../types.ts'
+import type { Actor, NewUser, StoreRefusal, SubjectRevocation, User, UserChange } from '../types.ts'
 import type { ApiKeyStore } from './api-keys.ts'
 import type { RevocationStore } from './revocations.ts'
 import { invalidField, newUser, userChange } from './schema.ts'

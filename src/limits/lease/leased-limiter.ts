@@ -1,26 +1,26 @@
 import {
-  leasedTokens,
-  type LeasedKey,
-  addGrant,
-  type TokenLease,
-  findLease,
-  makeLeaseTable,
-  spendTokens,
-  addDemand,
-  leaseSize,
-} from './leases.ts'
-import {
   algorithmOf,
-  type TakeRequest,
-  type TakeGrant,
   leaseMs,
-  type LimiterSpec,
-  type StoreCounter,
-  type StoreLimiter,
-  type LimitVerdict,
   takeParts,
   takeUpTo,
+  type LimiterSpec,
+  type LimitVerdict,
+  type StoreCounter,
+  type StoreLimiter,
+  type TakeGrant,
+  type TakeRequest,
 } from '../limiter.ts'
+import {
+  addDemand,
+  addGrant,
+  findLease,
+  leasedTokens,
+  leaseSize,
+  makeLeaseTable,
+  spendTokens,
+  type LeasedKey,
+  type TokenLease,
+} from './leases.ts'
 
 type WaitUntil = (work: Promise<unknown>) => void
 

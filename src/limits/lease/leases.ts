@@ -1,4 +1,4 @@
-import { type TakenPart, type TakeGrant, MAX_LEASE_MS } from '../limiter.ts'
+import { MAX_LEASE_MS, type TakeGrant, type TakenPart } from '../limiter.ts'
 
 /** Tokens that the store has counted already and this isolate has not spent yet. */
 export interface TokenLease {

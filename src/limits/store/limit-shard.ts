@@ -1,13 +1,13 @@
 import { DurableObject } from 'cloudflare:workers'
 import {
   algorithmOf,
-  type TakeRequest,
-  type TakeGrant,
   type LimiterSpec,
-  type ShardTake,
   type ShardGrant,
+  type ShardTake,
+  type TakeGrant,
+  type TakeRequest,
 } from '../limiter.ts'
-import { type WindowCount, takeFrom } from './windows.ts'
+import { takeFrom, type WindowCount } from './windows.ts'
 /** Of one limiter, so that a flood of keys at one leaves the others alone: about 3 MB on disk of windows and buckets, and a scan for expired rows of about 2 ms; a sliding window takes up to 16 KB more a row. */
 const MAX_ROWS = 10_000
 

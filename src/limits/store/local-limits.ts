@@ -1,5 +1,5 @@
-import { algorithmOf, type LimiterSpec, type StoreCounters, type LocalLimiter } from '../limiter.ts'
-import { type WindowCount, takeFrom } from './windows.ts'
+import { algorithmOf, type LimiterSpec, type LocalLimiter, type StoreCounters } from '../limiter.ts'
+import { takeFrom, type WindowCount } from './windows.ts'
 
 /** About 2 MB at the worst, for each limiter: a flood of keys at one leaves the others alone. A key beyond is counted in the limiter's overflow bucket until rows expire. */
 const MAX_ROWS = 10_000

@@ -1,4 +1,4 @@
-import type { StoreLimiter, LimitVerdict } from '../limiter.ts'
+import type { LimitVerdict, StoreLimiter } from '../limiter.ts'
 
 interface Refusal {
   readonly verdict: LimitVerdict

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { algorithmOf, type TakeRequest, type LimiterSpec } from '../limiter.ts'
+import { algorithmOf, type LimiterSpec, type TakeRequest } from '../limiter.ts'
 import { fillMs, grainMs, markMs } from './windows.ts'
 
 /** A script, and the name by which Redis knows it once it has run. */

@@ -1,26 +1,26 @@
-import { perPlatform } from '../../core/platform.ts'
 import type { ObjectNamespace } from '../../core/durable-object.ts'
+import { perPlatform } from '../../core/platform.ts'
+import { makeStoreHealth, PROBE } from '../../lib/store-health.ts'
 import { hashKey } from '../key.ts'
 import { makeLeasedLimiter } from '../lease/leased-limiter.ts'
-import { makeLimitLog } from './limit-log.ts'
 import {
   algorithmOf,
-  type LimiterSpec,
-  type LimitStore,
-  type StoreCounters,
-  type LocalLimiter,
   STORE_TIMEOUT_MS,
-  type StoreCounter,
-  type StoreLimiter,
   takeParts,
   takeUpTo,
+  type LimiterSpec,
   type LimitPlatform,
   type LimitShardApi,
+  type LimitStore,
+  type LocalLimiter,
+  type StoreCounter,
+  type StoreCounters,
+  type StoreLimiter,
 } from '../limiter.ts'
+import { makeLimitLog } from './limit-log.ts'
 import { makeLocalLimits } from './local-limits.ts'
 import { rememberRefusals } from './refusal-memory.ts'
 import { makeUpstashStore } from './upstash-store.ts'
-import { makeStoreHealth, PROBE } from '../../lib/store-health.ts'
 
 /** Where this deployment counts. */
 export interface LimitStores {

@@ -1,16 +1,16 @@
 import type { Redis } from '@upstash/redis/cloudflare'
 import { connectRedis } from '../../lib/redis.ts'
+import { makeStoreHealth, PROBE } from '../../lib/store-health.ts'
 import {
-  type TakeRequest,
   algorithmOf,
-  type TakeGrant,
   leaseMs,
   type LimiterSpec,
   type LimitStore,
   type StoreCounters,
+  type TakeGrant,
+  type TakeRequest,
 } from '../limiter.ts'
 import { compileScriptCall, type ScriptCall } from './scripts.ts'
-import { makeStoreHealth, PROBE } from '../../lib/store-health.ts'
 
 /** Rows of one limiter in Redis, about 200 bytes each; rows that live through two periods count twice. Keys beyond share one row. */
 const MAX_ROWS = 500_000

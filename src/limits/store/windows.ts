@@ -1,11 +1,11 @@
 import {
   algorithmOf,
-  type TakeRequest,
-  type TakeGrant,
   hasEnded,
   leaseMs,
-  type LimiterSpec,
   windowEnd,
+  type LimiterSpec,
+  type TakeGrant,
+  type TakeRequest,
 } from '../limiter.ts'
 
 /** What is kept of one key; `{ endsAt: 0, used: 0 }` of a key that nothing is known of. */

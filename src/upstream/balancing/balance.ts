@@ -1,13 +1,13 @@
-import type { UpstreamConfig } from '../config.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import type { Handler, Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
+import type { UpstreamConfig } from '../config.ts'
+import { clientFailure } from '../outcome.ts'
+import type { Target } from '../target.ts'
 import { consistentHash } from './consistent-hash.ts'
 import { ewma } from './ewma.ts'
+import { eligible, outlierDetection } from './outlier.ts'
 import { leastRequests, roundRobin, type BalancingStrategy } from './two-choices.ts'
-import { clientFailure } from '../outcome.ts'
-import { outlierDetection, eligible } from './outlier.ts'
-import type { Target } from '../target.ts'
 
 /** How an upstream's tries are spread; its routes share it. */
 export interface Balancer {

@@ -1,9 +1,9 @@
 import type { Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
-import type { Target, LatencyEwma } from '../target.ts'
-import { chooseOfTwo, type BalancingStrategy } from './two-choices.ts'
-import { uploadEnd } from '../upload.ts'
 import { tryResult, type TryResult } from '../outcome.ts'
+import type { LatencyEwma, Target } from '../target.ts'
+import { uploadEnd } from '../upload.ts'
+import { chooseOfTwo, type BalancingStrategy } from './two-choices.ts'
 /** In this time what was heard fades to 37 %, in milliseconds. */
 const FADE_MS = 10_000
 /** What was heard longer ago is forgotten, in milliseconds: how a target that was slow or away gets to show what it is now. */

@@ -1,8 +1,8 @@
-import type { OutlierConfig } from '../health/config.ts'
 import type { Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
-import { type Target, isCoolingDown, type OutlierState, NEVER_EJECTED, isEjected } from '../target.ts'
+import type { OutlierConfig } from '../health/config.ts'
 import { tryResult, type TryResult } from '../outcome.ts'
+import { isCoolingDown, isEjected, NEVER_EJECTED, type OutlierState, type Target } from '../target.ts'
 /** What `judge` needs of the configuration: a number of tries, and durations in milliseconds. */
 export type OutlierSettings = Pick<OutlierConfig, 'consecutive5xx' | 'baseEjection' | 'maxEjection'>
 

@@ -1,7 +1,7 @@
-import type { Target } from '../target.ts'
-import type { Platform } from '../../core/platform.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import type { Middleware } from '../../core/pipeline.ts'
+import type { Platform } from '../../core/platform.ts'
+import type { Target } from '../target.ts'
 
 /**
  * The power of two choices: the candidate whose turn it is, unless another, drawn by weight, is `better`. Two are enough to keep

@@ -9,6 +9,7 @@ import {
   type OperatorOrder,
   type RegionReport,
 } from './api.ts'
+import { statusOf } from './breaker-state.ts'
 import {
   applyOrder,
   applyRegionReport,
@@ -18,7 +19,6 @@ import {
   NEW_GLOBAL_STATE,
   type GlobalState,
 } from './global-state.ts'
-import { statusOf } from './breaker-state.ts'
 
 const KEY = 'global-v1'
 /** The timeout of an update to a region, in milliseconds. A region that misses an update receives it with its next report. */

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { choice, distinct, doc, duration, METHODS, expected } from '../../config/schema/scalars.ts'
+import { choice, distinct, doc, duration, expected, METHODS } from '../../config/schema/scalars.ts'
 import { retryBudget } from './retry-budget.ts'
 
 /** The schema of `retry`. */

@@ -1,12 +1,12 @@
 import type { Exchange } from '../../core/exchange.ts'
-import { discardBody } from '../../lib/body.ts'
 import type { Handler, Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
-import { makeHedgedAttempt, type HedgedAttempt, makeLatency } from './hedged-attempt.ts'
+import { discardBody } from '../../lib/body.ts'
 import { failureOf } from '../outcome.ts'
+import type { HedgeConfig } from './config.ts'
+import { makeHedgedAttempt, makeLatency, type HedgedAttempt } from './hedged-attempt.ts'
 import type { RetryBudget } from './retry-budget.ts'
 import { betterResponse } from './retry.ts'
-import type { HedgeConfig } from './config.ts'
 
 /**
  * Sends a GET or HEAD whose answer is late once more, to another target where there is one, and takes the first good answer. Each

@@ -1,6 +1,6 @@
-import type { Middleware } from '../../core/pipeline.ts'
 import * as z from 'zod/mini'
 import { doc, duration, percent } from '../../config/schema/scalars.ts'
+import type { Middleware } from '../../core/pipeline.ts'
 
 /** The schema of `retry.budget`; hedges without `retry` have its defaults. Apart from the other schemas, so that the Worker has no more of them than this. */
 export const retryBudget = z.strictObject({

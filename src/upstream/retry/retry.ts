@@ -1,13 +1,13 @@
 import type { Exchange } from '../../core/exchange.ts'
-import { discardBody } from '../../lib/body.ts'
 import type { Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problemCode } from '../../core/problem.ts'
+import { discardBody } from '../../lib/body.ts'
 import { avoidLastTarget } from '../balancing/balance.ts'
 import { failureOf, isGatewayMade } from '../outcome.ts'
 import { bufferRequestBody } from '../upload.ts'
-import type { RetryBudget } from './retry-budget.ts'
 import type { RetryConfig } from './config.ts'
+import type { RetryBudget } from './retry-budget.ts'
 
 /** Repeats failed tries of the configured methods, up to `attempts` times, within the deadline and the budget. */
 export function retry(config: RetryConfig, budget: RetryBudget, platform: Platform): Middleware {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { diagnosticText } from '../../../src/config/schema/diagnostic.ts'
 import { environmentDiagnostics, unsetKeys } from '../../../src/config/environment.ts'
 import { loadConfig } from '../../../src/config/load.ts'
+import { diagnosticText } from '../../../src/config/schema/diagnostic.ts'
 
 const introspection = {
   type: 'introspection',

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { diagnosticText } from '../../../src/config/schema/diagnostic.ts'
-import { loadConfig } from '../../../src/config/load.ts'
 import { unsetKeys } from '../../../src/config/environment.ts'
+import { loadConfig } from '../../../src/config/load.ts'
+import { diagnosticText } from '../../../src/config/schema/diagnostic.ts'
 
 const HMAC = { keyid: 'acme', alg: 'hmac-sha256', secret: { $secret: 'ACME' } }
 const JWK = { kty: 'OKP', crv: 'Ed25519', x: 'JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs' }

@@ -1,8 +1,8 @@
 import { env } from 'cloudflare:workers'
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { Platform } from '../../../src/core/platform.ts'
 import { makeIdentityClient } from '../../../src/identity/client.ts'
 import type { Actor, RevocationTarget } from '../../../src/identity/types.ts'
-import type { Platform } from '../../../src/core/platform.ts'
 import { makeClockedPlatform, makeGate } from '../gate.ts'
 import { ISSUER, makeIssuer, makeKey, provider, sign } from '../issuer.ts'
 

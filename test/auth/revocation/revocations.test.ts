@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { makeRevocationSnapshot, type RevocationStatus } from '../../../src/auth/revocation/revocation-snapshot.ts'
 import type { Identity } from '../../../src/core/exchange.ts'
-import type { Revocation, RevocationUpdate, RevocationTarget } from '../../../src/identity/types.ts'
+import type { Revocation, RevocationTarget, RevocationUpdate } from '../../../src/identity/types.ts'
 
 const START = 1_800_000_000_000
 const HOUR = 3_600_000

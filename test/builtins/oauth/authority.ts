@@ -1,10 +1,10 @@
 import { env } from 'cloudflare:workers'
+import type { Platform } from '../../../src/core/platform.ts'
+import type { IdentityClient } from '../../../src/identity/api.ts'
 import { makeIdentityClient } from '../../../src/identity/client.ts'
 import { hashPassword } from '../../../src/identity/password.ts'
 import type { Actor, NewOAuthClient, NewUser } from '../../../src/identity/types.ts'
-import type { Platform } from '../../../src/core/platform.ts'
 import { makeTestGateway } from '../../support/gateway-in-workerd.ts'
-import type { IdentityClient } from '../../../src/identity/api.ts'
 
 export const ISSUER = 'https://gw.test/'
 export const PASSWORD = 'correct horse battery'

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { Platform } from '../../../src/core/platform.ts'
-import { addUser, deploy, PASSWORD } from './authority.ts'
 import type { LoginDecision } from '../../../src/identity/api.ts'
+import { addUser, deploy, PASSWORD } from './authority.ts'
 
 const from = (ip: string) => ({ 'cf-connecting-ip': ip })
 const wrong = { username: 'admin', password: 'wrong' }

@@ -1,4 +1,4 @@
-import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
+import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from 'jose'
 import { expect, it } from 'vitest'
 import { makeTestGateway } from '../../support/gateway-in-workerd.ts'
 import { addUser, BY, deploy, gatewayProvider, ISSUER, routes, type TokenAnswer } from './authority.ts'

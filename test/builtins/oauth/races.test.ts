@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import type { UserChange } from '../../../src/identity/types.ts'
 import type { Platform } from '../../../src/core/platform.ts'
+import type { UserChange } from '../../../src/identity/types.ts'
 import { HASH } from '../../identity/store/identity-store.ts'
 import { addClient, addUser, basic, BY, deploy, ISSUER, PASSWORD, type TokenAnswer } from './authority.ts'
 

@@ -1,7 +1,7 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import type { Actor, NewUser } from '../../../src/identity/types.ts'
 import type { IdentityApi } from '../../../src/identity/api.ts'
+import type { Actor, NewUser } from '../../../src/identity/types.ts'
 
 /** An operator. */
 export const BY: Actor = {

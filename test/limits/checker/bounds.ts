@@ -1,5 +1,5 @@
 import type { Decision } from '../../../src/limits/key.ts'
-import { type Algorithm, leaseMs, type LimiterSpec } from '../../../src/limits/limiter.ts'
+import { leaseMs, type Algorithm, type LimiterSpec } from '../../../src/limits/limiter.ts'
 
 export type Consistency = Decision['consistency']
 

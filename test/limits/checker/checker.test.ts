@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type WindowCount, takeFrom } from '../../../src/limits/store/windows.ts'
+import { takeFrom, type WindowCount } from '../../../src/limits/store/windows.ts'
 import type { Rule } from './bounds.ts'
 import { excess, judge, type Logged } from './judge.ts'
 import { join } from './ledger.ts'

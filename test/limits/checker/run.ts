@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Answer } from '../../support/callers.ts'
-import { type Circumstances, judge, type Judgement, type Logged } from './judge.ts'
-import { type Discrepancies, join } from './ledger.ts'
+import { judge, type Circumstances, type Judgement, type Logged } from './judge.ts'
+import { join, type Discrepancies } from './ledger.ts'
 import type { Limiter, LimitScene } from './scene.ts'
 
 /** One request as its client saw it, by the id that it has in the log and in the ledger. */

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startGatewayProcess } from '../../../deploy/gateway.ts'
 import { startCallers, type Call, type Callers } from '../../support/callers.ts'
-import { type RunningStore, startStore } from './store.ts'
 import { startLedgerOrigin } from '../../support/ledger-origin.ts'
 import type { Rule } from './bounds.ts'
 import type { Logged } from './judge.ts'
+import { startStore, type RunningStore } from './store.ts'
 
 /** A limiter with a route of its own, `/<name>/:key`, which counts by that key. */
 export interface Limiter extends Rule {

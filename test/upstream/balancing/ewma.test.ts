@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { costPerTry, ewma, recordLatency } from '../../../src/upstream/balancing/ewma.ts'
-import { type Target, makeLatencyEwma, type LatencyEwma } from '../../../src/upstream/target.ts'
+import { makeLatencyEwma, type LatencyEwma, type Target } from '../../../src/upstream/target.ts'
 import { markUploadEnd } from '../../../src/upstream/upload.ts'
 import { makeTestExchange } from '../../support/exchange.ts'
 import { runModel, type Served } from '../../support/queue-model.ts'

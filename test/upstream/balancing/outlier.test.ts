@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { judgeTry, maxEjected, outlierDetection } from '../../../src/upstream/balancing/outlier.ts'
+import type { TryResult } from '../../../src/upstream/outcome.ts'
+import { isEjected, NEVER_EJECTED, type OutlierState } from '../../../src/upstream/target.ts'
 import { makeTestExchange } from '../../support/exchange.ts'
 import { makeTestTargets } from '../../support/targets.ts'
 import { makeTestUpstream } from '../../support/upstream.ts'
-import type { TryResult } from '../../../src/upstream/outcome.ts'
-import { isEjected, NEVER_EJECTED, type OutlierState } from '../../../src/upstream/target.ts'
 
 const settings = { consecutive5xx: 3, baseEjection: 30_000, maxEjection: 100_000 }
 const T = 1_000_000

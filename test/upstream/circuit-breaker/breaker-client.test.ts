@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { Platform } from '../../../src/core/platform.ts'
-import type { BreakerReport } from '../../../src/upstream/circuit-breaker/breaker-report.ts'
 import { makeBreakerReporter } from '../../../src/upstream/circuit-breaker/breaker-client.ts'
+import type { BreakerReport } from '../../../src/upstream/circuit-breaker/breaker-report.ts'
 import { makeTestPlatform } from '../../support/platform.ts'
 
 const settings = {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { Region } from '../../../src/core/region.ts'
+import type { RegionReport } from '../../../src/upstream/circuit-breaker/api.ts'
 import {
   PROBE_LEASE_MS,
   reachesThreshold,
@@ -9,6 +10,13 @@ import {
   type BreakerSettings,
   type ProbeResult,
 } from '../../../src/upstream/circuit-breaker/breaker-state.ts'
+import {
+  applyOrder,
+  applyRegionReport,
+  globalUpdateOf,
+  NEW_GLOBAL_STATE,
+  type GlobalState,
+} from '../../../src/upstream/circuit-breaker/global-state.ts'
 import {
   applyBreakerReport,
   applyGlobalUpdate,
@@ -21,14 +29,6 @@ import {
   withoutGlobalState,
   type RegionalState,
 } from '../../../src/upstream/circuit-breaker/regional-state.ts'
-import {
-  applyOrder,
-  applyRegionReport,
-  globalUpdateOf,
-  NEW_GLOBAL_STATE,
-  type GlobalState,
-} from '../../../src/upstream/circuit-breaker/global-state.ts'
-import type { RegionReport } from '../../../src/upstream/circuit-breaker/api.ts'
 
 const REGIONS: readonly Region[] = ['weur', 'enam', 'apac', 'sam']
 

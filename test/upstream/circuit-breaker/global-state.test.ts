@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Region } from '../../../src/core/region.ts'
+import type { RegionReport } from '../../../src/upstream/circuit-breaker/api.ts'
 import {
   PROBE_LEASE_MS,
   type BreakerSettings,
@@ -14,7 +15,6 @@ import {
   NEW_GLOBAL_STATE,
   type GlobalState,
 } from '../../../src/upstream/circuit-breaker/global-state.ts'
-import type { RegionReport } from '../../../src/upstream/circuit-breaker/api.ts'
 
 const settings: BreakerSettings = {
   failureRate: 50,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { GlobalUpdate } from '../../../src/upstream/circuit-breaker/api.ts'
 import {
   CLOSED_BREAKER,
   statusOf,
@@ -18,7 +19,6 @@ import {
   withoutGlobalState,
   type RegionalState,
 } from '../../../src/upstream/circuit-breaker/regional-state.ts'
-import type { GlobalUpdate } from '../../../src/upstream/circuit-breaker/api.ts'
 
 const settings: BreakerSettings = {
   failureRate: 50,

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import {
-  HEALTHY,
-  type HealthSettings,
-  startRound,
   configureChecks,
-  recordCheck,
+  HEALTHY,
   NO_ROUND,
+  recordCheck,
+  startRound,
+  type HealthSettings,
 } from '../../../src/upstream/health/health.ts'
 
 const T = 1_000_000

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { Exchange, Span, Trace } from '../../../src/core/exchange.ts'
-import { problemCode } from '../../../src/core/problem.ts'
 import type { Platform } from '../../../src/core/platform.ts'
+import { problemCode } from '../../../src/core/problem.ts'
 import { makeTestExchange } from '../../support/exchange.ts'
 import { makeTestPlatform, originUrl } from '../../support/platform.ts'
 import { echoOf, makeTestUpstream } from '../../support/upstream.ts'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseRetryAfter } from '../../../src/upstream/retry/retry.ts'
 import { makeRetryBudget, type RetryBudget } from '../../../src/upstream/retry/retry-budget.ts'
+import { parseRetryAfter } from '../../../src/upstream/retry/retry.ts'
 
 it('gives the floor when there are few requests, and a share when there are many', () => {
   const taken = (requests: number) => {

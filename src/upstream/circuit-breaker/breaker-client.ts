@@ -7,7 +7,7 @@ import type { CircuitBreakerConfig, UpstreamConfig } from '../config.ts'
 import { healthSettings } from '../health/health.ts'
 import type { Target } from '../target.ts'
 import {
-  applyReport,
+  applyLocalReport,
   BREAKER_PROTOCOL,
   type BreakerReport,
   type BreakerUpdate,
@@ -201,7 +201,7 @@ export function makeBreakerReporter(platform: Pick<Platform, 'breakers' | 'now' 
       }
       timesAlone++
       const leaseId = `own-${now}-${platform.random()}`
-      const [next, decided] = applyReport(local ?? stateAfter(lastUpdate, now), report, leaseId, now)
+      const [next, decided] = applyLocalReport(local ?? stateAfter(lastUpdate, now), report, leaseId, now)
       local = next
       // A forced state holds until the object reports that it was released.
       return lastUpdate.forced ? lastUpdate : decided

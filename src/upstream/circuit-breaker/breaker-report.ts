@@ -69,7 +69,7 @@ export function applyCounts(
 }
 
 /** Applies a report to a local breaker, which an isolate has while its object is unreachable; `leaseId` is granted if one is wanted and free. */
-export function applyReport(
+export function applyLocalReport(
   breaker: BreakerState,
   report: BreakerReport,
   leaseId: string,

@@ -8,7 +8,7 @@ import { sha256Hex } from './password.ts'
 import type { SigningKeys } from './types.ts'
 
 /** The name of the only identity store object. */
-export const IDENTITY_OBJECT = 'identity'
+const IDENTITY_OBJECT = 'identity'
 
 const TIMEOUT_MS = 1_000
 
@@ -32,7 +32,7 @@ export function makeIdentityClient(
 const SHARDS = 16
 
 /** Decides on a login of `username` from the network of `ip` (IPv4 /24, IPv6 /64); undefined when the guard does not respond. */
-export type DecideLogin = (username: string, ip: string, passwordMatches: boolean) => Promise<LoginDecision | undefined>
+type DecideLogin = (username: string, ip: string, passwordMatches: boolean) => Promise<LoginDecision | undefined>
 
 /** The login guard over RPC. The object receives only hashes of usernames, because people type passwords into the wrong field. */
 export function makeLoginGuardClient({ loginGuards }: Pick<Platform, 'loginGuards'>): DecideLogin {
@@ -51,7 +51,7 @@ function networkOf(ip: string): string {
 }
 
 /** The keys that this gateway signs with; undefined while the store is unreachable and the last keys are too old. Never rejects. */
-export type SigningKeyReader = () => Promise<SigningKeys | undefined>
+type SigningKeyReader = () => Promise<SigningKeys | undefined>
 
 /** An isolate signs with a leaked key for this long at most after its replacement, in milliseconds. Such tokens are useless: no verifier accepts them. */
 const MAX_AGE_MS = 5_000

@@ -7,7 +7,7 @@ import { actorOf, makeListHandler, pageQuery, type AdminEndpoint } from './endpo
 import { formatTime } from './fields.ts'
 
 /** A change of an upstream that an operator has made or tried to make. */
-export interface UpstreamChange {
+interface UpstreamChange {
   readonly resource: string
   readonly upstream: string
   readonly target?: string

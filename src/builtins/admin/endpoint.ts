@@ -6,7 +6,7 @@ import type { Actor, Page, StoreRefusal } from '../../identity/types.ts'
 import { parseInput } from './change.ts'
 
 /** A request to an admin endpoint. */
-export interface AdminRequest {
+interface AdminRequest {
   readonly x: Exchange
   /** The decoded value of the `{…}` parameter of the endpoint's path; `''` for a path without one. */
   readonly name: string
@@ -17,7 +17,7 @@ export interface AdminRequest {
 export type AdminHandler = (request: AdminRequest) => Promise<object>
 
 /** The methods that an endpoint may have; GET includes HEAD. */
-export type EndpointMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+type EndpointMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 /** One path of the admin route, relative to the route's own. */
 export interface AdminEndpoint {

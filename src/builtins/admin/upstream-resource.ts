@@ -19,7 +19,7 @@ interface ResourceOwners {
 }
 
 /** A resource of upstreams, such as breakers or targets: its name in paths, its changes and its view. */
-export interface UpstreamResource<Change extends z.ZodMiniType> extends ResourceOwners {
+interface UpstreamResource<Change extends z.ZodMiniType> extends ResourceOwners {
   readonly name: string
   readonly change: Change
   /** The order to the global state for a change; a text says why the change is invalid. */
@@ -107,14 +107,14 @@ export interface UpstreamState {
 }
 
 /** Reads and changes the state of upstreams in their objects. Each call resolves to undefined when the global state does not respond in time. */
-export interface UpstreamStateClient {
+interface UpstreamStateClient {
   readonly inspect: (upstream: string) => Promise<UpstreamState | undefined>
   readonly inspectGlobal: (upstream: string) => Promise<GlobalStateView | undefined>
   readonly order: (upstream: string, order: OperatorOrder) => Promise<GlobalStateView | undefined>
 }
 
 /** Makes the client. Never rejects. Each call of an object takes a second at most; `inspect` calls the global state, then all regions in parallel. */
-export function makeUpstreamStateClient({
+function makeUpstreamStateClient({
   globalUpstreams,
   breakers,
 }: Pick<Platform, 'globalUpstreams' | 'breakers'>): UpstreamStateClient {

@@ -5,7 +5,7 @@ import { signingKeysOf } from '../../identity/client.ts'
 import { oauthError } from './endpoint.ts'
 
 /** What an access token says. */
-export interface AccessTokenContent {
+interface AccessTokenContent {
   readonly subject: string
   /** Undefined where an OAuth client acts for itself. */
   readonly username?: string
@@ -20,7 +20,7 @@ export interface AccessTokenContent {
 }
 
 /** The response with a new access token (RFC 6749 §5.1, RFC 9068) and with `refreshToken` if given; 503 while no signing key is available. */
-export type IssueAccessToken = (content: AccessTokenContent, refreshToken?: string) => Promise<Response>
+type IssueAccessToken = (content: AccessTokenContent, refreshToken?: string) => Promise<Response>
 
 /** Makes the issuer of access tokens (ES256), valid for `accessTtl` from `asOf` on. Throws without a provider with `"keys": "self"`. */
 export function makeAccessTokenIssuer(platform: Platform): IssueAccessToken {

@@ -76,7 +76,7 @@ function makeRefreshTokenInfo(platform: Platform): (token: string) => Promise<To
 }
 
 /** The identity of an access token that this gateway issued; undefined for an expired, revoked or invalid token. */
-export type VerifyOwnToken = (token: string, x: Exchange) => Promise<Identity | 'unavailable' | undefined>
+type VerifyOwnToken = (token: string, x: Exchange) => Promise<Identity | 'unavailable' | undefined>
 
 /** Verifies a token from a form as `auth` verifies one from a header, with the provider that has `"keys": "self"`. */
 export function makeOwnTokenVerifier(platform: Platform): VerifyOwnToken {

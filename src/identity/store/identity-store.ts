@@ -46,13 +46,13 @@ export class IdentityStore extends DurableObject {
 }
 
 /** The operations of the store; `prune` deletes expired rows. */
-export interface IdentityOperations {
+interface IdentityOperations {
   readonly api: IdentityApi
   readonly prune: () => void
 }
 
 /** Makes the operations on the tables of `openTables`; `now` in epoch milliseconds. Opens no transaction: the object does that. */
-export function makeIdentityOperations(sql: SqlStorage, now: () => number): IdentityOperations {
+function makeIdentityOperations(sql: SqlStorage, now: () => number): IdentityOperations {
   const context: StoreContext = { sql, now, audit: makeAuditWriter(sql, now) }
   const revocations = makeRevocationStore(context)
   const sessions = makeSessionStore(context, revocations)

@@ -55,19 +55,19 @@ function publicPart({ kty, crv, alg, use, kid, x, y }: PrivateJwk): PublicJwk {
 }
 
 /** When a key starts to sign, in epoch milliseconds. */
-export interface KeyPeriod {
+interface KeyPeriod {
   readonly signsFrom: number
 }
 
 /** How long a key signs by default, in milliseconds. */
-export const ROTATE_AFTER_MS = 30 * 24 * 3_600_000
+const ROTATE_AFTER_MS = 30 * 24 * 3_600_000
 const MIN_ROTATE_MS = 3_600_000
 /** How long a key is published before it signs (a third of its period, if that is less), because external verifiers cache a key set for hours. */
 const LEAD_MS = 24 * 3_600_000
 const REFRESH_MS = 300_000
 
 /** Which keys sign and are published; valid for `refreshAfterMs`, which is 1 second to 5 minutes. */
-export interface KeySchedule<T extends KeyPeriod> {
+interface KeySchedule<T extends KeyPeriod> {
   /** The key that signs now. */
   readonly active: T
   /** Newest first. */
@@ -76,14 +76,14 @@ export interface KeySchedule<T extends KeyPeriod> {
 }
 
 /** When the next key starts to sign, in epoch milliseconds; undefined while it need not be published yet. */
-export function nextSigningTime(keys: readonly KeyPeriod[], rotateAfterMs: number, now: number): number | undefined {
+function nextSigningTime(keys: readonly KeyPeriod[], rotateAfterMs: number, now: number): number | undefined {
   const newest = keys.toSorted(bySigningTime)[0]
   if (newest === undefined) return now
   return now >= dueAt(newest, rotateAfterMs) ? now + leadOf(rotateAfterMs) : undefined
 }
 
 /** The schedule of `keys` at `now`; undefined without keys. A key that is not published has expired. */
-export function scheduleKeys<T extends KeyPeriod>(
+function scheduleKeys<T extends KeyPeriod>(
   keys: readonly T[],
   rotateAfterMs: number,
   now: number,

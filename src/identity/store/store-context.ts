@@ -91,7 +91,7 @@ export function newestPageOf<T>(
 }
 
 /** A text from a caller, cut to the length that the store accepts. */
-export function truncate(text: string): string {
+function truncate(text: string): string {
   return text.slice(0, STORE_LIMITS.textLength)
 }
 

@@ -13,7 +13,7 @@ type UserApi = Pick<
 >
 
 /** The stores of what ends with a user. */
-export interface UserParts {
+interface UserParts {
   readonly sessions: SessionStore
   readonly apiKeys: ApiKeyStore
   readonly revocations: RevocationStore

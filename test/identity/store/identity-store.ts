@@ -22,15 +22,15 @@ export const user = (username: string, parts: Partial<NewUser> = {}): NewUser =>
   ...parts,
 })
 
-/** A store of its own by that name; `ask` goes over RPC. */
+/** A new store, whose name begins with `name`: files share a workerd. `ask` goes over RPC. */
 export function makeStore(name: string) {
-  const stub = env.IDENTITY.getByName(name)
+  const stub = env.IDENTITY.getByName(`${name}-${crypto.randomUUID()}`)
   const object = stub as unknown as { execute: (call: string, args: readonly unknown[]) => Promise<unknown> }
   return {
     stub,
     ask: <Name extends keyof IdentityApi>(call: Name, ...args: Parameters<IdentityApi[Name]>) =>
       object.execute(call, args) as Promise<ReturnType<IdentityApi[Name]>>,
-    /** Runs inside the object, where thousands of calls cost no hop; `clock.at` is its time. */
+    /** Runs inside the object, without RPC, for thousands of calls; `clock.at` is its time. */
     inside: (work: (ask: Inside, clock: { at: number }) => void) =>
       runInDurableObject(stub, (instance) => {
         const clock = { at: 1_000_000 }
@@ -42,13 +42,13 @@ export function makeStore(name: string) {
   }
 }
 
-/** The API without a hop. */
+/** The operations without RPC. */
 export type Inside = <Name extends keyof IdentityApi>(
   call: Name,
   ...args: Parameters<IdentityApi[Name]>
 ) => ReturnType<IdentityApi[Name]>
 
-/** The answer, which is no refusal. */
+/** The result, which must not be a refusal. */
 export function made<T>(answer: T): Exclude<T, string> {
   if (typeof answer === 'string') throw new Error(`refused: ${answer}`)
   return answer as Exclude<T, string>

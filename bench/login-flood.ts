@@ -1,10 +1,10 @@
 import { cpuUs, load, type Load } from './load.ts'
-import type { Authority } from './login-authority.ts'
+import type { LoginGateway } from './login-gateway.ts'
 import { atMost, spread, type Figure } from './statistics.ts'
 
 /** Percentiles of a route with an origin behind it, idle and in a flood, in turn; each round's flood is held against its own idle. */
 export async function measureFlood(
-  authority: Authority,
+  authority: LoginGateway,
   rounds: number,
   seconds: number,
   perSecond: number,
@@ -55,14 +55,14 @@ function figuresOf(connections: number, rounds: readonly Round[], seconds: numbe
   ]
 }
 
-async function measure({ url, pid }: Authority, connections: number, seconds: number): Promise<Measured> {
+async function measure({ url, pid }: LoginGateway, connections: number, seconds: number): Promise<Measured> {
   const before = cpuUs(pid)
   const result = await load({ url: `${url}/users/42`, headers: {}, connections, seconds })
   return { ...result, cpu: (cpuUs(pid) - before) / (seconds * 1_000_000) }
 }
 
 /** Wrong passwords for names that nobody has: none is locked or made to wait by the guard. */
-function startFlood({ logIn }: Authority, perSecond: number, networks: number) {
+function startFlood({ logIn }: LoginGateway, perSecond: number, networks: number) {
   const startedAt = performance.now()
   let [sent, judged, refused, open] = [0, 0, 0, 0]
   let failure: unknown

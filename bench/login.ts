@@ -2,8 +2,8 @@ import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { positive } from './arguments.ts'
 import { needProgram, PINNED, pinThisProcess } from './load.ts'
-import { measureAnswers } from './login-answers.ts'
-import { startAuthority } from './login-authority.ts'
+import { measureTiming } from './login-timing.ts'
+import { startLoginGateway } from './login-gateway.ts'
 import { measureFlood } from './login-flood.ts'
 import { printFigures, type Figure } from './statistics.ts'
 
@@ -38,10 +38,10 @@ async function main(): Promise<void> {
   console.log(
     `Node ${process.version}, ${availableParallelism()} cores, gateway and load ${PINNED ? 'on a core each' : 'not pinned'}`,
   )
-  const authority = await startAuthority(values.part.includes('answers') ? undefined : 0)
+  const authority = await startLoginGateway(values.part.includes('answers') ? undefined : 0)
   const measures: Readonly<Record<(typeof PARTS)[number], readonly [title: string, measure: () => Promise<Figure[]>]>> =
     {
-      answers: ['POST /token, one at a time', () => measureAnswers(authority, rounds, logins)],
+      answers: ['POST /token, one at a time', () => measureTiming(authority, rounds, logins)],
       flood: [
         `Another route while ${flood} logins a second are sent from one network`,
         () => measureFlood(authority, rounds, seconds, flood, 1),

@@ -1,0 +1,71 @@
+import { PASSWORD, type LoginGateway } from './login-gateway.ts'
+import { single, spread, type Figure } from './statistics.ts'
+
+/** A username's tenth failure is the last that no login waits for. */
+const TRIES = 9
+
+/** The time of a wrong username against that of a wrong password, in interleaved rounds of `logins` each, and that of a right one. */
+export async function measureTiming(authority: LoginGateway, rounds: number, logins: number): Promise<Figure[]> {
+  const { users } = authority
+  if (rounds * logins > users.length * TRIES)
+    throw new Error(`--rounds times --logins: at most ${users.length * TRIES} of each kind, or they wait for failures`)
+  const answers = { user: new Set<string>(), password: new Set<string>() }
+  const means = { user: [] as number[], password: [] as number[], right: [] as number[] }
+  await timed(authority, 'root', PASSWORD, '10.0.0')
+  for (let round = 0; round < rounds; round++) {
+    process.stderr.write(`round ${round + 1} of ${rounds}\n`)
+    const times = { user: [] as number[], password: [] as number[], right: [] as number[] }
+    for (let i = 0; i < logins; i++) {
+      const nth = round * logins + i
+      const known = users[nth % users.length]!
+      const kinds = [
+        ['user', known.replace('known', 'unkno'), 'wrong'],
+        ['password', known, 'wrong'],
+        ['right', 'root', PASSWORD],
+      ] as const
+      // Each kind comes first, second and last as often: what precedes a login must not tell.
+      for (let k = 0; k < kinds.length; k++) {
+        const [kind, username, password] = kinds[(nth + (nth % 2 === 0 ? k : kinds.length - k)) % kinds.length]!
+        const { ms, text } = await timed(authority, username, password, `10.${kind.length}.${nth % 250}`)
+        times[kind].push(ms)
+        if (kind !== 'right') answers[kind].add(text)
+      }
+    }
+    for (const kind of ['user', 'password', 'right'] as const) means[kind].push(mean(times[kind]))
+  }
+  const texts = new Set([...answers.user, ...answers.password])
+  const off = means.user.map((user, i) => 100 * (user / means.password[i]! - 1))
+  return [
+    { name: 'mean of a wrong username', value: around(means.user), unit: 'ms' },
+    { name: 'mean of a wrong password', value: around(means.password), unit: 'ms' },
+    {
+      name: 'the one against the other',
+      value: { ...around(off), median: 100 * (mean(means.user) / mean(means.password) - 1) },
+      unit: '%',
+      target: { text: 'within ± 5 %', isMet: (value) => Math.abs(value) <= 5 },
+      note: `over ${rounds * logins} of each`,
+    },
+    {
+      name: 'different answers to the two',
+      value: single(texts.size),
+      unit: '',
+      target: { text: '1', isMet: (value) => value === 1 },
+    },
+    { name: 'mean of a right one', value: around(means.right), unit: 'ms' },
+  ]
+}
+
+async function timed({ logIn }: LoginGateway, username: string, password: string, network: string) {
+  const startedAt = performance.now()
+  const response = await logIn(username, password, network)
+  const text = await response.text()
+  const ms = performance.now() - startedAt
+  const wanted = password === PASSWORD ? 200 : 401
+  if (response.status !== wanted) throw new Error(`expected ${wanted}, found ${response.status}: ${text}`)
+  return { ms, text: `${response.status} ${response.headers.get('www-authenticate')} ${text}` }
+}
+
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
+
+/** The mean of all rounds, and the least and the most of one. */
+const around = (values: readonly number[]) => ({ ...spread(values), median: mean(values) })

@@ -2,22 +2,22 @@ import { cpuUs, load, type Load } from './load.ts'
 import type { LoginGateway } from './login-gateway.ts'
 import { atMost, spread, type Figure } from './statistics.ts'
 
-/** Percentiles of a route with an origin behind it, idle and in a flood, in turn; each round's flood is held against its own idle. */
+/** Measures latency percentiles of a route with an origin, without and with a flood of logins in turn. Each round's flood is compared with its own idle phase. */
 export async function measureFlood(
-  authority: LoginGateway,
+  gateway: LoginGateway,
   rounds: number,
   seconds: number,
   perSecond: number,
   networks: number,
 ): Promise<Figure[]> {
   const found = { 32: [] as Round[], 4: [] as Round[] }
-  await measure(authority, 32, seconds)
+  await measure(gateway, 32, seconds)
   for (let round = 1; round <= rounds; round++) {
     process.stderr.write(`round ${round} of ${rounds}\n`)
     for (const connections of [32, 4] as const) {
-      const idle = await measure(authority, connections, seconds)
-      const flood = startFlood(authority, perSecond, networks)
-      const busy = await measure(authority, connections, seconds).finally(() => void flood.stop())
+      const idle = await measure(gateway, connections, seconds)
+      const flood = startFlood(gateway, perSecond, networks)
+      const busy = await measure(gateway, connections, seconds).finally(() => void flood.stop())
       found[connections].push({ idle, busy, ...(await flood.stop()) })
     }
   }
@@ -31,8 +31,8 @@ interface Measured extends Load {
 interface Round {
   readonly idle: Measured
   readonly busy: Measured
-  /** Logins that were judged, and those that found too many waiting or the route's limit reached. */
-  readonly judged: number
+  /** Logins with a decision, and logins refused because all slots were reserved or the route's limit was reached. */
+  readonly decided: number
   readonly refused: number
 }
 
@@ -43,14 +43,14 @@ function figuresOf(connections: number, rounds: readonly Round[], seconds: numbe
     { name: at('p99 idle'), value: over(({ idle }) => idle.p99Us / 1_000), unit: 'ms' },
     { name: at('p99 in the flood'), value: over(({ busy }) => busy.p99Us / 1_000), unit: 'ms' },
     {
-      name: at('the one against the other'),
+      name: at('ratio of the two'),
       value: over(({ idle, busy }) => busy.p99Us / idle.p99Us),
       unit: '×',
       target: atMost(2, ' ×'),
     },
     { name: at('requests/s idle'), value: over(({ idle }) => idle.perSecond), unit: '' },
     { name: at('requests/s in the flood'), value: over(({ busy }) => busy.perSecond), unit: '' },
-    { name: at('logins judged a second'), value: over(({ judged }) => judged / seconds), unit: '' },
+    { name: at('logins decided a second'), value: over(({ decided }) => decided / seconds), unit: '' },
     { name: at('logins refused a second'), value: over(({ refused }) => refused / seconds), unit: '' },
   ]
 }
@@ -61,19 +61,19 @@ async function measure({ url, pid }: LoginGateway, connections: number, seconds:
   return { ...result, cpu: (cpuUs(pid) - before) / (seconds * 1_000_000) }
 }
 
-/** Wrong passwords for names that nobody has: none is locked or made to wait by the guard. */
+/** Logins with unknown usernames, each used once, so that the guard neither locks nor delays any. */
 function startFlood({ logIn }: LoginGateway, perSecond: number, networks: number) {
   const startedAt = performance.now()
-  let [sent, judged, refused, open] = [0, 0, 0, 0]
+  let [sent, decided, refused, open] = [0, 0, 0, 0]
   let failure: unknown
   const one = async (nth: number) => {
     open++
     try {
       const response = await logIn(`nobody-${process.hrtime.bigint()}`, 'wrong', networkOf(nth % networks))
       await response.text()
-      if (response.status === 401) judged++
+      if (response.status === 401) decided++
       else if (response.status === 503 || response.status === 429) refused++
-      else failure = new Error(`a login was answered ${response.status}`)
+      else failure = new Error(`a login got the status ${response.status}`)
     } catch (error) {
       failure = error
     } finally {
@@ -89,7 +89,7 @@ function startFlood({ logIn }: LoginGateway, perSecond: number, networks: number
       clearInterval(timer)
       while (open > 0) await new Promise((passed) => setTimeout(passed, 10))
       if (failure !== undefined) throw failure
-      return { judged, refused }
+      return { decided, refused }
     },
   }
 }

@@ -5,22 +5,26 @@ import { startGatewayProcess } from '../deploy/gateway.ts'
 import { GATEWAY_LAUNCHER } from './load.ts'
 import { startBenchOrigin } from './origin.ts'
 
-/** A gateway that issues tokens, as `npm run serve` runs it, with users whose password is PASSWORD, and an origin behind `/users/42`. Ten logins of a network, then five a minute. */
+/**
+ * A gateway that issues tokens, started as by `npm run serve`, with users whose password is PASSWORD and an origin behind `/users/42`. Its limit
+ * allows ten logins of a network at once and then five a minute.
+ */
 export interface LoginGateway {
   readonly url: string
   readonly pid: number
   readonly users: readonly string[]
-  /** Logs in from `network`, the first three numbers of an address. */
+  /** Logs in from `network`, the first three octets of an IPv4 address. */
   readonly logIn: (username: string, password: string, network: string) => Promise<Response>
   readonly stop: () => Promise<void>
 }
 
+/** The password of all users. */
 export const PASSWORD = 'correct horse battery'
 
 const TOKEN = 'a-bootstrap-token-of-the-bench-alone'
 const USERS = 60
 
-/** As docs/oauth.md has it. */
+/** The limit of docs/oauth.md. */
 const rateLimit = [
   {
     name: 'logins',
@@ -54,6 +58,7 @@ const routesOf = (origin: string) => ({
   ],
 })
 
+/** Starts the gateway and its origin, and creates `count` users. */
 export async function startLoginGateway(count = USERS): Promise<LoginGateway> {
   const folder = mkdtempSync(join(tmpdir(), 'umbral-login-'))
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
@@ -78,12 +83,12 @@ export async function startLoginGateway(count = USERS): Promise<LoginGateway> {
       headers: { 'x-forwarded-for': `${network}.1` },
     })
   const users = Array.from({ length: count }, (_, i) => `known-${String(i).padStart(2, '0')}`)
-  await makeUsers(url, users, logIn)
+  await createUsers(url, users, logIn)
   const stop = () => gateway.stop().finally(() => origin.stop())
   return { url, pid, users, logIn, stop }
 }
 
-async function makeUsers(url: string, users: readonly string[], logIn: LoginGateway['logIn']): Promise<void> {
+async function createUsers(url: string, users: readonly string[], logIn: LoginGateway['logIn']): Promise<void> {
   await post(`${url}/admin/bootstrap`, { username: 'root', password: PASSWORD }, TOKEN)
   const login = await logIn('root', PASSWORD, '192.0.2')
   const { access_token: token } = (await login.json()) as { access_token: string }

@@ -1,17 +1,19 @@
 import { PASSWORD, type LoginGateway } from './login-gateway.ts'
 import { single, spread, type Figure } from './statistics.ts'
 
-/** A username's tenth failure is the last that no login waits for. */
+/** Failed logins of one username in a run: a login after more than ten is delayed. */
 const TRIES = 9
 
-/** The time of a wrong username against that of a wrong password, in interleaved rounds of `logins` each, and that of a right one. */
-export async function measureTiming(authority: LoginGateway, rounds: number, logins: number): Promise<Figure[]> {
-  const { users } = authority
+/** Compares the durations of logins with an unknown username and with a wrong password, in interleaved rounds of `logins` each, and measures right ones. */
+export async function measureTiming(gateway: LoginGateway, rounds: number, logins: number): Promise<Figure[]> {
+  const { users } = gateway
   if (rounds * logins > users.length * TRIES)
-    throw new Error(`--rounds times --logins: at most ${users.length * TRIES} of each kind, or they wait for failures`)
-  const answers = { user: new Set<string>(), password: new Set<string>() }
+    throw new Error(
+      `--rounds times --logins: at most ${users.length * TRIES} of each kind, or their failures delay them`,
+    )
+  const responses = { user: new Set<string>(), password: new Set<string>() }
   const means = { user: [] as number[], password: [] as number[], right: [] as number[] }
-  await timed(authority, 'root', PASSWORD, '10.0.0')
+  await timed(gateway, 'root', PASSWORD, '10.0.0')
   for (let round = 0; round < rounds; round++) {
     process.stderr.write(`round ${round + 1} of ${rounds}\n`)
     const times = { user: [] as number[], password: [] as number[], right: [] as number[] }
@@ -23,30 +25,30 @@ export async function measureTiming(authority: LoginGateway, rounds: number, log
         ['password', known, 'wrong'],
         ['right', 'root', PASSWORD],
       ] as const
-      // Each kind comes first, second and last as often: what precedes a login must not tell.
+      // Each kind is first, second and last equally often, so that the preceding login does not bias the result.
       for (let k = 0; k < kinds.length; k++) {
         const [kind, username, password] = kinds[(nth + (nth % 2 === 0 ? k : kinds.length - k)) % kinds.length]!
-        const { ms, text } = await timed(authority, username, password, `10.${kind.length}.${nth % 250}`)
+        const { ms, text } = await timed(gateway, username, password, `10.${kind.length}.${nth % 250}`)
         times[kind].push(ms)
-        if (kind !== 'right') answers[kind].add(text)
+        if (kind !== 'right') responses[kind].add(text)
       }
     }
     for (const kind of ['user', 'password', 'right'] as const) means[kind].push(mean(times[kind]))
   }
-  const texts = new Set([...answers.user, ...answers.password])
-  const off = means.user.map((user, i) => 100 * (user / means.password[i]! - 1))
+  const texts = new Set([...responses.user, ...responses.password])
+  const differences = means.user.map((user, i) => 100 * (user / means.password[i]! - 1))
   return [
-    { name: 'mean of a wrong username', value: around(means.user), unit: 'ms' },
+    { name: 'mean of an unknown username', value: around(means.user), unit: 'ms' },
     { name: 'mean of a wrong password', value: around(means.password), unit: 'ms' },
     {
-      name: 'the one against the other',
-      value: { ...around(off), median: 100 * (mean(means.user) / mean(means.password) - 1) },
+      name: 'difference of the two',
+      value: { ...around(differences), median: 100 * (mean(means.user) / mean(means.password) - 1) },
       unit: '%',
       target: { text: 'within ± 5 %', isMet: (value) => Math.abs(value) <= 5 },
       note: `over ${rounds * logins} of each`,
     },
     {
-      name: 'different answers to the two',
+      name: 'different responses to the two',
       value: single(texts.size),
       unit: '',
       target: { text: '1', isMet: (value) => value === 1 },
@@ -67,5 +69,5 @@ async function timed({ logIn }: LoginGateway, username: string, password: string
 
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
 
-/** The mean of all rounds, and the least and the most of one. */
+/** The mean of all rounds, with the least and the greatest of one round. */
 const around = (values: readonly number[]) => ({ ...spread(values), median: mean(values) })

@@ -8,12 +8,12 @@ import { measureFlood } from './login-flood.ts'
 import { printFigures, type Figure } from './statistics.ts'
 
 /**
- * `npm run bench:login -- [--part answers] [--rounds 9] [--logins 30] [--seconds 2] [--flood 100]`: what a login costs, whether its time tells a wrong user
- * from a wrong password, and what a flood of logins does to other routes. `--logins` are those of each kind in a round, `--seconds` is how long a round of
- * load lasts, `--flood` how many logins are sent a second meanwhile.
+ * `npm run bench:login -- [--part timing] [--rounds 9] [--logins 30] [--seconds 2] [--flood 100]`: the duration of a login, whether it differs between
+ * an unknown username and a wrong password, and the effect of a flood of logins on other routes. `--logins`: logins of each kind in a round;
+ * `--seconds`: the duration of a round of load; `--flood`: logins a second meanwhile.
  */
-const PARTS = ['answers', 'flood', 'wide-flood'] as const
-/** So many that their limits refuse nobody in a whole run. */
+const PARTS = ['timing', 'flood', 'wide-flood'] as const
+/** Enough that the route's limit refuses no login in a whole run. */
 const NETWORKS = 20_000
 
 async function main(): Promise<void> {
@@ -38,17 +38,17 @@ async function main(): Promise<void> {
   console.log(
     `Node ${process.version}, ${availableParallelism()} cores, gateway and load ${PINNED ? 'on a core each' : 'not pinned'}`,
   )
-  const authority = await startLoginGateway(values.part.includes('answers') ? undefined : 0)
+  const gateway = await startLoginGateway(values.part.includes('timing') ? undefined : 0)
   const measures: Readonly<Record<(typeof PARTS)[number], readonly [title: string, measure: () => Promise<Figure[]>]>> =
     {
-      answers: ['POST /token, one at a time', () => measureTiming(authority, rounds, logins)],
+      timing: ['POST /token, one at a time', () => measureTiming(gateway, rounds, logins)],
       flood: [
         `Another route while ${flood} logins a second are sent from one network`,
-        () => measureFlood(authority, rounds, seconds, flood, 1),
+        () => measureFlood(gateway, rounds, seconds, flood, 1),
       ],
       'wide-flood': [
         `Another route while ${flood} logins a second are sent from ${NETWORKS} networks`,
-        () => measureFlood(authority, rounds, seconds, flood, NETWORKS),
+        () => measureFlood(gateway, rounds, seconds, flood, NETWORKS),
       ],
     }
   try {
@@ -57,7 +57,7 @@ async function main(): Promise<void> {
       printFigures(title, await measure())
     }
   } finally {
-    await authority.stop()
+    await gateway.stop()
   }
 }
 

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 
 const USAGE = `Usage: npm run first-admin -- --url URL [--username admin]
 
-Makes the gateway's first user, who has the role "admin", and prints a password for him, once.
+Creates the gateway's first user, with the role "admin" and a generated password, which it prints.
   --url       the route with "builtin": "bootstrap", such as https://api.example.com/admin/bootstrap
   --username  default admin
 The variable UMBRAL_BOOTSTRAP_TOKEN holds the secret of the same name that the gateway has.`
@@ -19,17 +19,17 @@ async function main(): Promise<void> {
   const { url, username } = readOptions()
   const token = process.env.UMBRAL_BOOTSTRAP_TOKEN
   if (!token) throw new Error('UMBRAL_BOOTSTRAP_TOKEN is not set: it is the secret that the gateway was given')
-  // Made here, so that no weak one is the first, and none stands in an argument, where others could read it.
+  // Generated here, so that it is not weak and never an argument, which other processes could read.
   const password = randomBytes(18).toString('base64url')
   const response = await fetch(url, {
     method: 'POST',
-    // A redirect would carry the token to another place.
+    // A redirect would send the token to another host.
     redirect: 'manual',
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
     body: JSON.stringify({ username, password }),
   })
-  const answer = await response.text()
-  if (response.status !== 201) throw new Error(`${url} answered ${response.status}: ${answer.slice(0, 1_000)}`)
+  const text = await response.text()
+  if (response.status !== 201) throw new Error(`${url} answered ${response.status}: ${text.slice(0, 1_000)}`)
   console.log(`username: ${username}\npassword: ${password}`)
 }
 

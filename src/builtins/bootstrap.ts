@@ -31,9 +31,9 @@ export function makeBootstrap(platform: Platform): Handler {
     if (!isToken(bearerOf(x))) return problem('bootstrap-refused', { headers: { 'www-authenticate': 'Bearer' } })
     const read = await readChange(x, firstUser)
     if (read instanceof Response) return read
-    const passwordHash = await hashNewPassword(read.change.password, platform)
+    const passwordHash = await hashNewPassword(read.value.password, platform)
     if (passwordHash instanceof Response) return passwordHash
-    const { username } = read.change
+    const { username } = read.value
     const by = { ...actorOf(x), provider: 'bootstrap', issuer: '', subject: '' }
     const created = await identity.createFirstUser({ username, passwordHash, roles: [FIRST_ROLE] }, by)
     if (created === 'exists') return problem('bootstrap-over')

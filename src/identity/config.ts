@@ -63,7 +63,7 @@ export const MAX_SKEW_MS = 300_000
 /** An isolate may cache an API key for this long at most, in milliseconds: its revocation is in the feed no longer. */
 export const MAX_API_KEY_CACHE_MS = 3_600_000
 
-/** The longest time for which a revocation is kept, in milliseconds. A token that lives longer cannot be revoked for good. */
+/** The longest time for which a revocation is kept, in milliseconds. A token with a longer lifetime cannot be revoked for good. */
 export const MAX_REVOCATION_MS = 366 * 24 * 3_600_000
 
 /** How long a revoked or expired API key stays in lists, in milliseconds. */

@@ -108,7 +108,7 @@ export function addFailure(failures: LoginFailures | undefined, now: number): Lo
   return { count: (failures?.count ?? 0) + 1, until: now + FAILURE_TTL_MS }
 }
 
-/** Whether the pair is locked. Takes the result of `rememberedFailures`, because a lock ends when its failures expire. */
+/** Whether the pair is locked. Takes the result of `unexpiredFailures`, because a lock ends when its failures expire. */
 export function isLocked(ofPair: LoginFailures | undefined): boolean {
   return ofPair !== undefined && ofPair.count >= MAX_FAILURES
 }

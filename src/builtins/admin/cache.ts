@@ -44,15 +44,15 @@ export function makeCacheEndpoints(platform: Platform, identity: IdentityClient)
         POST: async ({ x }) => {
           const read = await readChange(x, newPurge)
           if (read instanceof Response) return read
-          const orders = ordersOf(read.change)
+          const orders = ordersOf(read.value)
           if (orders.length === 0)
             return problem('admin-invalid', { detail: '$: expected "tags", "urls", "prefixes" or "all"' })
           if (!(await purges.purge(orders, x))) return unavailable()
-          const kinds = Object.keys(read.change).filter((name) => name !== 'soft')
+          const kinds = Object.keys(read.value).filter((name) => name !== 'soft')
           // Bounded, so that a long list is not what keeps the act out of the log.
-          const details = { count: orders.length, soft: read.change.soft, first: orders.slice(0, 5) }
+          const details = { count: orders.length, soft: read.value.soft, first: orders.slice(0, 5) }
           const recorded = await identity.recordChange('cache.purge', kinds.join(' '), details, actorOf(x))
-          return { ...read.change, audited: recorded === 'recorded' }
+          return { ...read.value, audited: recorded === 'recorded' }
         },
       },
     },

@@ -17,7 +17,7 @@ const MAX_BYTES = 4_096
 export async function readChange<Schema extends z.ZodMiniType>(
   x: Exchange,
   schema: Schema,
-): Promise<{ readonly change: z.output<Schema> } | Response> {
+): Promise<{ readonly value: z.output<Schema> } | Response> {
   // The content type also prevents cross-site requests: a browser sends it to another origin only after a preflight, to which `cors` responds.
   if (!/^application\/json *(?:;|$)/i.test(x.request.headers.get('content-type') ?? ''))
     return problem('media-type-unsupported', { detail: 'expected content-type: application/json' })
@@ -30,9 +30,9 @@ export async function readChange<Schema extends z.ZodMiniType>(
 export function parseInput<Schema extends z.ZodMiniType>(
   value: unknown,
   schema: Schema,
-): { readonly change: z.output<Schema> } | Response {
+): { readonly value: z.output<Schema> } | Response {
   const parsed = z.safeParse(schema, value, { error: explainIssue, reportInput: true })
-  if (parsed.success) return { change: parsed.data }
+  if (parsed.success) return { value: parsed.data }
   return problem('admin-invalid', { detail: diagnosticsOf(parsed.error.issues).map(diagnosticText).join('\n') })
 }
 

@@ -81,7 +81,7 @@ export function makeListHandler<Query extends z.ZodMiniType, Row>(
   return async ({ query }) => {
     const parsed = parseInput(Object.fromEntries(query), querySchema)
     if (parsed instanceof Response) return parsed
-    const page = resultOrProblem(await list(parsed.change), name)
+    const page = resultOrProblem(await list(parsed.value), name)
     return page instanceof Response ? page : { [name]: page.items.map(view), next: page.next ?? null }
   }
 }

@@ -24,7 +24,7 @@ export function makeApiKeyEndpoints({ now }: Pick<Platform, 'now'>, identity: Id
         POST: async ({ x }) => {
           const read = await readChange(x, newKey)
           if (read instanceof Response) return read
-          const { expires_at: expiresAt, ...fields } = read.change
+          const { expires_at: expiresAt, ...fields } = read.value
           const wanted = { ...fields, ...(expiresAt !== undefined && { expiresAt }) }
           const created = resultOrProblem(await identity.createApiKey(wanted, actorOf(x)), 'key')
           return created instanceof Response

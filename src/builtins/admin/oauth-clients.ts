@@ -63,7 +63,7 @@ function makeCreateOAuthClient(identity: IdentityClient): AdminHandler {
   return async ({ x }) => {
     const read = await readChange(x, newOAuthClient)
     if (read instanceof Response) return read
-    const { client_id: clientId, ...fields } = read.change
+    const { client_id: clientId, ...fields } = read.value
     const result = await identity.createOAuthClient({ clientId, ...fields }, actorOf(x))
     const created = resultOrProblem(result, `client "${clientId}"`)
     return created instanceof Response ? created : jsonResponse(createdBody(created), 201)
@@ -74,7 +74,7 @@ function makeUpdateOAuthClient(identity: IdentityClient, tokensSoFar: () => Subj
   return async ({ name, x }) => {
     const read = await readChange(x, oauthClientChange)
     if (read instanceof Response) return read
-    const { new_secret: newSecret, ...fields } = read.change
+    const { new_secret: newSecret, ...fields } = read.value
     const by = actorOf(x)
     const change = { ...fields, ...(newSecret && { newSecret }) }
     const updated = resultOrProblem(await identity.updateOAuthClient(name, change, by), `client "${name}"`)

@@ -29,7 +29,7 @@ export function makeRevocationEndpoints(platform: Platform, identity: IdentityCl
         POST: async ({ x }) => {
           const read = await readChange(x, newRevocation)
           if (read instanceof Response) return read
-          const { until, ...fields } = read.change
+          const { until, ...fields } = read.value
           const target = targetOf(fields, issuers)
           if (typeof target === 'string') return problem('admin-invalid', { detail: target })
           const revoked = resultOrProblem(await identity.revoke(target, until, actorOf(x)), 'revocation')

@@ -67,7 +67,7 @@ export function makeUpstreamEndpoints<Change extends z.ZodMiniType>(
     const upstream = findUpstream(upstreamName, resource)
     if (upstream instanceof Response) return upstream
     const read = await readChange(x, resource.change)
-    return read instanceof Response ? read : apply(upstream, read.change, x)
+    return read instanceof Response ? read : apply(upstream, read.value, x)
   }
 
   return [

@@ -57,7 +57,7 @@ function makeCreateUser(platform: Platform, identity: IdentityClient): AdminHand
   return async ({ x }) => {
     const read = await readChange(x, newUser)
     if (read instanceof Response) return read
-    const { username, password: secret, ...fields } = read.change
+    const { username, password: secret, ...fields } = read.value
     const passwordHash = await hashNewPassword(secret, platform)
     if (passwordHash instanceof Response) return passwordHash
     const user = { username, passwordHash, ...storeFields(fields) }
@@ -77,7 +77,7 @@ function makeUpdateUser(
   return async ({ name, x }) => {
     const read = await readChange(x, userChange)
     if (read instanceof Response) return read
-    const { password: secret, ...fields } = read.change
+    const { password: secret, ...fields } = read.value
     const passwordHash = secret === undefined ? undefined : await hashNewPassword(secret, platform)
     if (passwordHash instanceof Response) return passwordHash
     const change = { ...storeFields(fields), ...(passwordHash !== undefined && { passwordHash }) }

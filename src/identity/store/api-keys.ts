@@ -25,7 +25,7 @@ export function makeApiKeyStore(context: StoreContext, revocations: RevocationSt
   }
 
   return {
-    createApiKey: (key, by) => createApiKey(context, key, by),
+    createApiKey: (input, by) => createApiKey(context, input, by),
     findApiKey(hash) {
       const found = rowsOf<ApiKey>(sql, 'SELECT data FROM api_keys WHERE hash = ?', hash)[0]
       if (!found) return 'unknown'
@@ -50,12 +50,12 @@ export function makeApiKeyStore(context: StoreContext, revocations: RevocationSt
 
 function createApiKey(
   { sql, now, audit }: StoreContext,
-  created: NewApiKey,
+  input: NewApiKey,
   by: Actor,
 ): { readonly key: string; readonly apiKey: ApiKey } | StoreRefusal {
-  const invalid = invalidField(newApiKey, created)
+  const invalid = invalidField(newApiKey, input)
   if (invalid) return invalid
-  const { owner, scopes = [], roles = [], tier = '', expiresAt } = created
+  const { owner, scopes = [], roles = [], tier = '', expiresAt } = input
   if (expiresAt !== undefined && expiresAt <= now()) return 'invalid: expiresAt: expected a time to come'
   if (findUser(sql, owner)?.disabled) return 'invalid: owner: this user is disabled'
   if (countOf(sql, 'api_keys') >= STORE_LIMITS.apiKeys) return 'full'

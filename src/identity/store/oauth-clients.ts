@@ -28,7 +28,7 @@ type OAuthClientApi = Pick<
 export function makeOAuthClientStore(context: StoreContext, sessions: SessionStore): OAuthClientApi {
   const { sql, audit } = context
   return {
-    createOAuthClient: (client, by) => createOAuthClient(context, client, by),
+    createOAuthClient: (input, by) => createOAuthClient(context, input, by),
     getOAuthClient: (clientId) => findOAuthClient(sql, clientId) ?? 'unknown',
     listOAuthClients: (request) => pageOf(sql, 'clients', request),
     oauthClientCredentials(clientId) {
@@ -49,18 +49,18 @@ export function makeOAuthClientStore(context: StoreContext, sessions: SessionSto
 
 function createOAuthClient(
   { sql, now, audit }: StoreContext,
-  created: NewOAuthClient,
+  input: NewOAuthClient,
   by: Actor,
 ): CreatedOAuthClient | StoreRefusal {
-  const invalid = invalidField(newOAuthClient, created)
+  const invalid = invalidField(newOAuthClient, input)
   if (invalid) return invalid
-  const { clientId, confidential = true } = created
+  const { clientId, confidential = true } = input
   if (findOAuthClient(sql, clientId)) return 'exists'
   // Both would be the `sub` of tokens of one issuer.
   if (hasKey(sql, 'users', clientId)) return 'invalid: clientId: a user has this name'
   if (countOf(sql, 'clients') >= STORE_LIMITS.oauthClients) return 'full'
   const defaults = { clientId, ...NEW_OAUTH_CLIENT, confidential, createdAt: now(), updatedAt: now() }
-  const oauthClient = changed(defaults, created, now())
+  const oauthClient = changed(defaults, input, now())
   const refused = refusedGrants(oauthClient)
   if (refused) return refused
   const secret = confidential ? makeOAuthClientSecret() : undefined

@@ -36,6 +36,7 @@ const UPWARD: Readonly<Record<string, string>> = {
   'core/platform.ts imports auth/config/auth-provider.ts': 'the platform holds the checked auth providers',
   'core/platform.ts imports cache/api.ts': PLATFORM,
   'core/platform.ts imports identity/api.ts': PLATFORM,
+  'core/platform.ts imports identity/oauth-builtins.ts': 'the platform holds the paths of the OAuth endpoints',
   'core/platform.ts imports limits/limiter.ts': PLATFORM,
   'core/platform.ts imports signatures/nonces.ts': PLATFORM,
   'core/platform.ts imports upstream/circuit-breaker/api.ts': PLATFORM,

@@ -80,16 +80,16 @@ export const missOf = ({ varies, found }: Lookup): ForwardReason =>
 
 /** Answers from the store. `handling` where it is more than a plain hit. */
 export function respondFromStore(cache: RouteCache, x: Exchange, usable: Usable, handling?: CacheHandling): Response {
-  const { tally } = cache
+  const { counters } = cache
   const { found, verdict } = usable
   const { head } = found
   if (handling === undefined) {
-    tally.hits++
-    if (verdict.use === 'serve-and-refresh' || verdict.ttl <= 0) tally.staleHits++
+    counters.hits++
+    if (verdict.use === 'serve-and-refresh' || verdict.ttl <= 0) counters.staleHits++
   }
-  tally.originMsSaved += Math.max(0, head.responseTime - head.requestTime)
+  counters.originMsSaved += Math.max(0, head.responseTime - head.requestTime)
   const shape = shapeOf(x.request, head)
-  if (shape === 'whole') tally.bytesSaved += lengthOf(head.headers)
+  if (shape === 'whole') counters.bytesSaved += lengthOf(head.headers)
   if (shape === 'head' || shape === 'not-modified') dropBody(found)
   const answer = responseFrom(x.request, head, shape, found.body, cache.now())
   const said = handling ?? { hit: true, ttl: verdict.ttl, detail: found.tier }
@@ -102,9 +102,9 @@ function lengthOf(headers: Found['head']['headers']): number {
   return length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : 0
 }
 
-/** Says in Cache-Status what became of a request; among the edits, since the origin's own answer cannot be written to. */
-export function labelled(x: Exchange, answer: Response, handling: CacheHandling): Response {
-  const value = cacheStatus(handling, answer.headers.get('cache-status'))
+/** Says in Cache-Status what became of a request; among the edits, since the origin's own response cannot be written to. */
+export function labelled(x: Exchange, response: Response, handling: CacheHandling): Response {
+  const value = cacheStatus(handling, response.headers.get('cache-status'))
   x.edits.push({ op: 'set', name: 'cache-status', value })
-  return answer
+  return response
 }

@@ -8,7 +8,7 @@ import { restore, type NormalizedRequest } from './normalize-request.ts'
 /** An answer of the origin, or the gateway's own in place of one; epoch milliseconds. */
 export interface OriginResponse {
   readonly kind: 'answered'
-  readonly answer: Response
+  readonly response: Response
   readonly requestTime: number
   readonly responseTime: number
 }
@@ -29,14 +29,14 @@ export async function fetchFromOrigin(
 ): Promise<OriginFetch> {
   const conditions = stored && conditionsOf(stored)
   let asked = await send(x, next, now, conditions)
-  if (stored !== undefined && conditions !== undefined && asked.answer.status === 304) {
-    const head = freshen(stored, asked.answer.headers, asked.requestTime, asked.responseTime)
+  if (stored !== undefined && conditions !== undefined && asked.response.status === 304) {
+    const head = freshen(stored, asked.response.headers, asked.requestTime, asked.responseTime)
     if (head !== undefined) return { kind: 'confirmed', head }
     asked = await send(x, next, now)
   }
-  const names = asked.answer.status < 500 ? varyNames(asked.answer.headers) : []
+  const names = asked.response.status < 500 ? varyNames(asked.response.headers) : []
   if (names === '*' || !restore(x, narrowed, names)) return asked
-  discardBody(asked.answer)
+  discardBody(asked.response)
   return send(x, next, now)
 }
 
@@ -52,5 +52,5 @@ async function send(
   Object.assign(headers, conditions)
   const requestTime = now()
   const answer = await next(x)
-  return { kind: 'answered', answer, requestTime, responseTime: now() }
+  return { kind: 'answered', response: answer, requestTime, responseTime: now() }
 }

@@ -47,7 +47,7 @@ async function fetchBehind(
     await tiers.drop(place.slot, x)
     return 'uncacheable'
   }
-  const { answer } = asked
+  const { response: answer } = asked
   const plan = planStoring(cache, x, key, place, { ...narrowed, unkeyed: [] }, asked)
   if ('head' in plan) return tiers.keep(plan.slot, { head: plan.head, body: answer.body }, x)
   discardBody(answer)

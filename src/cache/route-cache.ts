@@ -28,7 +28,7 @@ export interface RouteCache {
   readonly collapses: boolean
   /** How long a request may wait for another one's answer, in milliseconds: enough time is left to ask the origin itself. */
   readonly waitMs: number
-  readonly tally: CacheCounters
+  readonly counters: CacheCounters
   readonly now: () => number
 }
 
@@ -52,7 +52,7 @@ export function compileRouteCache(config: CacheConfig, platform: Platform, route
     collapse: makeCollapse(platform),
     collapses: config.collapse,
     waitMs: Math.min(LONGEST_WAIT_MS, (route.timeout ?? Infinity) / 2),
-    tally: cacheCounters(platform, route.id),
+    counters: cacheCounters(platform, route.id),
     now: platform.now,
   }
 }

@@ -2,7 +2,7 @@ import type { Exchange } from '../core/exchange.ts'
 import type { Handler } from '../core/pipeline.ts'
 import { problem, problemCode } from '../core/problem.ts'
 import { discardBody } from '../lib/body.ts'
-import type { FetchEnd, FetchLead } from './collapse/collapse.ts'
+import type { FetchEnd } from './collapse/collapse.ts'
 import type { ForwardReason } from './http/cache-status.ts'
 import type { RequestDirectives } from './http/directives.ts'
 import type { StoredHead } from './http/entry.ts'
@@ -16,8 +16,8 @@ import type { RouteCache } from './route-cache.ts'
 import type { Found } from './store/tiers.ts'
 import { planKeeping, planStoring } from './storing.ts'
 
-/** One request that has to ask the origin. */
-interface Errand {
+/** A request that fetches from the origin. */
+interface OriginFetchState {
   readonly cache: RouteCache
   readonly x: Exchange
   readonly key: CacheKey
@@ -29,54 +29,61 @@ interface Errand {
   readonly finish: (ending: FetchEnd) => void
 }
 
-/** How often whoever is sent to read what others have stored, and finds it to be of no use, waits for others again. */
+/** How often a request that was sent to read a stored response, and found it to be of no use, waits for others again. */
 const MAX_READS = 2
 
-/** Asks the origin, or waits for whoever is asking it for the same already: until then, having read in vain so often. */
+/** How a request came to fetch. */
+interface FetchState {
+  readonly key: CacheKey
+  readonly place: Lookup
+  /** What is stored, though not to be used without asking. */
+  readonly usable: Usable | undefined
+  /** Until when the request may wait for others, epoch milliseconds. */
+  readonly until: number
+  /** How often it has read a stored response in vain. */
+  readonly reads: number
+}
+
+/** Fetches from the origin, or waits for another request that fetches the same response. */
 export async function fetchAndServe(
   cache: RouteCache,
   x: Exchange,
   next: Handler,
-  key: CacheKey,
-  place: Lookup,
-  usable: Usable | undefined,
   asked: RequestDirectives,
-  { until, reads } = { until: cache.now() + cache.waitMs, reads: 0 },
+  state: FetchState,
 ): Promise<Response> {
+  const { key, place, usable, reads } = state
   const received = { ...x.outgoing.headers }
   const narrowed = cache.narrow(x, place.varies)
   const fwd = usable?.verdict.fwd ?? missOf(place)
-  let lead: FetchLead | undefined
-  if (reads < MAX_READS && isShared(cache, x, narrowed, usable, asked)) {
-    const turn = await cache.collapse.join(place.slot, x, until - cache.now(), reads > 0)
-    if (turn.role === 'lead') lead = turn
-    if (turn.role === 'read') {
-      if (usable !== undefined) dropBody(usable.found)
-      const there = await lookUp(cache.tiers, key, x, narrowed.seen)
-      const theirs = await assess(cache, there.found, x, asked)
-      if (theirs !== undefined && theirs.verdict.use !== 'validate') {
-        cache.tally.collapsed++
-        return respondFromStore(cache, x, theirs, { fwd, collapsed: true, ttl: theirs.verdict.ttl })
-      }
-      // Purged, expired, or for others: all who have found that out can still wait for one of them.
-      Object.assign(x.outgoing.headers, received)
-      return fetchAndServe(cache, x, next, key, there, theirs, asked, { until, reads: reads + 1 })
+  const isCollapsed = reads < MAX_READS && isShared(cache, x, narrowed, usable, asked)
+  const turn = isCollapsed ? await cache.collapse.join(place.slot, x, state.until - cache.now(), reads > 0) : undefined
+  if (turn?.role === 'read') {
+    if (usable !== undefined) dropBody(usable.found)
+    const reread = await lookUp(cache.tiers, key, x, narrowed.seen)
+    const shared = await assess(cache, reread.found, x, asked)
+    if (shared !== undefined && shared.verdict.use !== 'validate') {
+      cache.counters.collapsed++
+      return respondFromStore(cache, x, shared, { fwd, collapsed: true, ttl: shared.verdict.ttl })
     }
+    // Purged, expired, or another variant: the requests that found this out can still wait for one of them.
+    Object.assign(x.outgoing.headers, received)
+    return fetchAndServe(cache, x, next, asked, { ...state, place: reread, usable: shared, reads: reads + 1 })
   }
-  const finish = (ending: FetchEnd) => {
-    if (lead !== undefined) x.waitUntil(lead.finish(ending))
+  const finish = (end: FetchEnd) => {
+    if (turn?.role === 'lead') x.waitUntil(turn.finish(end))
   }
   try {
-    const errand: Errand = { cache, x, key, place, narrowed, usable, fwd, finish }
+    const fetch: OriginFetchState = { cache, x, key, place, narrowed, usable, fwd, finish }
     const got = await fetchFromOrigin(x, next, narrowed, cache.now, usable?.found.head)
-    return got.kind === 'confirmed' ? confirmed(errand, usable!, got.head) : answered(errand, got)
+    return got.kind === 'confirmed' ? serveConfirmed(fetch, usable!, got.head) : serveResponse(fetch, got)
   } catch (error) {
     finish('failed')
     throw error
   }
 }
 
-/** Whether others may get the same answer: then one request asks for all. */
+/** Whether other requests may get the same response: then one request fetches for all. */
 function isShared(
   { collapses }: RouteCache,
   { request }: Exchange,
@@ -86,24 +93,24 @@ function isShared(
 ): boolean {
   if (!collapses || noStore || unkeyed.length > 0 || request.method !== 'GET') return false
   if (usable === undefined) return true
-  // What is never fresh, or has to be confirmed for each request, is of no use to others.
+  // A response that is never fresh, or must be validated for each request, is of no use to others.
   const { ttl, age } = usable.verdict
   return ttl < 0 && ttl + age >= 0
 }
 
-/** The origin has said 304: what is stored is good again. */
-function confirmed(errand: Errand, { found }: Usable, updated: StoredHead): Response {
-  const { cache, x, key, place, narrowed, fwd, finish } = errand
-  cache.tally.confirmed++
+/** The origin has responded 304: the stored response is fresh again. */
+function serveConfirmed(fetch: OriginFetchState, { found }: Usable, updated: StoredHead): Response {
+  const { cache, x, key, place, narrowed, fwd, finish } = fetch
+  cache.counters.confirmed++
   const { tiers } = cache
-  // What a field outside the key may have shaped in the 304 is for its sender alone.
-  const isHis = narrowed.unkeyed.length > 0
-  const kept = isHis ? undefined : planKeeping(cache, x, updated)
+  // A field outside the key may have influenced the 304: then it is for its sender alone.
+  const isClientSpecific = narrowed.unkeyed.length > 0
+  const kept = isClientSpecific ? undefined : planKeeping(cache, x, updated)
   const head = kept ?? updated
   const shape = shapeOf(x.request, head)
   let { body } = found
   if (kept === undefined) {
-    if (!isHis) x.waitUntil(Promise.all([tiers.drop(place.slot, x), tiers.drop(key.hash, x)]))
+    if (!isClientSpecific) x.waitUntil(Promise.all([tiers.drop(place.slot, x), tiers.drop(key.hash, x)]))
     finish('uncacheable')
     if (shape === 'head' || shape === 'not-modified') dropBody(found)
   } else if (shape === 'whole') {
@@ -115,17 +122,17 @@ function confirmed(errand: Errand, { found }: Usable, updated: StoredHead): Resp
     finish(tiers.keep(place.slot, { head, body: others }, x))
     body = own
   }
-  const answer = responseFrom(x.request, head, shape, body, cache.now())
-  return labelled(x, answer, { fwd, fwdStatus: 304, stored: kept !== undefined })
+  const response = responseFrom(x.request, head, shape, body, cache.now())
+  return labelled(x, response, { fwd, fwdStatus: 304, stored: kept !== undefined })
 }
 
-function answered(errand: Errand, got: OriginResponse): Response {
-  const { cache, x, usable, fwd, finish } = errand
-  const { status } = got.answer
+function serveResponse(fetch: OriginFetchState, got: OriginResponse): Response {
+  const { cache, x, usable, fwd, finish } = fetch
+  const { status } = got.response
   if (status >= 500 && usable?.verdict.onError === true) {
-    cache.tally.errorHits++
+    cache.counters.errorHits++
     finish('failed')
-    discardBody(got.answer)
+    discardBody(got.response)
     return respondFromStore(cache, x, usable, {
       fwd,
       fwdStatus: status,
@@ -133,22 +140,22 @@ function answered(errand: Errand, got: OriginResponse): Response {
       detail: 'stale-if-error',
     })
   }
-  if (x.request.method === 'HEAD' && usable !== undefined) updateByHead(errand, got, usable.found)
+  if (x.request.method === 'HEAD' && usable !== undefined) updateByHead(fetch, got, usable.found)
   else if (usable !== undefined) dropBody(usable.found)
-  // Nobody has asked the origin on any condition.
+  // The request carried no condition.
   if (status === 304) {
     finish('failed')
-    discardBody(got.answer)
+    discardBody(got.response)
     return labelled(x, problem('upstream-protocol'), { fwd, fwdStatus: status })
   }
-  return x.request.method === 'HEAD' ? labelled(x, got.answer, { fwd, fwdStatus: status }) : store(errand, got)
+  return x.request.method === 'HEAD' ? labelled(x, got.response, { fwd, fwdStatus: status }) : store(fetch, got)
 }
 
-/** A HEAD says whether what is stored is still what a GET would bring (RFC 9111 §4.3.5). */
-function updateByHead({ cache, x, place, narrowed }: Errand, got: OriginResponse, found: Found): void {
+/** Updates or drops the stored response by the response to a HEAD (RFC 9111 §4.3.5). */
+function updateByHead({ cache, x, place, narrowed }: OriginFetchState, got: OriginResponse, found: Found): void {
   const { head, body } = found
-  const updated = freshenByHead(head, got.answer, got.requestTime, got.responseTime)
-  // What a field that is in no key may have shaped changes nothing for others.
+  const updated = freshenByHead(head, got.response, got.requestTime, got.responseTime)
+  // A field outside the key may have influenced the response: it changes nothing for others.
   if (updated === head || narrowed.unkeyed.length > 0) return dropBody(found)
   const kept = updated && planKeeping(cache, x, updated)
   if (kept !== undefined) return void cache.tiers.keep(place.slot, { head: kept, body }, x)
@@ -156,22 +163,25 @@ function updateByHead({ cache, x, place, narrowed }: Errand, got: OriginResponse
   x.waitUntil(cache.tiers.drop(place.slot, x))
 }
 
-function store({ cache, x, key, place, narrowed, usable, fwd, finish }: Errand, got: OriginResponse): Response {
-  const { answer } = got
+function store(
+  { cache, x, key, place, narrowed, usable, fwd, finish }: OriginFetchState,
+  got: OriginResponse,
+): Response {
+  const { response: answer } = got
   const { status } = answer
   const plan = planStoring(cache, x, key, place, narrowed, got)
   if ('why' in plan) {
-    // The gateway's own word in place of the origin's, such as that this client has left, says nothing about what others would get.
+    // A problem of the gateway in place of the origin's response says nothing about the responses to others.
     const isFailure = status >= 500 || problemCode(answer) !== undefined
-    // What the origin says now is not what is stored; a client's own no-store says nothing about that.
+    // The origin's response differs from the stored one. A client's own no-store says nothing about that.
     if (usable !== undefined && !isFailure && plan.why !== 'unkeyed-header' && plan.why !== 'request-no-store')
       x.waitUntil(cache.tiers.drop(place.slot, x))
-    // Else what once told answers apart would keep them out for as long as the old one is there.
+    // Otherwise the old Vary would hide the new variants for as long as the old response is stored.
     if (plan.why === 'vary-changed') x.waitUntil(cache.tiers.drop(key.hash, x))
     finish(isFailure ? 'failed' : 'uncacheable')
     return labelled(x, answer, { fwd, fwdStatus: status, stored: false, detail: plan.why })
   }
-  cache.tally.stored++
+  cache.counters.stored++
   const { slot, head } = plan
   const shape = shapeOf(x.request, head)
   if (shape === 'not-modified') {

@@ -53,14 +53,15 @@ async function read(cache: RouteCache, x: Exchange, next: Handler, key: CacheKey
   const { method, headers } = x.request
   // There is nothing to take a part from, and a HEAD brings no body: the origin's answer is theirs alone.
   if (usable === undefined && (method === 'HEAD' || headers.has('range'))) return forward(cache, x, next, missOf(place))
-  cache.tally.misses++
-  return fetchAndServe(cache, x, next, key, place, usable, asked)
+  cache.counters.misses++
+  const until = cache.now() + cache.waitMs
+  return fetchAndServe(cache, x, next, asked, { key, place, usable, until, reads: 0 })
 }
 
 /** Passes a request on that neither gets anything from the store nor leaves anything there. */
 async function forward(cache: RouteCache, x: Exchange, next: Handler, fwd: ForwardReason): Promise<Response> {
-  if (fwd === 'bypass' || fwd === 'method') cache.tally.bypassed++
-  else cache.tally.misses++
+  if (fwd === 'bypass' || fwd === 'method') cache.counters.bypassed++
+  else cache.counters.misses++
   const answer = await next(x)
   return labelled(x, answer, { fwd, fwdStatus: answer.status })
 }

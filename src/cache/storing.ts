@@ -20,7 +20,7 @@ export function planStoring(
   key: CacheKey,
   place: Pick<Lookup, 'slot' | 'varies'>,
   { seen, unkeyed, told }: NormalizedRequest,
-  { answer, requestTime, responseTime }: OriginResponse,
+  { response: answer, requestTime, responseTime }: OriginResponse,
 ): Plan {
   const { status } = answer
   const why = refusal(cache, x, answer)

@@ -1,95 +1,107 @@
 import { withTimeout } from '../../lib/time.ts'
-/** How a leader's work ended. `uncacheable`: nothing was stored, and for a while nobody waits for this key; `failed`: nothing was stored this time. */
+
+/** How a leader's fetch ended. `uncacheable`: nothing was stored, and for a while no request waits for this key; `failed`: nothing was stored this time. */
 export type FetchOutcome = 'stored' | 'uncacheable' | 'failed'
 
-/** What whoever comes is to do: ask the origin for all, wait for the one who does, or what he has just ended with. `full`: go on alone. */
+/** What a request does: fetch for all, wait for the leader, or use the outcome that has just come. `full`: go on alone. */
 export type JoinResult = 'lead' | 'follow' | 'full' | Exclude<FetchOutcome, 'failed'>
 
-/** What comes of waiting. `lead`: the leader has failed, or is gone; `failed`: he has failed often, go on alone; `over`: the time is. */
+/** The end of a wait. `lead`: the leader has failed or is gone; `failed`: leaders have failed often, go on alone; `over`: the time is up. */
 export type WaitResult = FetchOutcome | 'lead' | 'over'
 
-/** Milliseconds for which a leader is believed to be at work; after it one of those who wait leads, else the next to come. */
+/** How long a leader counts as alive, in milliseconds; after it a waiting request leads, or the next that comes. */
 export const FETCH_LEASE_MS = 5_000
-/** How long an outcome is told to those who had looked for an entry before it was stored, and ask now. Milliseconds. */
+/** How long an outcome is kept for requests that read the store before the response was in it, in milliseconds. */
 export const LINGER_MS = 500
 
-/** Who is fetching what, in one place. */
+/** The fetches that are in flight in one place, by key. */
 export interface InFlightFetches {
-  /** `hasRead`: what was stored has been of no use, so hearing of it again is not either. */
+  /** `hasRead`: the stored response was read and of no use, so the outcome `stored` is none either. */
   readonly join: (key: string, hasRead?: boolean) => JoinResult
-  /** Within `waitMs` milliseconds. */
+  /** Waits for the leader, `waitMs` milliseconds at most. */
   readonly wait: (key: string, waitMs: number) => Promise<WaitResult>
-  /** After `failed` one of those who wait leads; each further failure lets twice as many go on, for they cannot all try in turn. */
+  /** After `failed` one waiting request leads; each further failure releases twice as many, because they cannot all try in turn. */
   readonly finish: (key: string, outcome: FetchOutcome) => void
 }
 
-interface Flight {
+interface InFlightFetch {
   /** Epoch milliseconds. */
   readonly until: number
   readonly outcome: Exclude<FetchOutcome, 'failed'> | undefined
-  /** Whoever has waited longest is the first. */
-  readonly waiting: Set<(told: WaitResult) => void>
-  /** How many have led in vain before this leader. */
+  /** The resolvers of waiting requests, the longest wait first. */
+  readonly waiting: Set<(result: WaitResult) => void>
+  /** How many leaders have failed before this one. */
   readonly failures: number
 }
 
-/** In memory alone: a restart costs one more request to the origin. */
-export function makeInFlightFetches(now: () => number, maxFlights = 10_000): InFlightFetches {
-  const flights = new Map<string, Flight>()
-  const current = (key: string) => {
-    const flight = flights.get(key)
-    return flight && leftOf(flight) > 0 ? flight : undefined
-  }
-  // More than a lease is left only when the clock has stepped back: nobody knows how much then.
-  const leftOf = ({ until }: Flight) => (until - now() > FETCH_LEASE_MS ? 0 : until - now())
-  const sweep = () => {
-    for (const [key, flight] of flights) {
-      if (leftOf(flight) > 0) return
-      flights.delete(key)
-    }
-  }
-
-  // The map has them in the order in which they end, but for those few whose outcome lingers.
-  const set = (key: string, ms: number, flight: Partial<Flight>) => {
-    flights.delete(key)
-    flights.set(key, { until: now() + ms, outcome: undefined, waiting: new Set(), failures: 0, ...flight })
-  }
+/** Makes an empty table. It is in memory alone: a restart costs one more request to the origin. */
+export function makeInFlightFetches(now: () => number, maxFetches = 10_000): InFlightFetches {
+  const { current, add, remove, hasRoom, remainingMs } = makeTable(now, maxFetches)
   const join: InFlightFetches['join'] = (key, hasRead = false) => {
-    const flight = current(key)
-    if (flight && !(hasRead && flight.outcome === 'stored')) return flight.outcome ?? 'follow'
-    sweep()
-    if (flights.size >= maxFlights) return 'full'
-    set(key, FETCH_LEASE_MS, {})
+    const fetch = current(key)
+    if (fetch && !(hasRead && fetch.outcome === 'stored')) return fetch.outcome ?? 'follow'
+    if (!hasRoom()) return 'full'
+    add(key, FETCH_LEASE_MS, {})
     return 'lead'
   }
   const wait: InFlightFetches['wait'] = async (key, waitMs) => {
     if (waitMs <= 0) return 'over'
-    const place = join(key)
-    if (place !== 'follow') return place === 'full' ? 'over' : place
-    const flight = flights.get(key)!
-    const leaseMs = leftOf(flight)
-    const { promise, resolve: tell } = Promise.withResolvers<WaitResult>()
-    flight.waiting.add(tell)
-    const told = await withTimeout(Math.min(waitMs, leaseMs), () => promise)
-    flight.waiting.delete(tell)
-    return told ?? wait(key, waitMs - leaseMs)
+    const joined = join(key)
+    if (joined !== 'follow') return joined === 'full' ? 'over' : joined
+    const fetch = current(key)!
+    const leaseMs = remainingMs(fetch)
+    const { promise, resolve } = Promise.withResolvers<WaitResult>()
+    fetch.waiting.add(resolve)
+    const result = await withTimeout(Math.min(waitMs, leaseMs), () => promise)
+    fetch.waiting.delete(resolve)
+    return result ?? wait(key, waitMs - leaseMs)
   }
-  const handOn = (key: string, { waiting, failures }: Flight) => {
-    const released = [...waiting].slice(0, 2 ** failures)
-    for (const tell of released) waiting.delete(tell)
-    set(key, FETCH_LEASE_MS, { waiting, failures: failures + 1 })
-    for (const [i, tell] of released.entries()) tell(i === 0 ? 'lead' : 'failed')
-  }
-
   return {
     join,
     wait,
     finish(key, outcome) {
-      const flight = flights.get(key)
-      if (outcome === 'failed' && flight !== undefined && flight.waiting.size > 0) return handOn(key, flight)
-      flights.delete(key)
-      if (outcome !== 'failed') set(key, LINGER_MS, { outcome })
-      for (const tell of flight?.waiting ?? []) tell(outcome)
+      const fetch = remove(key)
+      if (outcome === 'failed' && fetch !== undefined && fetch.waiting.size > 0) {
+        const { waiting, failures } = fetch
+        const released = [...waiting].slice(0, 2 ** failures)
+        for (const resolve of released) waiting.delete(resolve)
+        add(key, FETCH_LEASE_MS, { waiting, failures: failures + 1 })
+        for (const [i, resolve] of released.entries()) resolve(i === 0 ? 'lead' : 'failed')
+        return
+      }
+      if (outcome !== 'failed') add(key, LINGER_MS, { outcome })
+      for (const resolve of fetch?.waiting ?? []) resolve(outcome)
+    },
+  }
+}
+
+function makeTable(now: () => number, maxFetches: number) {
+  // In the order in which the fetches end, except for the few whose outcome lingers.
+  const fetches = new Map<string, InFlightFetch>()
+  // More than a lease remains only after the clock has stepped back; the time that really remains is not known then.
+  const remainingMs = ({ until }: InFlightFetch) => (until - now() > FETCH_LEASE_MS ? 0 : until - now())
+  return {
+    remainingMs,
+    current: (key: string): InFlightFetch | undefined => {
+      const fetch = fetches.get(key)
+      return fetch && remainingMs(fetch) > 0 ? fetch : undefined
+    },
+    add: (key: string, ms: number, fetch: Partial<InFlightFetch>) => {
+      fetches.delete(key)
+      fetches.set(key, { until: now() + ms, outcome: undefined, waiting: new Set(), failures: 0, ...fetch })
+    },
+    remove: (key: string): InFlightFetch | undefined => {
+      const fetch = fetches.get(key)
+      fetches.delete(key)
+      return fetch
+    },
+    /** Removes the fetches that are over. */
+    hasRoom: (): boolean => {
+      for (const [key, fetch] of fetches) {
+        if (remainingMs(fetch) > 0) break
+        fetches.delete(key)
+      }
+      return fetches.size < maxFetches
     },
   }
 }

@@ -6,39 +6,39 @@ import type { PurgeUpdate } from '../api.ts'
 import type { StoredHead } from '../http/entry.ts'
 import { cacheRedis } from '../store/cache-redis.ts'
 import { askRedisPurges } from './purge-log.ts'
-import { makePurged, rowOf, type PurgeOrder, type PurgeStatus } from './purges.ts'
+import { makePurged, rowOf, type Purged, type PurgeOrder, type PurgeStatus } from './purges.ts'
 
-type Waiting = Pick<Exchange, 'waitUntil'>
+type WaitingExchange = Pick<Exchange, 'waitUntil'>
 
-/** One isolate's copy of all purges, never more than five seconds behind when it says `live`. */
+/** One isolate's copy of all purges; at most five seconds behind where it says `live`. */
 export interface Purges {
   /**
-   * To be awaited before the origin is asked, so that a store that is new begins before anything is stored. Undefined but after a start,
-   * an idle time, an outage; then a quarter of a second at most, during which a tier can be read. Never rejects.
+   * To be awaited before a fetch, so that a new store starts before anything is cached. Undefined except after a start, an idle time or an
+   * outage; then it takes a quarter of a second at most, during which a tier can be read. Never rejects.
    */
-  readonly ready: (x: Waiting) => Promise<unknown> | undefined
-  /** `validate` also when the store does not answer. A promise only where `ready` was not awaited; never rejects. */
+  readonly ready: (x: WaitingExchange) => Promise<unknown> | undefined
+  /** The status of a stored response; `validate` also when the store does not respond. A promise only where `ready` was not awaited; never rejects. */
   readonly standing: (
     head: Pick<StoredHead, 'requestTime' | 'url' | 'tags'>,
-    x: Waiting,
+    x: WaitingExchange,
   ) => PurgeStatus | Promise<PurgeStatus>
-  /** In force here at once, and everywhere within five seconds: what an unsafe method does to URLs (RFC 9111 §4.4). */
-  readonly invalidate: (urls: readonly string[], x: Waiting) => void
-  /** A row each, whatever the number of entries, all or none. False when the store did not answer; it may have taken them all the same. */
-  readonly purge: (orders: readonly PurgeOrder[], x: Waiting) => Promise<boolean>
+  /** Invalidates URLs after an unsafe method (RFC 9111 §4.4): here at once, everywhere within five seconds. */
+  readonly invalidate: (urls: readonly string[], x: WaitingExchange) => void
+  /** Applies all orders or none. False when the store did not respond; it may have applied them. */
+  readonly purge: (orders: readonly PurgeOrder[], x: WaitingExchange) => Promise<boolean>
 }
 
 /** The part of `Platform` that this needs. */
 export type PurgePlatform = Pick<Platform, 'now' | 'variable' | 'secret' | 'cacheCoordinators'>
 
-/** Asks whatever store there is; undefined when it does not answer. */
-type AskPurges = (cursor: number, orders: readonly PurgeOrder[], x: Waiting) => Promise<PurgeUpdate | undefined>
+/** Sends orders to the configured store and reads its purges; undefined when it does not respond. */
+type AskPurges = (cursor: number, orders: readonly PurgeOrder[], x: WaitingExchange) => Promise<PurgeUpdate | undefined>
 
-/** The name of the one object that knows all purges. */
+/** The name of the object that holds all purges. */
 export const PURGES_OBJECT = 'purges'
 
 const TIMEOUT_MS = 1_000
-/** What one question brings along. */
+/** Orders in one call. */
 const MAX_ORDERS = 100
 const MAX_PENDING = 1_000
 
@@ -55,37 +55,14 @@ function askerOf(platform: PurgePlatform): AskPurges {
 }
 
 /**
- * Follows the store behind `ask`, which must never reject. Of what `invalidate` has noted, it keeps 1,000 orders for a store that does not
- * answer; one more makes them all a purge of everything in mode `validate`.
+ * Makes the copy of the purges in the store behind `ask`, which must never reject. It keeps up to 1,000 orders of `invalidate` for a store
+ * that does not respond; one more replaces them all by a purge of everything in mode `validate`.
  */
 export function makePurges(ask: AskPurges, clock: () => number): Purges {
   const purged = makePurged()
+  const exchange = makePurgeReader(ask, purged)
   const pending = new Map<string, PurgeOrder>()
-  let cursor = 0
-
-  /** True when there is more to ask for; undefined when the store does not answer. `noted`: rows that are known here already. */
-  const exchange = async (orders: readonly PurgeOrder[], x: Waiting, noted: readonly string[] = []) => {
-    const asked = cursor
-    const news = await ask(asked, orders, x)
-    if (news === undefined) return undefined
-    // By this isolate's clock it was earlier: what was asked of the origin since then is good.
-    for (const purge of news.purges) if (!noted.includes(rowOf(purge))) purged.add(purge)
-    const seen = news.purges.at(-1)?.at ?? news.last
-    // Answers may overtake each other; but a store with an earlier last purge has lost what it knew, and begins anew.
-    cursor = news.last < asked ? seen : Math.max(cursor, seen)
-    return news.more
-  }
-  const read = async (waitUntil: Waiting['waitUntil']) => {
-    for (;;) {
-      const batch = [...pending].slice(0, MAX_ORDERS)
-      const orders = batch.map(([, order]) => order)
-      const more = await exchange(orders, { waitUntil }, orders.map(rowOf))
-      if (more === undefined) return false
-      for (const [row, order] of batch) if (pending.get(row) === order) pending.delete(row)
-      if (!more && pending.size === 0) return true
-    }
-  }
-  const follower = makeReplicaSync(read, clock)
+  const sync = makeReplicaSync((waitUntil) => sendPending(exchange, pending, { waitUntil }), clock)
   const note = (order: PurgeOrder) => {
     purged.add({ ...order, at: clock() })
     if (pending.size >= MAX_PENDING) {
@@ -93,25 +70,65 @@ export function makePurges(ask: AskPurges, clock: () => number): Purges {
       pending.set('', { kind: 'all', value: '', mode: 'validate' })
     } else pending.set(rowOf(order), order)
   }
-
   return {
     ready({ waitUntil }) {
-      const fresh = follower.isFresh(clock(), waitUntil)
+      const fresh = sync.isFresh(clock(), waitUntil)
       return typeof fresh === 'boolean' ? undefined : fresh
     },
     standing(head, { waitUntil }) {
-      const fresh = follower.isFresh(clock(), waitUntil)
-      const judge = (isFresh: boolean): PurgeStatus => {
-        const standing = purged.standing(head)
-        // What is known stays known, whoever does not answer.
-        return isFresh || standing === 'gone' ? standing : 'validate'
+      const fresh = sync.isFresh(clock(), waitUntil)
+      const statusOf = (isFresh: boolean): PurgeStatus => {
+        const status = purged.standing(head)
+        // A known purge holds, whether or not the store responds.
+        return isFresh || status === 'gone' ? status : 'validate'
       }
-      return typeof fresh === 'boolean' ? judge(fresh) : fresh.then(judge)
+      return typeof fresh === 'boolean' ? statusOf(fresh) : fresh.then(statusOf)
     },
     invalidate(urls, { waitUntil }) {
       for (const value of urls) note({ kind: 'url', value, mode: 'validate' })
-      follower.refresh(waitUntil)
+      sync.refresh(waitUntil)
     },
     purge: async (orders, x) => (await exchange(orders, x)) !== undefined,
+  }
+}
+
+/**
+ * Sends orders and reads the purges after the cursor. True when there are more to read; undefined when the store does not respond.
+ * `noted`: rows that this isolate has applied already.
+ */
+type PurgeExchange = (
+  orders: readonly PurgeOrder[],
+  x: WaitingExchange,
+  noted?: readonly string[],
+) => Promise<boolean | undefined>
+
+function makePurgeReader(ask: AskPurges, purged: Purged): PurgeExchange {
+  let cursor = 0
+  return async (orders, x, noted = []) => {
+    const asked = cursor
+    const update = await ask(asked, orders, x)
+    if (update === undefined) return undefined
+    // This isolate applied its own orders earlier: what it has fetched since then is good.
+    for (const purge of update.purges) if (!noted.includes(rowOf(purge))) purged.add(purge)
+    const seen = update.purges.at(-1)?.at ?? update.last
+    // Updates can overtake each other. But a store with an earlier last purge has lost its purges, and starts anew.
+    cursor = update.last < asked ? seen : Math.max(cursor, seen)
+    return update.more
+  }
+}
+
+/** Sends the pending orders in batches, and reads until there is nothing more; false when the store does not respond. */
+async function sendPending(
+  exchange: PurgeExchange,
+  pending: Map<string, PurgeOrder>,
+  x: WaitingExchange,
+): Promise<boolean> {
+  for (;;) {
+    const batch = [...pending].slice(0, MAX_ORDERS)
+    const orders = batch.map(([, order]) => order)
+    const more = await exchange(orders, x, orders.map(rowOf))
+    if (more === undefined) return false
+    for (const [row, order] of batch) if (pending.get(row) === order) pending.delete(row)
+    if (!more && pending.size === 0) return true
   }
 }

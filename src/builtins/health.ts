@@ -3,17 +3,17 @@ import type { Platform } from '../core/platform.ts'
 import { limitStores } from '../limits/store/stores.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 
-/** One thing that works only in part, by its name in routes.json; as far as the isolate that answers knows. */
+/** One degraded dependency, by its name in routes.json, as known to the isolate that responds. */
 export type DegradedStore =
   | { readonly upstream: string; readonly circuit: 'open' }
-  /** Its breaker's state cannot be reached: this isolate decides alone. */
+  /** The breaker's Durable Object is unreachable: this isolate decides alone. */
   | { readonly upstream: string; readonly breakerStore: 'unreachable' }
-  /** Strict limits are answered by their `onStoreError`. */
+  /** The store is unreachable: strict limits apply their `onStoreError`. */
   | { readonly limitStore: 'upstash' | 'durable-objects' }
 
 /**
- * `{"status":"healthy","timestamp":"<ISO 8601>"}`, or `degraded` with what is. Always 200: the gateway itself answers, and a load balancer that took it
- * out because one upstream is down would take the other upstreams down too.
+ * Responds with `{"status":"healthy","timestamp":"<ISO 8601>"}`, or with `degraded` and the list. Always 200: a load balancer that removed
+ * the gateway because one upstream is down would cut off the other upstreams too.
  */
 export function makeHealth(upstreams: readonly Upstream[], platform: Platform): Hono {
   const stores = limitStores(platform)

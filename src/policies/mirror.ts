@@ -7,14 +7,14 @@ import { perPlatformAndName, type Platform } from '../core/platform.ts'
 import { definePolicy } from '../core/policy.ts'
 import { discardBody } from '../lib/body.ts'
 
-/** Says to whoever gets a copy that it is one. */
-const MARK = 'x-umbral-mirror'
+/** The header that marks a copy. */
+const MIRROR_HEADER = 'x-umbral-mirror'
 /** Larger bodies are not copied. */
 const MAX_BODY_BYTES = 64 * 1024
-/** Copies under way to one upstream, per isolate: more than this and the shadow hangs. */
-const MAX_RUNNING = 100
+/** The most copies in flight to one upstream, per isolate; a shadow with more does not respond. */
+const MAX_IN_FLIGHT = 100
 
-/** Sends copies of a share of a route's requests to another upstream, whose answers nobody sees. */
+/** The policy `mirror`: sends copies of a share of a route's requests to another upstream and discards the responses. */
 export const mirror = definePolicy({
   name: 'mirror',
   config: z.strictObject({
@@ -44,54 +44,54 @@ export const mirror = definePolicy({
         path: ['mirror', 'upstream'],
         message: `"${upstream}" answers a share of this route’s requests (${policy}), which copies could harm; expected another upstream, which may have the same targets`,
       })),
-  injects: () => [MARK],
+  injects: () => [MIRROR_HEADER],
 
   compile(config, platform, route) {
-    // Inherited by a route that answers by itself.
+    // A route without an upstream may inherit the policy; it has nothing to copy.
     if (route.upstream === undefined) return (next) => next
     const shadow = shadowOf(platform, config.upstream)
     const send = route.sendTo(config.upstream, 'once')
     return (next) => (x) => {
       if (platform.random() * 100 >= config.percent) return next(x)
-      // Taken before the stages of the real request write to it; sent after them, so that it comes first in everything.
+      // Copied before the stages of the real request write to it; sent after that request, which has precedence.
       const outgoing = copyOutgoing(x.outgoing)
-      const answer = next(x)
+      const response = next(x)
       const copy = async () => {
-        // Not one try: it was refused, by a breaker for example.
+        // Without a try the request was refused, for example by a breaker.
         if (x.attempts === 0) return
         if (outgoing === undefined) shadow.counters.skipped++
         else if (!hasRoom(shadow, platform.now())) shadow.counters.dropped++
-        else await run(makeBackgroundExchange(x, outgoing, platform.now()), send, shadow)
+        else await sendCopy(makeBackgroundExchange(x, outgoing, platform.now()), send, shadow)
       }
-      // What has to be signed or read first is not under way yet; whether it was sent is known when it is answered.
-      x.waitUntil(x.attempts > 0 ? copy() : answer.then(copy, copy))
-      return answer
+      // A request that is signed or buffered first has not been sent yet; whether it was is known at its response.
+      x.waitUntil(x.attempts > 0 ? copy() : response.then(copy, copy))
+      return response
     }
   },
 })
 
-/** What became of the requests that were drawn to be copied; counts since the isolate began. */
+/** Counts of the requests selected for copying, since the isolate started. */
 export interface MirrorCounters {
   /** Copies sent. */
   sent: number
-  /** Of those, the ones without an answer below 500. */
+  /** Of those, the ones without a response below 500. */
   failed: number
   /** Not sent: a body that streams or is too large, or a WebSocket. */
   skipped: number
-  /** Not sent: too many were under way. */
+  /** Not sent: too many were in flight. */
   dropped: number
 }
 
-/** An upstream that gets copies, and those that are under way to it. */
+/** An upstream that gets copies, and the copies in flight to it. */
 interface Shadow {
   readonly counters: MirrorCounters
-  readonly running: Set<Exchange>
+  readonly inFlight: Set<Exchange>
 }
 
 /** The shadow of an upstream, by its name; routes that copy to the same upstream share its bound. */
 const shadowOf = perPlatformAndName((_: Platform): Shadow => ({
   counters: { sent: 0, failed: 0, skipped: 0, dropped: 0 },
-  running: new Set<Exchange>(),
+  inFlight: new Set<Exchange>(),
 }))
 
 /** The counters of this isolate, by the upstream that gets the copies; empty until a route with `mirror` was used. */
@@ -100,17 +100,17 @@ export function mirrorCounters(platform: Platform): Readonly<Record<string, Read
   return Object.fromEntries(shadows.map(([upstream, { counters }]) => [upstream, counters]))
 }
 
-/** Whether one more copy may be under way. What is past its deadline was cut off by the runtime, and nobody will give it back. */
-function hasRoom({ running }: Shadow, now: number): boolean {
-  if (running.size < MAX_RUNNING) return true
-  for (const copy of running) if (copy.deadline < now) running.delete(copy)
-  return running.size < MAX_RUNNING
+/** Whether one more copy may be in flight. The runtime may cancel a copy without running its `finally`, so those past their deadline are removed here. */
+function hasRoom({ inFlight }: Shadow, now: number): boolean {
+  if (inFlight.size < MAX_IN_FLIGHT) return true
+  for (const copy of inFlight) if (copy.deadline < now) inFlight.delete(copy)
+  return inFlight.size < MAX_IN_FLIGHT
 }
 
-/** Never rejects. */
-async function run(copy: Exchange, send: Handler, { counters, running }: Shadow): Promise<void> {
+/** Sends one copy and counts its result. Never rejects. */
+async function sendCopy(copy: Exchange, send: Handler, { counters, inFlight }: Shadow): Promise<void> {
   counters.sent++
-  running.add(copy)
+  inFlight.add(copy)
   try {
     const response = await send(copy)
     if (response.status >= 500) counters.failed++
@@ -118,17 +118,17 @@ async function run(copy: Exchange, send: Handler, { counters, running }: Shadow)
   } catch {
     counters.failed++
   } finally {
-    running.delete(copy)
+    inFlight.delete(copy)
   }
 }
 
-/** What the copy will send; undefined when that cannot be copied without touching the real request. */
+/** The outgoing request of the copy; undefined when it cannot be copied without affecting the real request. */
 function copyOutgoing({ body, headers, ...line }: Outgoing): Outgoing | undefined {
   // GET and HEAD are sent without their body (RFC 9110 §9.3.1).
   const content = line.method === 'GET' || line.method === 'HEAD' ? null : body
   if (content instanceof ReadableStream || (content?.byteLength ?? 0) > MAX_BODY_BYTES) return undefined
   if (headers.upgrade !== undefined) return undefined
-  // The shadow's spans are no part of the caller's trace.
+  // The shadow's spans do not belong to the caller's trace.
   const { traceparent: _parent, tracestate: _state, ...others } = headers
-  return { ...line, headers: { ...others, [MARK]: '1' }, body: content }
+  return { ...line, headers: { ...others, [MIRROR_HEADER]: '1' }, body: content }
 }

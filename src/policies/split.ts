@@ -25,7 +25,7 @@ const entry = z.strictObject({
 })
 type Entry = z.output<typeof entry>
 
-/** Lets other upstreams answer a share of a route's requests. */
+/** The policy `split`: sends a share of a route's requests to other upstreams. */
 export const split = definePolicy({
   name: 'split',
   config: doc(
@@ -43,16 +43,16 @@ export const split = definePolicy({
   check: (config, route) => [...config.flatMap((one, i) => checkEntry(one, i, config, route)), ...checkSum(config)],
 
   compile(config, platform, route) {
-    // Inherited by a route that answers by itself.
+    // A route without an upstream may inherit the policy; it has nothing to split.
     if (route.upstream === undefined) return (next) => next
-    const shares = layOut(config, route)
+    const shares = assignRanges(config, route)
     const draw = compileDraw(config[0]?.stickyOn, route.id, platform.random)
     return (next) => {
       const overrides = compileOverrides(shares, route.upstream!, next)
       return (x) => {
         for (const [header, handlers] of overrides) {
-          const said = x.headers[header]
-          const chosen = said === undefined ? undefined : handlers.get(said)
+          const value = x.headers[header]
+          const chosen = value === undefined ? undefined : handlers.get(value)
           if (chosen !== undefined) return chosen(x)
         }
         const point = draw(x)
@@ -63,7 +63,7 @@ export const split = definePolicy({
   },
 })
 
-/** One entry's part of the numbers from 0 to 100, `to` excluded. */
+/** One entry's range within 0 to 100, `to` excluded. */
 interface Share {
   readonly upstream: string
   readonly from: number
@@ -73,10 +73,10 @@ interface Share {
 }
 
 /**
- * Entries grow from both ends in turn, the first from 0 upwards and the second from 100 downwards: a larger percentage brings
- * callers in, and of two entries neither takes from the other.
+ * Assigns the ranges from both ends in turn, the first from 0 upwards and the second from 100 downwards. A larger percentage only adds
+ * callers, and neither of two entries takes callers from the other.
  */
-function layOut(config: readonly Entry[], route: RouteParts): Share[] {
+function assignRanges(config: readonly Entry[], route: RouteParts): Share[] {
   let low = 0
   let high = 100
   return config.map(({ upstream, percent: size, overrideHeader: header }, i) => {
@@ -88,8 +88,8 @@ function layOut(config: readonly Entry[], route: RouteParts): Share[] {
 }
 
 /**
- * Where a request stands from 0 to below 100: with `stickyOn` by a hash of who sent it, salted with the route's id so that no
- * caller is among the first on every route; undefined when that is unknown, for a hash of nothing would move all such at once.
+ * Compiles a request's point in [0, 100): random, or with `stickyOn` a hash of that attribute, salted with the route's id so that the same
+ * callers are not first on every route. Undefined for a request without the attribute: one hash would move all of them at once.
  */
 function compileDraw(
   stickyOn: string | undefined,
@@ -105,7 +105,7 @@ function compileDraw(
   }
 }
 
-/** What each header's values decide, in the order of the entries; where several have the same header `always` is the first. */
+/** The handler for each value of each override header, in the order of the entries. Where several share a header, `always` means the first. */
 function compileOverrides(shares: readonly Share[], own: string, next: Handler): Map<string, Map<string, Handler>> {
   const overrides = new Map<string, Map<string, Handler>>()
   for (const { upstream, header, send } of shares) {
@@ -131,13 +131,14 @@ function checkEntry(one: Entry, i: number, all: readonly Entry[], route: RouteFa
   if (all.findIndex((other) => other.upstream === upstream) < i)
     report('upstream', `another entry of this split has the upstream "${upstream}" already`)
   if (stickyOn !== all[0]!.stickyOn)
-    report('stickyOn', `expected the same in all entries of a split; ${saysOf(all[0]!)}`)
+    report('stickyOn', `expected the same in all entries of a split; ${describeFirst(all[0]!)}`)
   if (stickyOn?.startsWith('jwt.') && route.upstream !== undefined && !route.hasAuth)
     report('stickyOn', `${stickyOn} needs the policy "auth" on this route`)
   return found
 }
 
-const saysOf = ({ stickyOn }: Entry) => (stickyOn === undefined ? 'the first has none' : `the first has "${stickyOn}"`)
+const describeFirst = ({ stickyOn }: Entry) =>
+  stickyOn === undefined ? 'the first has none' : `the first has "${stickyOn}"`
 
 function checkSum(config: readonly Entry[]): Diagnostic[] {
   const sum = config.reduce((total, { percent: size }) => total + size, 0)

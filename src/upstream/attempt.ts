@@ -1,4 +1,5 @@
 import type { Exchange } from '../core/exchange.ts'
+
 /** Why the gateway itself ended a try. */
 export type EndReason = 'timeout' | 'client-gone' | 'upload-broken'
 
@@ -6,7 +7,7 @@ export type EndReason = 'timeout' | 'client-gone' | 'upload-broken'
 export interface Attempt {
   readonly controller: AbortController
   readonly load: InFlightCount
-  /** Undefined while nothing but the origin can have ended it. */
+  /** Undefined while the gateway has not ended it. */
   ending: EndReason | undefined
   /** Undefined once the try is closed. */
   timer: ReturnType<typeof setTimeout> | undefined
@@ -18,45 +19,48 @@ export interface InFlightCount {
 }
 
 /**
- * How long an answer may take before anybody looks whether the client is still there, in milliseconds. To listen to the client's
- * connection costs workerd as much as a fifth of a whole short request; an origin that has answered by then is spared nothing.
+ * Milliseconds after which an attempt starts to listen for the client's abort. Listening costs workerd as much as a fifth of a whole
+ * short request, and ends nothing early for an origin that has responded by then.
  */
-const UNWATCHED_MS = 50
+const ABORT_LISTEN_DELAY_MS = 50
 
-/** Starts a try that may take `ms` milliseconds and ends early when the client leaves, which `gone` is told. */
-export function openAttempt(x: Exchange, ms: number, load: InFlightCount, gone?: () => void): Attempt {
+/** Starts a try that ends after `ms` milliseconds, or when the client disconnects; `onClientGone` is then called. */
+export function openAttempt(x: Exchange, ms: number, load: InFlightCount, onClientGone?: () => void): Attempt {
   const attempt: Attempt = { controller: new AbortController(), load, ending: undefined, timer: undefined }
   load.inFlight++
-  const watch = () => {
-    attempt.timer = setTimeout(endAttempt, ms - UNWATCHED_MS, attempt, 'timeout')
-    watchClient(x, attempt, gone)
+  const startWatching = () => {
+    attempt.timer = setTimeout(endAttempt, ms - ABORT_LISTEN_DELAY_MS, attempt, 'timeout')
+    watchClient(x, attempt, onClientGone)
   }
-  attempt.timer = ms > UNWATCHED_MS ? setTimeout(watch, UNWATCHED_MS) : setTimeout(endAttempt, ms, attempt, 'timeout')
+  attempt.timer =
+    ms > ABORT_LISTEN_DELAY_MS
+      ? setTimeout(startWatching, ABORT_LISTEN_DELAY_MS)
+      : setTimeout(endAttempt, ms, attempt, 'timeout')
   return attempt
 }
 
 /**
- * A client's reset makes workerd drop the handler with whatever it awaits: no `finally` runs. The abort event is what still
- * arrives, so what the try holds is given back from there too.
+ * Ends the try when the client disconnects. On a client's reset workerd drops the handler and what it awaits, and no `finally` runs.
+ * The abort event still arrives, so the try is closed from there too.
  */
-function watchClient(x: Exchange, attempt: Attempt, gone?: () => void): void {
+function watchClient(x: Exchange, attempt: Attempt, onClientGone?: () => void): void {
   const leave = () => {
     if (attempt.timer === undefined) return
     endAttempt(attempt, 'client-gone')
     closeAttempt(attempt)
-    gone?.()
+    onClientGone?.()
   }
   x.signal.addEventListener('abort', leave)
   if (x.signal.aborted) leave()
 }
 
-/** Aborts the try's fetch; the first reason that comes while it is open is why. */
+/** Aborts the try's fetch and records why; the first reason given while the try is open is kept. */
 export function endAttempt(attempt: Attempt, ending: EndReason): void {
   if (attempt.timer !== undefined) attempt.ending ??= ending
   attempt.controller.abort()
 }
 
-/** Disarms the timer and gives back what the try holds. Idempotent. */
+/** Clears the timer and decrements the in-flight count. Idempotent. */
 export function closeAttempt(attempt: Attempt): void {
   if (attempt.timer === undefined) return
   clearTimeout(attempt.timer)

@@ -3,17 +3,17 @@ import { durationText } from '../config/schema/scalars.ts'
 import type { upstream, UpstreamConfig } from './config.ts'
 
 /** [path below the upstream, message]. */
-type Found = [path: (string | number)[], message: string]
+type Finding = [path: (string | number)[], message: string]
 
-/** What a route may say differently. */
+/** What a route may override. */
 type Overridable = Pick<UpstreamConfig, 'timeout' | 'retry' | 'hedge'>
 
-/** Contradictions inside one upstream, or in what a route makes of it. */
-export function checkUpstream(config: Overridable & Partial<UpstreamConfig>): Found[] {
-  const found: Found[] = []
+/** Returns the contradictions within one upstream, or within an upstream as a route overrides it. */
+export function checkUpstream(config: Overridable & Partial<UpstreamConfig>): Finding[] {
+  const found: Finding[] = []
   if (config.targets?.every((target) => target.weight === 0))
     found.push([['targets'], 'expected at least one target with a weight above 0'])
-  found.push(...checkTwins(config.targets ?? []))
+  found.push(...checkDuplicates(config.targets ?? []))
   if (config.circuitBreaker && config.circuitBreaker.maxOpenDuration < config.circuitBreaker.openDuration)
     found.push([
       ['circuitBreaker', 'maxOpenDuration'],
@@ -28,22 +28,22 @@ export function checkUpstream(config: Overridable & Partial<UpstreamConfig>): Fo
   ]
 }
 
-/** Targets that nothing tells apart: an operator drains both, and of two with the same hash one gets nothing. */
-function checkTwins(targets: UpstreamConfig['targets']): Found[] {
-  const places = targets.map(({ url }) => (typeof url === 'string' ? placeOf(new URL(url)) : undefined))
-  return places.flatMap((place, i): Found[] => {
-    const first = places.indexOf(place)
-    if (place === undefined || first === i) return []
+/** Duplicate targets: draining one would drain both, and consistent hashing would send nothing to one of them. */
+function checkDuplicates(targets: UpstreamConfig['targets']): Finding[] {
+  const identities = targets.map(({ url }) => (typeof url === 'string' ? identityOf(new URL(url)) : undefined))
+  return identities.flatMap((identity, i): Finding[] => {
+    const first = identities.indexOf(identity)
+    if (identity === undefined || first === i) return []
     return [[['targets', i, 'url'], `is the place of targets[${first}] as well; give one of them more weight`]]
   })
 }
 
-/** What a target goes by: its host, port and path. */
-function placeOf({ protocol, hostname, port, pathname }: URL): string {
+/** A target's identity: its host, port and path. */
+function identityOf({ protocol, hostname, port, pathname }: URL): string {
   return `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}${pathname.replace(/\/+$/, '')}`
 }
 
-function checkBalancing({ loadBalancing, hashOn }: Partial<UpstreamConfig>): Found[] {
+function checkBalancing({ loadBalancing, hashOn }: Partial<UpstreamConfig>): Finding[] {
   if (loadBalancing === 'hash' && hashOn === undefined)
     return [[['hashOn'], 'expected what to hash: "client.ip", "jwt.<claim>" or "header:<name>"']]
   if (loadBalancing !== 'hash' && hashOn !== undefined)
@@ -51,8 +51,8 @@ function checkBalancing({ loadBalancing, hashOn }: Partial<UpstreamConfig>): Fou
   return []
 }
 
-function checkTargetHealth({ healthCheck, outlierDetection }: Partial<UpstreamConfig>): Found[] {
-  const found: Found[] = []
+function checkTargetHealth({ healthCheck, outlierDetection }: Partial<UpstreamConfig>): Finding[] {
+  const found: Finding[] = []
   const report = (part: string, key: string, bound: string, limit: number, value: number) =>
     found.push([[part, key], `expected ${bound} (${durationText(limit)}), found ${durationText(value)}`])
   if (healthCheck && healthCheck.timeout > healthCheck.interval)
@@ -68,10 +68,10 @@ function checkTargetHealth({ healthCheck, outlierDetection }: Partial<UpstreamCo
   return found
 }
 
-function checkRetry({ retry, timeout }: Overridable): Found[] {
+function checkRetry({ retry, timeout }: Overridable): Finding[] {
   if (!retry) return []
   const { perTryTimeout, methods, retryOn, retriableStatusCodes, respectRetryAfter, backoff, budget } = retry
-  const found: Found[] = []
+  const found: Finding[] = []
   if (perTryTimeout !== undefined && perTryTimeout >= timeout) {
     found.push([
       ['retry', 'perTryTimeout'],
@@ -104,18 +104,18 @@ function checkRetry({ retry, timeout }: Overridable): Found[] {
   return found
 }
 
-function checkHedge({ hedge, timeout }: Overridable): Found[] {
+function checkHedge({ hedge, timeout }: Overridable): Finding[] {
   if (typeof hedge?.after !== 'number' || hedge.after < timeout) return []
   const message = `expected less than the timeout (${durationText(timeout)}), found ${durationText(hedge.after)}`
   return [[['hedge', 'after'], message]]
 }
 
-/** Slow-call settings that somebody wrote although the longest timeout of any route ends every call before it is slow. */
+/** Reports written slow-call settings that never take effect, because the longest timeout of any route ends every call first. */
 export function checkSlowCalls(
   { circuitBreaker }: UpstreamConfig,
   written: z.input<typeof upstream>,
   longestTimeout: number,
-): Found[] {
+): Finding[] {
   if (!circuitBreaker || circuitBreaker.slowCallDuration < longestTimeout) return []
   const { slowCallRate, slowCallDuration } = written.circuitBreaker!
   if (slowCallRate === undefined && slowCallDuration === undefined) return []

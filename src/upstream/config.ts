@@ -16,8 +16,8 @@ import { SIGNATURE_ALGORITHMS } from '../signatures/algorithm.ts'
 import { healthCheck, outlierDetection } from './health/config.ts'
 import { hedge, retry } from './retry/config.ts'
 
-/** What the gateway, or the runtime, writes while a try is on its way, or drops with its connection. */
-const UNSTEADY =
+/** Fields that the gateway or the runtime writes during a try, or that are dropped with the connection: a signature over them would not verify. */
+const MUTABLE_FIELDS =
   /^(?:host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|content-length|traceparent|tracestate|x-attempt|x-request-timeout-ms|signature|signature-input)$/
 
 /** The schema of an upstream's `sign`. */
@@ -32,7 +32,10 @@ export const sign = z
         z
           .array(
             component.check(
-              z.refine((name) => !UNSTEADY.test(name), expected('expected a field that stays as it is on its way')),
+              z.refine(
+                (name) => !MUTABLE_FIELDS.test(name),
+                expected('expected a field that stays as it is on its way'),
+              ),
             ),
           )
           .check(z.minLength(1), distinct()),
@@ -159,7 +162,7 @@ export const upstream = z.strictObject({
   ),
 })
 
-/** What a route may say differently from its upstream. */
+/** The schema of what a route overrides of its upstream. */
 export const upstreamOverride = z.strictObject({
   name: doc(z.string(), 'The upstream.'),
   timeout: z.optional(doc(duration(), 'From arrival to response headers on this route. Default: the upstream’s.')),

@@ -12,15 +12,18 @@ const MS_PER_GRPC_UNIT: Readonly<Record<string, number>> = {
 }
 
 /**
- * Sets the exchange's deadline: `timeout` milliseconds from arrival, or less when the client says so in
- * `x-request-timeout-ms` or `grpc-timeout`. What waits (a try, a pause before a retry) is cut from it, and the timer is each
- * try's own: after response headers nothing is left to disarm.
+ * Sets the exchange's deadline: `timeout` milliseconds from arrival, or less when the client asks for less in
+ * `x-request-timeout-ms` or `grpc-timeout`. Tries and waits before retries end by it. Each try has its own timer, so none is left
+ * to clear after the response headers.
  */
 export function deadline(timeout: number, platform: Platform): Middleware {
   return (next) => (x) => {
-    const { 'x-request-timeout-ms': asked, 'grpc-timeout': grpc } = x.headers
-    const client = Math.min(asked === undefined ? Infinity : parseTimeoutMs(asked), parseGrpcTimeout(grpc))
-    x.deadline = Math.min(x.deadline, x.startedAt + Math.min(timeout, client))
+    const { 'x-request-timeout-ms': requested, 'grpc-timeout': grpc } = x.headers
+    const clientTimeout = Math.min(
+      requested === undefined ? Infinity : parseTimeoutMs(requested),
+      parseGrpcTimeout(grpc),
+    )
+    x.deadline = Math.min(x.deadline, x.startedAt + Math.min(timeout, clientTimeout))
     const left = x.deadline - platform.now()
     if (left <= 0) return Promise.resolve(problem('upstream-timeout'))
     if (grpc !== undefined) x.outgoing.headers['grpc-timeout'] = `${Math.ceil(left)}m`
@@ -46,17 +49,17 @@ export interface InFlightRequests {
 }
 
 /**
- * Refuses what comes while `max` requests wait for the upstream's response headers in this isolate, with 503 `overloaded`: an
- * upstream that gets slower then takes no more of the gateway's memory than that, and its callers learn at once.
+ * Refuses requests with 503 `overloaded` while `max` requests wait for the upstream's response headers in this isolate. This bounds
+ * the memory that a slow upstream can occupy, and its callers get their response at once.
  */
-export function shed(max: number, waiting: InFlightRequests): Middleware {
+export function shed(max: number, inFlight: InFlightRequests): Middleware {
   return (next) => (x) => {
-    if (waiting.count >= max) return Promise.resolve(problem('overloaded', { headers: { 'retry-after': '1' } }))
-    // After `next`, so that nothing is taken when that throws. Its promise settles also when the client leaves.
-    const answer = next(x)
-    waiting.count++
-    const leave = () => void waiting.count--
-    answer.then(leave, leave)
-    return answer
+    if (inFlight.count >= max) return Promise.resolve(problem('overloaded', { headers: { 'retry-after': '1' } }))
+    // Counted after `next`, so that nothing is counted when it throws. Its promise also settles when the client disconnects.
+    const response = next(x)
+    inFlight.count++
+    const leave = () => void inFlight.count--
+    response.then(leave, leave)
+    return response
   }
 }

@@ -10,23 +10,23 @@ import type { Signer } from './sign.ts'
 import type { Target } from './target.ts'
 import { uploadEnd, watchUpload } from './upload.ts'
 
-/** What all tries of one route have in common, settled when the route is compiled. */
+/** What all tries of one route have in common; fixed when the route is compiled. */
 export interface SendOptions {
-  /** Milliseconds from arrival that the route gives; a client may have asked for less. */
+  /** The route's timeout in milliseconds from arrival; a client may have asked for less. */
   readonly timeout: number
-  /** Milliseconds for one try, or less when the deadline is nearer. */
+  /** The longest that one try may take, in milliseconds; the deadline may be nearer. */
   readonly perTryTimeout: number
-  /** Milliseconds between two chunks of the response body; undefined leaves the body alone. */
+  /** Milliseconds between two chunks of the response body; undefined passes the body on untouched. */
   readonly idleTimeout: number | undefined
-  /** Whether the origin is told in `x-attempt` which try this is. */
-  readonly numbered: boolean
-  /** Signs the try; undefined where the upstream wants none. */
+  /** Whether the origin gets the number of the try in `x-attempt`. */
+  readonly sendsAttemptNumber: boolean
+  /** Signs the try; undefined for an upstream without `sign`. */
   readonly sign?: Signer | undefined
 }
 
-const RAW_ANSWER = { encodeResponseBody: 'manual' } as const
+const RAW_RESPONSE = { encodeResponseBody: 'manual' } as const
 
-/** Sends one try to `target` and answers with its response, or with the problem that stands for its failure. */
+/** Sends one try to `target` and resolves with its response, or with the problem response for its failure. */
 export function send(target: Target, options: SendOptions, load: InFlightCount, platform: Platform): Handler {
   return async (x) => {
     const signature = options.sign && (await options.sign(x, target.base))
@@ -37,7 +37,7 @@ export function send(target: Target, options: SendOptions, load: InFlightCount, 
     x.attempts++
     x.target = target.label
     headers['x-request-timeout-ms'] = String(limit)
-    if (options.numbered) headers['x-attempt'] = String(x.attempts)
+    if (options.sendsAttemptNumber) headers['x-attempt'] = String(x.attempts)
     if (signature) Object.assign(headers, signature)
     const span = traceTry(x, target)
     const attempt = openAttempt(x, limit, load, span && (() => endSpan(span, 0, 'client-gone')))
@@ -45,24 +45,24 @@ export function send(target: Target, options: SendOptions, load: InFlightCount, 
     try {
       const { signal } = attempt.controller
       const body = outgoingBody(x, attempt, platform)
-      const answer = await platform.fetch(target.base + path + search, {
+      const received = await platform.fetch(target.base + path + search, {
         method,
         headers: x.outgoing.hasOpaqueValues ? withOpaqueValues(x) : headers,
         body,
         redirect: 'manual',
         signal,
-        ...((x.outgoing.wantsRawResponse === true || options.idleTimeout !== undefined) && RAW_ANSWER),
+        ...((x.outgoing.wantsRawResponse === true || options.idleTimeout !== undefined) && RAW_RESPONSE),
       })
       closeAttempt(attempt)
-      response = pass(x, answer, options.idleTimeout)
+      response = passOn(x, received, options.idleTimeout)
     } catch (error) {
       closeAttempt(attempt)
-      // fetch refused the request itself: a fault of ours, which is no reason to blame the origin or to try again.
+      // fetch rejected the request itself. That is a defect of the gateway: it does not count against the origin and is not retried.
       if (error instanceof TypeError) {
         if (span) endSpan(span, 0, error.name)
         throw error
       }
-      response = classifyRejection(x, attempt.ending, isHurried(x, limit === left, options, platform.now()))
+      response = classifyRejection(x, attempt.ending, isShortenedByClient(x, limit === left, options, platform.now()))
     }
     const failure = response.status < 400 ? undefined : failureOf(response)
     if (failure === 'connect-failure') target.failedAt = platform.now()
@@ -71,18 +71,23 @@ export function send(target: Target, options: SendOptions, load: InFlightCount, 
   }
 }
 
-/** Whether the client left the upstream less time than the route gives: by its own deadline, or by taking half of it to send its body. */
-function isHurried(x: Exchange, cutByDeadline: boolean, { timeout, perTryTimeout }: SendOptions, now: number): boolean {
+/** Whether the client left the upstream less time than the route gives: by a deadline of its own, or by taking over half of the try to send its body. */
+function isShortenedByClient(
+  x: Exchange,
+  cutByDeadline: boolean,
+  { timeout, perTryTimeout }: SendOptions,
+  now: number,
+): boolean {
   return (cutByDeadline && x.deadline < x.startedAt + timeout) || now - uploadEnd(x) < perTryTimeout / 2
 }
 
-/** The client's own headers with what was changed on the way: a copy keeps the bytes that text has lost. */
+/** The client's own headers with the policies' changes. A copy of the Headers object keeps bytes that are lost in a string. */
 function withOpaqueValues({ request, headers: received, outgoing }: Exchange): Headers {
   const headers = new Headers(request.headers)
   for (const name in received) if (!Object.hasOwn(outgoing.headers, name)) headers.delete(name)
   for (const name in outgoing.headers) {
     const value = outgoing.headers[name]!
-    // Several lines of one name go on as one, as everybody here has read them; but not as text where that has lost bytes.
+    // Several field lines of one name are sent as one, as the policies read them, unless their bytes are lost in a string.
     if (value !== received[name] || (value.includes(',') && !isOpaque(value))) headers.set(name, value)
   }
   return headers
@@ -96,7 +101,7 @@ function outgoingBody(x: Exchange, attempt: Attempt, platform: Platform): BodyIn
   return body instanceof ReadableStream ? watchUpload(x, body, attempt, platform.now) : body
 }
 
-function pass(x: Exchange, response: Response, idleTimeout: number | undefined): Response {
+function passOn(x: Exchange, response: Response, idleTimeout: number | undefined): Response {
   const { headers } = response
   const refusal = classifyResponse(x, response, headers)
   if (refusal) {
@@ -104,18 +109,18 @@ function pass(x: Exchange, response: Response, idleTimeout: number | undefined):
     return refusal
   }
   if (response.status === 101) return response
-  const answer = stripHopByHop(response, headers, x.outgoing.method)
-  return idleTimeout === undefined ? answer : watchIdle(answer, idleTimeout)
+  const stripped = stripHopByHop(response, headers, x.outgoing.method)
+  return idleTimeout === undefined ? stripped : watchIdle(stripped, idleTimeout)
 }
 
-/** Hands the trace on to the origin, and starts this try's CLIENT span when the request is sampled. */
+/** Propagates the trace context to the origin, and starts this try's CLIENT span when the request is sampled. */
 export function traceTry(x: Exchange, target: Target): Span | undefined {
   const { trace, outgoing } = x
   if (trace === undefined) return undefined
   const span = trace.sampled ? startSpan(x, target) : undefined
   outgoing.headers['traceparent'] = (span ?? trace).traceparent
   if (trace.tracestate !== undefined) outgoing.headers['tracestate'] = trace.tracestate
-  // Only where there is one: without that, each request's headers would become a slower kind of object.
+  // Only where there is one: `delete` turns the headers into an object with slower properties.
   else if ('tracestate' in outgoing.headers) delete outgoing.headers['tracestate']
   return span
 }
@@ -125,13 +130,13 @@ function startSpan(x: Exchange, target: Target): Span {
   span.set('http.request.method', x.outgoing.method)
   span.set('server.address', target.address)
   span.set('server.port', target.port)
-  // Without the query: that is where people put tokens.
+  // Without the query, which may contain credentials.
   span.set('url.full', target.base + x.outgoing.path)
   if (x.attempts > 1) span.set('http.request.resend_count', x.attempts - 1)
   return span
 }
 
-/** Ends a try's span with what came of it; to a client 4xx and 5xx are errors too (HTTP semantic conventions). */
+/** Ends a try's span with its result. In a client span 4xx and 5xx are errors too (OpenTelemetry HTTP semantic conventions). */
 export function endSpan(span: Span, status: number, failure: string | undefined): void {
   if (failure === undefined) span.set('http.response.status_code', status)
   if (failure !== undefined || status >= 400) span.fail(failure ?? String(status))
@@ -141,9 +146,9 @@ export function endSpan(span: Span, status: number, failure: string | undefined)
 const PROXY_FIELDS = ['proxy-authenticate', 'proxy-connection']
 
 /**
- * `response` to a `method` request, whose headers are `headers`, without what was meant for this hop alone (RFC 9110 §7.6.1); copied only when there is
- * such a thing. workerd itself drops Connection, Keep-Alive, Trailer, TE, Upgrade and Transfer-Encoding; what Connection names and the Proxy- fields it
- * passes on.
+ * Removes hop-by-hop fields (RFC 9110 §7.6.1) from `response` to a `method` request; `headers` are its headers. Copies the response only
+ * when there is such a field. workerd itself drops Connection, Keep-Alive, Trailer, TE, Upgrade and Transfer-Encoding, but not the fields
+ * that Connection names or the Proxy- fields.
  */
 export function stripHopByHop(response: Response, headers: Headers, method: string): Response {
   const connection = headers.get('connection')
@@ -156,7 +161,7 @@ export function stripHopByHop(response: Response, headers: Headers, method: stri
   return stripped
 }
 
-/** A length beside chunks is no length and has to go (RFC 9112 §6.3). Where there is a body workerd sees to that; for HEAD it would not answer at all. */
+/** Content-Length beside Transfer-Encoding must be removed (RFC 9112 §6.3). workerd does so where there is a body; for HEAD it would send no response at all. */
 function isFramedTwice(headers: Headers): boolean {
   return headers.has('transfer-encoding') && headers.has('content-length')
 }
@@ -166,15 +171,15 @@ function parseNames(connection: string): string[] {
   return options.filter((option) => /^[!#$%&'*+\-.^_`|~\w]+$/.test(option))
 }
 
-/** As much as is asked of the origin at once, in bytes: the default of 4 KiB costs a turn of the event loop each. */
+/** Bytes per read from the origin. The default of 4 KiB would cost a turn of the event loop for each read. */
 const CHUNK_BYTES = 64 * 1024
 
 /**
- * `response` with a body that is cut off when the origin pauses for more than `idleMs` milliseconds between two chunks.
- * A chunk is read when the client has room for it, so memory stays constant and a slow client is not taken for a silent origin.
+ * `response` with a body that errors when the origin pauses for more than `idleMs` milliseconds between two chunks.
+ * A chunk is read when the client has room for it, so that memory stays constant and a slow client does not count as a pause.
  */
 export function watchIdle(response: Response, idleMs: number): Response {
-  // A WebSocket may be silent for as long as it likes.
+  // WebSockets have no idle timeout.
   if (response.body === null || response.webSocket != null) return response
   const reader = response.body.getReader({ mode: 'byob' })
   const watched = new ReadableStream<Uint8Array>(
@@ -196,10 +201,10 @@ export function watchIdle(response: Response, idleMs: number): Response {
   return new Response(keepLength(watched, response.headers), response)
 }
 
-/** A stream made in JavaScript has no length, and the client would get chunks instead of the Content-Length that was promised. */
+/** Keeps the response's Content-Length: a stream made in JavaScript has no length, so the client would get chunks instead. */
 function keepLength(body: ReadableStream<Uint8Array>, headers: Headers): ReadableStream<Uint8Array> {
   const length = headers.get('content-length')
-  // Only where it is the length of these very bytes: not of chunked ones, and stated once (RFC 9112 §6.3).
+  // Only where it is the length of these bytes: not beside Transfer-Encoding, and with a single value (RFC 9112 §6.3).
   if (length === null || headers.has('transfer-encoding')) return body
   return /^\d{1,15}$/.test(length) ? body.pipeThrough(new FixedLengthStream(Number(length))) : body
 }

@@ -8,12 +8,12 @@ import type { SignConfig } from './config.ts'
 import { clientFailure } from './outcome.ts'
 import { bufferRequestBody } from './upload.ts'
 
-/** Header fields to send with a try to `base`, made of the request as it is then; or the answer when it cannot be signed. */
+/** Resolves with the header fields that sign the current request for a try to `base`, or with a refusal when it cannot be signed. */
 export type Signer = (x: Exchange, base: string) => Promise<Readonly<Record<string, string>> | Response>
 
 /**
- * Compiles an upstream's `sign` (RFC 9421): an origin that checks it can refuse whoever goes round the gateway. Every try has a
- * nonce of its own. Without its secret the upstream's routes answer 503: nothing is sent unsigned.
+ * Compiles an upstream's `sign` (RFC 9421). An origin that verifies the signature can refuse requests that bypass the gateway. Every
+ * try has a nonce of its own. Without its secret the upstream's routes respond with 503; nothing is sent unsigned.
  */
 export function compileSigner(config: SignConfig, platform: Pick<Platform, 'now' | 'secret'>): Signer {
   const { keyid, alg, components } = config
@@ -51,7 +51,7 @@ function makeKeyLoader(config: SignConfig, platform: Pick<Platform, 'secret'>): 
   }
 }
 
-/** Of a body that goes on as bytes; the digest of one that streams, if the client sent one, is the client's word and not ours. */
+/** The digest of a buffered body; undefined for a body that streams, whose digest the gateway cannot vouch for. */
 async function digestOf({ method, body }: Exchange['outgoing']): Promise<string | undefined> {
   const sent = body instanceof Uint8Array && method !== 'GET' && method !== 'HEAD'
   return sent ? contentDigest(body) : undefined
@@ -59,14 +59,14 @@ async function digestOf({ method, body }: Exchange['outgoing']): Promise<string 
 
 const SIGNED_FIELD = /^(?:signature|signature-input|content-digest)$/
 
-/** Servers that read `_` as `-` would take them for the gateway's own. */
+/** Drops fields that a server which reads `_` as `-` would take for the gateway's own signature fields. */
 function dropLookAlikes(headers: Record<string, string>): void {
   for (const name of Object.keys(headers)) {
     if (!SIGNED_FIELD.test(name) && SIGNED_FIELD.test(name.replaceAll(/[^a-z]/g, '-'))) delete headers[name]
   }
 }
 
-/** The request as the origin will get it: the URL as `fetch` writes it. */
+/** The message to sign: the request as the origin receives it, with the URL as `fetch` normalizes it. */
 function messageOf(url: URL, { method, headers }: Exchange['outgoing'], digest: string | undefined): Message {
   const { href, origin, pathname } = url
   return {

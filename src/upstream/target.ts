@@ -1,41 +1,41 @@
 import { resolveUrl } from '../config/schema/scalars.ts'
 import { hash32 } from '../lib/hash.ts'
-import { remaining, type Interval } from '../lib/time.ts'
+import { distance, remaining, type Interval } from '../lib/time.ts'
 import type { InFlightCount } from './attempt.ts'
 import type { UpstreamConfig } from './config.ts'
 
-/** What the health checks and an operator say of a target: `unhealthy` is passed over while others do, `drained` gets nothing. */
+/** A target's condition by health checks and operators. `unhealthy` is passed over outside panic mode; `drained` gets no requests. */
 export type TargetCondition = 'ok' | 'unhealthy' | 'drained'
 
 /** One origin of an upstream, and what this isolate knows of it; its `inFlight` counts the tries that wait for its response headers. */
 export interface Target extends InFlightCount {
-  /** Scheme, host, port and prefix, without a final slash: what is forwarded is appended as it is. */
+  /** Scheme, host, port and prefix, without a final slash: the forwarded path is appended unchanged. */
   readonly base: string
   /** `host:port` for the log, with the prefix where two targets share a host; unique within the upstream. */
   readonly label: string
   readonly address: string
   readonly port: number
   readonly weight: number
-  /** As heard last from the upstream's objects; balancing only reads it. */
+  /** By the last update from the upstream's Durable Objects; balancing only reads it. */
   condition: TargetCondition
   /** When a fetch to it was last rejected, in epoch milliseconds. */
   failedAt: number
   /** Whether outlier detection has it ejected. */
   outlierState: OutlierState
-  /** What smooth weighted round-robin owes it. */
+  /** Its current weight in smooth weighted round-robin. */
   credit: number
-  /** How quickly it answers; only `ewma` keeps this up. */
+  /** Its response times; updated only by the strategy `ewma`. */
   readonly latencyEwma: LatencyEwma
-  /** What consistent hashing mixes its keys with: the same in every isolate. */
+  /** The hash of its label, which consistent hashing combines with each key: the same in every isolate. */
   readonly seed: number
 }
 
-/** How long a target rests after a fetch to it was rejected, in milliseconds. */
-const REST_MS = 1_000
+/** How long a target is passed over after a fetch to it was rejected, in milliseconds. */
+const COOL_DOWN_MS = 1_000
 
-/** Whether it is passed over while there is another; the distance counts, because a clock may step back. */
+/** Whether it is passed over while there is another. Uses the distance in time, because a clock may step back. */
 export function isCoolingDown(target: Target, now: number): boolean {
-  return Math.abs(now - target.failedAt) < REST_MS
+  return distance(target.failedAt, now) < COOL_DOWN_MS
 }
 
 /** Resolves an upstream's targets; throws an Error that names the JSON path when a `$env` URL cannot be resolved. */
@@ -91,59 +91,63 @@ export interface TargetView {
   readonly condition: TargetCondition
   /** Whether it is passed over for a second, because a connection to it has just failed. */
   readonly resting: boolean
-  /** There while outlier detection has it ejected: for how much longer, in milliseconds, and how often by now. */
+  /** Present while outlier detection has it ejected: the milliseconds that are left, and how often it was ejected. */
   readonly ejected?: { readonly forMs: number; readonly times: number }
-  /** How quickly it answers on the average, in milliseconds, and how long ago that was last seen; there once `ewma` knows. */
+  /** Its EWMA of response times and the age of the last sample, both in milliseconds; present once `ewma` has a sample. */
   readonly pace?: { readonly ms: number; readonly agoMs: number }
 }
 
-/** How `target` stands at `now`, epoch milliseconds: a copy, without what is not known or over. */
+/** A copy of the state of `target` at `now`, epoch milliseconds, without what is unknown or has ended. */
 export function describeTarget(target: Target, now: number): TargetView {
-  const { label, weight, inFlight, condition, outlierState: standing, latencyEwma: pace } = target
+  const { label, weight, inFlight, condition, outlierState, latencyEwma } = target
   return {
     label,
     weight,
     inFlight,
     condition,
     resting: isCoolingDown(target, now),
-    ...(standing.state === 'ejected' &&
-      isEjected(standing, now) && { ejected: { forMs: remaining(standing, now), times: standing.ejections } }),
-    ...(pace.updatedAt !== -Infinity && { pace: { ms: Math.round(pace.ms), agoMs: Math.abs(now - pace.updatedAt) } }),
+    ...(outlierState.state === 'ejected' &&
+      isEjected(outlierState, now) && {
+        ejected: { forMs: remaining(outlierState, now), times: outlierState.ejections },
+      }),
+    ...(latencyEwma.updatedAt !== -Infinity && {
+      pace: { ms: Math.round(latencyEwma.ms), agoMs: distance(latencyEwma.updatedAt, now) },
+    }),
   }
 }
 
-/** How a target stands with outlier detection. `ejections` lengthens the next one. */
+/** A target's state in outlier detection. The next ejection lasts longer with each of `ejections`. */
 export type OutlierState =
   | {
       readonly state: 'in'
       /** Failed tries in a row. */
       readonly failures: number
       readonly ejections: number
-      /** When it came back, in epoch milliseconds. */
+      /** When its last ejection ended, in epoch milliseconds. */
       readonly since: number
     }
   | ({ readonly state: 'ejected'; readonly ejections: number } & Interval)
 
-/** How every target begins: never failed, never ejected. Told by its identity, so that a good answer costs no look at the clock. */
+/** The initial state. Compared by identity, so that a good response needs no read of the clock. */
 export const NEVER_EJECTED: OutlierState = { state: 'in', failures: 0, ejections: 0, since: -Infinity }
 
-/** Whether an ejection lasts at `now`, epoch milliseconds; one that is over keeps its `state` until the next try is judged. */
-export function isEjected(standing: OutlierState, now: number): boolean {
-  return standing.state === 'ejected' && remaining(standing, now) > 0
+/** Whether the target is ejected at `now`, epoch milliseconds. A finished ejection keeps its `state` until the next try ends. */
+export function isEjected(state: OutlierState, now: number): boolean {
+  return state.state === 'ejected' && remaining(state, now) > 0
 }
 
-/** What is known of how quickly a target answers; all milliseconds. */
+/** The peak EWMA of a target's response times; all in milliseconds. */
 export interface LatencyEwma {
-  /** The moving average of its answers' times, as it was at `updatedAt`. */
+  /** The moving average as of `updatedAt`. */
   ms: number
   /** When a try last ended; `-Infinity` before the first. */
   updatedAt: number
   /** Failed tries in a row. */
   failures: number
-  /** Tries that wait for an answer, but for those whose body is still on its way, and the sum of when they were sent. */
+  /** Tries that wait for a response, except those with a streamed body, and the sum of the times when they were sent. */
   waiting: number
   sentAt: number
 }
 
-/** For a target that has not answered yet, which gets one try at a time; each target needs its own, as tries change it. */
+/** The initial state of a target without a response so far; mutable, so each target needs its own. */
 export const makeLatencyEwma = (): LatencyEwma => ({ ms: 0, updatedAt: -Infinity, failures: 0, waiting: 0, sentAt: 0 })

@@ -3,29 +3,29 @@ import type { Platform } from '../core/platform.ts'
 import { endAttempt, type Attempt } from './attempt.ts'
 import { clientFailure } from './outcome.ts'
 
-// Only uploads write here, so that a request without a body pays nothing for it.
+// Only uploads write here, so that a request without a body costs nothing.
 const ends = new WeakMap<Exchange, number>()
 
 /**
- * Since when nobody waits for the client's body, in epoch milliseconds: when it was delivered, or when the origin stopped taking
- * it; `Infinity` while the client is waited for, `-Infinity` when nobody ever had to. What an upstream is blamed for is measured
- * from here: how fast a body comes is the client's doing, and that it is not read the origin's.
+ * Epoch milliseconds since which the upload does not wait for the client: when the body was complete, or when the origin stopped
+ * reading it. `Infinity` while it waits for the client, `-Infinity` without an upload. An upstream's latency is measured from here:
+ * the client determines how fast a body arrives, and the origin whether it is read.
  */
 export function uploadEnd(x: Exchange): number {
   return ends.get(x) ?? -Infinity
 }
 
-/** Says since when nobody waits for the client's body. */
+/** Sets what `uploadEnd` returns. */
 export function markUploadEnd(x: Exchange, end: number): void {
   ends.set(x, end)
 }
 
 /**
- * The body to give to fetch in place of `body`, which comes from the client, so that it is known how far it got.
+ * Wraps the client's `body` for fetch, so that the gateway knows which end broke an upload.
  *
- * Two reasons. fetch fails alike when the client breaks off its upload and when the origin dies, and only the second may count
+ * There are two reasons. fetch fails in the same way when the client breaks off its upload and when the origin dies, and only the second may count
  * against the upstream. And workerd ends a chunked upload whose stream *errors* as if it were complete: an origin would act on
- * the first half of a body. So a broken stream is never let through to fetch; the try is aborted instead.
+ * the first half of a body. So a broken stream never reaches fetch; the try is aborted instead.
  */
 export function watchUpload(
   x: Exchange,
@@ -34,7 +34,7 @@ export function watchUpload(
   now: () => number,
 ): ReadableStream<Uint8Array> {
   const length = x.outgoing.headers['content-length']
-  // A known length goes on to the origin as Content-Length; not every origin takes chunks.
+  // A known length is sent to the origin as Content-Length; not every origin accepts chunked requests.
   const { readable, writable } =
     length === undefined ? new IdentityTransformStream() : new FixedLengthStream(Number(length))
   const waitsForClient = (waits: boolean) => markUploadEnd(x, waits ? Infinity : now())
@@ -45,8 +45,9 @@ export function watchUpload(
 }
 
 /**
- * Moves a body chunk by chunk, never rejecting: `sent`, or which end failed first, `broken` at the client's and `refused` at the origin's (where fetch
- * itself rejects with the reason). `pipeTo` fails alike for both. Says before each wait whether it is for the client.
+ * Moves a body chunk by chunk. Never rejects: resolves with `sent`, with `broken` when the client's end failed first, or with `refused`
+ * when the origin's end did (fetch itself rejects with the reason then). `pipeTo` does not distinguish the two. Calls `waitsForClient`
+ * before each wait.
  */
 async function pump(
   body: ReadableStream<Uint8Array>,
@@ -69,10 +70,10 @@ async function pump(
   }
 }
 
-/** As much as is asked of the client at once, in bytes: the default of 4 KiB costs a turn of the event loop each. */
+/** Bytes per read from the client. The default of 4 KiB would cost a turn of the event loop for each read. */
 const CHUNK_BYTES = 64 * 1024
 
-/** Reads into one buffer over and over, where the body is the runtime's own; a stream made in JavaScript (a counted body) gives its own chunks. */
+/** Reads into one reused buffer where the body is the runtime's own stream; a stream made in JavaScript (a counted body) gives its own chunks. */
 function makeRead(body: ReadableStream<Uint8Array>): () => Promise<ReadableStreamReadResult<Uint8Array>> {
   let byob: ReadableStreamBYOBReader
   try {
@@ -93,8 +94,8 @@ function makeRead(body: ReadableStream<Uint8Array>): () => Promise<ReadableStrea
 const MAX_REPLAY_BYTES = 64 * 1024
 
 /**
- * Turns a small request body of known length into bytes. Answers with a refusal when the client does not deliver it before the
- * deadline; without a length, or above `max` bytes, it leaves the stream, and there will be no retry.
+ * Buffers a request body of known length up to `max` bytes. Resolves with a refusal when the client does not deliver it before the
+ * deadline. A body without a length, or above `max` bytes, stays a stream, and the request is not retried.
  */
 export async function bufferRequestBody(
   x: Exchange,
@@ -107,9 +108,9 @@ export async function bufferRequestBody(
   const reader = outgoing.body.getReader()
   const bytes = new Uint8Array(length)
   let filled = 0
-  let late = false
+  let isLate = false
   const timer = setTimeout(() => {
-    late = true
+    isLate = true
     reader.cancel().catch(() => {})
   }, x.deadline - platform.now())
   try {
@@ -118,12 +119,12 @@ export async function bufferRequestBody(
       filled += chunk.value.length
     }
   } catch {
-    // What the timer cancelled fails too, where it is the runtime's own stream; one made in JavaScript ends.
-    if (!late) return clientFailure(x, 'client-gone')
+    // The runtime's own stream also fails when the timer cancels it; a stream made in JavaScript ends.
+    if (!isLate) return clientFailure(x, 'client-gone')
   } finally {
     clearTimeout(timer)
   }
-  if (late) return clientFailure(x, 'upstream-timeout')
+  if (isLate) return clientFailure(x, 'upstream-timeout')
   markUploadEnd(x, platform.now())
   outgoing.body = bytes.subarray(0, filled)
   return undefined

@@ -27,19 +27,19 @@ export interface Upstream {
   readonly balancer: Balancer
   /** The tries to all its targets. */
   readonly load: Readonly<InFlightCount>
-  /** What `maxConcurrent` bounds. */
-  readonly waiting: InFlightRequests
-  /** Its targets as this isolate sees them, for an operator. */
+  /** The requests in flight, which `maxConcurrent` bounds. */
+  readonly inFlightRequests: InFlightRequests
+  /** The state of its targets in this isolate, for the admin API. */
   readonly describeTargets: () => TargetView[]
-  /** `open` while the breaker refuses, by the snapshot of this isolate. */
+  /** `open` while the breaker refuses requests, by this isolate's snapshot. */
   readonly condition: () => 'ok' | 'open'
   /** `unreachable` while the breaker object does not respond, so that this isolate decides alone. */
   readonly breakerStore: () => 'ok' | 'unreachable'
   /** How many reports could not be delivered since this isolate started. */
-  readonly timesAlone: () => number
+  readonly undeliveredReports: () => number
 }
 
-/** What a route says differently; milliseconds. `retry: null` and `hedge: null` switch it off. */
+/** What a route overrides; durations in milliseconds. `retry: null` and `hedge: null` switch it off. */
 export type UpstreamOverride = Omit<z.output<typeof upstreamOverride>, 'name'>
 
 /** Makes an upstream's shared state; throws an Error that names the JSON path when a `$env` URL cannot be resolved. */
@@ -63,40 +63,40 @@ export function makeUpstream(name: string, config: UpstreamConfig, platform: Pla
         return targets.reduce((sum, target) => sum + target.inFlight, 0)
       },
     },
-    waiting: { count: 0 },
+    inFlightRequests: { count: 0 },
     describeTargets: () => targets.map((target) => describeTarget(target, platform.now())),
     condition: () => (breakerSnapshot?.isOpen() ? 'open' : 'ok'),
     breakerStore: () => (breakerClient?.isAlone() ? 'unreachable' : 'ok'),
-    timesAlone: () => breakerClient?.timesAlone() ?? 0,
+    undeliveredReports: () => breakerClient?.timesAlone() ?? 0,
   }
 }
 
-/** A route's way to its upstream: only the stages that are configured, outside in deadline, shed, breaker, hedge, retry, balance, send. */
+/** Compiles a route's handler for its upstream. Only configured stages exist; outside in: deadline, shed, breaker, hedge, retry, balance, send. */
 export function compileUpstream(upstream: Upstream, override: UpstreamOverride = {}, platform: Platform): Handler {
   const { config, breakerSnapshot, breakerClient, balancer } = upstream
   const timeout = override.timeout ?? config.timeout
-  const again = override.retry === undefined ? config.retry : override.retry
-  const beside = override.hedge === undefined ? config.hedge : override.hedge
+  const retryConfig = override.retry === undefined ? config.retry : override.retry
+  const hedgeConfig = override.hedge === undefined ? config.hedge : override.hedge
   const options: SendOptions = {
     timeout,
-    perTryTimeout: again?.perTryTimeout ?? timeout,
+    perTryTimeout: retryConfig?.perTryTimeout ?? timeout,
     idleTimeout: override.idleTimeout ?? config.idleTimeout,
-    numbered: again != null || beside != null,
+    sendsAttemptNumber: retryConfig != null || hedgeConfig != null,
     sign: config.sign && compileSigner(config.sign, platform),
   }
   const stages: Middleware[] = [deadline(timeout, platform)]
-  if (config.maxConcurrent !== undefined) stages.push(shed(config.maxConcurrent, upstream.waiting))
+  if (config.maxConcurrent !== undefined) stages.push(shed(config.maxConcurrent, upstream.inFlightRequests))
   if (breakerSnapshot) stages.push(breaker(config.circuitBreaker!, breakerSnapshot, platform))
   else if (breakerClient) stages.push(pollConditions(breakerClient, platform))
-  const budget = again ? budgetFor(upstream, again) : upstream.budget
-  if (again || beside) stages.push(countRequests(budget))
-  if (beside) stages.push(hedge(beside, budget, platform))
-  if (again) stages.push(retry(again, budget, platform))
-  const sendTo = (target: Target) => compose(balancer.around(target), send(target, options, target, platform))
+  const budget = retryConfig ? budgetFor(upstream, retryConfig) : upstream.budget
+  if (retryConfig || hedgeConfig) stages.push(countRequests(budget))
+  if (hedgeConfig) stages.push(hedge(hedgeConfig, budget, platform))
+  if (retryConfig) stages.push(retry(retryConfig, budget, platform))
+  const sendTo = (target: Target) => compose(balancer.middlewareFor(target), send(target, options, target, platform))
   return compose(stages, balance(balancer, sendTo))
 }
 
-/** Routes share their upstream's budget; one with a retry of its own brings its own. */
-function budgetFor(upstream: Upstream, again: RetryConfig): RetryBudget {
-  return again === upstream.config.retry ? upstream.budget : makeRetryBudget(again.budget)
+/** Routes share their upstream's budget; a route that overrides `retry` has its own. */
+function budgetFor(upstream: Upstream, config: RetryConfig): RetryBudget {
+  return config === upstream.config.retry ? upstream.budget : makeRetryBudget(config.budget)
 }

@@ -20,7 +20,7 @@ const post = (body: BodyInit, headers: Record<string, string> = {}) =>
 /** Sends what is left of the body to a real origin. */
 const forward: Handler = (x) => {
   const [target] = makeTargets('origin', [{ url: originUrl, weight: 1 }], () => undefined)
-  const options = { timeout: 5000, perTryTimeout: Infinity, idleTimeout: undefined, numbered: false }
+  const options = { timeout: 5000, perTryTimeout: Infinity, idleTimeout: undefined, sendsAttemptNumber: false }
   return send(target!, options, { inFlight: 0 }, makeTestPlatform())(x)
 }
 

@@ -4,7 +4,7 @@ import { runWorker, type RunningWorker } from './run-worker.ts'
 
 export interface ServedUpstream extends RunningWorker {
   readonly state: () => Promise<UpstreamState>
-  /** Does what an operator orders, and answers with the world's view. */
+  /** Carries out an operator's order and resolves with the global state. */
   readonly steer: (order: object) => Promise<object>
   readonly crash: () => Promise<ServedUpstream>
 }

@@ -50,7 +50,7 @@ function compile(env: Env) {
   const upstream = makeUpstream('faults', z.parse(upstreamSchema, JSON.parse(env.UPSTREAM)), platform)
   const state = () => ({
     inFlight: upstream.load.inFlight,
-    waiting: upstream.waiting.count,
+    waiting: upstream.inFlightRequests.count,
     condition: upstream.condition(),
     store: upstream.breakerStore(),
     targets: upstream.describeTargets(),

@@ -24,9 +24,9 @@ it('answers what is too much at once with 503 and Retry-After, without any work 
   const two = [handler(get('/delay/100')), handler(get('/delay/100'))]
   const third = await handler(get('/ok'))
   expect([problemCode(third), third.status, third.headers.get('retry-after')]).toEqual(['overloaded', 503, '1'])
-  expect([tries(), upstream.waiting.count]).toEqual([2, 2])
+  expect([tries(), upstream.inFlightRequests.count]).toEqual([2, 2])
   for (const response of await Promise.all(two)) expect(response.status).toBe(200)
-  expect(upstream.waiting.count).toBe(0)
+  expect(upstream.inFlightRequests.count).toBe(0)
   expect((await handler(get('/ok'))).status).toBe(200)
 })
 
@@ -56,7 +56,7 @@ it('counts until the response headers: a body that is still coming does not', as
   const { readable, writable } = new IdentityTransformStream()
   const { handler, upstream } = make({}, () => Promise.resolve(new Response(readable)))
   const response = await handler(get('/'))
-  expect(upstream.waiting.count).toBe(0)
+  expect(upstream.inFlightRequests.count).toBe(0)
   await writable.close()
   await response.text()
 })
@@ -69,14 +69,14 @@ it.each([
 ])('is back at 0 after %s', async (_, path, status) => {
   const { handler, upstream } = make({ timeout: '80ms', retry: { ...QUICK, attempts: 1 } })
   const pending = handler(get(path))
-  expect(upstream.waiting.count).toBe(1)
-  expect([(await pending).status, upstream.waiting.count]).toEqual([status, 0])
+  expect(upstream.inFlightRequests.count).toBe(1)
+  expect([(await pending).status, upstream.inFlightRequests.count]).toEqual([status, 0])
 })
 
 it('is back at 0 after a fault of the gateway’s own, thrown or rejected', async () => {
   const rejected = make({}, () => Promise.reject(new TypeError('refused')))
   await expect(rejected.handler(get('/'))).rejects.toThrow('refused')
-  await vi.waitFor(() => expect(rejected.upstream.waiting.count).toBe(0), { timeout: 200, interval: 5 })
+  await vi.waitFor(() => expect(rejected.upstream.inFlightRequests.count).toBe(0), { timeout: 200, interval: 5 })
 })
 
 it('is back at 0 when clients leave', async () => {
@@ -85,5 +85,5 @@ it('is back at 0 when clients leave', async () => {
   const pending = handler(makeTestExchange(new Request('https://gw.test/delay/2000'), { signal: client.signal }))
   setTimeout(() => client.abort(), 20)
   await pending
-  expect(upstream.waiting.count).toBe(0)
+  expect(upstream.inFlightRequests.count).toBe(0)
 })

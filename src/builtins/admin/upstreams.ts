@@ -80,7 +80,7 @@ export function makeBreakerEndpoints(upstreams: readonly Upstream[], platform: P
       order: ({ forced }) => ({ force: forced }),
       affected: (_, { forced }) => ({ value: forced }),
       view: (
-        { name, condition, breakerStore, timesAlone },
+        { name, condition, breakerStore, undeliveredReports: timesAlone },
         { globalState: { forced, everywhere, leases }, regions },
       ) => ({
         upstream: name,

@@ -9,24 +9,24 @@ import { ewma } from './ewma.ts'
 import { eligible, outlierDetection } from './outlier.ts'
 import { leastRequests, roundRobin, type BalancingStrategy } from './two-choices.ts'
 
-/** How an upstream's tries are spread; its routes share it. */
+/** Distributes an upstream's tries over its targets; shared by its routes. */
 export interface Balancer {
-  /** Those with a weight. */
+  /** The targets with a weight above 0. */
   readonly targets: readonly Target[]
   /** The target of one try; undefined when none may be used. */
   readonly pick: (x: Exchange) => Target | undefined
-  /** What goes around each try to `target`, the outermost first. */
-  readonly around: (target: Target) => readonly Middleware[]
+  /** The middleware around each try to `target`, outermost first. */
+  readonly middlewareFor: (target: Target) => readonly Middleware[]
 }
 
 type Settings = Pick<UpstreamConfig, 'loadBalancing' | 'hashOn' | 'outlierDetection'>
 
-/** Health checks without outlier detection have no threshold of their own: that of its defaults. */
+/** The panic threshold of health checks without outlier detection: the default of `outlierDetection`. */
 const PANIC_PERCENT = 50
 
 const NONE: readonly string[] = []
 
-// Only a retry or a hedge writes here, so that a request which succeeds at once pays nothing for it.
+// Only a retry or a hedge writes here, so that a request which succeeds at once costs nothing.
 const failedTargets = new WeakMap<Exchange, string[]>()
 
 /** Makes later tries of this exchange pass over the target tried last, while there is another. */
@@ -37,17 +37,17 @@ export function avoidLastTarget(x: Exchange): void {
   else failedTargets.set(x, [x.target])
 }
 
-/** Makes what the routes of an upstream share, around the state that its targets carry. */
+/** Makes the balancer of an upstream; its state is in the targets. */
 export function makeBalancer(
   all: readonly Target[],
   config: Settings,
   platform: Pick<Platform, 'now' | 'random'>,
 ): Balancer {
   const targets = all.filter(({ weight }) => weight > 0)
-  const { choose, around: timed } = targets.length === 1 ? roundRobin : makeStrategy(targets, config, platform)
-  const judged = config.outlierDetection && outlierDetection(targets, config.outlierDetection, platform)
+  const { choose, middlewareFor: measure } = targets.length === 1 ? roundRobin : makeStrategy(targets, config, platform)
+  const detect = config.outlierDetection && outlierDetection(targets, config.outlierDetection, platform)
   const panicThreshold = config.outlierDetection?.panicThreshold ?? PANIC_PERCENT
-  const watchers = [judged, timed].filter((watcher) => watcher !== undefined)
+  const observers = [detect, measure].filter((observer) => observer !== undefined)
   return {
     targets,
     pick: (x) => {
@@ -56,7 +56,7 @@ export function makeBalancer(
       const candidates = eligible(targets, avoided, panicThreshold, now)
       return candidates.length === 0 ? undefined : choose(candidates, x, now)
     },
-    around: (target) => watchers.map((watcher) => watcher(target)),
+    middlewareFor: (target) => observers.map((observer) => observer(target)),
   }
 }
 
@@ -77,12 +77,12 @@ function makeStrategy(
   }
 }
 
-/** Hands each try to the target that `balancer` picks, by way of `sendTo`; 503 `no-target` when it picks none. */
+/** Sends each try by `sendTo` to the target that `balancer` picks; 503 `no-target` when it picks none. */
 export function balance({ targets, pick }: Balancer, sendTo: (target: Target) => Handler): Handler {
   const handlers = new Map(targets.map((target) => [target, sendTo(target)]))
   const send: Handler = (x) => {
     const target = pick(x)
-    // Like what the caller does, no failure of the upstream's: nothing is repeated, and no breaker opens.
+    // Classified as a client failure: it is not retried, and no breaker counts it.
     return target === undefined ? Promise.resolve(clientFailure(x, 'no-target')) : handlers.get(target)!(x)
   }
   const [only] = targets

@@ -1,22 +1,24 @@
 import type { Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
+import { distance, elapsed } from '../../lib/time.ts'
 import { tryResult, type TryResult } from '../outcome.ts'
 import type { LatencyEwma, Target } from '../target.ts'
 import { uploadEnd } from '../upload.ts'
 import { chooseOfTwo, type BalancingStrategy } from './two-choices.ts'
-/** In this time what was heard fades to 37 %, in milliseconds. */
-const FADE_MS = 10_000
-/** What was heard longer ago is forgotten, in milliseconds: how a target that was slow or away gets to show what it is now. */
-const FORGET_MS = 20_000
-/** The time that a target of which nothing else is known gets for failing. */
-const FAILED_MS = 1_000
-/** More than any known cost, so that a target that has not answered yet is asked one thing at a time. */
-const UNKNOWN = 1e15
+
+/** The time constant of the average in milliseconds: a sample decays to 37 % in this time. */
+const DECAY_MS = 10_000
+/** Milliseconds without a sample after which the average is discarded, so that a target that was slow or ejected is tried again. */
+const EXPIRY_MS = 20_000
+/** The response time, in milliseconds, that a failure counts as when there is no average. */
+const FAILURE_PENALTY_MS = 1_000
+/** More than any known cost, so that a target without a response so far gets one try at a time. */
+const UNKNOWN_COST = 1e15
 
 /**
- * The candidate whose turn it is, unless another is quicker even with this try on top: by the time its answers take, which jumps up
- * at once and comes down slowly ("peak EWMA"), times the tries it has in flight for its weight, doubled for each failure in a row.
- * That the try counts against the other alone leaves small differences, which are noise, to the turn and so to the weights.
+ * Chooses the next candidate in turn, unless another has a lower cost even with this try added. The cost is the peak EWMA of response
+ * times (it rises at once and decays slowly), times the tries in flight for its weight, doubled for each failure in a row. The try counts
+ * against the other candidate only, so that small differences, which are noise, do not change the weights' shares.
  */
 export function ewma(targets: readonly Target[], platform: Pick<Platform, 'now' | 'random'>): BalancingStrategy {
   const meanWeight = targets.reduce((sum, { weight }) => sum + weight, 0) / targets.length
@@ -26,24 +28,26 @@ export function ewma(targets: readonly Target[], platform: Pick<Platform, 'now' 
     cost(other, other.inFlight + 1, now) < cost(next, next.inFlight, now)
   return {
     choose: (candidates, _, now) => chooseOfTwo(candidates, platform.random, isQuicker, now),
-    around: ({ latencyEwma: pace }) => timed(pace, platform),
+    middlewareFor: ({ latencyEwma }) => measureLatency(latencyEwma, platform),
   }
 }
 
-/** What a try is expected to cost, in milliseconds; 0 asks for a try. */
+/** The expected cost of a try in milliseconds; 0 for a target that needs a sample. */
 export function costPerTry({ latencyEwma, inFlight }: Pick<Target, 'latencyEwma' | 'inFlight'>, now: number): number {
-  const quiet = Math.abs(now - latencyEwma.updatedAt)
-  if (quiet > FORGET_MS) return inFlight === 0 ? 0 : UNKNOWN
-  // How long those that wait have waited on average: a target that hangs is noticed before it answers.
-  const age = latencyEwma.waiting === 0 ? 0 : now - latencyEwma.sentAt / latencyEwma.waiting
-  // The clock counts whole milliseconds: one more, or 0 and 1 would be worlds apart. One failure can happen to anybody.
-  return (1 + Math.max(age, latencyEwma.ms * Math.exp(-quiet / FADE_MS))) * 2 ** Math.max(0, latencyEwma.failures - 1)
+  const age = distance(latencyEwma.updatedAt, now)
+  if (age > EXPIRY_MS) return inFlight === 0 ? 0 : UNKNOWN_COST
+  // The mean age of the waiting tries: a target that hangs is noticed before it responds.
+  const waitingMs = latencyEwma.waiting === 0 ? 0 : now - latencyEwma.sentAt / latencyEwma.waiting
+  // The clock counts whole milliseconds. One is added, so that the ratio of 0 to 1 is not infinite. A single failure does not raise the cost.
+  return (
+    (1 + Math.max(waitingMs, latencyEwma.ms * Math.exp(-age / DECAY_MS))) * 2 ** Math.max(0, latencyEwma.failures - 1)
+  )
 }
 
-/** Takes in how a try ended after `ms` milliseconds; a `void` one would have taken at least so long. */
+/** Records the result of a try after `ms` milliseconds; a `void` try would have taken at least that long. */
 export function recordLatency(latencyEwma: LatencyEwma, result: TryResult, ms: number, now: number): void {
-  const quiet = Math.abs(now - latencyEwma.updatedAt)
-  const kept = quiet > FORGET_MS ? 0 : Math.exp(-quiet / FADE_MS)
+  const age = distance(latencyEwma.updatedAt, now)
+  const kept = age > EXPIRY_MS ? 0 : Math.exp(-age / DECAY_MS)
   const before = latencyEwma.ms * kept
   switch (result) {
     case 'good':
@@ -51,8 +55,8 @@ export function recordLatency(latencyEwma: LatencyEwma, result: TryResult, ms: n
       latencyEwma.failures = 0
       break
     case 'failed':
-      // However quick a failure is, it must not look like a quick answer.
-      latencyEwma.ms = Math.max(ms, kept === 0 ? FAILED_MS : before)
+      // A fast failure must not lower the average.
+      latencyEwma.ms = Math.max(ms, kept === 0 ? FAILURE_PENALTY_MS : before)
       latencyEwma.failures = Math.min(30, latencyEwma.failures + 1)
       break
     case 'void':
@@ -61,13 +65,13 @@ export function recordLatency(latencyEwma: LatencyEwma, result: TryResult, ms: n
   latencyEwma.updatedAt = now
 }
 
-/** Watches each try of one target. */
-function timed(latencyEwma: LatencyEwma, { now }: Pick<Platform, 'now'>): Middleware {
+/** Measures each try of one target. */
+function measureLatency(latencyEwma: LatencyEwma, { now }: Pick<Platform, 'now'>): Middleware {
   return (next) => (x) => {
     const sentAt = now()
-    // How fast a body comes is the client's doing.
+    // The client determines how long a streamed body takes.
     const counts = !(x.outgoing.body instanceof ReadableStream)
-    const answer = next(x)
+    const pending = next(x)
     if (counts) {
       latencyEwma.waiting++
       latencyEwma.sentAt += sentAt
@@ -77,12 +81,12 @@ function timed(latencyEwma: LatencyEwma, { now }: Pick<Platform, 'now'>): Middle
       latencyEwma.waiting--
       latencyEwma.sentAt -= sentAt
     }
-    return answer.then(
+    return pending.then(
       (response) => {
         end()
         const time = now()
-        const ms = time - Math.max(sentAt, uploadEnd(x))
-        recordLatency(latencyEwma, tryResult(response), Math.max(0, ms), time)
+        const ms = elapsed(Math.max(sentAt, uploadEnd(x)), time)
+        recordLatency(latencyEwma, tryResult(response), ms, time)
         return response
       },
       (error: unknown) => {

@@ -1,9 +1,11 @@
 import type { Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import type { OutlierConfig } from '../health/config.ts'
+import { elapsed } from '../../lib/time.ts'
 import { tryResult, type TryResult } from '../outcome.ts'
 import { isCoolingDown, isEjected, NEVER_EJECTED, type OutlierState, type Target } from '../target.ts'
-/** What `judge` needs of the configuration: a number of tries, and durations in milliseconds. */
+
+/** The settings of `nextOutlierState`: a number of tries, and durations in milliseconds. */
 export type OutlierSettings = Pick<OutlierConfig, 'consecutive5xx' | 'baseEjection' | 'maxEjection'>
 
 /** How many of `count` targets may be ejected at once: at most `percent`, and never all. */
@@ -12,23 +14,23 @@ export function maxEjected(count: number, percent: number): number {
 }
 
 /**
- * What a try's result makes of a target's standing: the `consecutive5xx`th failure in a row ejects it, once `hasRoom`, for as
- * many times `baseEjection` as it was ejected; one of these is forgiven for each `baseEjection` that it then stayed in.
+ * The state of a target after a try. The `consecutive5xx`th failure in a row ejects it, if `hasRoom`, for `baseEjection` times its number
+ * of ejections. That number falls by one for each `baseEjection` that the target then was not ejected.
  */
-export function judgeTry(
-  standing: OutlierState,
+export function nextOutlierState(
+  state: OutlierState,
   result: TryResult,
   settings: OutlierSettings,
   hasRoom: () => boolean,
   now: number,
 ): OutlierState {
-  // Tries that were on their way before, or that panic sent, change nothing until the term is over.
-  if (result === 'void' || isEjected(standing, now)) return standing
-  const inside = standing.state === 'in' ? standing : returned(standing)
+  // Tries that were sent before the ejection, or in panic mode, change nothing until the ejection ends.
+  if (result === 'void' || isEjected(state, now)) return state
+  const inside = state.state === 'in' ? state : returned(state)
   if (result === 'good') return inside.failures === 0 ? inside : { ...inside, failures: 0 }
   const failures = inside.failures + 1
   if (failures < settings.consecutive5xx || !hasRoom()) return { ...inside, failures }
-  const forgiven = Math.floor(Math.max(0, now - inside.since) / settings.baseEjection)
+  const forgiven = Math.floor(elapsed(inside.since, now) / settings.baseEjection)
   const ejections = Math.max(0, inside.ejections - forgiven) + 1
   return {
     state: 'ejected',
@@ -42,30 +44,29 @@ function returned({ ejections, since, ms }: OutlierState & { state: 'ejected' })
   return { state: 'in', failures: 0, ejections, since: since + ms }
 }
 
-/** What goes around each try to one of `targets`, judging it; undefined where none could ever be ejected. */
+/** The middleware that updates the outlier state of one of `targets` after each try; undefined where none could ever be ejected. */
 export function outlierDetection(
   targets: readonly Target[],
   config: OutlierConfig,
   platform: Pick<Platform, 'now'>,
 ): ((target: Target) => Middleware) | undefined {
-  const most = maxEjected(targets.length, config.maxEjectionPercent)
-  if (most === 0) return undefined
-  const hasRoom = (now: number) =>
-    targets.filter(({ outlierState: standing }) => isEjected(standing, now)).length < most
+  const limit = maxEjected(targets.length, config.maxEjectionPercent)
+  if (limit === 0) return undefined
+  const hasRoom = (now: number) => targets.filter(({ outlierState }) => isEjected(outlierState, now)).length < limit
   return (target) => (next) => (x) =>
     next(x).then((response) => {
       const result = tryResult(response)
       if (result === 'good' && target.outlierState === NEVER_EJECTED) return response
       const now = platform.now()
-      target.outlierState = judgeTry(target.outlierState, result, config, () => hasRoom(now), now)
+      target.outlierState = nextOutlierState(target.outlierState, result, config, () => hasRoom(now), now)
       return response
     })
 }
 
 /**
- * Those of `targets` among which may be chosen; none when all are drained, or out of health where health is never ignored. When
- * fewer than `panicThreshold` per cent of those that are not drained are healthy, health is ignored: the few would go down
- * under the load of all. Allocates nothing while nothing is wrong.
+ * The eligible ones of `targets`: none when all are drained, or all are unhealthy with a `panicThreshold` of 0. When fewer than
+ * `panicThreshold` per cent of the targets that are not drained are healthy, health is ignored (panic mode), because the load of all
+ * would overload the few. Allocates nothing while every target is fine.
  */
 export function eligible(
   targets: readonly Target[],
@@ -77,9 +78,9 @@ export function eligible(
   const inUse = targets.filter(({ condition }) => condition !== 'drained')
   const healthy = inUse.filter((target) => target.condition === 'ok' && !isEjected(target.outlierState, now))
   const panics = healthy.length * 100 < panicThreshold * inUse.length
-  const scores = inUse.map((target) => reluctance(target, avoided, panics, now))
-  const least = Math.min(...scores)
-  return least === NEVER ? [] : inUse.filter((_, i) => scores[i] === least)
+  const penalties = inUse.map((target) => penaltyOf(target, avoided, panics, now))
+  const least = Math.min(...penalties)
+  return least === NEVER ? [] : inUse.filter((_, i) => penalties[i] === least)
 }
 
 function areFine(targets: readonly Target[], now: number): boolean {
@@ -91,12 +92,12 @@ function areFine(targets: readonly Target[], now: number): boolean {
 const NEVER = Infinity
 
 /**
- * What speaks against a target. Having been ejected weighs most, but does not forbid: whatever else is out, never all are. Having
- * failed this very exchange weighs more than resting since it failed another.
+ * The penalty of a target; the lowest is preferred. An ejection has the highest finite penalty, so that an ejected target is still used
+ * when no other is left. A failure in this exchange counts more than the cool-down after a failure in another.
  */
-function reluctance(target: Target, avoided: readonly string[], panics: boolean, now: number): number {
-  const lately = (avoided.includes(target.label) ? 2 : 0) + (isCoolingDown(target, now) ? 1 : 0)
-  if (panics) return lately
+function penaltyOf(target: Target, avoided: readonly string[], panics: boolean, now: number): number {
+  const recent = (avoided.includes(target.label) ? 2 : 0) + (isCoolingDown(target, now) ? 1 : 0)
+  if (panics) return recent
   if (target.condition === 'unhealthy') return NEVER
-  return lately + (isEjected(target.outlierState, now) ? 4 : 0)
+  return recent + (isEjected(target.outlierState, now) ? 4 : 0)
 }

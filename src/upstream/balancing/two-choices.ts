@@ -4,19 +4,19 @@ import type { Platform } from '../../core/platform.ts'
 import type { Target } from '../target.ts'
 
 /**
- * The power of two choices: the candidate whose turn it is, unless another, drawn by weight, is `better`. Two are enough to keep
- * away from a bad one, and unlike "the best of all" they do not send every isolate to the same target at once. Where the two are
- * even the turn decides, so that the shares are those of the weights.
+ * The power of two choices: the next candidate in turn, unless another, drawn by weight, is `isBetter`. Two candidates are enough to
+ * avoid a bad target, and unlike the best of all they do not send every isolate to the same target at once. On a tie the turn
+ * decides, so that the weights' shares hold.
  */
 export function chooseOfTwo(
   candidates: readonly Target[],
   random: () => number,
-  better: (other: Target, next: Target, now: number) => boolean,
+  isBetter: (other: Target, next: Target, now: number) => boolean,
   now: number,
 ): Target {
   const next = nextInTurn(candidates)
   const other = drawOther(candidates, next, random)
-  return better(other, next, now) ? other : next
+  return isBetter(other, next, now) ? other : next
 }
 
 /** One of the candidates besides `next`, by weight; `next` itself when it is alone. */
@@ -33,39 +33,39 @@ function drawOther(candidates: readonly Target[], next: Target, random: () => nu
   return drawn
 }
 
-/** Of two candidates the one with fewer tries in flight for its weight; where that makes no difference, the one whose turn it is. */
+/** Chooses the one of two candidates with fewer tries in flight for its weight; on a tie the next in turn. */
 export function leastRequests({ random }: Pick<Platform, 'random'>): BalancingStrategy {
   return { choose: (candidates, _, now) => chooseOfTwo(candidates, random, isLessLoaded, now) }
 }
 
-/** Whether `other` would carry no more for its weight with this try than `next` does without it. Among equals: whether it carries less. */
+/** Whether `other` with this try has at most the load per weight that `next` has without it. */
 function isLessLoaded(other: Target, next: Target): boolean {
   return (other.inFlight + 1) * next.weight <= next.inFlight * other.weight
 }
 
-/** Each candidate in its turn, in proportion to the weights. */
+/** Chooses the candidates in turn, in proportion to their weights. */
 export const roundRobin: BalancingStrategy = { choose: nextInTurn }
 
 /**
- * Smooth weighted round-robin: each candidate gains its weight, the richest is chosen and pays for all. In every stretch of
- * total-weight turns among the same candidates each one gets exactly its share, spread out.
+ * Smooth weighted round-robin: each candidate's credit grows by its weight; the one with the highest credit is chosen and its credit falls
+ * by the total weight. In every run of total-weight turns among the same candidates each one gets exactly its share, interleaved.
  */
 export function nextInTurn(candidates: readonly Target[]): Target {
-  let richest: Target | undefined
+  let highest: Target | undefined
   let total = 0
   for (const target of candidates) {
     target.credit += target.weight
     total += target.weight
-    if (richest === undefined || target.credit > richest.credit) richest = target
+    if (highest === undefined || target.credit > highest.credit) highest = target
   }
-  richest!.credit -= total
-  return richest!
+  highest!.credit -= total
+  return highest!
 }
 
 /** A way to choose among targets. */
 export interface BalancingStrategy {
-  /** One of `candidates`, all of which may be used and which are never none. `now` in epoch milliseconds. */
+  /** Chooses one of `candidates`, which are eligible and never empty. `now` in epoch milliseconds. */
   readonly choose: (candidates: readonly Target[], x: Exchange, now: number) => Target
-  /** Goes around each try, for a strategy that learns from them. */
-  readonly around?: (target: Target) => Middleware
+  /** The middleware around each try to `target`, for a strategy that measures tries. */
+  readonly middlewareFor?: (target: Target) => Middleware
 }

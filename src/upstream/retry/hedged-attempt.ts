@@ -1,15 +1,15 @@
 import type { Exchange } from '../../core/exchange.ts'
 import { avoidLastTarget } from '../balancing/balance.ts'
 
-/** One of several tries of one exchange at the same time. */
+/** One of several concurrent tries of one exchange. */
 export interface HedgedAttempt {
   /** Its own view of the exchange. */
   readonly x: Exchange
-  /** Ends it as if the client had left: no failure of anybody's. */
+  /** Aborts it like a client's disconnect, which counts as no failure. */
   readonly end: () => void
 }
 
-/** A try that counts with the others of `x`, but ends alone, and goes to another target than `earlier` ones where there is one. */
+/** Makes an attempt that shares the attempt count of `x`, can be aborted alone, and avoids the targets of `earlier` ones while there is another. */
 export function makeHedgedAttempt(x: Exchange, earlier: readonly HedgedAttempt[]): HedgedAttempt {
   let controller: AbortController | undefined
   let isEnded = false
@@ -17,7 +17,7 @@ export function makeHedgedAttempt(x: Exchange, earlier: readonly HedgedAttempt[]
     isEnded = true
     controller?.abort()
   }
-  // As with `x.signal` itself, which is behind it, a try that never looks pays nothing.
+  // Lazy like `x.signal` itself: a try that never reads it costs nothing.
   const signal = () => {
     if (controller) return controller.signal
     controller = new AbortController()
@@ -33,7 +33,7 @@ export function makeHedgedAttempt(x: Exchange, earlier: readonly HedgedAttempt[]
   return { x: view, end }
 }
 
-/** Field by field: a spread would not copy `signal`, and with `x` as its prototype a copy costs three times as much. */
+/** Copies field by field: a spread would evaluate `signal`, and a copy with `x` as its prototype costs three times as much. */
 function viewOf(x: Exchange, signal: () => AbortSignal): Exchange {
   return {
     id: x.id,
@@ -43,7 +43,7 @@ function viewOf(x: Exchange, signal: () => AbortSignal): Exchange {
     path: x.path,
     params: x.params,
     client: x.client,
-    // Shared: each try sets its headers and sends them in one go.
+    // Shared: each try sets its headers and sends them without an await in between.
     outgoing: x.outgoing,
     get signal() {
       return signal()
@@ -65,25 +65,25 @@ function viewOf(x: Exchange, signal: () => AbortSignal): Exchange {
   }
 }
 
-/** What the latest answers took. */
-export interface Latency {
-  /** Counts an answer, in milliseconds. */
+/** The latencies of the latest responses. */
+export interface LatencyWindow {
+  /** Adds a response time in milliseconds. */
   readonly record: (ms: number) => void
-  /** What 95 % of the latest answers took at most, in milliseconds; undefined until there are 20. */
+  /** The 95th percentile in milliseconds; undefined until there are 20 samples. */
   readonly p95: () => number | undefined
 }
 
 const SAMPLES = 256
 const MIN_SAMPLES = 20
-/** How many new answers make it worth sorting again. */
-const STALE = 16
+/** New samples after which the percentile is computed again. */
+const SAMPLES_PER_SORT = 16
 
 /**
- * A running 95th percentile: exact (nearest rank) over the latest 256 answers, and at most 16 answers old. What it misses is
- * chance alone: in 19 of 20 cases so few samples put it between the true 92nd and 98th percentile. A ring, because it forgets:
- * an origin that has become slower is known as such after 13 slow answers.
+ * A running 95th percentile: exact (nearest rank) over the latest 256 samples, and at most 16 samples old. Its error is the sampling
+ * error alone: in 19 of 20 cases it is between the true 92nd and 98th percentile. The window is a ring buffer, so that a slower origin
+ * shows after 13 slow responses.
  */
-export function makeLatency(): Latency {
+export function makeLatencyWindow(): LatencyWindow {
   const ring = new Float64Array(SAMPLES)
   let count = 0
   let sortedAt = -Infinity
@@ -94,7 +94,7 @@ export function makeLatency(): Latency {
     },
     p95: () => {
       if (count < MIN_SAMPLES) return undefined
-      if (count - sortedAt >= STALE) {
+      if (count - sortedAt >= SAMPLES_PER_SORT) {
         const sorted = ring.slice(0, count).sort()
         value = sorted[Math.ceil(sorted.length * 0.95) - 1]!
         sortedAt = count

@@ -1,8 +1,9 @@
 import * as z from 'zod/mini'
 import { doc, duration, percent } from '../../config/schema/scalars.ts'
 import type { Middleware } from '../../core/pipeline.ts'
+import { distance } from '../../lib/time.ts'
 
-/** The schema of `retry.budget`; hedges without `retry` have its defaults. Apart from the other schemas, so that the Worker has no more of them than this. */
+/** The schema of `retry.budget`; hedges without `retry` use its defaults. In this file, so that the Worker bundles no other schema of `retry`. */
 export const retryBudget = z.strictObject({
   percent: doc(
     z.prefault(percent, 20),
@@ -15,11 +16,11 @@ export const retryBudget = z.strictObject({
   ),
 })
 
-/** What keeps retries and hedges from multiplying the load on an upstream that is already failing. One per isolate. */
+/** Bounds the load that retries and hedges add to a failing upstream. One per isolate. */
 export interface RetryBudget {
   /** Counts a request, retried or not. */
   readonly countRequest: (now: number) => void
-  /** Takes one retry; false when the window has had its share and the floor is used up. */
+  /** Takes one retry from the budget; false when the window's share and the floor are both used up. */
   readonly take: (now: number) => boolean
 }
 
@@ -28,19 +29,19 @@ const SLOTS = 11
 
 /**
  * Retries in any window stay within `percent` of its requests, plus `minPerSecond` for each of its seconds and one second's worth
- * that may be saved up (so world-wide that much for each isolate).
+ * that may be saved up. All isolates together may add that much for each isolate.
  */
 export function makeRetryBudget({ percent, window, minPerSecond }: z.output<typeof retryBudget>): RetryBudget {
   const width = window / (SLOTS - 1)
-  const takeFloor = makeFloor(minPerSecond)
+  const takeFromFloor = makeTokenBucket(minPerSecond)
   const requests: number[] = Array.from({ length: SLOTS }, () => 0)
   const retries: number[] = Array.from({ length: SLOTS }, () => 0)
   let newest = 0
 
-  /** Empties the slots that time has passed over, and returns the current one's index. */
+  /** Clears the slots that have expired, and returns the index of the current one. */
   const advance = (now: number): number => {
     const current = Math.floor(now / width)
-    // A clock set back a little keeps counting where it was; one set far back begins anew.
+    // A clock set back by less than the window keeps counting in the newest slot; one set further back starts again.
     if (current <= newest - SLOTS) newest = current - SLOTS
     for (let slot = Math.max(newest + 1, current - SLOTS + 1); slot <= current; slot++) {
       requests[slot % SLOTS] = retries[slot % SLOTS] = 0
@@ -55,17 +56,17 @@ export function makeRetryBudget({ percent, window, minPerSecond }: z.output<type
     },
     take: (now) => {
       const slot = advance(now)
-      // Retries of no less than a window against requests of no more than one: the oldest slot reaches further back.
+      // The oldest slot reaches back further than one window: its retries count, its requests do not.
       const counted = sum(requests) - requests[(slot + 1) % SLOTS]!
-      // What the floor gives counts as well: it stands under the share, not on top of it.
-      if (sum(retries) + 1 > (counted * percent) / 100 && !takeFloor(now)) return false
+      // Retries granted by the floor count as well: the floor is part of the share, not added to it.
+      if (sum(retries) + 1 > (counted * percent) / 100 && !takeFromFloor(now)) return false
       retries[slot]!++
       return true
     },
   }
 }
 
-/** Counts each request once, outside whatever may make several tries of it. */
+/** Counts each request once; stands outside the stages that make several tries of it. */
 export function countRequests(budget: RetryBudget): Middleware {
   return (next) => (x) => {
     budget.countRequest(x.startedAt)
@@ -73,14 +74,13 @@ export function countRequests(budget: RetryBudget): Middleware {
   }
 }
 
-/** A token bucket that holds one second's worth: a floor for a whole window would let all of it go in one burst. */
-function makeFloor(perSecond: number): (now: number) => boolean {
-  const most = perSecond === 0 ? 0 : Math.max(1, perSecond)
-  let tokens = most
+/** A token bucket that holds one second's worth: one for a whole window would allow all of it in one burst. */
+function makeTokenBucket(perSecond: number): (now: number) => boolean {
+  const capacity = perSecond === 0 ? 0 : Math.max(1, perSecond)
+  let tokens = capacity
   let filledAt = 0
   return (now) => {
-    // The distance, because a clock may step back.
-    tokens = Math.min(most, tokens + (Math.abs(now - filledAt) * perSecond) / 1_000)
+    tokens = Math.min(capacity, tokens + (distance(filledAt, now) * perSecond) / 1_000)
     filledAt = now
     if (tokens < 1) return false
     tokens--

@@ -20,7 +20,7 @@ export function retry(config: RetryConfig, budget: RetryBudget, platform: Platfo
         if (refusal) return refusal
       }
       let last = await next(x)
-      // The answer so far: the upstream's own last one, or while it has given none what the gateway made of that.
+      // The upstream's own last response or, while it has given none, the gateway's response for that failure.
       let best = last
       for (let nth = 1; nth <= config.attempts && isRetriable(last) && canRepeat(x); nth++) {
         const wait = waitBefore(nth, last, config, platform)
@@ -42,8 +42,8 @@ function canRepeat(x: Exchange): boolean {
 }
 
 /**
- * The newer answer, unless it is the gateway's own and the older is the upstream's: a real 503 says more than an invented 504.
- * The body of the other one is given up.
+ * The newer response, unless the gateway made it and the older is the upstream's own, which tells the client more. Discards the body
+ * of the other one.
  */
 export function betterResponse(older: Response, newer: Response): Response {
   const keep = isGatewayMade(newer) && !isGatewayMade(older) ? older : newer
@@ -60,23 +60,23 @@ function compileTriggers(config: RetryConfig): (response: Response) => boolean {
     const { status } = response
     if (status < 400) return false
     const failure = failureOf(response)
-    // The caller's own doing, or a refusal of the gateway's: no try of any target's has failed.
+    // Caused by the caller, or refused by the gateway: no try of a target has failed.
     if (failure === 'client' || (failure === undefined && problemCode(response) !== undefined)) return false
     if (status === 429) return config.respectRetryAfter && (statuses.has(status) || response.headers.has('retry-after'))
     return (failure === 'connect-failure' && connection) || (status >= 500 && on.has('5xx')) || statuses.has(status)
   }
 }
 
-/** Milliseconds: what the origin asked for, else full jitter, so that clients that failed together do not come back together. */
+/** Milliseconds before retry `nth`: the origin's Retry-After, else full jitter, which keeps clients that failed together apart. */
 function waitBefore(nth: number, failed: Response, config: RetryConfig, platform: Platform): number {
   const { base, max } = config.backoff
-  const asked = config.respectRetryAfter
+  const retryAfter = config.respectRetryAfter
     ? parseRetryAfter(failed.headers.get('retry-after'), platform.now())
     : undefined
-  return asked ?? platform.random() * Math.min(max, (2 ** nth - 1) * base)
+  return retryAfter ?? platform.random() * Math.min(max, (2 ** nth - 1) * base)
 }
 
-/** Resolves after `ms` milliseconds, or at once when the client leaves. */
+/** Resolves after `ms` milliseconds, or at once when `signal` aborts. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {

@@ -176,7 +176,7 @@ describe('under load', () => {
 it('leaves nothing behind, however tries end', async () => {
   const [target] = makeTestTargets(1, 1)
   const x = makeTestExchange()
-  const { around } = ewma([target!], { now: () => T, random: Math.random })
+  const { middlewareFor: around } = ewma([target!], { now: () => T, random: Math.random })
   const send = (answer: Promise<Response>) => around!(target!)(() => answer)(x)
   await send(Promise.resolve(new Response()))
   await expect(send(Promise.reject(new TypeError('bad header')))).rejects.toThrow('bad header')
@@ -188,7 +188,7 @@ it('does not hold the client’s own slowness against a target', async () => {
   let now = T
   const { promise, resolve } = Promise.withResolvers<Response>()
   const x = makeTestExchange(new Request('https://gw.test/', { method: 'POST', body: new ReadableStream() }))
-  const pending = ewma([target!], { now: () => now, random: Math.random }).around!(target!)(() => promise)(x)
+  const pending = ewma([target!], { now: () => now, random: Math.random }).middlewareFor!(target!)(() => promise)(x)
   expect(target!.latencyEwma.waiting).toBe(0)
   markUploadEnd(x, T + 8_000)
   now += 8_030

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { judgeTry, maxEjected, outlierDetection } from '../../../src/upstream/balancing/outlier.ts'
+import { nextOutlierState, maxEjected, outlierDetection } from '../../../src/upstream/balancing/outlier.ts'
 import type { TryResult } from '../../../src/upstream/outcome.ts'
 import { isEjected, NEVER_EJECTED, type OutlierState } from '../../../src/upstream/target.ts'
 import { makeTestExchange } from '../../support/exchange.ts'
@@ -10,7 +10,7 @@ import { makeTestUpstream } from '../../support/upstream.ts'
 const settings = { consecutive5xx: 3, baseEjection: 30_000, maxEjection: 100_000 }
 const T = 1_000_000
 const next = (standing: OutlierState, result: TryResult, now = T, hasRoom = true) =>
-  judgeTry(standing, result, settings, () => hasRoom, now)
+  nextOutlierState(standing, result, settings, () => hasRoom, now)
 const after = (standing: OutlierState, results: readonly TryResult[], now = T) =>
   results.reduce((state, result) => next(state, result, now), standing)
 const FAILED = ['failed', 'failed', 'failed'] as const

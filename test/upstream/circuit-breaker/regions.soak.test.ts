@@ -158,7 +158,7 @@ it('asks nothing of an upstream that has nothing to hear', async () => {
   const hanging = { getByName: () => expect.unreachable('no object is needed') } as unknown as Platform['breakers']
   const { settle, upstream } = makeIsolate('quiet', 'weur', { circuitBreaker: undefined }, { breakers: hanging })
   await settle('/ok')
-  expect([upstream.breakerClient, upstream.breakerStore(), upstream.timesAlone()]).toEqual([undefined, 'ok', 0])
+  expect([upstream.breakerClient, upstream.breakerStore(), upstream.undeliveredReports()]).toEqual([undefined, 'ok', 0])
 })
 
 it('calls its object at most five times a second, also while probes come and go', async () => {

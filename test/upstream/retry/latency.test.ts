@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { makeLatency } from '../../../src/upstream/retry/hedged-attempt.ts'
+import { makeLatencyWindow } from '../../../src/upstream/retry/hedged-attempt.ts'
 
 function after(samples: readonly number[]): number | undefined {
-  const latency = makeLatency()
+  const latency = makeLatencyWindow()
   for (const ms of samples) latency.record(ms)
   return latency.p95()
 }
@@ -23,7 +23,7 @@ it('is the 95th percentile by nearest rank of the latest 256', () => {
 })
 
 it('is at most 16 answers old, and learns of a slower origin within 13 slow answers and those', () => {
-  const latency = makeLatency()
+  const latency = makeLatencyWindow()
   for (let i = 0; i < 256; i++) latency.record(5)
   expect(latency.p95()).toBe(5)
   let slow = 0

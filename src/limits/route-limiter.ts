@@ -16,11 +16,11 @@ import {
 } from './limiter.ts'
 import type { LimiterCounters } from './store/limit-log.ts'
 
-/** One count of a limiter: its own, or that of an override. */
+/** One quota of a limiter: its own, or that of an override. */
 export interface Quota {
   readonly key: (x: Exchange) => string
   readonly local: LocalLimiter
-  /** Undefined where each isolate counts for itself. */
+  /** Undefined where each isolate counts alone. */
   readonly store: StoreLimiter | undefined
   /** Its item in RateLimit-Policy. */
   readonly policy: string
@@ -29,7 +29,7 @@ export interface Quota {
 /** One limiter of a route, compiled. */
 export interface RouteLimiter {
   readonly name: string
-  /** Which of its counts a request belongs to. */
+  /** The quota that a request belongs to. */
   readonly quotaOf: (x: Exchange) => Quota
   readonly consistency: 'local' | 'leased' | 'strict'
   readonly cost: Cost
@@ -37,194 +37,210 @@ export interface RouteLimiter {
   readonly shadow: boolean
   readonly counters: LimiterCounters
   /** Undefined unless decisions are logged. */
-  readonly log: ((decided: LoggedDecision) => void) | undefined
+  readonly log: ((decision: LoggedDecision) => void) | undefined
 }
 
-/** What one limiter is asked about one request. */
-interface Asked {
-  readonly gate: RouteLimiter
+/** One request at one limiter. */
+interface LimitedRequest {
+  readonly limiter: RouteLimiter
   readonly quota: Quota
   readonly key: string
   readonly cost: number
   readonly id: string
 }
 
-/** What one request has been told so far. */
-interface Round {
+/** The decisions on one request so far. */
+interface Decisions {
   policies: string
   limits: string
   violated: string[] | undefined
   retryMs: number
-  /** A store that decides did not answer. */
-  unknown: boolean
-  debits: PendingCost[] | undefined
+  /** Whether a store did not respond whose route then denies. */
+  isDenied: boolean
+  pendingCosts: PendingCost[] | undefined
 }
 
-/** What it costs to be refused: nothing, mostly nothing, a call. Whoever is refused by the first has taken nothing from the others. */
-const ASKED: readonly RouteLimiter['consistency'][] = ['local', 'leased', 'strict']
+/** In the order of what a refusal costs: nothing, mostly nothing, a call. A request that the first refuses consumes nothing at the others. */
+const CONSISTENCY_ORDER: readonly RouteLimiter['consistency'][] = ['local', 'leased', 'strict']
 
 /**
- * The layer of these limiters: all must pass. Local ones are asked first, then leased, then strict, each kind in the order written; what one has
- * taken is not given back when a later one refuses. No promise is made unless a store has to be awaited. `decided` hears when all have been asked.
+ * The layer of these limiters: all must admit. Local limiters come first, then leased, then strict, each kind in the order of the file; what one
+ * has consumed is not returned when a later one refuses. No promise is made unless a store must be awaited. `onDecided` is called once for each request.
  */
-export function compileRouteLimiters(gates: readonly RouteLimiter[], op: FieldOp, decided: () => void): Middleware {
-  const shadows = gates.filter(({ shadow }) => shadow)
-  const enforced = ASKED.flatMap((kind) => gates.filter((gate) => !gate.shadow && gate.consistency === kind))
+export function compileRouteLimiters(
+  limiters: readonly RouteLimiter[],
+  op: FieldOp,
+  onDecided: () => void,
+): Middleware {
+  const shadows = limiters.filter(({ shadow }) => shadow)
+  const enforced = CONSISTENCY_ORDER.flatMap((kind) =>
+    limiters.filter((limiter) => !limiter.shadow && limiter.consistency === kind),
+  )
   return (next) => {
-    const finish = (x: Exchange, round: Round): Promise<Response> => {
-      x.edits.push(...fieldEdits(op, round.policies, round.limits))
-      const refusal = refusalOf(round)
-      if (refusal === undefined) for (const gate of shadows) watch(gate, x, round)
-      decided()
+    const finish = (x: Exchange, decisions: Decisions): Promise<Response> => {
+      x.edits.push(...fieldEdits(op, decisions.policies, decisions.limits))
+      const refusal = refusalOf(decisions)
+      if (refusal === undefined) for (const limiter of shadows) recordShadow(limiter, x, decisions)
+      onDecided()
       if (refusal !== undefined) return Promise.resolve(refusal)
-      return round.debits === undefined ? next(x) : answerAndCharge(next, x, round.debits)
+      return decisions.pendingCosts === undefined ? next(x) : respondAndSettle(next, x, decisions.pendingCosts)
     }
     return (x) => {
-      const round: Round = {
+      const decisions: Decisions = {
         policies: '',
         limits: '',
         violated: undefined,
         retryMs: 0,
-        unknown: false,
-        debits: undefined,
+        isDenied: false,
+        pendingCosts: undefined,
       }
-      const waiting = askAll(enforced, 0, x, round)
-      return waiting === undefined ? finish(x, round) : waiting.then(() => finish(x, round))
+      const pending = consumeAll(enforced, 0, x, decisions)
+      return pending === undefined ? finish(x, decisions) : pending.then(() => finish(x, decisions))
     }
   }
 }
 
-function askedOf(gate: RouteLimiter, quota: Quota, x: Exchange): Asked {
-  return { gate, quota, key: quota.key(x), cost: gate.cost.before(x), id: x.id }
+function requestAt(limiter: RouteLimiter, quota: Quota, x: Exchange): LimitedRequest {
+  return { limiter, quota, key: quota.key(x), cost: limiter.cost.before(x), id: x.id }
 }
 
-function askAll(gates: readonly RouteLimiter[], from: number, x: Exchange, round: Round): Promise<void> | undefined {
-  for (let i = from; i < gates.length; i++) {
-    const waiting = ask(gates[i]!, x, round)
-    if (waiting !== undefined) return waiting.then(() => askAll(gates, i + 1, x, round))
+function consumeAll(
+  limiters: readonly RouteLimiter[],
+  from: number,
+  x: Exchange,
+  decisions: Decisions,
+): Promise<void> | undefined {
+  for (let i = from; i < limiters.length; i++) {
+    const pending = consume(limiters[i]!, x, decisions)
+    if (pending !== undefined) return pending.then(() => consumeAll(limiters, i + 1, x, decisions))
   }
   return undefined
 }
 
-function ask(gate: RouteLimiter, x: Exchange, round: Round): Promise<void> | undefined {
-  const quota = gate.quotaOf(x)
-  if (round.violated !== undefined || round.unknown) return look(gate, quota, x, round)
-  const asked = askedOf(gate, quota, x)
-  const { key, cost } = asked
+function consume(limiter: RouteLimiter, x: Exchange, decisions: Decisions): Promise<void> | undefined {
+  const quota = limiter.quotaOf(x)
+  if (decisions.violated !== undefined || decisions.isDenied) return peek(limiter, quota, x, decisions)
+  const request = requestAt(limiter, quota, x)
+  const { key, cost } = request
   const { local, store } = quota
-  if (store === undefined) return settle(asked, local.take(key, cost), undefined, round)
-  const decide = (answer: LimitVerdict | undefined) =>
-    answer === undefined ? decideBlind(asked, round) : settle(asked, answer, store, round)
-  const answer = store.take(key, cost, x.waitUntil)
-  return answer instanceof Promise ? answer.then(decide) : decide(answer)
+  if (store === undefined) return settle(request, local.take(key, cost), undefined, decisions)
+  const decide = (verdict: LimitVerdict | undefined) =>
+    verdict === undefined ? applyFallback(request, decisions) : settle(request, verdict, store, decisions)
+  const verdict = store.take(key, cost, x.waitUntil)
+  return verdict instanceof Promise ? verdict.then(decide) : decide(verdict)
 }
 
-/** After a refusal: says what else is violated, as far as this isolate knows without asking, and takes nothing. */
-function look(gate: RouteLimiter, quota: Quota, x: Exchange, round: Round): undefined {
-  round.policies = appendItem(round.policies, quota.policy)
+/** After a refusal: reports which other limits are violated, as far as this isolate knows, and consumes nothing. */
+function peek(limiter: RouteLimiter, quota: Quota, x: Exchange, decisions: Decisions): undefined {
+  decisions.policies = appendItem(decisions.policies, quota.policy)
   if (quota.store !== undefined) return
-  const asked = askedOf(gate, quota, x)
-  const now = quota.local.take(asked.key, 0)
-  const isRefused = now.remaining < asked.cost
-  const verdict = isRefused ? quota.local.take(asked.key, asked.cost) : now
-  if (isRefused) note(asked, 'refused', verdict)
-  say(gate, verdict, round)
+  const request = requestAt(limiter, quota, x)
+  const now = quota.local.take(request.key, 0)
+  const isRefused = now.remaining < request.cost
+  const verdict = isRefused ? quota.local.take(request.key, request.cost) : now
+  if (isRefused) logDecision(request, 'refused', verdict)
+  report(limiter, verdict, decisions)
 }
 
-/** `store` has decided; undefined: this isolate has, for the store where it is `blind`. */
+/** Applies a decision of `store`, or of this isolate where `store` is undefined; `isFallback`: in place of a store that did not respond. */
 function settle(
-  asked: Asked,
+  request: LimitedRequest,
   verdict: LimitVerdict,
   store: StoreLimiter | undefined,
-  round: Round,
-  policy = asked.quota.policy,
-  blind?: true,
+  decisions: Decisions,
+  policy = request.quota.policy,
+  isFallback?: true,
 ): undefined {
-  const { gate } = asked
-  round.policies = appendItem(round.policies, policy)
-  note(asked, verdict.allowed ? 'admitted' : 'refused', verdict, blind)
-  say(gate, verdict, round)
+  const { limiter } = request
+  decisions.policies = appendItem(decisions.policies, policy)
+  logDecision(request, verdict.allowed ? 'admitted' : 'refused', verdict, isFallback)
+  report(limiter, verdict, decisions)
   if (!verdict.allowed) return
-  gate.counters.admitted++
-  owe(asked, store, round)
+  limiter.counters.admitted++
+  settleCost(request, store, decisions)
 }
 
-/** The store has not answered: `onStoreError` does, and says so in RateLimit-Policy. */
-function decideBlind(asked: Asked, round: Round): undefined {
-  const { gate, quota, key, cost } = asked
-  const { onStoreError, counters } = gate
-  const marked = `${quota.policy};fallback=${onStoreError}`
+/** The store did not respond: `onStoreError` decides, and RateLimit-Policy says so. */
+function applyFallback(request: LimitedRequest, decisions: Decisions): undefined {
+  const { limiter, quota, key, cost } = request
+  const { onStoreError, counters } = limiter
+  const policy = `${quota.policy};fallback=${onStoreError}`
   counters.storeFailures++
   if (onStoreError === 'local') {
     const verdict = quota.local.take(key, cost)
     if (verdict.allowed) counters.blind++
-    return settle(asked, verdict, undefined, round, marked, true)
+    return settle(request, verdict, undefined, decisions, policy, true)
   }
-  round.policies = appendItem(round.policies, marked)
+  decisions.policies = appendItem(decisions.policies, policy)
   if (onStoreError === 'deny') {
-    note(asked, 'unanswered', undefined, true)
-    round.unknown = true
+    logDecision(request, 'unanswered', undefined, true)
+    decisions.isDenied = true
     return
   }
-  note(asked, 'admitted', undefined, true)
+  logDecision(request, 'admitted', undefined, true)
   counters.admitted++
   counters.blind++
 }
 
-function say(gate: RouteLimiter, verdict: LimitVerdict, round: Round): void {
-  round.limits = appendItem(round.limits, limitItem(gate.name, verdict))
+function report(limiter: RouteLimiter, verdict: LimitVerdict, decisions: Decisions): void {
+  decisions.limits = appendItem(decisions.limits, limitItem(limiter.name, verdict))
   if (verdict.allowed) return
-  gate.counters.refused++
-  round.violated = [...(round.violated ?? []), gate.name]
-  round.retryMs = Math.max(round.retryMs, verdict.resetMs)
+  limiter.counters.refused++
+  decisions.violated = [...(decisions.violated ?? []), limiter.name]
+  decisions.retryMs = Math.max(decisions.retryMs, verdict.resetMs)
 }
 
-/** Asks a limiter in shadow mode about a request that the others have let pass, which waits for nothing. */
-function watch(gate: RouteLimiter, x: Exchange, round: Round): void {
-  const { counters } = gate
-  const quota = gate.quotaOf(x)
-  const asked = askedOf(gate, quota, x)
+/** Counts a request at a limiter in shadow mode, after the others have admitted it. The request does not wait for it. */
+function recordShadow(limiter: RouteLimiter, x: Exchange, decisions: Decisions): void {
+  const { counters } = limiter
+  const quota = limiter.quotaOf(x)
+  const request = requestAt(limiter, quota, x)
   const { local, store } = quota
-  const heed = (verdict: LimitVerdict | undefined) => {
+  const record = (verdict: LimitVerdict | undefined) => {
     if (verdict === undefined) counters.storeFailures++
     else if (verdict.allowed) counters.admitted++
     else counters.shadowRefused++
-    if (verdict === undefined) note(asked, 'unanswered', undefined, true)
-    else note(asked, verdict.allowed ? 'admitted' : 'refused', verdict)
+    if (verdict === undefined) logDecision(request, 'unanswered', undefined, true)
+    else logDecision(request, verdict.allowed ? 'admitted' : 'refused', verdict)
   }
-  const answer =
-    store === undefined ? local.take(asked.key, asked.cost) : store.take(asked.key, asked.cost, x.waitUntil)
-  if (answer instanceof Promise) x.waitUntil(answer.then(heed))
-  else heed(answer)
-  owe(asked, store, round)
+  const verdict =
+    store === undefined ? local.take(request.key, request.cost) : store.take(request.key, request.cost, x.waitUntil)
+  if (verdict instanceof Promise) x.waitUntil(verdict.then(record))
+  else record(verdict)
+  settleCost(request, store, decisions)
 }
 
-function owe(asked: Asked, store: StoreLimiter | undefined, round: Round): void {
-  const { gate, quota, key } = asked
-  const { cost, counters, log } = gate
+function settleCost(request: LimitedRequest, store: StoreLimiter | undefined, decisions: Decisions): void {
+  const { limiter, quota, key } = request
+  const { cost, counters, log } = limiter
   if (cost.after === undefined) return
-  const charged = log && ((part: TakenPart) => note({ ...asked, cost: part.taken }, 'charged', part))
-  const debit = { after: cost.after, counters, key, store, local: quota.local, note: charged }
-  round.debits = [...(round.debits ?? []), debit]
+  const logCharge = log && ((part: TakenPart) => logDecision({ ...request, cost: part.taken }, 'charged', part))
+  const pending = { after: cost.after, counters, key, store, local: quota.local, note: logCharge }
+  decisions.pendingCosts = [...(decisions.pendingCosts ?? []), pending]
 }
 
-function note(asked: Asked, outcome: Decision['outcome'], verdict: LoggedDecision['verdict'], blind?: true): void {
-  const { gate, quota, key, cost, id } = asked
-  gate.log?.({ id, policy: quota.policy, key, cost, outcome, blind, verdict })
+function logDecision(
+  request: LimitedRequest,
+  outcome: Decision['outcome'],
+  verdict: LoggedDecision['verdict'],
+  isFallback?: true,
+): void {
+  const { limiter, quota, key, cost, id } = request
+  limiter.log?.({ id, policy: quota.policy, key, cost, outcome, blind: isFallback, verdict })
 }
 
-function refusalOf({ violated, retryMs, unknown }: Round): Response | undefined {
+function refusalOf({ violated, retryMs, isDenied }: Decisions): Response | undefined {
   if (violated !== undefined)
     return problem('quota-exceeded', {
       members: { 'violated-policies': violated },
       headers: { 'retry-after': String(wholeSeconds(retryMs)) },
     })
-  return unknown ? problem('limit-store-unavailable') : undefined
+  return isDenied ? problem('limit-store-unavailable') : undefined
 }
 
-async function answerAndCharge(next: Handler, x: Exchange, debits: readonly PendingCost[]): Promise<Response> {
-  for (const { after } of debits) x.edits.push({ op: 'remove', name: after.header, value: '' })
+async function respondAndSettle(next: Handler, x: Exchange, pendingCosts: readonly PendingCost[]): Promise<Response> {
+  for (const { after } of pendingCosts) x.edits.push({ op: 'remove', name: after.header, value: '' })
   const response = await next(x)
-  for (const debit of debits) consumeRest(debit, response, x.waitUntil)
+  for (const pending of pendingCosts) consumeRest(pending, response, x.waitUntil)
   return response
 }

@@ -24,89 +24,95 @@ import {
 
 type WaitUntil = (work: Promise<unknown>) => void
 
-/** A request that is cancelled while it asks never says so. */
-const ASK_FORGOTTEN_MS = 2_000
+/** A prefetch that is older than this, in milliseconds, was cancelled with its request. */
+const PREFETCH_LOST_MS = 2_000
 
 /**
- * A limiter that takes tokens ahead from `counter` and spends them without asking, as `now` (the isolate's clock, epoch milliseconds) goes.
- * Requests share numbers and never a promise: one that finds nothing left makes its own call, and of all who do, one asks for more than its
- * own cost. A key for which there is no room takes nothing ahead.
+ * A limiter that takes tokens ahead from `counter` and spends them without a call; `now` is the isolate's clock in epoch milliseconds.
+ * Requests share numbers and never a promise: a request that finds no tokens makes its own call, and one of those takes more than its own
+ * cost. A key for which there is no room takes nothing ahead.
  */
 export function makeLeasedLimiter(
   counter: StoreCounter,
   spec: LimiterSpec,
   now: () => number,
-  mostKeys?: number,
+  maxKeys?: number,
 ): StoreLimiter {
-  const holdingOf = makeLeaseTable(mostKeys)
-  const aheadOf = compileAhead(spec)
-
-  const askAhead = async (key: string, holding: LeasedKey, cost: number, { ask, at, waitUntil }: Asking) => {
-    holding.askedAt = at
-    const grant = await counter.take(key, ask, waitUntil)
-    if (holding.askedAt === at) holding.askedAt = -Infinity
-    if (grant !== undefined) addGrant(holding, grant, cost, ask.atLeast, at, now())
-    return grant && verdictOn(grant, cost, ask.atLeast)
-  }
-
-  const askStrictly = async (key: string, holding: LeasedKey | undefined, cost: number, waitUntil: WaitUntil) => {
-    const sentAt = now()
-    const grant = await counter.take(key, { want: cost, atLeast: cost }, waitUntil)
-    if (grant !== undefined && holding !== undefined) addGrant(holding, grant, cost, cost, sentAt, now())
-    return grant && verdictOn(grant, cost, cost)
-  }
-
+  const keyOf = makeLeaseTable(maxKeys)
+  const prefetchOf = compilePrefetch(spec)
+  const store = makeStoreCalls(counter, now)
   return {
     take(key, cost, waitUntil) {
       const at = now()
-      const holding = holdingOf(key, at)
-      if (holding === undefined) return askStrictly(key, undefined, cost, waitUntil)
-      addDemand(holding.demand, cost, at)
-      const lease = findLease(holding, cost, at)
-      const ahead = aheadOf(holding, at)
+      const leased = keyOf(key, at)
+      if (leased === undefined) return store.takeStrictly(key, undefined, cost, waitUntil)
+      addDemand(leased.demand, cost, at)
+      const lease = findLease(leased, cost, at)
+      const ahead = prefetchOf(leased, at)
       if (lease !== undefined) {
         lease.tokens -= cost
-        const held = leasedTokens(holding, at)
+        const held = leasedTokens(leased, at)
         if (held <= ahead / 2 && ahead > 0)
-          waitUntil(askAhead(key, holding, 0, { ask: { want: ahead, atLeast: 1 }, at, waitUntil }))
-        return verdictFrom(lease, holding, held, at)
+          waitUntil(store.prefetch(key, leased, 0, { ask: { want: ahead, atLeast: 1 }, at, waitUntil }))
+        return verdictFrom(lease, leased, held, at)
       }
-      if (isRefused(holding, cost, at)) return refusalFrom(holding, at)
-      if (ahead === 0) return askStrictly(key, holding, cost, waitUntil)
-      const asking = askAhead(key, holding, cost, { ask: { want: cost + ahead, atLeast: cost }, at, waitUntil })
-      // A client that goes away meanwhile would take the lease with it.
-      waitUntil(asking)
-      return asking
+      if (isRefused(leased, cost, at)) return refusalFrom(leased, at)
+      if (ahead === 0) return store.takeStrictly(key, leased, cost, waitUntil)
+      const taking = store.prefetch(key, leased, cost, { ask: { want: cost + ahead, atLeast: cost }, at, waitUntil })
+      // Otherwise a client that disconnects meanwhile would cancel the call, and the lease would be lost.
+      waitUntil(taking)
+      return taking
     },
     async drain(key, amount, waitUntil) {
       const at = now()
-      const holding = holdingOf(key, at)
-      if (holding === undefined) return takeParts(await takeUpTo(counter, key, amount, waitUntil))
-      addDemand(holding.demand, amount, at)
-      const held = spendTokens(holding, amount, at)
-      const due = amount - held.reduce((sum, { taken }) => sum + taken, 0)
-      if (due === 0 || isRefused(holding, 1, at)) return held
+      const leased = keyOf(key, at)
+      if (leased === undefined) return takeParts(await takeUpTo(counter, key, amount, waitUntil))
+      addDemand(leased.demand, amount, at)
+      const spent = spendTokens(leased, amount, at)
+      const due = amount - spent.reduce((sum, { taken }) => sum + taken, 0)
+      if (due === 0 || isRefused(leased, 1, at)) return spent
       const grant = await takeUpTo(counter, key, due, waitUntil)
-      if (grant !== undefined) addGrant(holding, grant, grant.granted, 1, at, now())
-      return [...held, ...takeParts(grant)]
+      if (grant !== undefined) addGrant(leased, grant, grant.granted, 1, at, now())
+      return [...spent, ...takeParts(grant)]
     },
   }
 }
 
-interface Asking {
+interface Prefetch {
   readonly ask: TakeRequest
   readonly at: number
   readonly waitUntil: WaitUntil
 }
 
-/** How much to take ahead now: 0 while somebody asks for a lease already, or the store is known to have none. */
-function compileAhead(spec: LimiterSpec): (holding: LeasedKey, at: number) => number {
+/** The calls of the store, whose grants are added to the key. Undefined when the store does not respond. */
+function makeStoreCalls(counter: StoreCounter, now: () => number) {
+  return {
+    /** Takes tokens ahead; `cost` of them are spent by this request. */
+    async prefetch(key: string, leased: LeasedKey, cost: number, { ask, at, waitUntil }: Prefetch) {
+      leased.askedAt = at
+      const grant = await counter.take(key, ask, waitUntil)
+      if (leased.askedAt === at) leased.askedAt = -Infinity
+      if (grant !== undefined) addGrant(leased, grant, cost, ask.atLeast, at, now())
+      return grant && verdictOn(grant, cost, ask.atLeast)
+    },
+    /** Takes the cost of one request alone. */
+    async takeStrictly(key: string, leased: LeasedKey | undefined, cost: number, waitUntil: WaitUntil) {
+      const sentAt = now()
+      const grant = await counter.take(key, { want: cost, atLeast: cost }, waitUntil)
+      if (grant !== undefined && leased !== undefined) addGrant(leased, grant, cost, cost, sentAt, now())
+      return grant && verdictOn(grant, cost, cost)
+    },
+  }
+}
+
+/** How many tokens to take ahead now: 0 while a prefetch is running, or the store is known to have none. */
+function compilePrefetch(spec: LimiterSpec): (leased: LeasedKey, at: number) => number {
   const algorithm = algorithmOf(spec)
   const lifeMs = leaseMs(spec)
-  return (holding, at) => {
-    if (at - holding.askedAt < ASK_FORGOTTEN_MS || isRefused(holding, 1, at)) return 0
-    const isNewWindow = algorithm === 'fixed-window' && at >= holding.resetAt
-    return leaseSize(holding.demand, lifeMs, isNewWindow ? spec.limit : holding.remaining)
+  return (leased, at) => {
+    if (at - leased.askedAt < PREFETCH_LOST_MS || isRefused(leased, 1, at)) return 0
+    const isNewWindow = algorithm === 'fixed-window' && at >= leased.resetAt
+    return leaseSize(leased.demand, lifeMs, isNewWindow ? spec.limit : leased.remaining)
   }
 }
 

@@ -1,35 +1,35 @@
 import { MAX_LEASE_MS, type TakeGrant, type TakenPart } from '../limiter.ts'
 
-/** Tokens that the store has counted already and this isolate has not spent yet. */
+/** Tokens that the store has counted and this isolate has not spent yet. */
 export interface TokenLease {
   tokens: number
-  /** From when on it is lost. */
+  /** When the lease expires, and its tokens are lost. */
   readonly until: number
-  /** What makes the isolate's clock the store's. */
+  /** The difference from the isolate's clock to the store's. */
   readonly toStore: number
 }
 
-/** What this isolate has of one key, and knows about it. All times are epoch milliseconds of the isolate's clock. */
+/** The leases of one key, and what this isolate knows of its count. All times are epoch milliseconds of the isolate's clock. */
 export interface LeasedKey {
   leases: TokenLease[]
   readonly demand: Demand
-  /** When a lease was asked for that has not come yet; `-Infinity` when none was. */
+  /** When the running prefetch began; `-Infinity` when none is running. */
   askedAt: number
-  /** What the store had left when it answered last, and when there is more. */
+  /** What the store had left at its last response, and when there is more. */
   remaining: number
   resetAt: number
-  /** The store refuses this much, and more, at least until then; `Infinity` when it has refused nothing. */
+  /** The store refuses this cost, and more, until `refusedUntil`; `Infinity` when it has refused nothing. */
   refusedFrom: number
   refusedUntil: number
-  /** What makes the isolate's clock the store's, or a little more. */
+  /** At least the difference from the isolate's clock to the store's. */
   toStore: number
   touchedAt: number
 }
 
-/** About 5 MB at the worst, for each limiter. */
-const MOST_HOLDINGS = 10_000
+/** Keys of one limiter: at maxKeys about 5 MB. */
+const MAX_KEYS = 10_000
 
-/** Looking through all holdings takes about 0.2 ms, so it happens at most this often. */
+/** The least time between two scans of all keys, which take about 0.2 ms. Milliseconds. */
 const SWEEP_INTERVAL_MS = 1_000
 
 /** The clock stands still while a request computes, and no two clocks run equally fast. */
@@ -38,37 +38,37 @@ const CLOCK_MARGIN_MS = 5
 /** Two clocks of whole milliseconds. */
 const ROUNDING_MS = 2
 
-/** Finds the holding of a key, or makes it; undefined while there are too many. A clock that steps back voids all of them: nobody knows how old they are. */
-export function makeLeaseTable(most = MOST_HOLDINGS): (key: string, now: number) => LeasedKey | undefined {
-  const holdings = new Map<string, LeasedKey>()
+/** Finds or adds a key; undefined while there are too many. A clock that steps back voids all leases, because their age is not known then. */
+export function makeLeaseTable(maxKeys = MAX_KEYS): (key: string, now: number) => LeasedKey | undefined {
+  const keys = new Map<string, LeasedKey>()
   let seenAt = 0
   let sweptAt = 0
   const hasRoom = (now: number) => {
-    if (holdings.size < most) return true
+    if (keys.size < maxKeys) return true
     if (now - sweptAt < SWEEP_INTERVAL_MS) return false
     sweptAt = now
-    // No lease outlives this, and a refusal forgotten costs a call.
-    for (const [key, { touchedAt }] of holdings) if (now - touchedAt > MAX_LEASE_MS) holdings.delete(key)
-    return holdings.size < most
+    // No lease lives longer, and a forgotten refusal costs a call.
+    for (const [key, { touchedAt }] of keys) if (now - touchedAt > MAX_LEASE_MS) keys.delete(key)
+    return keys.size < maxKeys
   }
   return (key, now) => {
     if (now < seenAt) {
-      holdings.clear()
+      keys.clear()
       sweptAt = 0
     }
     seenAt = now
-    let holding = holdings.get(key)
-    if (holding === undefined) {
+    let leased = keys.get(key)
+    if (leased === undefined) {
       if (!hasRoom(now)) return undefined
-      holding = makeHolding(now)
-      holdings.set(key, holding)
+      leased = makeLeasedKey(now)
+      keys.set(key, leased)
     }
-    holding.touchedAt = now
-    return holding
+    leased.touchedAt = now
+    return leased
   }
 }
 
-function makeHolding(now: number): LeasedKey {
+function makeLeasedKey(now: number): LeasedKey {
   return {
     leases: [],
     demand: { since: now, count: 0, perMs: 0 },
@@ -83,41 +83,41 @@ function makeHolding(now: number): LeasedKey {
 }
 
 /**
- * Keeps what a store has handed out above what the asking request itself has spent of it. A lease's life is counted in time passed, which no
- * skew between two clocks touches, and from when it was asked for, which is before the store counted it by all of the transit. A skew that has
- * grown since an earlier lease came means that this clock was set back meanwhile: that lease is older than it seems.
+ * Adds the tokens of a grant beyond those that its request has spent. The life of a lease is counted as elapsed time, which no skew between
+ * clocks affects, and from when it was requested, which is before the store counted it. A skew that has grown since an earlier lease means
+ * that this clock was set back meanwhile: that lease is older than it seems, and is dropped.
  */
 export function addGrant(
-  holding: LeasedKey,
+  leased: LeasedKey,
   grant: TakeGrant,
   spent: number,
   atLeast: number,
   sentAt: number,
   now: number,
 ): void {
-  holding.remaining = grant.remaining
-  holding.resetAt = now + grant.resetMs
-  holding.refusedFrom = grant.granted < atLeast ? atLeast : Infinity
-  // As if it had decided when it was asked: a call too many, and nobody refused for nothing.
-  holding.refusedUntil = sentAt + grant.resetMs
-  holding.toStore = grant.storeNow - sentAt
+  leased.remaining = grant.remaining
+  leased.resetAt = now + grant.resetMs
+  leased.refusedFrom = grant.granted < atLeast ? atLeast : Infinity
+  // As if the store had decided when it was called: that can cost one call too many, and refuses no request wrongly.
+  leased.refusedUntil = sentAt + grant.resetMs
+  leased.toStore = grant.storeNow - sentAt
   const tokens = grant.granted - spent
   if (tokens <= 0) return
   const until = sentAt + Math.min(grant.expiresMs, MAX_LEASE_MS) - CLOCK_MARGIN_MS
   const leastToStore = grant.storeNow - now - ROUNDING_MS
-  holding.leases = holding.leases.filter(
+  leased.leases = leased.leases.filter(
     ({ tokens: left, until: end, toStore }) => left > 0 && now < end && toStore >= leastToStore,
   )
-  holding.leases.push({ tokens, until, toStore: holding.toStore })
+  leased.leases.push({ tokens, until, toStore: leased.toStore })
 }
 
-/** A lease with that many tokens in it, which may still be spent. */
+/** A lease with at least `cost` tokens that has not expired. */
 export function findLease({ leases }: LeasedKey, cost: number, now: number): TokenLease | undefined {
   for (const lease of leases) if (lease.tokens >= cost && now < lease.until) return lease
   return undefined
 }
 
-/** Spends as much of `amount` as there is, from one lease after the other, and says from which. */
+/** Spends up to `amount` tokens, lease by lease; returns the parts. */
 export function spendTokens({ leases }: LeasedKey, amount: number, now: number): TakenPart[] {
   const parts: TakenPart[] = []
   let due = amount
@@ -171,8 +171,8 @@ const FEW = 8
 
 /**
  * How many tokens to take ahead, each of which lives `lifeMs`: at the present rate they are spent in a fifth of that, or in half of it where
- * that makes few, so that most are spent in time even where the rate drops; and where a burst is more than the rate tells of, a quarter of what
- * it has taken so far. At most a tenth of what `remaining` says is left in the store. 0 where that makes less than two, and each request asks for
+ * that makes few, so that maxKeys are spent in time even where the rate drops; and where a burst is more than the rate tells of, a quarter of what
+ * it has taken so far. At maxKeys a tenth of what `remaining` says is left in the store. 0 where that makes less than two, and each request asks for
  * itself, which is `strict`: so it is for a limit below 20, for the last 20 of any, and for a key that is asked for a dozen times a second.
  */
 export function leaseSize({ perMs, count }: Demand, lifeMs: number, remaining: number): number {

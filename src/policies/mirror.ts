@@ -89,7 +89,7 @@ interface Shadow {
 }
 
 /** The shadow of an upstream, by its name; routes that copy to the same upstream share its bound. */
-const shadowOf = perPlatformAndName((_: Platform): Shadow => ({
+const shadowOf = perPlatformAndName<Platform, Shadow>(() => ({
   counters: { sent: 0, failed: 0, skipped: 0, dropped: 0 },
   inFlight: new Set<Exchange>(),
 }))

@@ -31,7 +31,7 @@ export function send(target: Target, options: SendOptions, load: InFlightCount, 
   return async (x) => {
     const signature = options.sign && (await options.sign(x, target.base))
     if (signature instanceof Response) return signature
-    const { method, path, search, headers } = x.outgoing
+    const { path, search, headers } = x.outgoing
     const left = Math.max(1, Math.ceil(x.deadline - platform.now()))
     const limit = Math.min(left, options.perTryTimeout)
     x.attempts++
@@ -43,16 +43,7 @@ export function send(target: Target, options: SendOptions, load: InFlightCount, 
     const attempt = openAttempt(x, limit, load, span && (() => endSpan(span, 0, 'client-gone')))
     let response: Response
     try {
-      const { signal } = attempt.controller
-      const body = outgoingBody(x, attempt, platform)
-      const received = await platform.fetch(target.base + path + search, {
-        method,
-        headers: x.outgoing.hasOpaqueValues ? withOpaqueValues(x) : headers,
-        body,
-        redirect: 'manual',
-        signal,
-        ...((x.outgoing.wantsRawResponse === true || options.idleTimeout !== undefined) && RAW_RESPONSE),
-      })
+      const received = await platform.fetch(target.base + path + search, fetchInit(x, attempt, options, platform))
       closeAttempt(attempt)
       response = passOn(x, received, options.idleTimeout)
     } catch (error) {
@@ -68,6 +59,18 @@ export function send(target: Target, options: SendOptions, load: InFlightCount, 
     if (failure === 'connect-failure') target.failedAt = platform.now()
     if (span) endSpan(span, response.status, failure)
     return response
+  }
+}
+
+function fetchInit(x: Exchange, attempt: Attempt, { idleTimeout }: SendOptions, platform: Platform): RequestInit {
+  const { outgoing } = x
+  return {
+    method: outgoing.method,
+    headers: outgoing.hasOpaqueValues ? withOpaqueValues(x) : outgoing.headers,
+    body: outgoingBody(x, attempt, platform),
+    redirect: 'manual',
+    signal: attempt.controller.signal,
+    ...((outgoing.wantsRawResponse === true || idleTimeout !== undefined) && RAW_RESPONSE),
   }
 }
 

@@ -70,15 +70,13 @@ function race(x: Exchange, next: Handler, { delay, max, mayStart, recordLatency 
     running--
     if (isOver) return discardBody(response)
     if (best === undefined || betterResponse(best.response, response) === response) best = { attempt, response }
-    const good = isGood(response)
-    if (!good && running > 0) return
-    if (good) recordLatency?.()
+    if (isGood(response)) recordLatency?.()
+    else if (running > 0) return
     finish(best.attempt)
     resolve(best.response)
   }
   const start = () => {
-    const attempt = makeHedgedAttempt(x, attempts)
-    attempts.push(attempt)
+    const attempt = addAttempt(x, attempts)
     running++
     const fail = (error: unknown) => {
       running--
@@ -93,6 +91,12 @@ function race(x: Exchange, next: Handler, { delay, max, mayStart, recordLatency 
   }
   start()
   return promise
+}
+
+function addAttempt(x: Exchange, attempts: HedgedAttempt[]): HedgedAttempt {
+  const attempt = makeHedgedAttempt(x, attempts)
+  attempts.push(attempt)
+  return attempt
 }
 
 /** Whether it is a safe request (RFC 9110 §9.2.1) without a body. A WebSocket is not repeatable: a second one would be a second connection. */

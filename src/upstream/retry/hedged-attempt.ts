@@ -33,7 +33,7 @@ export function makeHedgedAttempt(x: Exchange, earlier: readonly HedgedAttempt[]
   return { x: view, end }
 }
 
-/** Copies field by field: a spread would evaluate `signal`, and a copy with `x` as its prototype costs three times as much. */
+/** Copies field by field: a spread would not copy `signal`, and a copy with `x` as its prototype costs three times as much. */
 function viewOf(x: Exchange, signal: () => AbortSignal): Exchange {
   return {
     id: x.id,

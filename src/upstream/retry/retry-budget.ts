@@ -58,7 +58,7 @@ export function makeRetryBudget({ percent, window, minPerSecond }: z.output<type
       const slot = advance(now)
       // The oldest slot reaches back further than one window: its retries count, its requests do not.
       const counted = sum(requests) - requests[(slot + 1) % SLOTS]!
-      // Retries granted by the floor count as well: the floor is part of the share, not added to it.
+      // Retries granted by the floor count as well: the floor is the minimum of the share and is not added to it.
       if (sum(retries) + 1 > (counted * percent) / 100 && !takeFromFloor(now)) return false
       retries[slot]!++
       return true

@@ -20,11 +20,11 @@ export const mirror = definePolicy({
   config: z.strictObject({
     upstream: doc(
       z.string(),
-      'Who gets the copies. Not an upstream that answers this route: it could suffer from them. Required.',
+      'The upstream that gets the copies. Not one that responds on this route, which the copies could overload. Required.',
     ),
     percent: doc(
       z.prefault(percent, 100),
-      'How many of the requests that go to the route’s own upstream are copied, from 0 to 100, by lot. Default 100.',
+      'How many of the requests that go to the route’s own upstream are copied, from 0 to 100, at random. Default 100.',
     ),
   }),
   facts: ({ upstream }) => ({ copyingUpstreams: [upstream], needsUpstream: [[]] }),

@@ -8,18 +8,18 @@ import { compileRequestAttribute, parseRequestAttribute, stickyKey } from '../co
 import { hash32 } from '../lib/hash.ts'
 
 const entry = z.strictObject({
-  upstream: doc(z.string(), 'The upstream that answers instead of the route’s own. Required.'),
+  upstream: doc(z.string(), 'The upstream that responds instead of the route’s own. Required.'),
   percent: doc(percent, 'Its share of the route’s requests, from 0 to 100. Required.'),
   stickyOn: z.optional(
     doc(
       stickyKey,
-      'client.ip, jwt.<claim> or header:<name>: who has the same stays on the same side. Requests that lack it stay with the route’s own upstream. The same in all entries. Default: each request is drawn by lot.',
+      'client.ip, jwt.<claim> or header:<name>: requests with the same value get the same upstream. Requests that lack it stay with the route’s own upstream. The same in all entries. Default: random per request.',
     ),
   ),
   overrideHeader: z.optional(
     doc(
       headerName,
-      'A request header that decides before the lot: `always` or the upstream’s name for it, `never` against it, the name of the route’s own upstream for that. Any other value says nothing. Default none.',
+      'A request header that takes precedence over the share: `always` or the upstream’s name for it, `never` against it, the name of the route’s own upstream for that. Any other value is ignored. Default none.',
     ),
   ),
 })
@@ -30,7 +30,7 @@ export const split = definePolicy({
   name: 'split',
   config: doc(
     z.array(entry).check(z.minLength(1, 'expected at least one upstream to split to')),
-    'Lets other upstreams answer a share of the requests, such as a new version a canary’s. What the shares leave goes to the route’s own.',
+    'Sends a share of the requests to other upstreams, such as a new version (canary). The rest goes to the route’s own.',
   ),
   facts: (entries) => ({
     respondingUpstreams: entries.map(({ upstream }) => upstream),

@@ -23,7 +23,7 @@ const MUTABLE_FIELDS =
 /** The schema of an upstream's `sign`. */
 export const sign = z
   .strictObject({
-    keyid: doc(keyid, 'What the origin knows the key by.'),
+    keyid: doc(keyid, 'The name by which the origin knows the key.'),
     alg: doc(choice(SIGNATURE_ALGORITHMS), 'hmac-sha256 goes with `secret`, every other one with `key`.'),
     secret: z.optional(doc(secretRef, 'The secret shared with the origin: at least 32 bytes of text.')),
     key: z.optional(doc(secretRef, 'The private key, PKCS #8 in PEM (-----BEGIN PRIVATE KEY-----).')),
@@ -105,7 +105,7 @@ export const upstream = z.strictObject({
           insecure: z.optional(
             doc(
               z.boolean(),
-              'Whether it may be asked by plain HTTP although `transport.targets` demands https: for a target on the same machine or in a network of its own. Default false.',
+              'Whether plain HTTP is allowed although `transport.targets` demands https: for a target on the same machine or in a network of its own. Default false.',
             ),
           ),
           weight: doc(z.prefault(z.int().check(z.gte(0), z.lte(1000)), 1), 'Its share among the targets. Default 1.'),
@@ -116,7 +116,7 @@ export const upstream = z.strictObject({
   ),
   loadBalancing: doc(
     z.prefault(choice(['round-robin', 'least-requests', 'ewma', 'hash']), 'round-robin'),
-    'How a target is chosen: in turn; of two, the next in turn and one at random, the one with fewer requests in flight, or the one whose answers have lately been quicker; or always the same for the same `hashOn`. All by weight. Default round-robin.',
+    'How a target is chosen: in turn; of two, the next in turn and one at random, the one with fewer requests in flight, or the one with the lower average response time; or always the same for the same `hashOn`. All by weight. Default round-robin.',
   ),
   hashOn: z.optional(
     doc(
@@ -139,7 +139,7 @@ export const upstream = z.strictObject({
   hedge: z.optional(
     doc(
       hedge,
-      'Sends GET and HEAD once more when the first answer is late, and takes the first good one. Never without it.',
+      'Sends GET and HEAD once more when the first response is late, and takes the first good one. No hedging without it.',
     ),
   ),
   outlierDetection: z.optional(
@@ -151,13 +151,13 @@ export const upstream = z.strictObject({
   maxConcurrent: z.optional(
     doc(
       z.int().check(z.gte(1), z.lte(100_000)),
-      'So many requests may wait for response headers at once, in each isolate; more are answered 503 at once. Default: no bound.',
+      'The most requests that may wait for response headers at once, in each isolate; further ones get 503 at once. Default: no bound.',
     ),
   ),
   sign: z.optional(
     doc(
       sign,
-      'Signs every request to it (RFC 9421), so that it can refuse whoever goes round the gateway. Never without it.',
+      'Signs every request to it (RFC 9421), so that it can refuse requests that bypass the gateway. No signature without it.',
     ),
   ),
 })

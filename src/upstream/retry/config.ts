@@ -58,7 +58,7 @@ export const hedge = z.strictObject({
       z.union([z.literal('p95'), duration()], expected('expected "p95" or a duration such as "100ms"')),
       'p95',
     ),
-    'How long the first try is waited for: a duration, or `p95`, what 95 % of this route’s answers took. Default p95.',
+    'The wait before the hedged attempt: a duration, or `p95`, the 95th percentile of this route’s response times. Default p95.',
   ),
   max: doc(z.prefault(z.int().check(z.gte(1), z.lte(3)), 1), 'How many more tries there may be. Default 1.'),
 })

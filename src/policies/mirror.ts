@@ -11,7 +11,7 @@ import { discardBody } from '../lib/body.ts'
 const MIRROR_HEADER = 'x-umbral-mirror'
 /** Larger bodies are not copied. */
 const MAX_BODY_BYTES = 64 * 1024
-/** The most copies in flight to one upstream, per isolate; a shadow with more does not respond. */
+/** The most copies in flight to one upstream, per isolate; a shadow that reaches it is not responding. */
 const MAX_IN_FLIGHT = 100
 
 /** The policy `mirror`: sends copies of a share of a route's requests to another upstream and discards the responses. */

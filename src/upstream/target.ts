@@ -132,8 +132,8 @@ export type OutlierState =
 export const NEVER_EJECTED: OutlierState = { state: 'in', failures: 0, ejections: 0, since: -Infinity }
 
 /** Whether the target is ejected at `now`, epoch milliseconds. A finished ejection keeps its `state` until the next try ends. */
-export function isEjected(state: OutlierState, now: number): boolean {
-  return state.state === 'ejected' && remaining(state, now) > 0
+export function isEjected(outlierState: OutlierState, now: number): boolean {
+  return outlierState.state === 'ejected' && remaining(outlierState, now) > 0
 }
 
 /** The peak EWMA of a target's response times; all in milliseconds. */

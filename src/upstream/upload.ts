@@ -23,8 +23,8 @@ export function markUploadEnd(x: Exchange, end: number): void {
 /**
  * Wraps the client's `body` for fetch, so that the gateway knows which end broke an upload.
  *
- * There are two reasons. fetch fails in the same way when the client breaks off its upload and when the origin dies, and only the second may count
- * against the upstream. And workerd ends a chunked upload whose stream *errors* as if it were complete: an origin would act on
+ * There are two reasons. fetch fails in the same way when the client breaks off its upload and when the origin fails, and only the
+ * second may count against the upstream. And workerd ends a chunked upload whose stream *errors* as if it were complete: an origin would act on
  * the first half of a body. So a broken stream never reaches fetch; the try is aborted instead.
  */
 export function watchUpload(

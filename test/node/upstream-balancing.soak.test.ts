@@ -5,7 +5,7 @@ import { http, rawRequest, startFaultOrigin, type FaultOrigin } from '../support
 import { serveUpstream, type ServedUpstream } from '../support/served-upstream.ts'
 
 let origins: FaultOrigin[]
-/** What the first of the three does; the others answer at once. */
+/** The behaviour of the first of three; the others respond at once. */
 let first: 'well' | 'slow' | 'failing' | 'resetting'
 let gateway: ServedUpstream
 
@@ -33,7 +33,7 @@ const serve = async (config: object) => {
 }
 const received = () => origins.map((origin) => origin.received.length)
 
-/** Requests at an even pace, whether or not earlier ones have been answered. */
+/** Requests at a constant rate, whether or not earlier ones have their response (an open loop). */
 async function callOpenLoop(count: number, perSecond: number): Promise<Answer[]> {
   const { call, stop } = startCallers(gateway.url)
   const answers: Promise<Answer>[] = []
@@ -54,10 +54,10 @@ describe('one of three targets slow by a second', () => {
     const answers = await callOpenLoop(400, 200)
     expect(answers.every(({ status }) => status === 200)).toBe(true)
     const [slow = 0, ...well] = received()
-    // In turn it would have got 133.
+    // Round-robin would have sent it 133.
     expect(slow).toBeLessThanOrEqual(loadBalancing === 'ewma' ? 12 : 24)
     expect(Math.min(...well)).toBeGreaterThan(120)
-    // Those that met it, and no others, were kept waiting.
+    // Only the requests sent to it had to wait.
     expect(answers.filter(({ ms }) => ms > 900).length).toBeLessThanOrEqual(slow)
     expect((await gateway.state()).targets.map(({ inFlight }) => inFlight)).toEqual([0, 0, 0])
   })
@@ -92,7 +92,7 @@ describe('one of three targets failing', () => {
   it('one that loses connections rests between its failures, until it is ejected', async () => {
     first = 'resetting'
     await serve({ outlierDetection: { ...outlierDetection, consecutive5xx: 2 } })
-    // Longer than a rest.
+    // Longer than the cool-down.
     const answers = await callOpenLoop(140, 100)
     const failures = answers.filter(({ status }) => status === 502).length
     expect(failures >= 2 && failures <= 6).toBe(true)

@@ -39,7 +39,7 @@ it.each<[string, (socket: Socket) => void, number]>([
   const { answers, tries, requests, most } = await triesUnderLoad({ retry }, fail)
   expect(answers.filter((answer) => answer.status === status)).toHaveLength(requests)
   expect(tries).toBeLessThanOrEqual(most)
-  // And that much it does use, but for what the first requests had not earned yet.
+  // It uses that much, except for what the first requests had not added to the budget yet.
   expect(tries).toBeGreaterThan(1.15 * requests)
 })
 

@@ -58,7 +58,7 @@ function answerCoded(request: IncomingMessage, response: ServerResponse): void {
     vary: 'Accept-Encoding',
     ...(coding !== 'identity' && { 'content-encoding': coding }),
   }
-  // The second is taken out of the answer, which is copied for that.
+  // The second is removed from the response, which is copied for that.
   const all = { ...fields, ...(request.url === '/coded/hop' && { 'proxy-connection': 'keep-alive' }) }
   if (request.headers['if-none-match'] === '"strong"') return void response.writeHead(304, all).end()
   if (request.url === '/coded/none') return void response.writeHead(204, all).end()
@@ -98,7 +98,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   if (request.url === '/events') {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     response.write('data: one\n\n')
-    // Longer than the timeout: response headers have disarmed it.
+    // Longer than the timeout: the response headers have cleared it.
     return void setTimeout(() => response.end('data: two\n\n'), 600)
   }
   if (request.url === '/gzip') {
@@ -142,7 +142,7 @@ describe.each([
 
   /** Short, because a difference between long ones takes minutes to print. */
   const digest = (bytes: Buffer) => `${bytes.length} ${createHash('sha256').update(bytes).digest('hex')}`
-  /** What comes for `path`, none of it decoded. */
+  /** The response to `path`, undecoded. */
   const exact = async (path: string, coding: string, more: Record<string, string> = {}, method = 'GET') => {
     const headers = { 'accept-encoding': coding, ...more }
     const answer = await exactRequest(url(path), { method: method as 'GET', headers })

@@ -29,7 +29,7 @@ function compile(shadow: Handler, real: Handler = ok, { percent = 100, ...parts 
   return { handler, ways, tally: () => mirrorCounters(platform).shadow }
 }
 
-/** A shadow that keeps the exchanges it gets and answers 200. */
+/** A shadow that records the exchanges it gets and responds with 200. */
 function makeShadow(answer: () => Promise<Response> = async () => new Response('shadow')) {
   const copies: Exchange[] = []
   const handler: Handler = (x) => (copies.push(x), answer())
@@ -257,7 +257,7 @@ describe('configuration', () => {
 })
 
 describe('in the gateway', () => {
-  /** All the stages that a request may pass, so that one which would keep a copy from being made is found. */
+  /** All the stages that a request may pass, so that a stage which would prevent the copy is found. */
   const stages = {
     retry: { attempts: 2, backoff: { base: '1ms', max: '1ms' } },
     circuitBreaker: {},

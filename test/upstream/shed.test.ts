@@ -8,7 +8,7 @@ import { makeTestUpstream } from '../support/upstream.ts'
 const get = (path: string) => makeTestExchange(new Request(`https://gw.test${path}`))
 const QUICK = { backoff: { base: '1ms', max: '1ms' } }
 
-/** An upstream that lets two wait, and counts what goes to the origin. */
+/** An upstream with a `maxConcurrent` of 2 that counts the requests to its origin. */
 function make(more: object = {}, fetch = makeTestPlatform().fetch) {
   let tries = 0
   const counted = (url: string, init?: RequestInit) => {

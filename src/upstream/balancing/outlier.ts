@@ -18,15 +18,15 @@ export function maxEjected(count: number, percent: number): number {
  * of ejections. That number falls by one for each `baseEjection` that the target then was not ejected.
  */
 export function nextOutlierState(
-  state: OutlierState,
+  previous: OutlierState,
   result: TryResult,
   settings: OutlierSettings,
   hasRoom: () => boolean,
   now: number,
 ): OutlierState {
   // Tries that were sent before the ejection, or in panic mode, change nothing until the ejection ends.
-  if (result === 'void' || isEjected(state, now)) return state
-  const inside = state.state === 'in' ? state : returned(state)
+  if (result === 'void' || isEjected(previous, now)) return previous
+  const inside = previous.state === 'in' ? previous : returned(previous)
   if (result === 'good') return inside.failures === 0 ? inside : { ...inside, failures: 0 }
   const failures = inside.failures + 1
   if (failures < settings.consecutive5xx || !hasRoom()) return { ...inside, failures }

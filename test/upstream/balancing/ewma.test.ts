@@ -111,7 +111,7 @@ describe('under load', () => {
     }
     const served = await run(1_000)
     expect(p99(served)).toBeLessThanOrEqual(2 * p99(await run(0)))
-    // It is noticed before its first answer, and asked again once in a while.
+    // It is noticed before its first response, and tried again from time to time.
     const slow = served.filter(({ target }) => isFirst(target))
     expect(slow.filter(({ at }) => at < 1_000).length).toBeLessThanOrEqual(5)
     expect(slow.length).toBeGreaterThanOrEqual(3)

@@ -19,7 +19,7 @@ interface Try {
 
 const isAborted = ({ signal }: Try) => signal?.aborted === true
 
-/** An upstream that is tried in the order of its targets; `tries` has what went to them over the real network. */
+/** An upstream whose targets are tried in order; `tries` lists the requests sent to them over the real network. */
 function make(targets: object[], hedge: object, more: object = {}, parts: Partial<Platform> = {}) {
   const real = parts.fetch ?? makeTestPlatform().fetch
   const tries: Try[] = []
@@ -258,7 +258,7 @@ describe('what a hedge costs', () => {
 })
 
 describe('p95', () => {
-  /** Answers after as many milliseconds as the path says, by the test's own network. */
+  /** Responds after the milliseconds that the path states, without a real network. */
   const fetch: Platform['fetch'] = async (url, init) => {
     const ms = Number(/\/(\d+)$/.exec(url)![1])
     await new Promise((over) => setTimeout(over, ms))

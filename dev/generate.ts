@@ -30,7 +30,9 @@ await generate('routes.schema.json', () =>
   JSON.stringify(z.toJSONSchema(routesFile, { io: 'input', unrepresentable: 'any' })),
 )
 await generate('docs/problems.md', (old) => between(old, problemTable()))
-await generate('docs/routes-json.md', (old) => between(old, referenceTables()))
+await generate('docs/routes-json.md', (old) => withOrder(between(old, referenceTables())))
+await generate('docs/architecture.md', withOrder)
+await generate('docs/security.md', withOrder)
 if (stale) process.exit(1)
 
 async function generate(file: string, make: (old: string) => string): Promise<void> {
@@ -55,6 +57,19 @@ function between(old: string, table: string): string {
   const marks = /<!-- generated -->[^]*<!-- \/generated -->/
   if (!marks.test(old)) throw new Error('expected <!-- generated --> … <!-- /generated --> in the file')
   return old.replace(marks, () => `<!-- generated -->\n\n${table}\n\n<!-- /generated -->`)
+}
+
+/** The page with the order of the policies between its marks; between `<!-- order before auth -->` only those that run before `auth`. */
+function withOrder(page: string): string {
+  const names = policies.map(({ name, span }) =>
+    span === undefined ? `\`${name}\`` : `\`${name}\` (\`before: "auth"\`)`,
+  )
+  const marks = /<!-- order( before auth)? -->[^]*?<!-- \/order -->/
+  if (!marks.test(page)) throw new Error('expected <!-- order --> … <!-- /order --> in the file')
+  return page.replace(marks, (_, part = '') => {
+    const listed = part === '' ? names : names.slice(0, names.indexOf('`auth`'))
+    return `<!-- order${part} -->\n\n${listed.join(', ')}\n\n<!-- /order -->`
+  })
 }
 
 function problemTable(): string {

@@ -83,31 +83,18 @@ test('the transcript in docs/routes-json.md is what these commands print', () =>
 })
 
 test('the pages that name the order of the policies name that of src/policies/index.ts', () => {
-  const list = /export const policies = \[([^\]]+)\]/.exec(textOf('src/policies/index.ts'))![1]!
+  const list = /const ordered = \[([^\]]+)\]/.exec(textOf('src/policies/index.ts'))![1]!
   const order = list
     .split(',')
     .map((name) => name.trim().replace('rateLimitBeforeAuth', 'rateLimit (before: "auth")'))
     .filter((name) => name !== '')
-  const map = textOf('docs/architecture.md')
-    .split('\n')
-    .find((line) => line.includes(' → ') && line.includes('cors'))
-  const inMap = map
-    ?.trim()
-    .split(/ → | {2,}/)
-    .slice(1)
-  expect.soft(inMap, 'docs/architecture.md').toEqual(order)
-  const sentence = /Policies run in the project's order, not in the file's: ([^]*?), then the upstream/
-  expect.soft(namesIn('docs/routes-json.md', sentence), 'docs/routes-json.md').toEqual(order)
-  // The door is what comes before authentication.
-  const door = namesIn('docs/security.md', /^## The order\n\n([^]*?), then `auth`/m)
-  expect.soft(door, 'docs/security.md').toEqual(order.slice(0, order.indexOf('auth')))
+  expect.soft(orderIn('docs/architecture.md'), 'docs/architecture.md').toEqual(order)
+  expect.soft(orderIn('docs/routes-json.md'), 'docs/routes-json.md').toEqual(order)
+  const beforeAuth = order.slice(0, order.indexOf('auth'))
+  expect.soft(orderIn('docs/security.md'), 'docs/security.md').toEqual(beforeAuth)
 })
 
-/** The policies that a page lists in its words at `list`; undefined where the page has no such words. */
-function namesIn(page: string, list: RegExp): string[] | undefined {
-  return list
-    .exec(textOf(page))?.[1]
-    ?.replaceAll('`', '')
-    .split(/,\s/)
-    .map((name) => name.replace('the limits with before: "auth"', 'rateLimit (before: "auth")'))
+/** The policies that a page lists between its marks; undefined where it has none. */
+function orderIn(page: string): string[] | undefined {
+  return /<!-- order[^>]*-->\s+([^]*?)\s+<!-- \/order -->/.exec(textOf(page))?.[1]?.replaceAll('`', '').split(', ')
 }

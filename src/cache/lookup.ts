@@ -7,13 +7,13 @@ import { judgeReuse, type ReuseVerdict } from './http/reuse.ts'
 import { responseFrom, shapeOf } from './http/stored-response.ts'
 import type { CacheKey } from './key.ts'
 import type { RouteCache } from './route-cache.ts'
-import type { Found, Tiers } from './store/tiers.ts'
+import type { FoundResponse, Tiers } from './store/tiers.ts'
 
 /** What the tiers have for a request. */
 export interface Lookup {
   /** Where its answer is, or would be put. */
   readonly slot: string
-  readonly found: Found | undefined
+  readonly found: FoundResponse | undefined
   /** What Vary named in an answer that was stored under this key. */
   readonly varies: readonly string[]
 }
@@ -36,7 +36,7 @@ export async function lookUp(tiers: Tiers, key: CacheKey, x: Exchange, seen: Fie
 }
 
 /** Frees what a stored answer holds that nobody will read. */
-export function dropBody({ body }: Pick<Found, 'body'>): void {
+export function dropBody({ body }: Pick<FoundResponse, 'body'>): void {
   body?.cancel().catch(() => {})
 }
 
@@ -47,14 +47,14 @@ const CLOCK_SLACK_MS = 2_000
 
 /** A stored answer that may still be of use, and what may be done with it. */
 export interface Usable {
-  readonly found: Found
+  readonly found: FoundResponse
   readonly verdict: ReuseVerdict
 }
 
 /** Judges a stored answer by its purges and its freshness; undefined when it is as if it were not there. */
 export async function assess(
   cache: RouteCache,
-  found: Found | undefined,
+  found: FoundResponse | undefined,
   x: Exchange,
   asked: RequestDirectives,
 ): Promise<Usable | undefined> {
@@ -97,7 +97,7 @@ export function respondFromStore(cache: RouteCache, x: Exchange, usable: Usable,
   return answer
 }
 
-function lengthOf(headers: Found['head']['headers']): number {
+function lengthOf(headers: FoundResponse['head']['headers']): number {
   const length = headers.find(([name]) => name === 'content-length')?.[1]
   return length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : 0
 }

@@ -13,7 +13,7 @@ import { assess, dropBody, labelled, lookUp, missOf, respondFromStore, type Look
 import type { NormalizedRequest } from './normalize-request.ts'
 import { fetchFromOrigin, type OriginResponse } from './origin-fetch.ts'
 import type { RouteCache } from './route-cache.ts'
-import type { Found } from './store/tiers.ts'
+import type { FoundResponse } from './store/tiers.ts'
 import { planKeeping, planStoring } from './storing.ts'
 
 /** A request that fetches from the origin. */
@@ -152,7 +152,11 @@ function serveResponse(fetch: OriginFetchState, got: OriginResponse): Response {
 }
 
 /** Updates or drops the stored response by the response to a HEAD (RFC 9111 §4.3.5). */
-function updateByHead({ cache, x, place, narrowed }: OriginFetchState, got: OriginResponse, found: Found): void {
+function updateByHead(
+  { cache, x, place, narrowed }: OriginFetchState,
+  got: OriginResponse,
+  found: FoundResponse,
+): void {
   const { head, body } = found
   const updated = freshenByHead(head, got.response, got.requestTime, got.responseTime)
   // A field outside the key may have influenced the response: it changes nothing for others.

@@ -5,7 +5,7 @@ import type { Client } from '../core/exchange.ts'
 import { problem } from '../core/problem.ts'
 import { canonicalPath, rawPath, rawSearch } from '../lib/canonical-path.ts'
 import { policies } from '../policies/index.ts'
-import { compileRouter, type Found } from '../routing/router.ts'
+import { compileRouter, type RouteResult } from '../routing/router.ts'
 import { exceedsBytes, setForwardedHeaders, type ReceivedRequest } from './headers.ts'
 
 const MAX_URL_BYTES = 8 * 1024
@@ -75,7 +75,7 @@ function findRoute(
   path: string,
   request: Request,
   hasCors: readonly boolean[],
-): Found {
+): RouteResult {
   if (method === 'OPTIONS') {
     const announced = request.headers.get('access-control-request-method')
     const found = announced === null ? undefined : router(announced, path, request)

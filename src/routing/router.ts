@@ -7,13 +7,13 @@ export interface RouteMatch extends Conditions {
 }
 
 /** The route that answers, or the methods that would have found one (405), or neither (404). */
-export type Found =
+export type RouteResult =
   | { readonly kind: 'route'; readonly index: number; readonly params: Readonly<Record<string, string>> }
   | { readonly kind: 'method'; readonly allow: readonly string[] }
   | { readonly kind: 'none' }
 
 /** Finds the route of a request by its method and canonical path; reads its Host, headers and query only where routes ask for them. */
-export type Router = (method: string, path: string, request: Request) => Found
+export type Router = (method: string, path: string, request: Request) => RouteResult
 
 /** What a node lacks it does not hold: with 10,000 routes a lookup's time is that of the memory it touches. */
 interface Node {
@@ -69,7 +69,7 @@ interface Walk {
 }
 
 /** `at` is where the next segment begins, or past the end of the path. */
-function find(node: Node, at: number, walk: Walk): Found | undefined {
+function find(node: Node, at: number, walk: Walk): RouteResult | undefined {
   const { path } = walk
   if (at > path.length) return choose(node.leaves, walk, undefined) ?? choose(node.rests, walk, '')
   const slash = path.indexOf('/', at)
@@ -87,7 +87,11 @@ function find(node: Node, at: number, walk: Walk): Found | undefined {
   return choose(node.rests, walk, path.slice(at))
 }
 
-function choose(candidates: readonly Candidate[] | undefined, walk: Walk, rest: string | undefined): Found | undefined {
+function choose(
+  candidates: readonly Candidate[] | undefined,
+  walk: Walk,
+  rest: string | undefined,
+): RouteResult | undefined {
   if (candidates === undefined) return undefined
   for (const candidate of candidates) {
     if (!meetsConditions(candidate, walk.request)) continue

@@ -13,8 +13,8 @@ import {
 } from '../config/schema/scalars.ts'
 import { stickyKey } from '../core/request-attribute.ts'
 import { SIGNATURE_ALGORITHMS } from '../signatures/algorithm.ts'
-import { healthCheck, outlierDetection } from './health/config.ts'
-import { hedge, retry } from './retry/config.ts'
+import { healthCheck, outlierDetectionSchema } from './health/config.ts'
+import { hedgeSchema, retrySchema } from './retry/config.ts'
 
 /** Fields that the gateway or the runtime writes during a try, or that are dropped with the connection: a signature over them would not verify. */
 const MUTABLE_FIELDS =
@@ -134,16 +134,16 @@ export const upstream = z.strictObject({
       'The longest pause between two chunks of the response body. Default: none; the body is passed on untouched.',
     ),
   ),
-  retry: z.optional(doc(retry, 'Nothing is retried without it.')),
+  retry: z.optional(doc(retrySchema, 'Nothing is retried without it.')),
   circuitBreaker: z.optional(doc(circuitBreaker, 'No breaker without it.')),
   hedge: z.optional(
     doc(
-      hedge,
+      hedgeSchema,
       'Sends GET and HEAD once more when the first response is late, and takes the first good one. No hedging without it.',
     ),
   ),
   outlierDetection: z.optional(
-    doc(outlierDetection, 'Ejects targets that keep failing. No target is ejected without it.'),
+    doc(outlierDetectionSchema, 'Ejects targets that keep failing. No target is ejected without it.'),
   ),
   healthCheck: z.optional(
     doc(healthCheck, 'Checks each target with a request of the gateway’s own. No checks without it.'),
@@ -171,12 +171,12 @@ export const upstreamOverride = z.strictObject({
   ),
   retry: z.optional(
     doc(
-      z.nullable(retry),
+      z.nullable(retrySchema),
       'In place of the whole of the upstream’s `retry`, with a budget of its own; `null` retries nothing. Default: the upstream’s.',
     ),
   ),
   hedge: z.optional(
-    doc(z.nullable(hedge), 'In place of the upstream’s `hedge`; `null` never hedges. Default: the upstream’s.'),
+    doc(z.nullable(hedgeSchema), 'In place of the upstream’s `hedge`; `null` never hedges. Default: the upstream’s.'),
   ),
 })
 

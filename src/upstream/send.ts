@@ -40,7 +40,7 @@ export function send(target: Target, options: SendOptions, load: InFlightCount, 
     if (options.sendsAttemptNumber) headers['x-attempt'] = String(x.attempts)
     if (signature) Object.assign(headers, signature)
     const span = traceTry(x, target)
-    const attempt = openAttempt(x, limit, load, span && (() => endSpan(span, 0, 'client-gone')))
+    const attempt = openAttempt(x, limit, load, span && (() => endTrySpan(span, 0, 'client-gone')))
     let response: Response
     try {
       const received = await platform.fetch(target.base + path + search, fetchInit(x, attempt, options, platform))
@@ -50,14 +50,14 @@ export function send(target: Target, options: SendOptions, load: InFlightCount, 
       closeAttempt(attempt)
       // fetch rejected the request itself. That is a defect of the gateway: it does not count against the origin and is not retried.
       if (error instanceof TypeError) {
-        if (span) endSpan(span, 0, error.name)
+        if (span) endTrySpan(span, 0, error.name)
         throw error
       }
       response = classifyRejection(x, attempt.ending, isShortenedByClient(x, limit === left, options, platform.now()))
     }
     const failure = response.status < 400 ? undefined : failureOf(response)
     if (failure === 'connect-failure') target.failedAt = platform.now()
-    if (span) endSpan(span, response.status, failure)
+    if (span) endTrySpan(span, response.status, failure)
     return response
   }
 }
@@ -140,7 +140,7 @@ function startSpan(x: Exchange, target: Target): Span {
 }
 
 /** Ends a try's span with its result. In a client span 4xx and 5xx are errors too (OpenTelemetry HTTP semantic conventions). */
-export function endSpan(span: Span, status: number, failure: string | undefined): void {
+export function endTrySpan(span: Span, status: number, failure: string | undefined): void {
   if (failure === undefined) span.set('http.response.status_code', status)
   if (failure !== undefined || status >= 400) span.fail(failure ?? String(status))
   span.end()

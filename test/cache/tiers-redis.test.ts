@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { Found } from '../../src/cache/store/tiers.ts'
+import type { FoundResponse } from '../../src/cache/store/tiers.ts'
 import { command, countAsked, restartRedis, setFault, startRedis, type TestRedis } from '../support/redis.ts'
 import { bytesOf, FAR_AWAY, head, isolate, newKey, readAll, streamOf } from '../support/tiers.ts'
 
@@ -18,7 +18,7 @@ describe('Redis', () => {
     expect(await there.keep(key, { head: head({ tags: ['ü'] }), body: streamOf(bytes) })).toBe(true)
     const here = isolate(redis)
     await there.settled()
-    let found: Found | undefined
+    let found: FoundResponse | undefined
     await eventually(async () => (found = await here.read(key))).toBeDefined()
     expect(found).toMatchObject({ tier: 'redis', head: head({ tags: ['ü'] }) })
     expect(await readAll(found!.body)).toEqual(bytes)

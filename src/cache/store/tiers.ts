@@ -25,7 +25,7 @@ export interface TierExchange {
 }
 
 /** A stored response and its tier; its body is null when it has no bytes. */
-export interface Found extends StoredResponse {
+export interface FoundResponse extends StoredResponse {
   readonly tier: 'edge' | 'redis'
 }
 
@@ -48,7 +48,7 @@ export interface Filling extends Keeping {
 /** Stores bytes. Freshness, variants and purges are decided elsewhere. Nothing here rejects. */
 export interface Tiers {
   /** Reads from the edge, else from Redis, and then copies to the edge. Undefined when neither has it, or its `keepUntil` is past. */
-  readonly read: (key: string, x: TierExchange) => Promise<Found | undefined>
+  readonly read: (key: string, x: TierExchange) => Promise<FoundResponse | undefined>
   /** Whether the response would be stored, judged by the size of its head and the Content-Length of its body. */
   readonly takes: (key: string, stored: StoredResponse) => boolean
   /** Streams `body` to the client, and stores it once the client has read all of it and it is complete. */

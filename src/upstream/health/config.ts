@@ -5,7 +5,7 @@ const wholePercent = z.int().check(z.gte(0), z.lte(100))
 const count = z.int().check(z.gte(1), z.lte(1_000))
 
 /** The schema of passive health checks: each isolate ejects a target by the results of its own attempts. */
-export const outlierDetection = z.strictObject({
+export const outlierDetectionSchema = z.strictObject({
   consecutive5xx: doc(
     z.prefault(count, 5),
     'How many failed attempts in a row eject a target: 5xx, timeouts, rejected connections. Default 5.',
@@ -43,6 +43,6 @@ export const healthCheck = z.strictObject({
   ),
 })
 /** A checked `outlierDetection`; durations in milliseconds. */
-export type OutlierConfig = z.output<typeof outlierDetection>
+export type OutlierConfig = z.output<typeof outlierDetectionSchema>
 /** A checked `healthCheck`; durations in milliseconds. */
 export type HealthCheckConfig = z.output<typeof healthCheck>

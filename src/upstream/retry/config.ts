@@ -3,7 +3,7 @@ import { choice, distinct, doc, duration, expected, METHODS } from '../../config
 import { retryBudget } from './retry-budget.ts'
 
 /** The schema of `retry`. */
-export const retry = z.strictObject({
+export const retrySchema = z.strictObject({
   attempts: doc(
     z.prefault(z.int().check(z.gte(1), z.lte(10)), 2),
     'How often a failed try may be repeated, each time on another target where there is one. Default 2.',
@@ -52,7 +52,7 @@ export const retry = z.strictObject({
 })
 
 /** The schema of `hedge`. */
-export const hedge = z.strictObject({
+export const hedgeSchema = z.strictObject({
   after: doc(
     z.prefault(
       z.union([z.literal('p95'), duration()], expected('expected "p95" or a duration such as "100ms"')),
@@ -64,6 +64,6 @@ export const hedge = z.strictObject({
 })
 
 /** A checked `retry`; durations in milliseconds. */
-export type RetryConfig = z.output<typeof retry>
+export type RetryConfig = z.output<typeof retrySchema>
 /** A checked `hedge`; `after` is `p95` or milliseconds. */
-export type HedgeConfig = z.output<typeof hedge>
+export type HedgeConfig = z.output<typeof hedgeSchema>

@@ -11,6 +11,8 @@ const workerd = {
     cloudflareTest(({ inject }) => ({
       // Durable Objects as deployed, without the gateway that src/index.ts makes of the demo's routes.json.
       main: './test/support/worker.ts',
+      // workerd then prints errors alone, not every connection that a test breaks on purpose.
+      verbose: false,
       wrangler: { configPath: './wrangler.toml' },
       miniflare: {
         bindings: {
@@ -39,6 +41,8 @@ export default defineConfig({
   test: {
     // Most tests wait for something: more of them than there are cores.
     maxWorkers: 4,
+    // What the gateway under test logs is of interest when its test fails.
+    silent: 'passed-only',
     projects: [
       {
         ...workerd,

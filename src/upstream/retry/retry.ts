@@ -3,6 +3,7 @@ import type { Middleware } from '../../core/pipeline.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problemCode } from '../../core/problem.ts'
 import { discardBody } from '../../lib/body.ts'
+import { parseHttpDate } from '../../lib/http-date.ts'
 import { avoidLastTarget } from '../balancing/balance.ts'
 import { failureOf, isGatewayMade } from '../outcome.ts'
 import { bufferRequestBody } from '../upload.ts'
@@ -89,10 +90,10 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
   })
 }
 
-/** Milliseconds from now that a `Retry-After` asks for, in seconds or as a date (RFC 9110 §10.2.3); undefined for anything else. */
+/** Milliseconds from now that a `Retry-After` asks for, in seconds or as an HTTP-date (RFC 9110 §10.2.3); 0 for a past date, undefined for anything else. */
 export function parseRetryAfter(text: string | null, now: number): number | undefined {
   if (text === null) return undefined
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1_000
-  const date = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/.test(text) ? Date.parse(text) : NaN
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
+  const date = parseHttpDate(text, now)
+  return date === undefined ? undefined : Math.max(0, date - now)
 }

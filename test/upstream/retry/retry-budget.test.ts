@@ -98,3 +98,10 @@ it('reads Retry-After in both its forms', () => {
     ),
   ).toEqual([3_000, 5_000, 0, undefined, undefined, undefined])
 })
+
+it('reads the dates of Retry-After in all three forms of HTTP-date, and refuses days that do not exist', () => {
+  const now = Date.UTC(1994, 10, 6, 8, 49, 30)
+  const dates = ['Sun, 06 Nov 1994 08:49:37 GMT', 'Sunday, 06-Nov-94 08:49:37 GMT', 'Sun Nov  6 08:49:37 1994']
+  expect(dates.map((text) => parseRetryAfter(text, now))).toEqual([7_000, 7_000, 7_000])
+  expect(parseRetryAfter('Sat, 31 Feb 2026 00:00:00 GMT', now)).toBeUndefined()
+})

@@ -15,7 +15,7 @@ import { makeTraceId, parseTraceparent } from './telemetry/trace-context.ts'
 import { makeTracing } from './telemetry/tracing.ts'
 import { makeUpstream, type Upstream } from './upstream/upstream.ts'
 
-/** The gateway as a Hono app, which handles every request as `config` says. Throws when a `$env` variable holds no URL, or one that `transport` does not allow. */
+/** Makes the gateway as a Hono app for `config`. Throws when a `$env` variable holds no URL, or one that `transport` does not allow. */
 export function makeGateway(config: Config, platform: Platform): Hono {
   const insecure = insecureUrls(config, platform.variable)
   if (insecure.length > 0) throw new Error(insecure.map(diagnosticText).join('\n'))
@@ -65,7 +65,7 @@ function makeRequestHandler(config: Config, platform: Platform): RequestHandler 
   }
 }
 
-/** Without tracing of its own, the gateway logs under the caller's trace id. */
+/** The trace id of a valid `traceparent`: without tracing, the gateway logs under it. */
 function callerTraceId(inbound: string | undefined): string | undefined {
   return inbound === undefined ? undefined : parseTraceparent(inbound)?.traceId
 }

@@ -12,7 +12,7 @@ export { LoginGuard } from './identity/login-guard.ts'
 export { NonceStore } from './signatures/nonce-store.ts'
 export { GlobalUpstreamState } from './upstream/circuit-breaker/global-state-object.ts'
 
-// dev/build.ts has checked and normalised this text: nothing is validated again at start-up.
+// dev/build.ts has checked and normalized this text, so nothing is validated at start-up.
 const config = JSON.parse(routes) as Config
 
 export default makeGateway(config, makePlatform(env, config))

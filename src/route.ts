@@ -14,16 +14,16 @@ import { policies } from './policies/index.ts'
 import { withSpan } from './telemetry/tracing.ts'
 import { compileUpstream, type Upstream } from './upstream/upstream.ts'
 
-/** A route, ready to answer. */
+/** A compiled route. */
 export interface CompiledRoute {
   readonly handler: Handler
-  /** The same onion over the same state with a span around each policy; only sampled requests pay for it. */
+  /** The same layers over the same state, with a span around each policy. Only sampled requests run it. */
   readonly traced: Handler
 }
 
 const ONCE = { retry: null, hedge: null } as const
 
-/** Compiles a route once: the project's list of policies, those that the route names, around its terminal. */
+/** Compiles a route: the policies that it configures, in the project's order, around its terminal. */
 export function compileRoute(
   route: RouteConfig,
   upstreams: Readonly<Record<string, Upstream>>,
@@ -79,20 +79,20 @@ function compileTerminal(
   return async (x) => health.fetch(x.request)
 }
 
-/** Answers with a `Location`; the query is kept, and a final `/*` carries what the matched wildcard held. */
+/** Responds with a `Location`. The query is kept, and a final `/*` becomes the rest that the matched wildcard holds. */
 export function compileRedirect(config: RedirectConfig): Handler {
   const { status, scheme, host } = config
   const path = compilePath(config.path)
   return (x) => {
     const target = path.render(x)
     if (target === undefined) return Promise.resolve(problem(path.fault(x)))
-    // Relative unless told otherwise: an answer that a shared cache might keep must not repeat the Host that one client sent.
+    // Relative unless `scheme` or `host` is configured: a response that a shared cache may store must not repeat the Host of one client.
     const base = scheme || host ? `${scheme ?? x.client.scheme}://${host ?? x.client.host}` : ''
     return Promise.resolve(new Response(null, { status, headers: { location: base + target + x.outgoing.search } }))
   }
 }
 
-/** Answers what stands in routes.json. */
+/** Responds with the configured status, headers and body. */
 export function compileRespond({ status, headers, body }: RespondConfig): Handler {
   return () => Promise.resolve(new Response(body ?? null, { status, headers }))
 }

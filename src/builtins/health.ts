@@ -3,7 +3,7 @@ import type { Platform } from '../core/platform.ts'
 import { limitStores } from '../limits/store/stores.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 
-/** One degraded dependency, by its name in routes.json, as known to the isolate that responds. */
+/** One degraded dependency, by its name in routes.json, as the responding isolate sees it. */
 export type DegradedStore =
   | { readonly upstream: string; readonly circuit: 'open' }
   /** The breaker's Durable Object is unreachable: this isolate decides alone. */
@@ -28,8 +28,8 @@ export function makeHealth(upstreams: readonly Upstream[], platform: Platform): 
 
 function degradedParts(upstream: Upstream): DegradedStore[] {
   const { name } = upstream
-  const found: DegradedStore[] = []
-  if (upstream.condition() === 'open') found.push({ upstream: name, circuit: 'open' })
-  if (upstream.breakerStore() === 'unreachable') found.push({ upstream: name, breakerStore: 'unreachable' })
-  return found
+  const parts: DegradedStore[] = []
+  if (upstream.condition() === 'open') parts.push({ upstream: name, circuit: 'open' })
+  if (upstream.breakerStore() === 'unreachable') parts.push({ upstream: name, breakerStore: 'unreachable' })
+  return parts
 }

@@ -9,8 +9,8 @@ export interface ObjectNamespace<Api> {
 }
 
 /**
- * The result of one remote call to the object `name`; undefined when it fails, or takes longer than `timeoutMs` milliseconds: then it
- * may have happened. Never rejects.
+ * The result of one remote call to the object `name`; undefined when it fails, or takes longer than `timeoutMs` milliseconds. The
+ * call may have taken effect all the same. Never rejects.
  */
 export function callObject<Api, T>(
   namespace: ObjectNamespace<Api>,

@@ -1,8 +1,8 @@
 import type { ProblemCode } from './problem.ts'
 
-/** Who sent the request, found as `clientAddress` configures. */
+/** The sender of a request, determined as `clientAddress` configures. */
 export interface Client {
-  /** Canonical IPv4 or IPv6 text; `''` when it is not known. */
+  /** Canonical IPv4 or IPv6 text; `''` when it is unknown. */
   readonly ip: string
   /** The value of `X-Forwarded-For` towards origins: the client, or `unknown`, then the trusted proxies in between. */
   readonly forwardedFor: string
@@ -82,7 +82,7 @@ export interface Exchange {
   attempts: number
   /** Host and port of the target tried last, for the log and spans; never sent to the client. */
   target: string | undefined
-  /** Set when the client's body broke a rule while it was streaming: this is the refusal then, and no failure of the upstream. */
+  /** Set when the client's body broke a rule while it was streamed: the request is refused with it, and the upstream has not failed. */
   uploadProblem: ProblemCode | undefined
   /** Absent unless tracing is configured. */
   readonly trace: Trace | undefined
@@ -112,8 +112,8 @@ export interface Trace {
   start(name: string, kind: 'internal' | 'client'): Span
 }
 
-/** The deadline, in milliseconds: the platform ends work that outlives its request after 30 s. */
-const LONGEST_MS = 20_000
+/** In milliseconds. The platform ends work that outlives its request after 30 s. */
+const BACKGROUND_DEADLINE_MS = 20_000
 
 /**
  * An exchange beside `x` that sends `outgoing` and whose response no client receives. A disconnect of the client of `x` does not end it, and
@@ -132,7 +132,7 @@ export function makeBackgroundExchange(x: Exchange, outgoing: Outgoing, now: num
     outgoing,
     signal: new AbortController().signal,
     startedAt: now,
-    deadline: now + LONGEST_MS,
+    deadline: now + BACKGROUND_DEADLINE_MS,
     waitUntil,
     identity,
     edits: [],

@@ -46,8 +46,8 @@ export interface Platform {
 }
 
 /**
- * `make`, called once for each platform and kept: what its routes share, such as a store's connection and its health. Further arguments
- * count at the first call alone.
+ * Calls `make` once for each platform and keeps the value, for what the routes of a platform share, such as a store's connection and its
+ * health. The further arguments are read at the first call only.
  */
 export function perPlatform<P extends object, Rest extends unknown[], T>(
   make: (platform: P, ...rest: Rest) => T,
@@ -60,11 +60,11 @@ export function perPlatform<P extends object, Rest extends unknown[], T>(
   }
 }
 
-/** `make`, called once for each platform and name. `all` lists what was made for a platform so far, by name. */
+/** Calls `make` once for each platform and name, and keeps the values. `all` lists those of a platform so far, by name. */
 export function perPlatformAndName<P extends object, T>(
   make: (platform: P, name: string) => T,
 ): ((platform: P, name: string) => T) & { readonly all: (platform: P) => Readonly<Record<string, T>> } {
-  const valuesOf = perPlatform((_: P) => new Map<string, T>())
+  const valuesOf = perPlatform<P, [], Map<string, T>>(() => new Map())
   const get = (platform: P, name: string): T => {
     const values = valuesOf(platform)
     const value = values.get(name) ?? make(platform, name)

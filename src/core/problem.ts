@@ -7,16 +7,16 @@ export const PROBLEMS = {
   'headers-too-large': [431, 'There are too many headers, or they are too large'],
   'not-found': [404, 'No route for this path'],
   'method-not-allowed': [405, 'The path exists, but not with this method'],
-  'method-not-implemented': [501, 'The gateway does not know this method'],
+  'method-not-implemented': [501, 'The gateway does not support this method'],
   'body-too-large': [413, 'The body is larger than this route allows'],
   'cors-refused': [403, 'The origin, method or headers are not allowed across origins'],
   'ip-refused': [403, 'This client address is not allowed'],
   'geo-refused': [403, 'Calls from this country or network are not allowed'],
   'bot-refused': [403, 'Calls by bots are not allowed'],
   'rule-refused': [403, 'A rule of this route does not let the request in'],
-  'https-required': [403, 'This route takes https alone'],
+  'https-required': [403, 'This route requires https'],
   // identity
-  'credentials-missing': [401, 'The request carries none of the credentials that this route takes'],
+  'credentials-missing': [401, 'The request carries none of the credentials that this route accepts'],
   'token-missing': [401, 'A bearer token is required'],
   'bearer-malformed': [400, 'Authorization does not hold exactly one bearer token'],
   'token-malformed': [401, 'The token is not a well-formed JWT'],
@@ -29,7 +29,7 @@ export const PROBLEMS = {
   'token-audience': [401, 'The token is meant for another audience'],
   'token-claims': [401, 'A claim that the token needs is missing or has the wrong type'],
   'token-revoked': [401, 'The credential has been revoked'],
-  'token-inactive': [401, 'The issuer of the token says that it is not active'],
+  'token-inactive': [401, 'The issuer of the token reports that it is not active'],
   'api-key-missing': [401, 'An API key is required'],
   'api-key-invalid': [401, 'The API key is unknown'],
   'api-key-expired': [401, 'The API key has expired'],
@@ -95,13 +95,13 @@ export const PROBLEMS = {
   'media-type-unsupported': [415, 'The media type of the body is not supported'],
   'state-unavailable': [503, 'The object that keeps this state cannot be reached'],
   // the gateway
-  'internal-error': [500, 'Something went wrong in the gateway'],
+  'internal-error': [500, 'An unexpected error occurred in the gateway'],
 } as const satisfies Readonly<Record<string, readonly [status: number, title: string]>>
 
 /** Stable once released: clients, logs and spans identify a refusal by it, as `code` in the body. */
 export type ProblemCode = keyof typeof PROBLEMS
 
-/** What one refusal carries beyond its code. `headers` (lower-case names) and `members` replace those that `problem` sets. */
+/** The parts of a refusal besides its code. `headers` (lower-case names) and `members` replace those that `problem` sets. */
 export interface ProblemExtras {
   /** The error in this request, for its sender. Never an upstream's address, a stack or a secret. */
   readonly detail?: string
@@ -110,7 +110,7 @@ export interface ProblemExtras {
   readonly members?: Readonly<Record<string, unknown>>
 }
 
-/** The IETF rate-limit draft names this type; the others are the gateway's own. */
+/** The IETF rate-limit draft defines this type; the others are the gateway's own. */
 const QUOTA_EXCEEDED_TYPE = 'https://iana.org/assignments/http-problem-types#quota-exceeded'
 
 const codes = new WeakMap<Response, ProblemCode>()

@@ -8,7 +8,7 @@ const ASIAN_MIDDLE = 60
 
 /** The location hint nearest to the sender of a request, by Cloudflare's `request.cf`. */
 export function regionOf({ cf }: Pick<Request, 'cf'>): Region {
-  // Absent: NaN is less than no number, so the eastern half.
+  // When it is absent, each comparison with NaN is false.
   const longitude = Number(cf?.longitude ?? NaN)
   switch (cf?.continent) {
     case 'NA':

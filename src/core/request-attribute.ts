@@ -9,7 +9,7 @@ export type RequestAttribute =
   | { readonly kind: 'ip' | 'route' | 'apiKey' }
   | { readonly kind: 'jwt' | 'header' | 'param' | 'const'; readonly name: string }
 
-/** How the attributes are written in routes.json, for messages. */
+/** The notations of the attributes in routes.json, for messages. */
 export const REQUEST_ATTRIBUTES = [
   'client.ip',
   'jwt.<claim>',
@@ -72,10 +72,10 @@ export function claimText(claim: unknown): string | undefined {
     : undefined
 }
 
-/** Whether a text names something of a request that stays the same for one caller. */
+/** Whether a text names an attribute that stays the same for one caller. */
 const isSticky = (text: string) => /^(?:ip|jwt|header)$/.test(parseRequestAttribute(text)?.kind ?? '')
 
-/** What keeps one caller with one choice: `client.ip`, `jwt.<claim>` or `header:<name>`. */
+/** The schema of an attribute by which each caller keeps one choice: `client.ip`, `jwt.<claim>` or `header:<name>`. */
 export const stickyKey = z
   .string()
   .check(z.refine(isSticky, expected('expected "client.ip", "jwt.<claim>" (such as "jwt.sub") or "header:<name>"')))
@@ -103,7 +103,7 @@ export function compileClaimPath(path: string): (claims: TokenClaims) => unknown
 
 const CLAIM_PATH = /^(?!\$(?:\.|$))[^\s.[\]{}"'*]+(?:\.[^\s.[\]{}"'*]+)*$/
 
-/** Whether `path` is a name, or names with a dot between: not the `a[0]`, `$.a` or `*` of other notations, which nobody descends by here. */
+/** Whether `path` is a name, or several joined by dots. `a[0]`, `$.a` and `*` of other notations are refused: `compileClaimPath` does not interpret them. */
 export function isClaimPath(path: string): boolean {
   return CLAIM_PATH.test(path)
 }

@@ -80,7 +80,7 @@ function findRoute(
     const announced = request.headers.get('access-control-request-method')
     const found = announced === null ? undefined : router(announced, path, request)
     const candidates = found?.kind === 'method' ? found.allow.map((other) => router(other, path, request)) : [found]
-    const preflight = candidates.find((one) => one?.kind === 'route' && hasCors[one.index])
+    const preflight = candidates.find((result) => result?.kind === 'route' && hasCors[result.index])
     if (preflight !== undefined) return preflight
   }
   return router(method, path, request)
@@ -90,8 +90,8 @@ function findRoute(
 type TransportCheck = (request: Request, client: Client, path: string, route: number) => Response | undefined
 
 /**
- * Compiles `transport.clients`; `insecure` says of each route, by index, whether it takes plain HTTP all the same. A redirect is a 308, which
- * keeps method and body. The request was readable on its way by then, so for an API `https` (refuse) is the better choice than `redirect`.
+ * Compiles `transport.clients`; `insecure` holds for each route, by index, whether it accepts plain HTTP all the same. A redirect is a 308, which
+ * keeps method and body. By then the request has crossed the network in clear text, so for an API `https` (refuse) is better than `redirect`.
  */
 function compileTransportCheck(clients: 'any' | 'https' | 'redirect', insecure: readonly boolean[]): TransportCheck {
   if (clients === 'any') return () => undefined

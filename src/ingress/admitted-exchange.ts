@@ -5,7 +5,7 @@ import type { ActiveTrace } from '../telemetry/active-trace.ts'
 import type { MatchedRoute } from './admit.ts'
 import type { ReceivedRequest } from './headers.ts'
 
-/** What is known of every request, before its route is. */
+/** The parts of a request that do not depend on its route. */
 export interface IncomingRequest {
   /** The trace id. */
   readonly id: string
@@ -17,7 +17,7 @@ export interface IncomingRequest {
   readonly waitUntil: Exchange['waitUntil']
 }
 
-/** The exchange of a request whose route is known. A class because of its getter: an object literal would define the getter for each request. */
+/** The exchange of a request whose route is known. It is a class because of its getter: an object literal would define the getter for each request. */
 export class AdmittedExchange implements Exchange {
   readonly id: string
   readonly request: Request

@@ -8,13 +8,13 @@ export interface ClientAddressConfig {
   readonly trustedProxies: readonly string[]
 }
 
-/** Reads who sent a request; compiled once from `clientAddress`. */
+/** Reads the sender of a request. Compiled once, from `clientAddress`. */
 export type ClientReader = (received: ReceivedRequest) => Client
 
 /**
  * `runtime` takes the peer of the connection: workerd's `cf.clientIp`, which a client cannot set, or on Cloudflare `CF-Connecting-IP`.
  * `x-forwarded-for` reads that field from the right while the addresses are trusted proxies, and only when the peer is one.
- * A hop that is no address makes the client's address unknown. It is never taken for the proxy, which `ip` lists may allow.
+ * A hop that is no address makes the client's address unknown. It never falls back to the proxy's address, which `ip` lists may allow.
  */
 export function compileClientReader(config: ClientAddressConfig): ClientReader {
   const isTrusted = makeCidrMatcher(config.trustedProxies)

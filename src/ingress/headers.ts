@@ -37,7 +37,7 @@ export interface ReceivedHeaders {
   readonly all: Readonly<Record<string, string>>
   /** Those that may be forwarded. */
   readonly forwarded: ForwardedHeaders
-  /** The refusal that the headers require; undefined when they are sound. */
+  /** The refusal that the headers require; undefined when they are valid. */
   readonly fault: ProblemCode | undefined
 }
 
@@ -56,7 +56,7 @@ export function compileHeaderReader(injected: Iterable<string>): HeaderReader {
     let hasOpaqueValues = false
     let count = 0
     let length = 0
-    let isSound = true
+    let isValid = true
     // One pass for every check: each access to a header is a call into the runtime.
     request.headers.forEach((value, received) => {
       const rule = ruleOf(received)
@@ -66,30 +66,30 @@ export function compileHeaderReader(injected: Iterable<string>): HeaderReader {
       const joined = name in all ? `${all[name]}, ${value}` : value
       all[name] = joined
       // Clients repeat their values: comparing two texts is cheaper than testing one for characters.
-      if (value !== rule.soundValue) {
-        if (CONTROL.test(value)) isSound = false
+      if (value !== rule.validValue) {
+        if (CONTROL.test(value)) isValid = false
         else if (isOpaque(value)) hasOpaqueValues ||= !isDropped
-        else if (value.length <= MAX_CACHED_LENGTH.value) rule.soundValue = value
+        else if (value.length <= MAX_CACHED_LENGTH.value) rule.validValue = value
       }
-      if (rule.isLookAlike) isSound = false
+      if (rule.isFramingAlias) isValid = false
       if (isDropped) return
-      if (name === 'content-length' && value.length > MAX_LENGTH_DIGITS) isSound = false
+      if (name === 'content-length' && value.length > MAX_LENGTH_DIGITS) isValid = false
       // The runtime joins lines of one name, except Set-Cookie; they are forwarded as one line (RFC 9110 §5.3).
       headers[name] = joined
     })
     // Another transfer coding would be lost on the way while the body is still encoded with it (RFC 9112 §6.1).
-    if ((all['transfer-encoding'] ?? 'chunked').toLowerCase() !== 'chunked') isSound = false
+    if ((all['transfer-encoding'] ?? 'chunked').toLowerCase() !== 'chunked') isValid = false
     forwardConnection(request.method, all, headers)
     const isLarge = count > MAX_HEADERS || isTooLong(all, length)
     return {
       all,
       forwarded: { headers, hasOpaqueValues },
-      fault: isSound ? (isLarge ? 'headers-too-large' : undefined) : 'header-invalid',
+      fault: isValid ? (isLarge ? 'headers-too-large' : undefined) : 'header-invalid',
     }
   }
 }
 
-/** Drops the fields that `Connection` names, and asks the origin for a WebSocket when the client does. */
+/** Drops the fields that `Connection` names, and forwards an upgrade to WebSocket. */
 function forwardConnection(method: string, all: ReceivedHeaders['all'], headers: ForwardedHeaders['headers']): void {
   const { connection, upgrade } = all
   if (connection !== undefined) dropNamed(headers, connection)
@@ -112,17 +112,17 @@ function isTooLong(headers: ReceivedHeaders['all'], length: number): boolean {
   return exceedsBytes(Object.entries(headers).flat().join(''), MAX_HEADER_BYTES)
 }
 
-/** What is decided by a header's name alone, and the last of its values that was found sound. */
+/** The decisions that depend on a header's name alone, and the last of its values that was valid. */
 interface HeaderRule {
   readonly name: string
   readonly isDropped: boolean
-  /** Whether it is message framing in another spelling. */
-  readonly isLookAlike: boolean
+  /** Whether it is another spelling of a field of message framing. */
+  readonly isFramingAlias: boolean
   /** The last value that held neither control nor opaque characters. */
-  soundValue: string | undefined
+  validValue: string | undefined
 }
 
-/** Clients use few names: the rules are cached, and all are forgotten when a client sends many names. Longer names and values are not cached. */
+/** Clients use few names, so rules are cached. All are dropped when a client sends many names. Longer names and values are not cached. */
 const MAX_CACHED_RULES = 1_000
 const MAX_CACHED_LENGTH = { name: 64, value: 1_024 } as const
 
@@ -133,8 +133,8 @@ function makeRuleTable(dropped: ReadonlySet<string>): (name: string) => HeaderRu
     const rule: HeaderRule = {
       name: internalized(name),
       isDropped: dropped.has(canonical) || /^(?:x-forwarded|proxy-)/.test(canonical),
-      isLookAlike: canonical !== name && FRAMING.has(canonical),
-      soundValue: undefined,
+      isFramingAlias: canonical !== name && FRAMING.has(canonical),
+      validValue: undefined,
     }
     if (name.length > MAX_CACHED_LENGTH.name) return rule
     if (rules.size >= MAX_CACHED_RULES) rules.clear()
@@ -147,7 +147,7 @@ function makeRuleTable(dropped: ReadonlySet<string>): (name: string) => HeaderRu
 /** The same text as V8 stores property names. Another string is looked up in V8's string table at each use as a property name. */
 const internalized = (text: string): string => Object.keys({ [text]: 0 })[0]!
 
-/** Writes `X-Forwarded-For`, `-Proto` and `-Host` from what the gateway knows of the client. */
+/** Sets `X-Forwarded-For`, `-Proto` and `-Host` from `client`. */
 export function setForwardedHeaders({ headers }: ForwardedHeaders, client: Client): void {
   headers['x-forwarded-for'] = client.forwardedFor
   headers['x-forwarded-proto'] = client.scheme

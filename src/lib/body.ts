@@ -1,4 +1,4 @@
-/** Why a body could not be read whole: it has more bytes than allowed, took longer than allowed, or its sender broke off. */
+/** Why a body could not be read whole: it has more bytes than allowed, took longer than allowed, or its sender ended it early. */
 export type BodyFailure = 'too-large' | 'timeout' | 'aborted'
 
 /** The type of a body before it is read. */
@@ -35,7 +35,7 @@ export async function readBytes(
       chunks.push(chunk.value)
     }
   } catch {
-    // The runtime's own streams reject the read that was pending when they were cancelled; one made in JavaScript ends.
+    // When cancelled, a stream of the runtime rejects the pending read; a stream made in JavaScript ends.
     return isLate ? 'timeout' : 'aborted'
   } finally {
     clearTimeout(timer)
@@ -43,7 +43,7 @@ export async function readBytes(
   return isLate ? 'timeout' : concatBytes(chunks, length)
 }
 
-/** `chunks` one after the other; `length` is their length together. */
+/** `chunks` one after the other; `length` is the sum of their lengths. */
 export function concatBytes(chunks: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length)
   let offset = 0

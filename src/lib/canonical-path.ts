@@ -1,4 +1,4 @@
-/** A path that is canonical already, as most are: no escapes, no empty segment but a last one, none that begins with a dot. */
+/** A path that is canonical already, as most are: no escapes, no empty segment except a last one, no segment that begins with a dot. */
 const PLAIN = /^(?:\/[\w\-~!$&'()*+,;=:@][\w\-.~!$&'()*+,;=:@]*)*\/?$/
 
 /**
@@ -9,7 +9,7 @@ const AMBIGUOUS =
   // eslint-disable-next-line no-control-regex
   /%(?:5c|[01][0-9a-f]|7f|25(?:2e|2f|5c|00))|%(?![0-9a-f]{2})|[\\\x00-\x1f\x7f]|(?:\/|%2f)\.{1,2}(?:;|%3b)/i
 const UNRESERVED = /[\w\-.~]/
-/** What `new URL` would escape in a path (the URL standard's path percent-encode set), and must not be left for it to do. */
+/** The characters that `new URL` would escape in a path (the URL standard's path percent-encode set): escaped here, so that `new URL` changes nothing. */
 // eslint-disable-next-line no-control-regex
 const UNESCAPED = /[^\x21\x24-\x3b\x3d\x40-\x5d\x5f\x61-\x7a\x7c\x7e]/gu
 

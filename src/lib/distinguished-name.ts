@@ -17,13 +17,13 @@ const TYPES: Readonly<Record<string, string>> = {
   e: '1.2.840.113549.1.9.1',
 }
 
-/** What is longer is no name that anyone would list, and only costs time. */
+/** A longer text is refused: names in use are shorter, and parsing costs time. */
 const MAX_CHARS = 1024
 
 /** A character of a value that is no space, or an escape (RFC 4514 §3). */
 const CHAR = String.raw`(?:[^\\",+;<>\0 ]|\\[ "#+,;<=>\\]|\\[0-9A-Fa-f]{2})`
 const TYPE = String.raw`[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)*`
-/** One attribute, and what separates it from the next. No two of its parts can take the same space: nothing is tried twice. */
+/** One attribute and its separator from the next. No two parts of the expression match the same space, so it does not backtrack. */
 const ATTRIBUTE = new RegExp(
   String.raw` *(${TYPE}) *= *(?:#((?:[0-9A-Fa-f]{2})+)|(?!#)(${CHAR}+(?: +${CHAR}+)*)?) *(,|\+|$)`,
   'y',
@@ -32,7 +32,7 @@ const ATTRIBUTE = new RegExp(
 /**
  * A distinguished name (RFC 4514) in a form that is equal for equal names: type names in any case or as numbers, spaces around separators,
  * spellings of escapes, and the order within a multi-valued part make no difference. The order of parts and the case of values do: X.520 would
- * ignore case, but to take two names for one is the mistake that lets someone in. Undefined for text that is no such name, and for the empty one.
+ * ignore case, but a comparison that is too lax accepts a wrong certificate. Undefined for text that is no such name, and for the empty name.
  */
 export function parseDistinguishedName(text: string): string | undefined {
   if (text.length > MAX_CHARS) return undefined
@@ -52,7 +52,7 @@ export function parseDistinguishedName(text: string): string | undefined {
   }
 }
 
-/** Undefined when the escaped bytes are no UTF-8. */
+/** The value without its escapes; undefined when the escaped bytes are not UTF-8. */
 function unescaped(text: string): string | undefined {
   const uri = text.replace(/\\([0-9A-Fa-f]{2})|\\(.)|[^\\]+/gs, (plain, hex?: string, char?: string) =>
     hex === undefined ? encodeURIComponent((char ?? plain).toWellFormed()) : `%${hex}`,

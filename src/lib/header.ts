@@ -3,7 +3,7 @@ export const isHeaderName = (text: string): boolean => /^[!#$%&'*+\-.^_`|~0-9A-Z
 
 const PLAIN_NAME = /^[a-z0-9-]+$/
 
-/** One spelling for all names that a server which maps header names to variables (CGI, WSGI) cannot tell apart: `x-debug` for `X_Debug`. */
+/** The common form of the names that a server which maps header names to variables (CGI, WSGI) does not distinguish: `x-debug` for `X_Debug`. */
 export const canonicalHeaderName = (name: string): string =>
   PLAIN_NAME.test(name) ? name : name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-')
 

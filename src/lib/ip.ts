@@ -35,7 +35,7 @@ export function canonicalIp(text: string): string | undefined {
   return ip.flatMap((group) => [group >> 8, group & 255]).join('.')
 }
 
-/** The network that is taken for one client: an IPv4 address as it is, and the first 64 bits of an IPv6 address, as `2001:db8:0:1`. `ip` is canonical, or `''`. */
+/** The network that counts as one client: an IPv4 address as it is, and the first 64 bits of an IPv6 address, as `2001:db8:0:1`. `ip` is canonical, or `''`. */
 export function networkOf(ip: string): string {
   if (!ip.includes(':')) return ip
   const groups = parseIp(ip) ?? []
@@ -88,7 +88,7 @@ function parseIpv4(text: string): Ip | undefined {
   return [(a << 8) | b, (c << 8) | d]
 }
 
-/** `::ffff:192.0.2.1` → `::ffff:c000:201`; ipaddr.js reads `::192.0.2.1` as if the `ffff` were there, and octal. */
+/** `::ffff:192.0.2.1` → `::ffff:c000:201`; ipaddr.js would read `::192.0.2.1` as mapped, and octal numbers. */
 function undotted(text: string): string | undefined {
   const end = text.lastIndexOf(':') + 1
   const groups = parseIpv4(text.slice(end))?.map((group) => group.toString(16))

@@ -1,10 +1,10 @@
 import { base64url } from 'jose'
 
-/** A member of a JWKS (RFC 7517 §4), as far as anything is known about it: the issuer’s word, checked here. */
+/** A member of a JWKS (RFC 7517 §4) as its issuer published it, with unchecked fields. */
 export type PublishedJwk = Readonly<Record<string, unknown>>
 
 const MIN_RSA_BITS = 2048
-/** Verifying costs time with the square of the length: a hostile issuer must not be able to buy much of it. */
+/** The time of a verification grows with the square of the length: the bound limits what a hostile issuer can make the gateway spend. */
 const MAX_RSA_BITS = 8192
 const CURVES: Readonly<Record<string, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521', EdDSA: 'Ed25519' }
 
@@ -36,8 +36,8 @@ function parseInteger(text: unknown): bigint | undefined {
 }
 
 /**
- * The fingerprint of CVE-2017-15361: Infineon’s chips made primes that are powers of 65537 modulo many small primes,
- * so the modulus is one too, and can be factored. An honest key passes for one with odds of about 1 in 10⁸.
+ * Whether the modulus has the fingerprint of CVE-2017-15361. Infineon’s chips made primes that are powers of 65537 modulo many small primes.
+ * The modulus then is such a power too, and can be factored. Another key has the fingerprint with a probability of about 10⁻⁸.
  */
 function isRoca(modulus: bigint): boolean {
   return SMALL_PRIMES.every((prime) => powersOf65537(prime).has(Number(modulus % BigInt(prime))))

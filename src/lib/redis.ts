@@ -1,22 +1,22 @@
 import { Redis } from '@upstash/redis/cloudflare'
 
 /**
- * Redis behind Upstash's protocol, which sends each command once; undefined for a URL that the client does not take. Whoever asks has a
- * timeout of his own: after `giveUpMs` milliseconds only the connection is given back.
+ * A client of Redis behind Upstash's protocol, which sends each command once; undefined for a URL that the client refuses. Callers keep a
+ * shorter timeout of their own: the abort after `giveUpMs` milliseconds only frees the connection.
  */
 export function connectRedis(url: string, token: string, giveUpMs: number): Redis | undefined {
   try {
     return new Redis({
       url,
       token,
-      // Not `false`, which is one more try: whoever waits for this one will not wait for the next.
+      // `false` would mean one more try, for which the caller's timeout leaves no time.
       retry: { retries: 0 },
       enableTelemetry: false,
       readYourWrites: false,
-      // Only numbers and ASCII come back.
+      // Replies hold only numbers and ASCII.
       responseEncoding: false,
       automaticDeserialization: false,
-      // It would send several requests' commands as one and let them all wait for one request's promise.
+      // It would join the commands of several requests, which would then await the promise of one of them.
       enableAutoPipelining: false,
       signal: () => AbortSignal.timeout(giveUpMs),
     })

@@ -1,58 +1,60 @@
-import { withTimeout } from './time.ts'
+import { distance, sleep, withTimeout } from './time.ts'
 
-/** Keeps an isolate's copy of something up with its store. Times are milliseconds. */
+/** Keeps an isolate's replica of a feed up to date. Times are milliseconds. */
 export interface ReplicaSync {
   /**
-   * Whether the copy is believed: its last reading was begun less than five seconds ago. Reads again in `waitUntil` from two seconds on;
-   * a promise, of a quarter of a second at most, only when the copy is too old: after a start, an idle time, an outage. Never rejects.
+   * Whether the replica may be used: its last successful read started less than five seconds ago. From two seconds on it is read again in
+   * `waitUntil`. A promise, of a quarter of a second at most, only when the replica is too old: after a start, an idle time, an outage.
+   * Never rejects.
    */
   readonly isFresh: (now: number, waitUntil: WaitUntil) => boolean | Promise<boolean>
-  /** Reads now, unless a reading is under way or the store has failed within half a second. */
+  /** Starts a read, unless one is under way or the last one failed less than half a second ago. */
   readonly refresh: (waitUntil: WaitUntil) => void
 }
 
 type WaitUntil = (work: Promise<unknown>) => void
 
-/** From this age on the copy is read again, in the background. */
+/** From this age on the replica is read again in the background. */
 const REFRESH_MS = 2_000
-/** No older copy is believed. */
+/** From this age on the replica is not used. */
 const MAX_AGE_MS = 5_000
-/** How long the store may take over all of a reading. */
+/** The timeout of one read. */
 const READ_MS = 1_000
-/** From a failure to the next reading. */
+/** From a failure to the next read. */
 const PAUSE_MS = 500
-/** How long a request waits for a reading; none does for so long after a failure. */
-const ANSWER_MS = 250
+/** How long a request waits for a read. */
+const WAIT_MS = 250
+/** For so long after a failure no request waits. */
 const FAILED_MS = 2_000
 const POLL_MS = 5
 
-/** `read` brings the copy up to date; false when it could not. */
+/** Makes the sync of one replica. `read` brings the replica up to date; it gives false when it fails. */
 export function makeReplicaSync(read: (waitUntil: WaitUntil) => Promise<boolean>, clock: () => number): ReplicaSync {
   let [readAt, failedAt] = [-Infinity, -Infinity]
   let reading: { readonly startedAt: number } | undefined
-  // One whose request was dropped never ends: after its time it no longer counts.
-  const isReading = () => reading !== undefined && since(reading.startedAt, clock()) < READ_MS
+  // A read whose request was cancelled never ends: after its timeout it no longer counts.
+  const isReading = () => reading !== undefined && distance(reading.startedAt, clock()) < READ_MS
 
   const run = async (waitUntil: WaitUntil) => {
-    const mine = { startedAt: clock() }
-    reading = mine
+    const current = { startedAt: clock() }
+    reading = current
     const done = await withTimeout(READ_MS, () => read(waitUntil))
-    if (mine !== reading) return
+    if (current !== reading) return
     reading = undefined
-    if (done) [readAt, failedAt] = [mine.startedAt, -Infinity]
+    if (done) [readAt, failedAt] = [current.startedAt, -Infinity]
     else failedAt = clock()
   }
   const start = (waitUntil: WaitUntil) => {
-    if (isReading() || since(failedAt, clock()) < PAUSE_MS) return undefined
+    if (isReading() || distance(failedAt, clock()) < PAUSE_MS) return undefined
     const own = run(waitUntil)
     waitUntil(own)
     return own
   }
   const awaitRead = async (own: Promise<void> | undefined) => {
-    if (own) await withTimeout(ANSWER_MS, () => own)
-    // Another request's promise must not be awaited, so its result is watched for; counted, as the clock may stand still.
-    else for (let polls = ANSWER_MS / POLL_MS; polls > 0 && isReading(); polls--) await pause()
-    if (since(readAt, clock()) < MAX_AGE_MS) return true
+    if (own) await withTimeout(WAIT_MS, () => own)
+    // The promise of another request must not be awaited, so its result is polled; the polls are counted, because the clock may stand still.
+    else for (let polls = WAIT_MS / POLL_MS; polls > 0 && isReading(); polls--) await sleep(POLL_MS)
+    if (distance(readAt, clock()) < MAX_AGE_MS) return true
     failedAt = clock()
     return false
   }
@@ -60,14 +62,11 @@ export function makeReplicaSync(read: (waitUntil: WaitUntil) => Promise<boolean>
   return {
     refresh: (waitUntil) => void start(waitUntil),
     isFresh(now, waitUntil) {
-      const age = since(readAt, now)
+      // The distance, because a clock may step back.
+      const age = distance(readAt, now)
       const own = age < REFRESH_MS ? undefined : start(waitUntil)
       if (age < MAX_AGE_MS) return true
-      return since(failedAt, now) < FAILED_MS ? false : awaitRead(own)
+      return distance(failedAt, now) < FAILED_MS ? false : awaitRead(own)
     },
   }
 }
-
-/** The distance, because a clock may step back. */
-const since = (then: number, now: number) => Math.abs(now - then)
-const pause = () => new Promise<void>((passed) => setTimeout(passed, POLL_MS))

@@ -217,3 +217,10 @@ export interface ShardGrant extends TakeGrant {
 export interface LimitShardApi {
   take(take: ShardTake): Promise<ShardGrant | undefined>
 }
+
+/** The call that probes a store. It writes, because a store that is full or a read-only replica still serves reads. */
+export const PROBE = {
+  spec: { name: 'probe', algorithm: 'fixed-window', limit: 1_000_000_000, windowMs: 1_000 },
+  ask: { want: 1, atLeast: 1 },
+  key: 'probe',
+} as const

@@ -1,6 +1,6 @@
 import { rawSearch } from '../lib/canonical-path.ts'
 
-/** What a route asks of a request besides its path. */
+/** The conditions of a route on a request besides its path. */
 export interface Conditions {
   readonly methods?: readonly string[] | undefined
   readonly hosts?: readonly string[] | undefined

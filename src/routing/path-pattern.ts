@@ -11,7 +11,7 @@ export interface PathPattern {
   readonly rest: boolean
 }
 
-/** `/users/:id/*` → its segments; a string says what is wrong with it. */
+/** `/users/:id/*` → its segments; a string is the message of an invalid pattern. */
 export function parsePathPattern(text: string): PathPattern | string {
   if (!text.startsWith('/')) return 'expected a path that starts with "/"'
   const rest = text.endsWith('/*')
@@ -30,7 +30,7 @@ export function parsePathPattern(text: string): PathPattern | string {
       segments.push({ kind: 'literal', text: part })
     }
   }
-  // Only a canonical path is ever looked up; another spelling would be a route that nothing can reach.
+  // Only canonical paths are looked up, so a route with another spelling would be unreachable.
   const literal = `/${segments.map((segment) => (segment.kind === 'literal' ? segment.text : 'p')).join('/')}`
   const canonical = canonicalPath(literal)
   if (canonical !== literal)

@@ -1,8 +1,9 @@
 import type { ProblemCode } from '../core/problem.ts'
-/** A refused URL has no bound but the runtime's; a log line has this one. */
+
+/** Characters of a logged path. The URL of a refused request may be longer. */
 const MAX_PATH = 1_024
 
-/** What is logged of one request; nothing in it is a secret. */
+/** The fields of one request's log line, none of them secret. */
 export interface AccessEntry {
   /** Arrival, epoch milliseconds. */
   readonly time: number
@@ -27,7 +28,7 @@ export interface AccessEntry {
 
 /**
  * Writes one JSON line per request: level `warn` for a 5xx, `info` for every other response. Undefined when `LOG_LEVEL`
- * drops both, so that no entry is built for nothing.
+ * drops both, so that the caller builds no entry.
  */
 export function makeAccessLog(
   variable: (name: string) => string | undefined,

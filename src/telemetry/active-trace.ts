@@ -16,7 +16,7 @@ export interface ActiveTrace extends Trace {
   readonly spans: [server: SpanRecord, ...children: SpanRecord[]] | undefined
 }
 
-/** Continues the caller's trace, or starts one where the caller sent none or an invalid one. */
+/** Continues the caller's trace; starts one when the caller sent no valid `traceparent`. Times are epoch milliseconds. */
 export function beginTrace(
   headers: Readonly<Record<string, string>>,
   startedAt: number,
@@ -31,7 +31,7 @@ export function beginTrace(
   const spanId = makeSpanId()
   const traceparent = formatTraceparent(id, spanId, flags)
   const tracestate = parent && parseTracestate(headers['tracestate'])
-  if (!sampled) return { id, sampled, traceparent, tracestate, spans: undefined, start: startNothing }
+  if (!sampled) return { id, sampled, traceparent, tracestate, spans: undefined, start: startNoopSpan }
 
   const spans: ActiveTrace['spans'] = [openSpan(id, spanId, parent?.spanId, tracestate, 'server', '', startedAt)]
   const start = (name: string, kind: 'internal' | 'client'): Span => {
@@ -43,7 +43,7 @@ export function beginTrace(
   return { id, sampled, traceparent, tracestate, spans, start }
 }
 
-function startNothing(this: Trace): Span {
+function startNoopSpan(this: Trace): Span {
   return { traceparent: this.traceparent, set: () => {}, fail: () => {}, end: () => {} }
 }
 
@@ -62,7 +62,7 @@ export function compileRatio(setting: string | undefined): (traceId: string) => 
   if (!(ratio >= 0 && ratio < 1)) return () => true
   const threshold = Math.ceil((1 - ratio) * RANDOM_VALUES)
   if (threshold === RANDOM_VALUES) return () => false
-  // Lower-case digits, as many of them, stand in the order of their numbers: nothing has to be parsed.
-  const least = threshold.toString(16).padStart(RANDOM_DIGITS, '0')
-  return (traceId) => traceId.slice(...RANDOM_PART) >= least
+  // Hex texts of one length and case are ordered like their numbers, so no id has to be parsed.
+  const minimum = threshold.toString(16).padStart(RANDOM_DIGITS, '0')
+  return (traceId) => traceId.slice(...RANDOM_PART) >= minimum
 }

@@ -15,7 +15,7 @@ export interface FailedRequest {
 /** Reports an unexpected error, whatever was thrown; reports are sent in `waitUntil`. Never throws. */
 export type ErrorReporter = (error: unknown, x: FailedRequest, waitUntil: Exchange['waitUntil']) => void
 
-/** Reports to Sentry per isolate and minute at most: an outage fails every request in the same way. */
+/** Reports to Sentry for each isolate and minute, at most: an outage fails every request in the same way. */
 const MAX_REPORTS = 10
 const WINDOW_MS = 60_000
 
@@ -60,7 +60,7 @@ function describeError(error: unknown, { id, route, request }: FailedRequest): E
   const secrets = secretsOf(request)
   const clean = (text: string, max: number) => scrub(text, secrets).slice(0, max)
   const path = clean(/^[a-z]+:\/\/[^/?#]*([^?#]*)/i.exec(request.url)?.[1] ?? '', MAX_MESSAGE)
-  const { name, message, stack } = read(error)
+  const { name, message, stack } = readError(error)
   return {
     id,
     route,
@@ -72,8 +72,8 @@ function describeError(error: unknown, { id, route, request }: FailedRequest): E
   }
 }
 
-/** Anything can be thrown, also an object whose properties throw when they are read. */
-function read(error: unknown): { name: string; message: string; stack: string | undefined } {
+/** Any value can be thrown, even an object whose properties throw when they are read. */
+function readError(error: unknown): { name: string; message: string; stack: string | undefined } {
   try {
     if (!(error instanceof Error)) return { name: typeof error, message: String(error), stack: undefined }
     const cause = error.cause instanceof Error ? ` (caused by ${error.cause.name}: ${error.cause.message})` : ''

@@ -10,7 +10,7 @@ export interface ExportCounters {
   readonly failed: number
 }
 
-/** Finished spans on their way to the collector: at most 2,048 wait; a trace that finds no room is dropped and counted. */
+/** Finished spans that are to be exported: at most 2,048 wait. A trace that does not fit is dropped and counted. */
 export interface ExportQueue {
   /** Takes the spans of one finished trace, all or none, and returns at once; the export of a batch runs in `waitUntil`. */
   readonly push: (spans: readonly SpanRecord[], waitUntil: (work: Promise<unknown>) => void) => void
@@ -23,9 +23,9 @@ const CAPACITY = 2_048
 const BATCH = 128
 /** A smaller batch is sent after this long, in milliseconds. */
 const LINGER_MS = 1_000
-/** The platform can cancel a request's work without notice; a sender that it reserved is free again after this long, in milliseconds. */
+/** The platform can cancel a request's work without notice; the sender that it reserved is released after this long, in milliseconds. */
 const STALE_MS = 2_000
-/** Full batches in flight at once: a collector that hangs holds no more than these and one a second. */
+/** Full batches in flight at once: a collector that hangs holds at most these and one batch a second. */
 const SENDERS = 4
 
 /**

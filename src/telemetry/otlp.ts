@@ -75,7 +75,7 @@ export function makeOtlpSender(
   }
 }
 
-/** `key=value,key=value` with percent-escapes in the values, by the OTLP exporter specification; a pair that is no header is left out. */
+/** `key=value,key=value` with percent-escapes in the values, by the OTLP exporter specification; a pair that is not a valid header is left out. */
 function parseHeaders(text: string): Record<string, string> {
   const pairs = text.split(',').flatMap((pair): [string, string][] => {
     const [, name, value] = /^\s*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*=\s*([\x20-\x7e]*?)\s*$/.exec(pair) ?? []

@@ -17,7 +17,7 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [/(\/[^\s/?#"'<>]*\?)[^\s"'<>]+/g, `$1${SCRUBBED}`],
 ]
 
-/** Characters that are scanned. The rest is dropped, because it could hold a secret. */
+/** Characters that are scanned. The rest is dropped, because it may hold a secret. */
 const MAX_LENGTH = 16_384
 
 /** `text` without tokens, credentials, cookies and queries that are recognised by their form, and without `secrets`. */

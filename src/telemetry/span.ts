@@ -68,7 +68,7 @@ export function endSpan(record: SpanRecord, atMs: number): void {
   record.endMs ??= Math.max(record.startMs, atMs)
 }
 
-/** What the SERVER span records of a request when its response is there. */
+/** The facts that the SERVER span records when the response is complete. */
 export interface RequestSummary {
   /** The route's id; undefined when none matched. */
   readonly route: string | undefined
@@ -88,21 +88,21 @@ export interface RequestSummary {
 }
 
 /** Names and fills a SERVER span by OpenTelemetry's HTTP semantic conventions; `umbral.problem` holds the code of a refusal. */
-export function describeServerSpan(span: SpanRecord, facts: RequestSummary): void {
+export function describeServerSpan(span: SpanRecord, summary: RequestSummary): void {
   const { attributes } = span
-  const method = describeMethod(span, facts)
-  span.name = facts.route === undefined ? method : `${method} ${facts.route}`
-  if (facts.route !== undefined) attributes['http.route'] = facts.route
-  attributes['url.path'] = facts.path
-  attributes['url.scheme'] = facts.scheme
-  const [, address, port] = /^(.*?)(?::(\d+))?$/.exec(facts.host) ?? []
+  const method = describeMethod(span, summary)
+  span.name = summary.route === undefined ? method : `${method} ${summary.route}`
+  if (summary.route !== undefined) attributes['http.route'] = summary.route
+  attributes['url.path'] = summary.path
+  attributes['url.scheme'] = summary.scheme
+  const [, address, port] = /^(.*?)(?::(\d+))?$/.exec(summary.host) ?? []
   if (address) attributes['server.address'] = address.replace(/^\[|\]$/g, '')
   if (port !== undefined) attributes['server.port'] = Number(port)
-  if (facts.clientIp) attributes['client.address'] = facts.clientIp
-  if (facts.userAgent) attributes['user_agent.original'] = facts.userAgent
-  attributes['http.response.status_code'] = facts.status
-  if (facts.code !== undefined) attributes['umbral.problem'] = facts.code
-  if (facts.status >= 500) span.errorType = facts.code ?? String(facts.status)
+  if (summary.clientIp) attributes['client.address'] = summary.clientIp
+  if (summary.userAgent) attributes['user_agent.original'] = summary.userAgent
+  attributes['http.response.status_code'] = summary.status
+  if (summary.code !== undefined) attributes['umbral.problem'] = summary.code
+  if (summary.status >= 500) span.errorType = summary.code ?? String(summary.status)
 }
 
 /** The conventions bound the number of names: an unknown method is `_OTHER`, and `HTTP` in the span's name. */

@@ -13,11 +13,11 @@ export interface Tracing {
   /** Continues the trace in `headers` (lower-case names), or starts one where there is none or an invalid one. */
   readonly begin: (headers: Readonly<Record<string, string>>, startedAt: number) => ActiveTrace
   /** Ends the SERVER span and the spans below it that still run, and queues them. A second call does nothing. */
-  readonly finish: (trace: ActiveTrace, facts: RequestSummary, waitUntil: Exchange['waitUntil']) => void
+  readonly finish: (trace: ActiveTrace, summary: RequestSummary, waitUntil: Exchange['waitUntil']) => void
   readonly counters: () => ExportCounters
 }
 
-/** Undefined unless `OTEL_EXPORTER_OTLP_ENDPOINT` is set: then a request spends nothing on it. */
+/** Makes the tracing of an isolate; undefined unless `OTEL_EXPORTER_OTLP_ENDPOINT` is set. */
 export function makeTracing(platform: Pick<Platform, 'variable' | 'now' | 'fetch'>): Tracing | undefined {
   const endpoint = platform.variable('OTEL_EXPORTER_OTLP_ENDPOINT')
   if (endpoint === undefined) return undefined
@@ -25,11 +25,11 @@ export function makeTracing(platform: Pick<Platform, 'variable' | 'now' | 'fetch
   const queue = makeExportQueue(makeOtlpSender(endpoint, platform), platform.now, makeFailureLog(platform))
   return {
     begin: (headers, startedAt) => beginTrace(headers, startedAt, isSampled, platform.now),
-    finish(trace, facts, waitUntil) {
+    finish(trace, summary, waitUntil) {
       const server = trace.spans?.[0]
       if (trace.spans === undefined || server?.endMs !== undefined) return
-      describeServerSpan(trace.spans[0], facts)
-      for (const span of trace.spans) endSpan(span, facts.endedAt)
+      describeServerSpan(trace.spans[0], summary)
+      for (const span of trace.spans) endSpan(span, summary.endedAt)
       queue.push(trace.spans, waitUntil)
     },
     counters: queue.counters,
@@ -70,12 +70,12 @@ export function withSpan(name: string, layer: Middleware): Middleware {
 
 const FAILURE_LOG_INTERVAL_MS = 60_000
 
-/** Logs a collector that is down once a minute, with the counters so far. */
+/** Logs failed exports at most once a minute, with the counters so far. */
 function makeFailureLog({ variable, now }: Pick<Platform, 'variable' | 'now'>) {
   const enabled = isLogged('warn', variable('LOG_LEVEL'))
   let last = -Infinity
   return (error: unknown, counters: ExportCounters): void => {
-    // The distance: a clock that was set back must not silence the log until it has caught up.
+    // The distance, because a clock that was set back must not silence the log until it has caught up.
     if (!enabled || Math.abs(now() - last) < FAILURE_LOG_INTERVAL_MS) return
     last = now()
     const reason = error instanceof Error ? error.message : 'unknown'

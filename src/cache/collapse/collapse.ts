@@ -207,12 +207,12 @@ export function makeCoordinatorClient({ cacheCoordinators, now }: Pick<Platform,
   const probe = (id: string, x: CoordinatorExchange) => async () => await stub(id, x).wait('probe', 0)
   return {
     join: (id: string, hasRead: boolean, x: CoordinatorExchange) =>
-      health.ask<JoinResult>(async () => await stub(id, x).join(id, hasRead), probe(id, x), x.waitUntil),
+      health.call<JoinResult>(async () => await stub(id, x).join(id, hasRead), probe(id, x), x.waitUntil),
     // Longer than the wait itself: a caller that learns too late that it leads must report that it does not.
     wait: async (id: string, waitMs: number, x: CoordinatorExchange): Promise<WaitResult> =>
       (await callObject(cacheCoordinators, nameOf(id, x), waitMs + TIMEOUT_MS, (object) => object.wait(id, waitMs))) ??
       'over',
     finish: (id: string, outcome: FetchOutcome, x: CoordinatorExchange) =>
-      health.ask<true>(async () => await stub(id, x).finish(id, outcome), probe(id, x), x.waitUntil),
+      health.call<true>(async () => await stub(id, x).finish(id, outcome), probe(id, x), x.waitUntil),
   }
 }

@@ -49,7 +49,7 @@ function connect(platform: RedisPlatform): CacheRedis | undefined {
   const probe = () => redis.ping()
   return {
     failing: health.failing,
-    ask: (send, waitUntil) => health.ask(() => send(redis), probe, waitUntil),
+    ask: (send, waitUntil) => health.call(() => send(redis), probe, waitUntil),
     tell: async (send) => (health.failing() ? undefined : withTimeout(WRITE_TIMEOUT_MS, () => send(redis))),
   }
 }

@@ -1,10 +1,11 @@
 import type { ObjectNamespace } from '../../core/durable-object.ts'
 import { perPlatform } from '../../core/platform.ts'
-import { makeStoreHealth, PROBE } from '../../lib/store-health.ts'
+import { makeStoreHealth } from '../../lib/store-health.ts'
 import { hashKey } from '../key.ts'
 import { makeLeasedLimiter } from '../lease/leased-limiter.ts'
 import {
   algorithmOf,
+  PROBE,
   STORE_TIMEOUT_MS,
   takeParts,
   takeUpTo,
@@ -110,7 +111,7 @@ export function makeDurableStore(
       async take(key, ask, waitUntil) {
         const { name, health } = shards[parseInt(key.slice(0, 2), 16) % LIMIT_SHARDS]!
         const stub = () => namespace.getByName(name)
-        const answer = await health.ask(
+        const answer = await health.call(
           async () => await stub().take({ key, spec, ask }),
           async () => await stub().take(PROBE),
           waitUntil,

@@ -1,9 +1,10 @@
 import type { Redis } from '@upstash/redis/cloudflare'
 import { connectRedis } from '../../lib/redis.ts'
-import { makeStoreHealth, PROBE } from '../../lib/store-health.ts'
+import { makeStoreHealth } from '../../lib/store-health.ts'
 import {
   algorithmOf,
   leaseMs,
+  PROBE,
   type LimiterSpec,
   type LimitStore,
   type StoreCounters,
@@ -45,7 +46,7 @@ export function makeUpstashStore(
       const send = compile(spec)
       return {
         async take(key, ask, waitUntil) {
-          const answer = await health.ask(() => send(key, ask), probe, waitUntil)
+          const answer = await health.call(() => send(key, ask), probe, waitUntil)
           if (answer?.overflowed) tally.overflows++
           return answer
         },

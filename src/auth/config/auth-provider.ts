@@ -9,7 +9,7 @@ import {
   headerName,
   secretRef,
 } from '../../config/schema/scalars.ts'
-import { MAX_API_KEY_CACHE_MS } from '../../identity/config.ts'
+import { MAX_API_KEY_CACHE_MS } from '../../identity/store-limits.ts'
 import { parseDistinguishedName } from '../../lib/distinguished-name.ts'
 import { httpSignatureProvider } from './http-signature.ts'
 import { checkJwtProvider, jwtProvider } from './jwt.ts'

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { choice, distinct, doc, documentUrlOrEnv, duration, secretRef } from '../../config/schema/scalars.ts'
-import { tokensConfig } from '../../identity/config.ts'
+import { MAX_ACCESS_TOKEN_MS } from '../../identity/store-limits.ts'
+import { GRANTS } from '../../identity/types.ts'
 import { disclosure, revocation } from './revocation.ts'
 
 const ALGORITHMS = [
@@ -18,6 +19,35 @@ const ALGORITHMS = [
   'HS384',
   'HS512',
 ] as const
+
+const YEAR_MS = 366 * 86_400_000
+
+/** The schema of `tokens` in a provider with `"keys": "self"`: what the builtin `token` issues. */
+const tokensConfig = z.strictObject({
+  grants: doc(
+    z.prefault(z.array(choice(GRANTS)).check(z.minLength(1), distinct()), [...GRANTS]),
+    'The grants that `builtin: token` accepts: `password`, `client_credentials`, `refresh_token`. Default all three.',
+  ),
+  accessTtl: doc(
+    z.prefault(duration(60_000, MAX_ACCESS_TOKEN_MS), '30m'),
+    'The lifetime of an access token. Default 30m.',
+  ),
+  refreshTokens: doc(
+    z.prefault(choice(['asked', 'always']), 'asked'),
+    'Which logins get a refresh token: those that request the scope `offline_access`, or all. Default asked.',
+  ),
+  refreshTtl: doc(
+    z.prefault(duration(60_000, YEAR_MS), '14d'),
+    'How long an unused refresh token is valid. Default 14d.',
+  ),
+  sessionTtl: doc(
+    z.prefault(duration(60_000, YEAR_MS), '90d'),
+    'How long a session can be refreshed before the user must log in again. Default 90d.',
+  ),
+})
+
+/** Checked `tokens`; durations in milliseconds. */
+export type TokensConfig = z.output<typeof tokensConfig>
 
 /** The schema of a provider of type `jwt`: where a token's keys come from, and what the token must say. */
 export const jwtProvider = z.strictObject({

@@ -1,5 +1,5 @@
 import type { Identity } from '../../core/exchange.ts'
-import { MAX_SKEW_MS } from '../../identity/config.ts'
+import { MAX_SKEW_MS } from '../../identity/store-limits.ts'
 import type { Revocation, RevocationUpdate } from '../../identity/types.ts'
 import { makeReplicaSync } from '../../lib/replica-sync.ts'
 import type { WaitUntil } from '../jwt/key-source.ts'

@@ -6,7 +6,7 @@ import type { Exchange } from '../../core/exchange.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
 import type { IdentityClient } from '../../identity/api.ts'
-import { MAX_ACCESS_TOKEN_MS, MAX_SKEW_MS } from '../../identity/config.ts'
+import { MAX_ACCESS_TOKEN_MS, MAX_SKEW_MS } from '../../identity/store-limits.ts'
 import type { Actor, SubjectRevocation } from '../../identity/types.ts'
 import { readBytes } from '../../lib/body.ts'
 

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { distinct, expected } from '../../config/schema/scalars.ts'
-import { STORE_LIMITS } from '../../identity/config.ts'
+import { STORE_LIMITS } from '../../identity/store-limits.ts'
 
 const NAME_EXPECTED =
   'expected 1 to 64 of a-z, 0-9 and "._@+-", a letter or digit first: what needs no escape in a path, and has one spelling'

@@ -1,5 +1,5 @@
 import type { IdentityApi } from '../api.ts'
-import { API_KEY_RETENTION_MS, MAX_API_KEY_CACHE_MS, STORE_LIMITS } from '../config.ts'
+import { API_KEY_RETENTION_MS, MAX_API_KEY_CACHE_MS, STORE_LIMITS } from '../store-limits.ts'
 import { makeApiKey, makeId, sha256Hex } from '../password.ts'
 import type { Actor, ApiKey, NewApiKey, StoreRefusal } from '../types.ts'
 import type { RevocationStore } from './revocations.ts'

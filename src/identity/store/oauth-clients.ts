@@ -1,5 +1,5 @@
 import type { IdentityApi } from '../api.ts'
-import { STORE_LIMITS } from '../config.ts'
+import { STORE_LIMITS } from '../store-limits.ts'
 import { makeOAuthClientSecret, sha256Hex } from '../password.ts'
 import type {
   Actor,

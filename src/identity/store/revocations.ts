@@ -1,5 +1,5 @@
 import type { IdentityApi } from '../api.ts'
-import { MAX_REVOCATION_MS, MAX_SKEW_MS, STORE_LIMITS } from '../config.ts'
+import { MAX_REVOCATION_MS, MAX_SKEW_MS, STORE_LIMITS } from '../store-limits.ts'
 import { makeId } from '../password.ts'
 import type { Revocation, RevocationTarget, RevocationUpdate } from '../types.ts'
 import { invalidField, revocationTarget } from './schema.ts'

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { STORE_LIMITS } from '../config.ts'
+import { STORE_LIMITS } from '../store-limits.ts'
 import { isPasswordHash } from '../password.ts'
 import { GRANTS, type Invalid } from '../types.ts'
 

@@ -1,5 +1,5 @@
 import type { IdentityApi } from '../api.ts'
-import { STORE_LIMITS } from '../config.ts'
+import { STORE_LIMITS } from '../store-limits.ts'
 import { makeRefreshToken, sessionOfRefreshToken, sha256Hex } from '../password.ts'
 import type { Actor, Session } from '../types.ts'
 import type { RevocationStore } from './revocations.ts'

@@ -1,6 +1,6 @@
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import type { IdentityApi } from '../api.ts'
-import { MAX_ACCESS_TOKEN_MS } from '../config.ts'
+import { MAX_ACCESS_TOKEN_MS } from '../store-limits.ts'
 import type { PrivateJwk, PublicJwk } from '../types.ts'
 import { rowsOf, type StoreContext } from './store-context.ts'
 

@@ -1,5 +1,5 @@
 import type { IdentityApi } from '../api.ts'
-import { STORE_LIMITS } from '../config.ts'
+import { STORE_LIMITS } from '../store-limits.ts'
 import type { Actor, AuditEntry, Invalid, OAuthClient, Page, PageRequest, User } from '../types.ts'
 import { invalidField, pageRequest } from './schema.ts'
 

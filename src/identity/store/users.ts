@@ -1,5 +1,5 @@
 import type { IdentityApi } from '../api.ts'
-import { STORE_LIMITS } from '../config.ts'
+import { STORE_LIMITS } from '../store-limits.ts'
 import type { Actor, NewUser, StoreRefusal, SubjectRevocation, User, UserChange } from '../types.ts'
 import type { ApiKeyStore } from './api-keys.ts'
 import type { RevocationStore } from './revocations.ts'

@@ -1,6 +1,6 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { expect, it } from 'vitest'
-import { API_KEY_RETENTION_MS, MAX_API_KEY_CACHE_MS } from '../../../src/identity/config.ts'
+import { API_KEY_RETENTION_MS, MAX_API_KEY_CACHE_MS } from '../../../src/identity/store-limits.ts'
 import { sha256Hex } from '../../../src/identity/password.ts'
 import { BY, made, makeStore, user } from './identity-store.ts'
 

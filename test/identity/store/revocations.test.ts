@@ -1,7 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { MAX_SKEW_MS, STORE_LIMITS } from '../../../src/identity/config.ts'
+import { MAX_SKEW_MS, STORE_LIMITS } from '../../../src/identity/store-limits.ts'
 import type { Revocation } from '../../../src/identity/types.ts'
 import { BY, made, makeStore } from './identity-store.ts'
 

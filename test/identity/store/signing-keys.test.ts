@@ -2,7 +2,7 @@ import { evictDurableObject } from 'cloudflare:test'
 import fc from 'fast-check'
 import { calculateJwkThumbprint, importJWK, jwtVerify, SignJWT } from 'jose'
 import { expect, it } from 'vitest'
-import { MAX_ACCESS_TOKEN_MS } from '../../../src/identity/config.ts'
+import { MAX_ACCESS_TOKEN_MS } from '../../../src/identity/store-limits.ts'
 import { BY, makeStore } from './identity-store.ts'
 
 const DAY = 86_400_000

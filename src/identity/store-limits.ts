@@ -1,38 +1,5 @@
-import * as z from 'zod/mini'
-import { choice, distinct, doc, duration } from '../config/schema/scalars.ts'
-import { GRANTS } from './types.ts'
-
 /** The longest lifetime of an access token that the gateway issues, in milliseconds. A signing key is published this long after its last signature. */
 export const MAX_ACCESS_TOKEN_MS = 24 * 3_600_000
-
-const YEAR_MS = 366 * 86_400_000
-
-/** The schema of `tokens` in a provider with `"keys": "self"`: what the builtin `token` issues. */
-export const tokensConfig = z.strictObject({
-  grants: doc(
-    z.prefault(z.array(choice(GRANTS)).check(z.minLength(1), distinct()), [...GRANTS]),
-    'The grants that `builtin: token` accepts: `password`, `client_credentials`, `refresh_token`. Default all three.',
-  ),
-  accessTtl: doc(
-    z.prefault(duration(60_000, MAX_ACCESS_TOKEN_MS), '30m'),
-    'The lifetime of an access token. Default 30m.',
-  ),
-  refreshTokens: doc(
-    z.prefault(choice(['asked', 'always']), 'asked'),
-    'Which logins get a refresh token: those that request the scope `offline_access`, or all. Default asked.',
-  ),
-  refreshTtl: doc(
-    z.prefault(duration(60_000, YEAR_MS), '14d'),
-    'How long an unused refresh token is valid. Default 14d.',
-  ),
-  sessionTtl: doc(
-    z.prefault(duration(60_000, YEAR_MS), '90d'),
-    'How long a session can be refreshed before the user must log in again. Default 90d.',
-  ),
-})
-
-/** Checked `tokens`; durations in milliseconds. */
-export type TokensConfig = z.output<typeof tokensConfig>
 
 /** The capacity of the identity store. A change beyond it is refused with `full` or `invalid`. Lengths are in characters. */
 export const STORE_LIMITS = {

@@ -6,12 +6,12 @@ import { compileFile } from './compile.ts'
 import { CACHE, MANIFEST, type Manifest } from './worker.ts'
 
 /**
- * Bundles the Worker for workerd into a folder: `node deploy/build.ts FOLDER`. It is a program of its own so that what it loads, wrangler above
- * all, is gone when the gateway runs.
+ * Bundles the Worker for workerd into a folder: `node deploy/build.ts FOLDER`. It is a separate program, so that the process of the gateway does
+ * not keep wrangler in memory.
  */
 const ROOT = join(import.meta.dirname, '..')
 const WRANGLER = join(ROOT, 'node_modules/.bin/wrangler')
-const NO_QUESTIONS = {
+const NO_PROMPTS = {
   CI: '1',
   CLOUDFLARE_CF_FETCH_ENABLED: 'false',
   WRANGLER_SEND_METRICS: 'false',
@@ -24,7 +24,7 @@ const NO_QUESTIONS = {
 const folder = process.argv[2]
 if (folder === undefined) throw new Error('Usage: node deploy/build.ts FOLDER')
 
-/** The parts of wrangler.toml that are read here; wrangler publishes its own type of it as `any`. */
+/** The parts of wrangler.toml that are read here; wrangler's own type of it is `any`. */
 interface WranglerConfig {
   readonly name: string
   readonly keep_names: boolean
@@ -42,7 +42,7 @@ if (process.exitCode === 0) {
   fs.writeFileSync(join(folder, MANIFEST), JSON.stringify(manifest()))
 }
 
-/** wrangler.toml without its `[build] command`: that would write a routes file where others, such as `npm start`, have theirs. */
+/** Bundles with wrangler.toml without its `[build] command`, which would overwrite the routes file of others, such as `npm start`. */
 function bundle(outdir: string): number {
   const { name, keep_names, rules, durable_objects, migrations, compatibility_date, compatibility_flags } = wrangler
   const main = join(ROOT, 'src/index.ts')
@@ -52,7 +52,7 @@ function bundle(outdir: string): number {
   fs.writeFileSync(file, JSON.stringify(config))
   try {
     const args = ['deploy', '--config', file, '--dry-run', '--minify', '--metafile', '--outdir', outdir]
-    const env = { ...process.env, ...NO_QUESTIONS }
+    const env = { ...process.env, ...NO_PROMPTS }
     const { status, stdout, stderr } = spawnSync(WRANGLER, args, { cwd: ROOT, env, encoding: 'utf8' })
     if (status !== 0) console.error(`${stdout}${stderr}`)
     return status ?? 1

@@ -1,18 +1,18 @@
 /**
  * The store behind `caches.default` and `caches.open()` when the gateway runs under plain workerd: bounded, in memory, lost at a restart.
- * workerd speaks to it in HTTP: GET asks, PUT brings a whole HTTP/1.1 response message as its body, PURGE deletes.
+ * workerd calls it by HTTP: GET reads, PUT stores the HTTP/1.1 response message that is its body, PURGE deletes.
  */
 
 const MAX_TOTAL_BYTES = 64 * 1024 ** 2
 const MAX_ENTRY_BYTES = 8 * 1024 ** 2
-/** What an entry takes beside its text, about: many answers have no body at all. */
+/** The approximate memory of an entry besides its text. It counts because many responses have no body. */
 const ENTRY_OVERHEAD_BYTES = 1024
 
 interface Entry {
   readonly status: number
   readonly headers: Headers
   readonly body: Uint8Array<ArrayBuffer>
-  /** All that it takes, its head and key too. */
+  /** Its memory, with its head and key. */
   readonly bytes: number
   readonly storedAt: number
   /** Epoch milliseconds. */
@@ -68,7 +68,7 @@ function keep(key: string, entry: Entry): void {
   totalBytes += entry.bytes
 }
 
-/** workerd sends the body unframed whatever the message's own `Transfer-Encoding` says. */
+/** workerd sends the body unframed, whatever the `Transfer-Encoding` of the message. */
 const FRAMING = new Set(['content-length', 'transfer-encoding', 'connection'])
 
 function parseMessage(message: Uint8Array<ArrayBuffer>, keyLength: number): Entry | undefined {
@@ -96,7 +96,7 @@ function endOfHead(message: Uint8Array): number {
   return message.byteLength
 }
 
-/** Freshness is the gateway's business; this only drops what it can never want again. */
+/** The gateway decides freshness. This only drops entries that it cannot use any more. */
 function lifetimeMs(headers: Headers): number {
   const control = headers.get('cache-control') ?? ''
   const seconds = /s-maxage=(\d+)/i.exec(control)?.[1] ?? /max-age=(\d+)/i.exec(control)?.[1]

@@ -1,6 +1,6 @@
-/** A Worker as workerd needs it described. */
+/** The description of a Worker for workerd. */
 export interface WorkerSpec {
-  /** The first is the entry; `name` is what the others are imported by, `file` an absolute path. */
+  /** The first is the entry. The others are imported by `name`; `file` is an absolute path. */
   readonly modules: readonly WorkerModule[]
   readonly compatibilityDate: string
   readonly compatibilityFlags: readonly string[]
@@ -9,13 +9,14 @@ export interface WorkerSpec {
   readonly variables: readonly string[]
 }
 
+/** One module of a Worker. */
 export interface WorkerModule {
   readonly name: string
   readonly kind: 'esModule' | 'text' | 'wasm' | 'data'
   readonly file: string
 }
 
-/** What the command line sets: the socket's address and the folder of the Durable Objects. */
+/** The names of the socket and the disk, whose address and folder the command line sets. */
 export const SOCKET = 'http'
 export const STATE_DISK = 'state'
 
@@ -24,8 +25,8 @@ export const V8_FLAGS = ['--max-semi-space-size=1', '--single-threaded-gc']
 
 /**
  * The configuration of one workerd process (Cap'n Proto text): the gateway, its outbound network, its cache, its disk.
- * Values of variables are not in it: workerd reads them from its own environment, so that no secret lies on disk or shows in `ps`.
- * Logs are plain, not `structuredLogging`, which would wrap the gateway's own JSON lines in a second JSON.
+ * Values of variables are not in it: workerd reads them from its own environment, so that no secret is on disk or visible in `ps`.
+ * Logs are plain: `structuredLogging` would wrap the gateway's JSON lines in a second JSON.
  */
 export function workerdConfig(gateway: WorkerSpec, cache: WorkerSpec): string {
   return `using Workerd = import "/workerd/workerd.capnp";

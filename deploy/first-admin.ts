@@ -18,8 +18,8 @@ try {
 async function main(): Promise<void> {
   const { url, username } = readOptions()
   const token = process.env.UMBRAL_BOOTSTRAP_TOKEN
-  if (!token) throw new Error('UMBRAL_BOOTSTRAP_TOKEN is not set: it is the secret that the gateway was given')
-  // Generated here, so that it is not weak and never an argument, which other processes could read.
+  if (!token) throw new Error('UMBRAL_BOOTSTRAP_TOKEN is not set: it is the secret of the gateway')
+  // Generated, so that it is strong and not an argument, which other processes could read.
   const password = randomBytes(18).toString('base64url')
   const response = await fetch(url, {
     method: 'POST',
@@ -41,7 +41,7 @@ function readOptions(): { url: URL; username: string } {
     const parsed = new URL(url)
     const isLoopback = /^(?:localhost|127\.[\d.]+|\[::1\])$/.test(parsed.hostname)
     if (parsed.protocol !== 'https:' && !isLoopback)
-      throw new Error('expected https: the token would go out in clear text')
+      throw new Error('expected https: the token would be sent in clear text')
     return { url: parsed, username }
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${USAGE}`)

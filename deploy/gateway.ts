@@ -7,18 +7,19 @@ import { workerdConfig } from './config.ts'
 import { buildRoutes, buildWorker, cacheSpec, gatewaySpec } from './worker.ts'
 import { startWorkerd, type Workerd, type WorkerdOptions } from './workerd.ts'
 
-/** What the gateway reads of its environment besides the names in routes.json. */
+/** The variables that the gateway reads besides those that routes.json names. */
 const STANDARD_VARIABLES =
   /^(UPSTASH_REDIS_REST_(URL|TOKEN)|OTEL_\w+|SENTRY_DSN|LOG_LEVEL|UMBRAL_LIMIT_LOG|UMBRAL_BOOTSTRAP_TOKEN)$/
 
+/** How to start a gateway. */
 export interface GatewayOptions extends Omit<WorkerdOptions, 'config'> {
-  /** A routes.json. */
+  /** The path of a routes file. */
   readonly routes: string
-  /** Hears what the gateway can start without, but somebody should know. */
+  /** Receives a line for each unset variable without which the gateway starts all the same. */
   readonly warn?: (line: string) => void
 }
 
-/** Starts the gateway for one routes file under plain workerd. Rejects with a message for its operator before anything is spawned when the file is wrong. */
+/** Starts the gateway for one routes file under plain workerd. Rejects with a message for the operator, before anything is spawned, when the file is invalid. */
 export async function startGatewayProcess({ routes, warn, ...options }: GatewayOptions): Promise<Workerd> {
   fs.mkdirSync(options.stateDir, { recursive: true })
   const folder = fs.mkdtempSync(join(options.stateDir, 'routes-'))
@@ -33,18 +34,18 @@ export async function startGatewayProcess({ routes, warn, ...options }: GatewayO
     const config = workerdConfig(gatewaySpec(worker, routesText, variables), cacheSpec(worker))
     return await startWorkerd({ ...options, config })
   } finally {
-    // workerd has read it by the time it listens.
+    // workerd has read the files when it listens.
     fs.rmSync(folder, { recursive: true, force: true })
   }
 }
 
-/** Throws an Error that lists every target whose variable `env` does not set; `checked` is what was made of the file `routes`. */
+/** Throws an Error that lists every target whose variable is not in `env`; `checked` is the checked text of the file `routes`. */
 export function refuseUnset(routes: string, checked: string, env: NodeJS.ProcessEnv): void {
   const unset = unsetTargets(JSON.parse(checked) as Config, (name) => env[name])
   if (unset.length > 0) throw new Error([`${routes}: set these variables`, ...diagnosticLines(unset)].join('\n'))
 }
 
-/** Those of `env` that the routes file names through `$secret` or `$env`, and the standard ones; the rest stays out of the Worker. */
+/** The names in `env` that the routes file uses through `$secret` or `$env`, and the standard ones. The Worker receives no others. */
 export function boundVariables(routesText: string, env: NodeJS.ProcessEnv): string[] {
   const named = new Set<string>()
   JSON.parse(routesText, (key, value: unknown) => {

@@ -6,20 +6,18 @@ import { PortTaken, type Workerd } from './workerd.ts'
 
 const USAGE = `Usage: npm run serve -- [--port 8787] [--routes routes.json] [--state .umbral/state] [--ip 127.0.0.1]
 
-The gateway on this machine, without wrangler. Secrets and variables come from the environment.
-  --port N       the port; 0 takes a free one and prints it
+Runs the gateway on this machine, without wrangler. Secrets and variables come from the environment.
+  --port N       the port; 0 chooses a free one and prints it
   --routes FILE  the routes file
-  --state DIR    where accounts, keys, limits and circuit breakers are kept; one gateway each
+  --state DIR    the folder of accounts, keys, limits and circuit breakers; one gateway for each folder
   --ip ADDRESS   the address to listen on; 0.0.0.0 for all`
 
-/**
- * The gateway on any machine, without wrangler. SIGTERM and SIGINT let requests in flight finish. docs/self-hosting.md tells the rest.
- */
+/** Runs the gateway until it ends, and gives the exit code. SIGTERM and SIGINT let requests in flight finish. See docs/self-hosting.md. */
 async function main(): Promise<number> {
   const options = readOptions()
   let gateway: Workerd | undefined
   let interrupted = false
-  whenEnded(() => {
+  onEnd(() => {
     interrupted = true
     void gateway?.stop()
   })
@@ -28,7 +26,7 @@ async function main(): Promise<number> {
   if (interrupted) void gateway.stop()
   else console.log(`Umbral is at ${gateway.url} with ${options.routes}`)
   const end = await gateway.ended
-  // A terminal's Ctrl-C reaches workerd as well, which then ends by the signal.
+  // Ctrl-C in a terminal also reaches workerd, which then ends by the signal.
   return end === 'SIGINT' || end === 'SIGTERM' ? 0 : typeof end === 'number' ? end : 1
 }
 
@@ -46,24 +44,24 @@ function readOptions(): Pick<GatewayOptions, 'routes' | 'stateDir' | 'ip' | 'por
   return { routes: resolve(values.routes), stateDir: resolve(values.state), ip: values.ip, port }
 }
 
-/** Calls `act` on the first signal to end, or when the process that started this one has gone. */
-function whenEnded(act: () => void): void {
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, act)
+/** Calls `stop` on the first signal to end, or when the process that started this one has ended. */
+function onEnd(stop: () => void): void {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, stop)
   if (process.env.npm_lifecycle_event === undefined) return
-  // `npm run` answers a SIGTERM by ending the shell between itself and this process, which hears nothing of it.
+  // At SIGTERM, `npm run` ends the shell between itself and this process, which then gets no signal.
   const parent = process.ppid
-  const watch = setInterval(() => {
+  const timer = setInterval(() => {
     if (process.ppid === parent) return
-    clearInterval(watch)
-    act()
+    clearInterval(timer)
+    stop()
   }, 200)
 }
 
 main().then(
   (code) => process.exit(code),
   (error: unknown) => {
-    const taken = error instanceof PortTaken ? portTaken('npm run serve', error.port) : undefined
-    console.error(taken ?? (error instanceof Error ? error.message : error))
+    const portMessage = error instanceof PortTaken ? portTaken('npm run serve', error.port) : undefined
+    console.error(portMessage ?? (error instanceof Error ? error.message : error))
     process.exit(1)
   },
 )

@@ -11,22 +11,23 @@ const SOURCES = ['src/**/*.ts', 'deploy/{build,compile,cache-worker}.ts', 'packa
 const MODULE_KINDS: Readonly<Record<string, WorkerModule['kind']>> = { '.txt': 'text', '.wasm': 'wasm', '.bin': 'data' }
 const OLD_AFTER_MS = 3_600_000
 
-/** Files beside the bundle: the compiled cache worker, and what wrangler.toml says about the Worker. */
+/** The files beside the bundle: the compiled cache Worker, and the settings of wrangler.toml for the gateway. */
 export const CACHE = 'cache.js'
 export const MANIFEST = 'worker.json'
+/** The contents of the manifest. */
 export type Manifest = Pick<WorkerSpec, 'compatibilityDate' | 'compatibilityFlags' | 'durableObjects'>
 
 const run = promisify(execFile)
 
-/** Checks the routes file `file` and writes what the Worker reads of it to `out`. Rejects with the checker's own words on a mistake. */
+/** Checks the routes file `file` and writes its checked text to `out`, for the Worker. Rejects with the message of the check when the file is invalid. */
 export async function buildRoutes(file: string, out: string, env: NodeJS.ProcessEnv): Promise<void> {
-  // In a build the variable, where it is set, wins over the argument.
+  // In a build the variable takes precedence over the argument.
   await runNode(['dev/build.ts', file, '--out', out], { ...env, UMBRAL_ROUTES: file })
 }
 
 /**
- * The folder of the bundled Worker. It is named by a hash of what it is made from, so that a second start builds nothing and two at once do not
- * disturb each other. `routesText` only gives the bundle something to import: each start puts its own in that place.
+ * The folder of the bundled Worker; bundles it when it does not exist. Its name is a hash of its sources, so that a second start builds nothing and
+ * two concurrent starts do not conflict. The bundle imports `routesText`, which each start replaces by its own.
  */
 export async function buildWorker(routesText: string): Promise<string> {
   const folder = join(DIST, sourcesHash())
@@ -70,7 +71,7 @@ function readManifest(folder: string): Manifest {
   return JSON.parse(fs.readFileSync(join(folder, MANIFEST), 'utf8')) as Manifest
 }
 
-/** Runs one of this project's programs; what it prints on stderr is the error's whole message. */
+/** Runs one of this project's programs. Rejects with its stderr as the message. */
 async function runNode(args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   try {
     await run(process.execPath, args, { cwd: ROOT, env })

@@ -8,7 +8,7 @@ import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { SOCKET, STATE_DISK } from './config.ts'
 
-/** The binary itself, not a launcher around it, so that the process id is the gateway's. */
+/** The binary and not a launcher around it, so that the process id is the gateway's. */
 const WORKERD = fileURLToPath(import.meta.resolve('workerd/bin/workerd'))
 const DRAIN_MS = 30_000
 const DIAGNOSTIC_CHARS = 10_000
@@ -23,25 +23,27 @@ export class PortTaken extends Error {
   }
 }
 
-/** Whoever starts a gateway and ends without stopping it, a test run for one, leaves none behind. */
+/** The processes that end with this one, for callers that do not stop them, such as an aborted test run. */
 const running = new Set<ChildProcess>()
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')))
 
+/** How to start a workerd process. */
 export interface WorkerdOptions {
-  /** What `workerdConfig` wrote. */
+  /** The result of `workerdConfig`. */
   readonly config: string
   readonly ip: string
-  /** 0 takes a free port. */
+  /** 0 chooses a free port. */
   readonly port: number
-  /** Where the Durable Objects live; made when missing. */
+  /** The folder of the Durable Objects; created when it does not exist. */
   readonly stateDir: string
   readonly env: NodeJS.ProcessEnv
-  /** Where the access log goes: this process's own stdout, a pipe, or a file descriptor. */
+  /** The destination of the access log: the stdout of this process, a pipe, or a file descriptor. */
   readonly stdout: 'inherit' | 'pipe' | number
-  /** A command that executes the rest of its arguments in its own place, such as `taskset -c 0`. */
+  /** A command that replaces itself by the command in its further arguments, such as `taskset -c 0`. */
   readonly launcher?: readonly string[]
 }
 
+/** A running workerd process. */
 export interface Workerd {
   readonly url: string
   readonly port: number
@@ -50,17 +52,17 @@ export interface Workerd {
   readonly stdout: Readable | null
   /** Warnings and errors, the runtime's own among them. */
   readonly stderr: Readable
-  /** How it ended, when it has. */
+  /** Resolves with the exit code or signal when the process has ended. */
   readonly ended: Promise<number | NodeJS.Signals>
-  /** Takes no more requests and lets those in flight finish, for 30 s at most. */
+  /** Accepts no more requests and lets those in flight finish, for 30 s at most. */
   readonly stop: () => Promise<void>
-  /** Ends it as a crash would. */
+  /** Ends the process with SIGKILL. */
   readonly kill: () => Promise<void>
 }
 
 /** Starts one workerd and resolves once it listens; rejects with the reason when it ends before that. */
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
-  const { ip, port: wantedPort } = options
+  const { ip, port: requestedPort } = options
   const stateDir = resolve(options.stateDir)
   const folder = fs.mkdtempSync(join(tmpdir(), 'umbral-'))
   const configFile = join(folder, 'config.capnp')
@@ -77,14 +79,14 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     const port = await listeningPort(child.control)
     if (port === undefined) {
       await ended
-      throw whyNot(diagnostic, wantedPort)
+      throw startError(diagnostic, requestedPort)
     }
     fs.writeFileSync(join(stateDir, OWNER), String(child.pid))
     const end = async (signal: NodeJS.Signals) => {
       child.kill(signal)
-      const tooLong = setTimeout(() => child.kill('SIGKILL'), DRAIN_MS)
+      const timer = setTimeout(() => child.kill('SIGKILL'), DRAIN_MS)
       await ended
-      clearTimeout(tooLong)
+      clearTimeout(timer)
     }
     return {
       url: `http://${hostOf(ip)}:${port}`,
@@ -106,8 +108,8 @@ function spawnWorkerd(configFile: string, stateDir: string, options: WorkerdOpti
   const address = `${hostOf(options.ip)}:${options.port}`
   // `-I /` lets the configuration name files by their absolute path.
   const workerd = [WORKERD, 'serve', configFile, '-I', '/', '--control-fd', '3']
-  const places = ['--socket-addr', `${SOCKET}=${address}`, '--directory-path', `${STATE_DISK}=${stateDir}`]
-  const [command, ...args] = [...(options.launcher ?? []), ...workerd, ...places]
+  const locations = ['--socket-addr', `${SOCKET}=${address}`, '--directory-path', `${STATE_DISK}=${stateDir}`]
+  const [command, ...args] = [...(options.launcher ?? []), ...workerd, ...locations]
   const child = spawn(command!, args, { env: options.env, stdio: ['ignore', options.stdout, 'pipe', 'pipe'] })
   return Object.assign(child, { stderr: child.stderr as Readable, control: child.stdio[3] as Readable })
 }
@@ -121,21 +123,21 @@ async function listeningPort(control: Readable): Promise<number | undefined> {
   return undefined
 }
 
-/** What its operator can act on: a taken port, or what the Worker itself said when it refused to start; else everything. */
-function whyNot(diagnostic: string, port: number): Error {
+/** The error of a failed start: a taken port, or the Worker's own message, or else the whole diagnostic output. */
+function startError(diagnostic: string, port: number): Error {
   if (diagnostic.includes('Address already in use')) return new PortTaken(port)
   const refusal = /^service gateway: Uncaught Error: (.+)$/m.exec(diagnostic)?.[1]
   return new Error(`The gateway did not start: ${refusal ?? diagnostic.trim()}`)
 }
 
-/** The process id of the workerd that has the folder. */
+/** The file with the process id of the workerd that uses the folder. */
 const OWNER = 'owner.pid'
-/** Whoever is about to start one there: its process id, and when it began. */
+/** The file of a process that is starting one: its process id and start time. */
 const STARTING = 'starting.pid'
 
 /**
- * Two processes on one folder would each run their own copy of every Durable Object, silently: limits would count apart. Returns a file to remove once
- * the owner is known; until then nobody else can claim the folder. Where there is no /proc, an owner is not found.
+ * Claims the folder for one process. Two processes on one folder would each run their own instance of every Durable Object, so that limits would count
+ * apart. Returns the file that blocks other claims; remove it when the owner's file is written. Without /proc an owner is not found.
  */
 function claim(stateDir: string): string {
   fs.mkdirSync(stateDir, { recursive: true })
@@ -150,7 +152,7 @@ function claim(stateDir: string): string {
       : error
   }
   const owner = readText(join(stateDir, OWNER))
-  // The command line tells an owner that lives from a process that merely got its number.
+  // The command line distinguishes a running owner from another process with a reused number.
   if (owner !== undefined && readText(`/proc/${owner}/cmdline`)?.includes(`${STATE_DISK}=${stateDir}\0`)) {
     fs.rmSync(starting)
     throw inUse(stateDir, owner)
@@ -172,7 +174,7 @@ function isRunning(identity: string): boolean {
   return identity === identityOf(pid!)
 }
 
-/** A process and when it began (proc(5), `stat`, field 22), which tells it from a later one with its number. */
+/** The process id and start time (proc(5), `stat`, field 22), which distinguish a process from a later one with the same id. */
 function identityOf(pid: string): string {
   const stat = readText(`/proc/${pid}/stat`)
   return `${pid} ${stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? 'ended'}`

@@ -1,11 +1,11 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 
 /**
- * What a program was called with. `--help` prints `usage` and ends it; a mistake in the arguments prints what is wrong and `usage` on stderr and
- * ends it with exit code 2.
+ * The parsed arguments of the program. `--help` prints `usage` and ends the program. Invalid arguments print a message and `usage` on stderr and
+ * end it with exit code 2.
  */
 export function readArguments<Config extends ParseArgsConfig>(usage: string, config: Config) {
-  // npm is the one who would say "--help" to `npm start --help`; `npm start -- --help` and the programs themselves come here.
+  // `npm start --help` prints the help of npm. `npm start -- --help` and a direct call of the program come here.
   if (process.argv.slice(2).some((argument) => argument === '--help' || argument === '-h')) {
     console.log(usage)
     process.exit(0)
@@ -17,17 +17,17 @@ export function readArguments<Config extends ParseArgsConfig>(usage: string, con
   }
 }
 
-/** Ends the program with what is wrong with its arguments, its usage, and exit code 2. */
+/** Prints a diagnostic of the arguments and the usage, and ends the program with exit code 2. */
 export function misused(usage: string, diagnostic: string): never {
   console.error(`${diagnostic}\n\n${usage}`)
   process.exit(2)
 }
 
-/** The port that `--port` asks for, from `least` (0 or 1) to 65535. */
-export function readPort(usage: string, text: string, least: number): number {
+/** The port in `text`, from `min` (0 or 1) to 65535. Ends the program when it is none. */
+export function readPort(usage: string, text: string, min: number): number {
   const port = Number(text)
-  if (/^\d+$/.test(text) && port >= least && port <= 65_535) return port
-  return misused(usage, `--port: expected a number from ${least} to 65535, found "${text}"`)
+  if (/^\d+$/.test(text) && port >= min && port <= 65_535) return port
+  return misused(usage, `--port: expected a number from ${min} to 65535, found "${text}"`)
 }
 
 /** `Port 8787 is taken; try another: npm start -- --redis --port 8788`: the same command with the port after this one. */
@@ -38,5 +38,5 @@ export function portTaken(command: string, port: number): string {
   return `Port ${port} is taken; try another: ${[command, '--', ...others, '--port', another].join(' ')}`
 }
 
-/** As a shell takes it for one word. */
-const quoted = (word: string) => (/^[\w./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
+/** An argument in the notation of a shell. */
+const quoted = (text: string) => (/^[\w./:=@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)

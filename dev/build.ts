@@ -6,26 +6,26 @@ import { misused, readArguments } from './arguments.ts'
 import { readJson } from './read-json.ts'
 
 /**
- * Checks a routes file and writes what the Worker embeds. The first mistakes are printed with their JSON paths; the exit code is then 1 and
- * nothing is written.
+ * Checks a routes file and writes what the Worker embeds. When the file has mistakes, the first of them are printed with their JSON paths, the exit
+ * code is 1, and nothing is written.
  */
 const USAGE = `Usage: npm run validate -- [FILE]
 
-Says what is wrong with a routes file (default routes.json), by JSON path, and writes nothing.
+Prints the mistakes of a routes file (default routes.json) with their JSON paths, and writes nothing.
 Without FILE, UMBRAL_ROUTES in the environment names it.
 
 The builds run it as: node dev/build.ts [FILE] [--out FILE], which writes the checked file (default .build/routes.txt);
-there UMBRAL_ROUTES goes before FILE.`
+there UMBRAL_ROUTES takes precedence over FILE.`
 
 const { positionals, values } = readArguments(USAGE, {
   allowPositionals: true,
   options: { out: { type: 'string', default: '.build/routes.txt' }, check: { type: 'boolean', default: false } },
 })
 if (positionals.length > 1) misused(USAGE, `expected one file, found ${positionals.length}`)
-// A build takes the variable first: it is the only way to give another file to the `[build] command` that wrangler.toml fixes.
-const [named] = positionals
-const wanted = process.env.UMBRAL_ROUTES
-const file = (values.check ? (named ?? wanted) : (wanted ?? named)) ?? 'routes.json'
+// In a build the variable takes precedence: only it can name another file for the `[build] command`, which wrangler.toml fixes.
+const [argument] = positionals
+const variable = process.env.UMBRAL_ROUTES
+const file = (values.check ? (argument ?? variable) : (variable ?? argument)) ?? 'routes.json'
 const { diagnosticLines } = await import('../src/config/schema/diagnostic.ts')
 const { loadConfig } = await import('../src/config/load.ts')
 const { environmentDiagnostics } = await import('../src/config/environment.ts')

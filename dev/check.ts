@@ -12,10 +12,10 @@ const CHECKS = {
 }
 
 const root = join(import.meta.dirname, '..')
-/** All that the checks see of the environment: they judge the files of this project, not what a shell has set. */
+/** The whole environment of the checks, so that no variable of the shell changes their result. */
 const env = { PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}` }
 
-/** Runs one check; what it has to say is shown only when it fails. */
+/** Runs one check; its output is shown only when it fails. */
 function passes(name: string, [command, ...args]: readonly string[]): boolean {
   const done = spawnSync(command!, args, { cwd: root, env, encoding: 'utf8' })
   const ok = done.status === 0

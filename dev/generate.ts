@@ -4,7 +4,7 @@ import * as z from 'zod/mini'
 import * as prettier from 'prettier'
 
 /**
- * Writes what follows from the sources: routes.schema.json (editor completion), and the tables between `<!-- generated -->` marks in docs/.
+ * Writes what is generated from the sources: routes.schema.json (editor completion), and the parts between marks in docs/.
  * `npm run generate [-- --check]`; with `--check` nothing is written and the exit code is 1 when a file is out of date.
  */
 const { routesFile } = await import('../src/config/routes-file.ts')
@@ -77,7 +77,7 @@ function problemTable(): string {
   return ['| code | status | title |', '| --- | --- | --- |', ...rows].join('\n')
 }
 
-/** One table for each part of the file that has fields of its own. */
+/** One table for each part of the routes file that has fields of its own. */
 function referenceTables(): string {
   const tableOf = (title: string, schema: z.ZodMiniType) =>
     fieldTable(title, z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema)
@@ -91,7 +91,7 @@ function referenceTables(): string {
   ].join('\n\n')
 }
 
-/** What `type` must be in this schema. */
+/** The value of `type` in the schema of a provider. */
 function typeOf(provider: (typeof AUTH_PROVIDERS)[number]): string {
   return provider.shape.type.def.values[0]!
 }
@@ -101,7 +101,7 @@ function fieldTable(title: string, schema: JsonSchema): string {
   return [`### ${title}`, '', '| field | what it means |', '| --- | --- |', ...rows].join('\n')
 }
 
-/** Every field that has a sentence of its own; objects and arrays descend. */
+/** Every field that has a description, those of inner objects and arrays included. */
 function fieldsOf(schema: JsonSchema, at = ''): [field: string, description: string][] {
   const alternatives = schema.oneOf ?? schema.anyOf
   const inner = schema.items ?? alternatives?.find((branch) => branch.properties) ?? schema

@@ -12,23 +12,23 @@ const jwks = JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid, alg
 const sharedSecret = new TextEncoder().encode(process.env.PARTNER_SECRET ?? '')
 
 /**
- * A token for whoever asks: this issuer is for demonstrations on a loopback address.
+ * Issues a token for any request, without authentication: this issuer is for demonstrations on a loopback address.
  * `alg=HS256` signs with the secret that the gateway shares with partners instead of the published key.
  */
-function issue(wish: URLSearchParams): Promise<string> {
-  const shared = wish.get('alg') === 'HS256'
-  const token = new SignJWT({ scope: wish.get('scope') ?? '', roles: wish.getAll('role') })
+function issue(parameters: URLSearchParams): Promise<string> {
+  const shared = parameters.get('alg') === 'HS256'
+  const token = new SignJWT({ scope: parameters.get('scope') ?? '', roles: parameters.getAll('role') })
     .setProtectedHeader(shared ? { alg: 'HS256' } : { alg: 'ES256', kid })
     .setIssuer(shared ? `${ISSUER}partners` : ISSUER)
-    .setSubject(wish.get('sub') ?? wish.get('client_id') ?? 'anonymous')
+    .setSubject(parameters.get('sub') ?? parameters.get('client_id') ?? 'anonymous')
     .setAudience(AUDIENCE)
     .setIssuedAt()
-    .setExpirationTime(`${wish.get('ttl') ?? LIFETIME_SECONDS}s`)
+    .setExpirationTime(`${parameters.get('ttl') ?? LIFETIME_SECONDS}s`)
   return token.sign(shared ? sharedSecret : privateKey)
 }
 
-/** `GET /token?sub=&scope=&role=&ttl=&alg=` answers the bare token, for `$(curl …)`; POST speaks RFC 6749 §4.4. */
-async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+/** `GET /token?sub=&scope=&role=&ttl=&alg=` responds with the bare token, for `$(curl …)`; POST follows RFC 6749 §4.4. */
+async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://issuer')
   if (url.pathname === '/health') return send(response, 200, '{"status":"healthy"}')
   if (url.pathname === '/.well-known/jwks.json') return send(response, 200, jwks)
@@ -36,9 +36,10 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   if (request.method === 'GET') return send(response, 200, await issue(url.searchParams), 'text/plain')
   let form = ''
   for await (const chunk of request.setEncoding('utf8')) form += chunk as string
-  const wish = new URLSearchParams(form)
-  if (wish.get('grant_type') !== 'client_credentials') return send(response, 400, '{"error":"unsupported_grant_type"}')
-  const body = { access_token: await issue(wish), token_type: 'Bearer', expires_in: LIFETIME_SECONDS }
+  const parameters = new URLSearchParams(form)
+  if (parameters.get('grant_type') !== 'client_credentials')
+    return send(response, 400, '{"error":"unsupported_grant_type"}')
+  const body = { access_token: await issue(parameters), token_type: 'Bearer', expires_in: LIFETIME_SECONDS }
   send(response, 200, JSON.stringify(body))
 }
 
@@ -48,6 +49,6 @@ function send(response: ServerResponse, status: number, body: string, type = 'ap
 }
 
 const server = createServer((request, response) => {
-  answer(request, response).catch(() => send(response, 400, '{"error":"invalid_request"}'))
+  handle(request, response).catch(() => send(response, 400, '{"error":"invalid_request"}'))
 })
 server.listen(Number(process.argv[2] ?? 0), '127.0.0.1')

@@ -1,16 +1,16 @@
 import { parseTree, printParseErrorCode, type Node, type ParseError } from 'jsonc-parser'
 import type { Diagnostic } from '../src/config/schema/diagnostic.ts'
 
-/** A file's value, and what `JSON.parse` alone would have passed over in silence. */
+/** The value of a JSON file, and the mistakes that `JSON.parse` does not report. */
 export interface ReadJson {
   readonly json: unknown
-  /** Keys that stand twice in one object: the last would win, so that a second `"policies": {}` could open a route. */
+  /** Keys that occur twice in one object. `JSON.parse` keeps the last, so a second `"policies": {}` could open a route. */
   readonly diagnostics: readonly Diagnostic[]
 }
 
-/** Reads strict JSON (RFC 8259), a byte order mark aside. Throws an Error whose message is `FILE:LINE:COLUMN: ` and a plain sentence. */
-export function readJson(file: string, written: string): ReadJson {
-  const text = written.replace(/^\uFEFF/, '')
+/** Parses strict JSON (RFC 8259) after an optional byte order mark. Throws an Error whose message is `FILE:LINE:COLUMN: ` and a sentence. */
+export function readJson(file: string, contents: string): ReadJson {
+  const text = contents.replace(/^\uFEFF/, '')
   const errors: ParseError[] = []
   const tree = parseTree(text, errors, { disallowComments: true, allowTrailingComma: false, allowEmptyContent: false })
   const [error] = errors
@@ -18,7 +18,7 @@ export function readJson(file: string, written: string): ReadJson {
     const { offset, sentence } = explain(text, error)
     throw new Error(`${place(file, text, offset)}: ${sentence}`)
   }
-  return { json: JSON.parse(text) as unknown, diagnostics: tree === undefined ? [] : twins(tree, text) }
+  return { json: JSON.parse(text) as unknown, diagnostics: tree === undefined ? [] : duplicateKeys(tree, text) }
 }
 
 function explain(text: string, { error, offset, length }: ParseError): { offset: number; sentence: string } {
@@ -48,17 +48,17 @@ const SENTENCES: Readonly<Record<string, (found: string) => string>> = {
   InvalidUnicode: () => 'expected four hexadecimal digits after "\\u"',
 }
 
-/** Every key that an object has already, with both lines. */
-function twins(node: Node, text: string, path: Diagnostic['path'] = []): Diagnostic[] {
+/** A diagnostic for every key that occurs earlier in its object, with both lines. */
+function duplicateKeys(node: Node, text: string, path: Diagnostic['path'] = []): Diagnostic[] {
   const children = node.children ?? []
-  if (node.type === 'array') return children.flatMap((child, i) => twins(child, text, [...path, i]))
+  if (node.type === 'array') return children.flatMap((child, i) => duplicateKeys(child, text, [...path, i]))
   const lines = new Map<string, number>()
   return children.flatMap(({ children: [key, value] = [] }) => {
     const name = key!.value as string
     const line = lineOf(text, key!.offset)
     const earlier = lines.get(name)
     lines.set(name, line)
-    const below = value === undefined ? [] : twins(value, text, [...path, name])
+    const below = value === undefined ? [] : duplicateKeys(value, text, [...path, name])
     return earlier === undefined
       ? below
       : [

@@ -1,5 +1,5 @@
-// Runs before everything else, on whatever Node the machine has (from 20 on) and with nothing installed:
-// it installs what package-lock.json says when node_modules differs, and redis-server when `--redis` asks for it.
+// Runs first, on any Node from 20 on and with nothing installed. It installs the packages of package-lock.json when node_modules
+// differs, and redis-server with `--redis`.
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -15,11 +15,12 @@ function readPackages(file) {
   }
 }
 
-// npm leaves packages for other platforms out, and with them whatever only those need.
+// npm omits packages for other platforms, and the packages that only those need.
 function mayBeAbsent(locked) {
   if (!locked.optional) return false
-  const here = (allowed, mine) => allowed === undefined || allowed.includes(mine)
-  const forThisPlatform = locked.os !== undefined && here(locked.os, process.platform) && here(locked.cpu, process.arch)
+  const matches = (allowed, current) => allowed === undefined || allowed.includes(current)
+  const forThisPlatform =
+    locked.os !== undefined && matches(locked.os, process.platform) && matches(locked.cpu, process.arch)
   return !forThisPlatform || locked.libc !== undefined
 }
 
@@ -36,9 +37,9 @@ function isInstalled() {
   })
 }
 
-// `npm run` puts the Node of node_modules first on the path, and `npm ci` deletes it: npm runs on the user's own.
+// `npm run` puts the Node of node_modules first on the path, and `npm ci` deletes it. So npm runs on the Node of the user.
 function installPackages() {
-  say('installing what package-lock.json lists (npm ci)')
+  print('installing what package-lock.json lists (npm ci)')
   const own = (folder) => !folder.endsWith(join('node_modules', '.bin'))
   const env = { ...process.env, PATH: (process.env.PATH ?? '').split(delimiter).filter(own).join(delimiter) }
   const { npm_node_execpath: node, npm_execpath: npm } = process.env
@@ -63,7 +64,7 @@ function installRedis() {
   const advice = 'install redis-server 7 or newer and put it on the PATH'
   if (!isOnPath('apt-get')) fail(`redis-server is missing, and there is no apt-get to install it with: ${advice}`)
   if (process.getuid?.() !== 0) fail('redis-server is missing; run: sudo apt-get install redis-server')
-  say('installing redis-server, which the tests need (apt-get)')
+  print('installing redis-server, which the tests need (apt-get)')
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   // Debian starts a service at its installation; the tests start their own servers and need none on port 6379.
   const forbidStart = !existsSync(POLICY)
@@ -77,15 +78,15 @@ function installRedis() {
   }
 }
 
-// Output is held back and shown only when it explains a failure.
-function run(command, args, env, complaint) {
+// The output is shown only when the command fails.
+function run(command, args, env, message) {
   const done = spawnSync(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' })
   if (done.status === 0) return
   process.stderr.write(`${done.stdout ?? ''}${done.stderr ?? ''}`)
-  throw new Error(done.error ? `${complaint} (${done.error.message})` : complaint)
+  throw new Error(done.error ? `${message} (${done.error.message})` : message)
 }
 
-function say(line) {
+function print(line) {
   process.stdout.write(`setup: ${line}\n`)
 }
 
@@ -96,7 +97,7 @@ function fail(line) {
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number)
   if (major > 22 || (major === 22 && minor >= 18) || existsSync(join(root, 'node_modules/.bin/node'))) return
-  fail(`Node ${process.versions.node} is too old here: install Node 24 (on Linux x64 and arm64 it comes by itself)`)
+  fail(`Node ${process.versions.node} is too old here: install Node 24 (on Linux x64 and arm64, npm ci installs it)`)
 }
 
 try {

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { setTimeout as passed } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { boundVariables, refuseUnset } from '../deploy/gateway.ts'
 import { unsetKeys } from '../src/config/environment.ts'
 import type { Config } from '../src/config/routes-file.ts'
@@ -15,18 +15,18 @@ import { openStateFolder, type StateFolder } from './demo/state-folder.ts'
 
 const USAGE = `Usage: npm start -- [--port 8787] [--keep] [--redis]
 
-The demo: three microservices, an issuer of tokens, and the gateway in front of them.
+Runs the demo: three microservices, an issuer of tokens, and the gateway in front of them.
   --port N  the gateway's port
-  --keep    keep state, secrets and log in .wrangler/demo when it ends, and go on with them
-  --redis   count limits in a Redis server of its own`
+  --keep    keep state, secrets and log in .wrangler/demo, and reuse them at the next start
+  --redis   count limits in a separate Redis server`
 
 const READY_WITHIN_MS = 90_000
-/** The demo's own routes file: the tour and its accounts are of these routes. */
+/** The demo's own routes file, for which the tour and its accounts are made. */
 const DEMO_ROUTES = 'routes.json'
 const ROUTES = process.env.UMBRAL_ROUTES ?? DEMO_ROUTES
-/** Where dev/build.ts puts what it has checked. */
+/** The output of dev/build.ts. */
 const BUILT = '.build/routes.txt'
-/** The demo counts in a store of its own, whatever the shell has set. */
+/** The demo counts limits in its own store, even when the shell sets these variables. */
 const OWN_STORE = { UPSTASH_REDIS_REST_URL: undefined, UPSTASH_REDIS_REST_TOKEN: undefined }
 
 process.chdir(join(import.meta.dirname, '..'))
@@ -66,25 +66,25 @@ async function runDemo(
 ): Promise<void> {
   const processes = makeProcesses()
   startOrigins(processes, addresses, { ...env, ...folder.secrets })
-  const words = startGateway(processes, port, folder, env)
-  const fallen = processes.casualty.then(({ name, why }) => {
-    throw new Error([...(name === 'gateway' ? words : []), `${name} ended (${why})`].join('\n'))
+  const output = startGateway(processes, port, folder, env)
+  const failed = processes.firstExit.then(({ name, reason }) => {
+    throw new Error([...(name === 'gateway' ? output : []), `${name} ended (${reason})`].join('\n'))
   })
   const gateway = `http://127.0.0.1:${port}`
   const { USERS_URL, USERS_2_URL, ORDERS_URL, CATALOG_URL, ISSUER_URL } = addresses
-  const everyone = [USERS_URL, USERS_2_URL, ORDERS_URL, CATALOG_URL, ISSUER_URL, gateway]
-  const over = new AbortController()
-  const up = Promise.all(everyone.map((url) => isUp(url, words, over.signal)))
+  const urls = [USERS_URL, USERS_2_URL, ORDERS_URL, CATALOG_URL, ISSUER_URL, gateway]
+  const ended = new AbortController()
+  const ready = Promise.all(urls.map((url) => waitUntilUp(url, output, ended.signal)))
   try {
-    const toured = up.then(async () => {
+    const printed = ready.then(async () => {
       const isDemo = resolve(ROUTES) === resolve(DEMO_ROUTES)
       const tour = isDemo ? await makeTour(gateway, addresses, folder) : ''
-      const log = `# One line a request, which goes with Ctrl-C unless --keep was given: ${folder.gatewayLog}`
+      const log = `# The access log, deleted at Ctrl-C without --keep: ${folder.gatewayLog}`
       console.log(`Umbral is at ${gateway} (Ctrl-C ends it)\n\n${tour}${log}`)
     })
-    await Promise.race([interrupted, fallen, toured.then(() => interrupted)])
+    await Promise.race([interrupted, failed, printed.then(() => interrupted)])
   } finally {
-    over.abort()
+    ended.abort()
     await processes.stop()
   }
 }
@@ -100,7 +100,7 @@ function readOptions(): { port: number; keep: boolean; redis: boolean } {
   return { ...values, port: readPort(USAGE, values.port, 1) }
 }
 
-/** What the gateway sees of `env`. Throws when a target's variable is not among it; a key that is not is only said. */
+/** The variables of `env` that the gateway receives. Throws when the variable of a target is unset; prints a line for each key that is unset. */
 function variablesOf(env: NodeJS.ProcessEnv): Record<string, string> {
   const checked = readFileSync(BUILT, 'utf8')
   refuseUnset(ROUTES, checked, env)
@@ -109,7 +109,7 @@ function variablesOf(env: NodeJS.ProcessEnv): Record<string, string> {
   return Object.fromEntries(named.map((name) => [name, env[name]!]))
 }
 
-/** True when the program succeeded; what it has to say otherwise is shown. */
+/** Runs a program of this project; true when it succeeded. Its output is shown. */
 function run(args: readonly string[], env: NodeJS.ProcessEnv): boolean {
   const { status } = spawnSync(process.execPath, args, { env, stdio: ['ignore', 'inherit', 'inherit'] })
   if (status !== 0) process.exitCode = 1
@@ -123,22 +123,22 @@ async function startRedis(): Promise<{ variables: Record<string, string>; stop: 
   return { variables: { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token }, stop }
 }
 
-/** Rejects, with all that wrangler said, at the first error in it: wrangler would wait for somebody to mend the source. */
-async function isUp(url: string, words: readonly string[], over: AbortSignal): Promise<void> {
+/** Resolves when `url` responds. Rejects at the first error in wrangler's `output`, with that output: wrangler itself would wait for a change of the source. */
+async function waitUntilUp(url: string, output: readonly string[], ended: AbortSignal): Promise<void> {
   const end = Date.now() + READY_WITHIN_MS
   while (Date.now() < end) {
-    if (words.some((line) => line.includes('[ERROR]'))) throw new Error(words.join('\n'))
-    const signal = AbortSignal.any([over, AbortSignal.timeout(2_000)])
-    const answer = await fetch(`${url}/health`, { signal }).catch(() => undefined)
-    await answer?.body?.cancel()
+    if (output.some((line) => line.includes('[ERROR]'))) throw new Error(output.join('\n'))
+    const signal = AbortSignal.any([ended, AbortSignal.timeout(2_000)])
+    const response = await fetch(`${url}/health`, { signal }).catch(() => undefined)
+    await response?.body?.cancel()
     // Another routes file need not have this path.
-    if (answer !== undefined && answer.status < 500) return
-    await passed(100, undefined, { signal: over })
+    if (response !== undefined && response.status < 500) return
+    await sleep(100, undefined, { signal: ended })
   }
-  throw new Error([...words, `${url}/health did not answer within ${READY_WITHIN_MS / 1000} s`].join('\n'))
+  throw new Error([...output, `${url}/health did not respond within ${READY_WITHIN_MS / 1000} s`].join('\n'))
 }
 
-/** The lines to try, once those who log in in them have accounts. */
+/** The commands to try. Creates the accounts that they use. */
 async function makeTour(
   gateway: string,
   { ISSUER_URL, USERS_2_URL }: Addresses,

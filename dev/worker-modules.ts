@@ -1,6 +1,6 @@
 import { registerHooks } from 'node:module'
 
-/** Lets Node read the gateway's sources: what they import from the Workers runtime exists here in name only, and nothing that runs at build time uses it. */
+/** Lets Node load the gateway's sources. The module of the Workers runtime becomes a stub, because nothing that runs at build time uses it. */
 registerHooks({
   resolve: (specifier, context, next) =>
     specifier === 'cloudflare:workers'

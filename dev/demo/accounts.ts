@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 
-/** Somebody who can log in at the demo. */
+/** An account of the demo. */
 export interface DemoUser {
   readonly username: string
   readonly password: string
@@ -14,8 +14,8 @@ const JOHN = {
 }
 
 /**
- * Makes the demo's accounts in the way that docs/admin.md shows: the first admin with the bootstrap token, and by him johndoe, who is answered. Passwords
- * follow from the token, so that a state that was kept has the same ones. Undefined where the routes file has no such routes.
+ * Creates the demo's accounts as docs/admin.md shows: the first admin with the bootstrap token, and through that admin the user `johndoe`, which is
+ * returned. Passwords derive from the token, so that a kept state has the same ones. Undefined when the routes file has no such routes.
  */
 export async function makeAccounts(gateway: string, bootstrapToken: string): Promise<DemoUser | undefined> {
   const passwordOf = (username: string) =>
@@ -27,11 +27,11 @@ export async function makeAccounts(gateway: string, bootstrapToken: string): Pro
   if (status !== 201 && status !== 409) return undefined
   const login = await post(`${gateway}/token`, new URLSearchParams(admin))
   const { access_token: token } = JSON.parse(login.text) as { access_token?: string }
-  // Of a kept state the operator may have another password by now; then johndoe is there too.
+  // In a kept state the admin may have changed the password; then johndoe exists too.
   if (token === undefined && status === 409) return user
-  const made = await post(`${gateway}/admin/users`, JSON.stringify({ ...JOHN, ...user }), token)
-  if (made.status === 201 || made.status === 409) return user
-  throw new Error(`the demo user could not be made: ${login.status} ${made.status} ${made.text}`)
+  const created = await post(`${gateway}/admin/users`, JSON.stringify({ ...JOHN, ...user }), token)
+  if (created.status === 201 || created.status === 409) return user
+  throw new Error(`the demo user could not be created: ${login.status} ${created.status} ${created.text}`)
 }
 
 async function post(

@@ -1,21 +1,21 @@
 import type { DemoUser } from './accounts.ts'
 
-/** The addresses that the lines speak to, without a final slash. */
+/** The base URLs in the commands, without a final slash. */
 export interface DemoUrls {
   readonly gateway: string
   readonly issuer: string
   readonly users2: string
-  /** Who can log in; undefined where the routes file has no logins. */
+  /** The account for logins; undefined when the routes file has no logins. */
   readonly user: DemoUser | undefined
 }
 
-/** One thing to try: the command, and what it shows. */
+/** A command to try, and its expected result. */
 export interface CurlLine {
   readonly expect: string
   readonly command: string
 }
 
-/** The tour of the demo; every command can be pasted into a shell as it stands, in any order and again. */
+/** The tour of the demo. Every command can be pasted into a shell, in any order and repeatedly. */
 export function curlLines({ gateway, issuer, users2, user }: DemoUrls): CurlLine[] {
   const bearer = (scope: string) => `-H "Authorization: Bearer $(curl -s '${issuer}/token?sub=7&scope=${scope}')"`
   // Status and headers through grep: curl before 7.84 (Ubuntu 22.04) has no %header{} for --write-out.
@@ -31,7 +31,7 @@ export function curlLines({ gateway, issuer, users2, user }: DemoUrls): CurlLine
       command: `curl -i ${bearer('users:read')} ${gateway}/users/7`,
     },
     {
-      expect: 'An order: 201, and its "user" is who the token says.',
+      expect: 'An order: 201, and its "user" is the subject of the token.',
       command: `curl -i ${bearer('orders:write')} -d '{"items":[{"product":3,"quantity":1}]}' ${gateway}/shop/orders`,
     },
     {
@@ -40,7 +40,7 @@ export function curlLines({ gateway, issuer, users2, user }: DemoUrls): CurlLine
     },
     {
       expect:
-        'One of two targets dies: still 200 four times; the call that met the dead one was tried twice. ' +
+        'One of two targets resets connections: still 200 four times; the call that reached it was tried twice. ' +
         `It lives again after: curl -X DELETE ${users2}/__faults`,
       command:
         `curl -s -o /dev/null -X PUT -d '{"down":true}' ${users2}/__faults --next ${bearer('users:read')} ` +
@@ -48,14 +48,14 @@ export function curlLines({ gateway, issuer, users2, user }: DemoUrls): CurlLine
     },
     {
       expect:
-        'A target that is gone: 502 until the breaker has heard of about five failures (it is told five times a second) ' +
+        'An unreachable target: 502 until the breaker has received about five failures (reports are sent five times a second) ' +
         'and opens; then 503 at once. How many of each:',
       command: `curl -s -o /dev/null -w '%{http_code}\\n' '${gateway}/broken?call=[1-200]' | uniq -c`,
     },
     ...(user === undefined ? [] : loginLines(gateway, user)),
     {
       expect:
-        'What is cached under a tag is purged; then the same product twice: the first answer is the origin’s and is stored, the second ' +
+        'A purge by tag, then the same product twice: the first response comes from the origin and is stored, the second ' +
         'comes from the store, with its age.',
       command:
         `curl -s -o /dev/null -H "Authorization: Bearer $(curl -s '${issuer}/token?sub=1&role=admin')" ` +
@@ -63,7 +63,7 @@ export function curlLines({ gateway, issuer, users2, user }: DemoUrls): CurlLine
         `${heads} '${gateway}/products/3?call=[1-2]' ${showing('age:|cache-status:')}`,
     },
     {
-      expect: 'How the gateway is: 200 and "healthy", or what is degraded, such as that broken upstream.',
+      expect: 'The state of the gateway: 200 and "healthy", or a list of what is degraded, such as that upstream.',
       command: `curl -i ${gateway}/health`,
     },
   ]
@@ -74,11 +74,11 @@ function loginLines(gateway: string, { username, password }: DemoUser): CurlLine
   const token = `$(curl -s ${login} | sed -E 's/.*"access_token": ?"([^"]+)".*/\\1/')`
   return [
     {
-      expect: `A login with a password, which this demo made for ${username}: 200 and a token for half an hour.`,
+      expect: `A login with a password, which this demo generated for ${username}: 200 and a token for half an hour.`,
       command: `curl -i ${login}`,
     },
     {
-      expect: 'Who that token speaks for: 200 and the profile.',
+      expect: 'The profile of the token’s user: 200.',
       command: `curl -i -H "Authorization: Bearer ${token}" ${gateway}/users/me`,
     },
   ]

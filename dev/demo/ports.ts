@@ -2,14 +2,14 @@ import { createServer, type AddressInfo } from 'node:net'
 
 /** Whether a loopback port can be listened on now. */
 export function isFree(port: number): Promise<boolean> {
-  return new Promise((known) => {
+  return new Promise((resolve) => {
     const probe = createServer()
-    probe.once('error', () => known(false))
-    probe.listen(port, '127.0.0.1', () => probe.close(() => known(true)))
+    probe.once('error', () => resolve(false))
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
   })
 }
 
-/** That many different loopback ports on which nothing listens. They are held together, so that none comes out twice. */
+/** `count` different loopback ports on which nothing listens. All are bound at the same time, so that none is returned twice. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer())
   await Promise.all(servers.map((server) => new Promise<void>((up) => server.listen(0, '127.0.0.1', up))))

@@ -1,13 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
-/** A child that ended although nobody asked it to. */
-export interface Casualty {
+/** A child process that ended without `stop`. */
+export interface ProcessExit {
   readonly name: string
-  readonly why: string
+  /** The signal, exit code or error. */
+  readonly reason: string
 }
 
-/** Children that live and end together. */
+/** Child processes that are stopped together. */
 export interface Processes {
   /** Runs `node` with these arguments; every line that it writes goes to `onLine`. */
   readonly start: (
@@ -16,39 +17,39 @@ export interface Processes {
     env: NodeJS.ProcessEnv,
     onLine: (line: string) => void,
   ) => void
-  /** Resolves with the first child that ends by itself. */
-  readonly casualty: Promise<Casualty>
-  /** Ends every child with all that it has started itself: asks first, insists after three seconds. */
+  /** Resolves with the first child that ends. */
+  readonly firstExit: Promise<ProcessExit>
+  /** Ends every child and the processes that it started: with SIGTERM, and after three seconds with SIGKILL. */
   readonly stop: () => Promise<void>
 }
 
-const PATIENCE_MS = 3_000
+const TERM_MS = 3_000
 
-/** No children yet. */
+/** Makes an empty group of child processes. */
 export function makeProcesses(): Processes {
   const children: ChildProcess[] = []
-  const { promise: casualty, resolve: report } = Promise.withResolvers<Casualty>()
+  const { promise: firstExit, resolve: report } = Promise.withResolvers<ProcessExit>()
 
   function start(name: string, args: readonly string[], env: NodeJS.ProcessEnv, onLine: (line: string) => void): void {
-    // A group of its own: a signal reaches what the child started too, and the terminal's Ctrl-C reaches only us.
+    // In its own process group, so that a signal also reaches the processes that the child started, and Ctrl-C only this process.
     const child = spawn(process.execPath, args, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
     children.push(child)
     createInterface(child.stdout).on('line', onLine)
     createInterface(child.stderr).on('line', onLine)
-    child.once('error', (error) => report({ name, why: error.message }))
-    // `close` comes after `exit`, when its last words have been read.
-    child.once('close', (code, signal) => report({ name, why: signal ?? `exit code ${code}` }))
+    child.once('error', (error) => report({ name, reason: error.message }))
+    // `close` follows `exit` when the output has been read to its end.
+    child.once('close', (code, signal) => report({ name, reason: signal ?? `exit code ${code}` }))
   }
 
   async function stop(): Promise<void> {
     const ended = Promise.all(children.map(hasEnded))
     for (const child of children) signalGroup(child, 'SIGTERM')
-    await Promise.race([ended, new Promise((passed) => setTimeout(passed, PATIENCE_MS).unref())])
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, TERM_MS).unref())])
     for (const child of children) signalGroup(child, 'SIGKILL')
     await ended
   }
 
-  return { start, casualty, stop }
+  return { start, firstExit, stop }
 }
 
 async function hasEnded(child: ChildProcess): Promise<void> {

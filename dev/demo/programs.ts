@@ -5,12 +5,12 @@ import { freePorts } from './ports.ts'
 import type { Processes } from './processes.ts'
 import type { StateFolder } from './state-folder.ts'
 
-/** The base URLs of the demo's programs, by the names under which routes.json looks for them. */
+/** The base URLs of the demo's programs, by the variables that routes.json names. */
 export type Addresses = Readonly<
   Record<'USERS_URL' | 'USERS_2_URL' | 'ORDERS_URL' | 'CATALOG_URL' | 'ISSUER_URL' | 'JWKS_URL' | 'BROKEN_URL', string>
 >
 
-/** Wrangler asks nobody, tells nobody, and draws nothing. */
+/** Wrangler without prompts, metrics and banner. */
 const QUIET = {
   CI: '1',
   WRANGLER_SEND_METRICS: 'false',
@@ -20,10 +20,10 @@ const QUIET = {
   CLOUDFLARE_CF_FETCH_ENABLED: 'false',
 }
 
-/** Of what wrangler says, which grows with each request. */
-const KEPT_LINES = 100
+/** Lines that are kept of wrangler's output, which grows with each request. */
+const MAX_LINES = 100
 
-/** Loopback addresses on ports that are free now; on that of BROKEN_URL nothing will ever listen. */
+/** Chooses loopback addresses on ports that are free. Nothing is started on that of BROKEN_URL. */
 export async function chooseAddresses(): Promise<Addresses> {
   const ports = await freePorts(6)
   const url = (index: number) => `http://127.0.0.1:${ports[index]}`
@@ -38,7 +38,7 @@ export async function chooseAddresses(): Promise<Addresses> {
   }
 }
 
-/** Starts the three microservices, `users` twice, and the issuer; what they write is shown, for they have nothing to say. */
+/** Starts the three microservices, `users` twice, and the issuer. Their output is shown: without errors they write none. */
 export function startOrigins(processes: Processes, addresses: Addresses, env: NodeJS.ProcessEnv): void {
   const start = (name: string, file: string, url: string) =>
     processes.start(name, [file, new URL(url).port, name], env, (line) => process.stderr.write(`${name}: ${line}\n`))
@@ -50,8 +50,8 @@ export function startOrigins(processes: Processes, addresses: Addresses, env: No
 }
 
 /**
- * Starts the gateway under `wrangler dev`. Its log lines go to their file; what is wrong with a routes.json that was
- * edited meanwhile is shown; what wrangler itself says matters only when it fails, and is returned as it grows.
+ * Starts the gateway under `wrangler dev`. Its log lines go to a file, and diagnostics of a routes.json that was edited meanwhile are
+ * printed. Returns the latest lines of wrangler's own output, for the message of a failure; the array changes while wrangler runs.
  */
 export function startGateway(
   processes: Processes,
@@ -59,22 +59,22 @@ export function startGateway(
   folder: StateFolder,
   env: NodeJS.ProcessEnv,
 ): readonly string[] {
-  const words: string[] = []
+  const output: string[] = []
   const log = createWriteStream(folder.gatewayLog, { flags: 'a', mode: 0o600 })
-  const places = {
+  const folders = {
     WRANGLER_LOG_PATH: join(folder.path, 'wrangler'),
     WRANGLER_REGISTRY_PATH: join(folder.path, 'registry'),
   }
   const args = ['dev', '--port', String(port), '--ip', '127.0.0.1', '--inspector-port', '0']
   args.push('--persist-to', join(folder.path, 'state'), '--env-file', folder.envFile)
   const wrangler = 'node_modules/wrangler/bin/wrangler.js'
-  processes.start('gateway', [wrangler, ...args], { ...env, ...QUIET, ...places }, (coloured) => {
-    const line = stripVTControlCharacters(coloured)
+  processes.start('gateway', [wrangler, ...args], { ...env, ...QUIET, ...folders }, (colored) => {
+    const line = stripVTControlCharacters(colored)
     if (line.startsWith('{')) log.write(`${line}\n`)
-    else if (words.push(line) > KEPT_LINES) words.shift()
+    else if (output.push(line) > MAX_LINES) output.shift()
     const [, diagnostic] = /^\[custom build\] (?!Running)(.+)/.exec(line) ?? []
     if (diagnostic !== undefined) console.error(diagnostic)
-    if (line.includes('[ERROR] Running custom build')) console.error('Requests wait until that is mended.')
+    if (line.includes('[ERROR] Running custom build')) console.error('Requests wait until the file is corrected.')
   })
-  return words
+  return output
 }

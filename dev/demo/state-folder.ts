@@ -6,19 +6,19 @@ import { parseEnv } from 'node:util'
 
 const SECRETS = ['PARTNER_SECRET', 'UMBRAL_BOOTSTRAP_TOKEN'] as const
 
-/** Where one run of the demo keeps its state, secrets and logs. */
+/** The folder of one run of the demo, with its state, secrets and logs. */
 export interface StateFolder {
   readonly path: string
   readonly envFile: string
   readonly gatewayLog: string
-  /** What the demo keeps secret: the same again when the folder was kept. */
+  /** The generated secrets; those of the earlier run when the folder was kept. */
   readonly secrets: Readonly<Record<(typeof SECRETS)[number], string>>
-  /** Writes the variables that the gateway sees, readable by nobody else. */
+  /** Writes the variables of the gateway to a file that only this user can read. */
   readonly writeEnv: (variables: Readonly<Record<string, string>>) => void
   readonly remove: () => void
 }
 
-/** A new folder for this run alone, which `remove` takes away; or the `kept` one, which it leaves. */
+/** Opens the folder `kept`, which `remove` does not delete; without it, makes a temporary folder, which `remove` deletes. */
 export function openStateFolder(kept: string | undefined): StateFolder {
   if (kept !== undefined) mkdirSync(kept, { recursive: true, mode: 0o700 })
   const path = kept ?? mkdtempSync(join(tmpdir(), 'umbral-'))
@@ -42,7 +42,7 @@ export function openStateFolder(kept: string | undefined): StateFolder {
   }
 }
 
-/** As an env file holds a value to the letter: between quotes of a kind that is not in it. */
+/** A value in the notation of an env file: between quotes that do not occur in it. */
 function quoted(value: string): string {
   const quote = ["'", '`', '"'].find((mark) => !value.includes(mark)) ?? "'"
   return `${quote}${value}${quote}`

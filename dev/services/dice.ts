@@ -1,11 +1,11 @@
-/** Throws that come out the same at every start, so that `/users/7` is the same person in the README and on your screen. */
+/** Pseudo-random choices that are equal at every start, so that `/users/7` is the same person in the README and in the demo. */
 export interface Dice {
   /** A whole number in [0, below). */
   readonly number: (below: number) => number
   readonly oneOf: <T>(choices: readonly T[]) => T
 }
 
-/** Dice from a 32-bit seed (mulberry32). */
+/** Makes dice from a 32-bit seed (mulberry32). */
 export function makeDice(seed: number): Dice {
   let state = seed
   const number = (below: number): number => {

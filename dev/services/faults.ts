@@ -1,20 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { setTimeout as passed } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 
-/** How a demo service misbehaves until told otherwise. `PUT /__faults` sets any of these, `DELETE /__faults` clears them. */
+/** The injected faults of a demo service. `PUT /__faults` sets any of these, `DELETE /__faults` clears them. */
 export interface Faults {
-  /** Added to every answer. */
+  /** Added to the time of every response. */
   latencyMs: number
   /** The share of requests, from 0 to 1, that get a 503. */
   failureRate: number
-  /** Every connection is reset, as by a process that has died. */
+  /** Whether every connection is reset, as when the process has crashed. */
   down: boolean
 }
 
-/** No misbehaviour at all. */
+/** No injected faults. */
 export const NO_FAULTS: Readonly<Faults> = { latencyMs: 0, failureRate: 0, down: false }
 
-/** The faults that a `PUT /__faults` body asks for, on top of `current`; a text says what is wrong with the body. */
+/** `current` with the changes of a `PUT /__faults` body; a string is the message of an invalid body. */
 export function parseFaults(body: unknown, current: Faults): Faults | string {
   if (typeof body !== 'object' || body === null) return 'expected an object with latencyMs, failureRate or down'
   const next = { ...current, ...body }
@@ -28,10 +28,10 @@ export function parseFaults(body: unknown, current: Faults): Faults | string {
 }
 
 /**
- * Misbehaves as `faults` and the request's own `?delay=ms` and `?status=code` say.
- * True when the request has been dealt with and must not be answered any more.
+ * Injects `faults`, and those of the request's own `?delay=ms` and `?status=code`.
+ * True when the request is complete and must not get a response any more.
  */
-export async function misbehave(
+export async function injectFaults(
   faults: Faults,
   query: URLSearchParams,
   request: IncomingMessage,
@@ -42,11 +42,11 @@ export async function misbehave(
     return true
   }
   const delayMs = faults.latencyMs + Math.min(Number(query.get('delay')) || 0, 60_000)
-  if (delayMs > 0) await passed(delayMs)
-  const asked = Number(query.get('status'))
-  const status = asked >= 400 && asked <= 599 ? asked : Math.random() < faults.failureRate ? 503 : undefined
+  if (delayMs > 0) await sleep(delayMs)
+  const requested = Number(query.get('status'))
+  const status = requested >= 400 && requested <= 599 ? requested : Math.random() < faults.failureRate ? 503 : undefined
   if (status === undefined) return false
   response.writeHead(status, { 'content-type': 'application/json' })
-  response.end(JSON.stringify({ error: 'injected', message: 'This failure was asked for.' }))
+  response.end(JSON.stringify({ error: 'injected', message: 'This failure was requested.' }))
   return true
 }

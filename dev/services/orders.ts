@@ -14,7 +14,7 @@ const rows = Array.from({ length: 500 }, (_, index) => ({
   placedAt: new Date(FIRST_DAY + index * 3_600_000).toISOString(),
 }))
 
-/** Whose order it is comes from the gateway, which knows the caller; a `user` in the body is not believed. */
+/** The user of an order comes from the gateway, which has authenticated the caller; a `user` in the body is ignored. */
 function placeOrder(body: unknown, request: IncomingMessage): Record<string, unknown> | string {
   const items = (body as { items?: unknown } | undefined)?.items
   if (!Array.isArray(items) || items.length === 0) return 'items: expected at least one { product, quantity }.'

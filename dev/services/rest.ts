@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { misbehave, NO_FAULTS, parseFaults, type Faults } from './faults.ts'
+import { injectFaults, NO_FAULTS, parseFaults, type Faults } from './faults.ts'
 
 /** One record of a demo service. */
 export type Row = Readonly<Record<string, unknown> & { id: number }>
@@ -8,9 +8,9 @@ export type Row = Readonly<Record<string, unknown> & { id: number }>
 export interface Collection {
   readonly name: string
   readonly rows: Row[]
-  /** The query fields that narrow the list; each equals a column of that name. */
+  /** The query fields that filter the list by the column of the same name. */
   readonly filters: readonly string[]
-  /** The row that a POST body stands for, without its id, or what is wrong with the body. No POST without it. */
+  /** The new row of a POST body, without its id; a string is the message of an invalid body. Without it POST is refused. */
   readonly create?: (body: unknown, request: IncomingMessage) => Record<string, unknown> | string
 }
 
@@ -18,22 +18,23 @@ const MAX_BODY_BYTES = 1_048_576
 
 /**
  * Serves one collection from memory on a loopback port: list with filters and paging (`page`, `limit`), get by id,
- * create where it is natural, `/health`, and `/__faults` (see faults.ts). `name` tells the replicas of a service apart.
+ * create when the collection has it, `/health`, and `/__faults` (see faults.ts). `name` identifies a replica of a service.
  */
 export function serveCollection(collection: Collection, name: string, port: number): Server {
   let faults: Faults = NO_FAULTS
-  const server = createServer((request, response) => void answer(request, response).catch(() => response.destroy()))
+  const server = createServer((request, response) => void handle(request, response).catch(() => response.destroy()))
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://service')
     response.setHeader('x-served-by', name)
     const attempt = request.headers['x-attempt']
     if (attempt !== undefined) response.setHeader('x-attempt', attempt)
     if (url.pathname === '/__faults') return control(request, response)
-    if (await misbehave(faults, url.searchParams, request, response)) return
+    if (await injectFaults(faults, url.searchParams, request, response)) return
     if (url.pathname === '/health') return send(response, 200, { status: 'healthy' })
     const [, root, id, ...rest] = url.pathname.split('/')
-    if (root !== collection.name || rest.length > 0) return refuse(response, 404, `Nothing lives at ${url.pathname}.`)
+    if (root !== collection.name || rest.length > 0)
+      return refuse(response, 404, `There is nothing at ${url.pathname}.`)
     if (id !== undefined) return one(collection, id, request, response)
     if (request.method === 'POST' && collection.create) return create(collection, request, response)
     if (!isRead(request)) return refuse(response, 405, `${request.method} is not possible here.`)
@@ -43,9 +44,9 @@ export function serveCollection(collection: Collection, name: string, port: numb
   async function control(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.method === 'DELETE') faults = NO_FAULTS
     if (request.method === 'PUT') {
-      const wanted = parseFaults(await readJson(request), faults)
-      if (typeof wanted === 'string') return refuse(response, 400, wanted)
-      faults = wanted
+      const next = parseFaults(await readJson(request), faults)
+      if (typeof next === 'string') return refuse(response, 400, next)
+      faults = next
     }
     send(response, 200, faults)
   }
@@ -61,8 +62,8 @@ function list({ rows, filters }: Collection, query: URLSearchParams, response: S
   if (!Number.isInteger(page) || page < 1) return refuse(response, 400, 'page: expected a whole number from 1.')
   if (!Number.isInteger(limit) || limit < 1 || limit > 100)
     return refuse(response, 400, 'limit: expected a whole number from 1 to 100.')
-  const wanted = filters.filter((name) => query.has(name))
-  const found = rows.filter((row) => wanted.every((name) => String(row[name]) === query.get(name)))
+  const present = filters.filter((name) => query.has(name))
+  const found = rows.filter((row) => present.every((name) => String(row[name]) === query.get(name)))
   send(response, 200, { items: found.slice((page - 1) * limit, page * limit), page, limit, total: found.length })
 }
 
@@ -105,7 +106,7 @@ function send(response: ServerResponse, status: number, body: unknown): void {
   response.end(JSON.stringify(body))
 }
 
-/** The port and the replica's name that a runner gave on the command line: `node users.ts 9101 users-1`. */
+/** The port and the name of the replica from the command line: `node users.ts 9101 users-1`. */
 export function commandLine(): [name: string, port: number] {
   const [, , port = '0', name = 'service'] = process.argv
   return [name, Number(port)]

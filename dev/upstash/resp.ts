@@ -1,27 +1,28 @@
 import { createConnection } from 'node:net'
 
-/** An error reply of one command; the connection lives on. */
+/** An error reply to one command; the connection stays open. */
 export class RedisError extends Error {}
 
 /** A reply in RESP2: status lines are text, bulk strings stay bytes. */
 export type Reply = string | Uint8Array | number | null | RedisError | Reply[]
 
+/** A connection to Redis. */
 export interface Redis {
-  /** Sends the commands in one write, so that none of another caller comes between; rejects when the connection is lost. */
+  /** Sends the commands in one write, so that no command of another caller comes between them. Rejects when the connection is lost. */
   readonly send: (commands: readonly (readonly string[])[]) => Promise<Reply[]>
   readonly close: () => void
 }
 
-interface Waiting {
+interface PendingReply {
   readonly resolve: (reply: Reply) => void
   readonly reject: (error: Error) => void
 }
 
-/** A pipelining client of the Redis that listens on the unix socket `path`. */
+/** Connects a pipelining client to the Redis that listens on the unix socket `path`. */
 export async function connectRedis(path: string): Promise<Redis> {
   const socket = createConnection({ path })
   await new Promise<void>((connected, failed) => socket.once('connect', connected).once('error', failed))
-  const queue: Waiting[] = []
+  const queue: PendingReply[] = []
   let unread = Buffer.alloc(0)
   let lost = false
   socket.on('data', (chunk: Buffer) => {
@@ -36,7 +37,7 @@ export async function connectRedis(path: string): Promise<Redis> {
   socket.on('error', () => {})
   socket.on('close', () => {
     lost = true
-    for (const waiting of queue.splice(0)) waiting.reject(new Error('The connection to Redis is lost'))
+    for (const pending of queue.splice(0)) pending.reject(new Error('The connection to Redis is lost'))
   })
   return {
     send(commands) {
@@ -53,7 +54,7 @@ function encodeCommand(parts: readonly string[]): string {
   return `*${parts.length}\r\n${parts.map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`).join('')}`
 }
 
-/** The reply that starts at `at`, and where the next one starts; undefined while it has not wholly arrived. */
+/** The reply that starts at `at`, and where the next one starts; undefined until it has arrived completely. */
 function readReply(bytes: Buffer, at: number): { reply: Reply; end: number } | undefined {
   const lineEnd = bytes.indexOf('\r\n', at)
   if (lineEnd === -1) return undefined
@@ -71,7 +72,7 @@ function readReply(bytes: Buffer, at: number): { reply: Reply; end: number } | u
     case 0x2a: // *
       return readArray(bytes, end, Number(line))
     default:
-      throw new Error('Redis answered with something that is not RESP2')
+      throw new Error('Redis sent a reply that is not RESP2')
   }
 }
 

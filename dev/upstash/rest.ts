@@ -4,7 +4,7 @@ import { makeScriptTranslator } from './scripts.ts'
 
 type Encoded = string | number | null | Encoded[]
 type Outcome = { result: Encoded } | { error: string }
-type Answer = readonly [status: number, body: Outcome | Outcome[]]
+type RestResponse = readonly [status: number, body: Outcome | Outcome[]]
 
 /** Commands that change or block the one connection that all callers share. */
 const REFUSED = new Set(
@@ -15,13 +15,13 @@ const REFUSED = new Set(
 
 /**
  * Upstash's REST protocol (https://upstash.com/docs/redis/features/restapi) over `redis`: `/`, `/pipeline` and `/multi-exec`.
- * Commands in the path, RESP2 answers and event streams are not served.
+ * Commands in the path, RESP2 responses and event streams are not served.
  */
 export function makeRestListener(redis: Redis, token: string): RequestListener {
   const translate = makeScriptTranslator()
   return (request, response) => {
-    answer(request, redis, token, translate)
-      .catch((): Answer => [500, { error: 'ERR the connection to Redis is lost' }])
+    handle(request, redis, token, translate)
+      .catch((): RestResponse => [500, { error: 'ERR the connection to Redis is lost' }])
       .then(([status, body]) => send(response, status, body))
       .catch(() => response.destroy())
   }
@@ -31,12 +31,12 @@ function send(response: ServerResponse, status: number, body: Outcome | Outcome[
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
 }
 
-async function answer(
+async function handle(
   request: IncomingMessage,
   redis: Redis,
   token: string,
   translate: ReturnType<typeof makeScriptTranslator>,
-): Promise<Answer> {
+): Promise<RestResponse> {
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(chunk as Buffer)
   if (request.headers.authorization !== `Bearer ${token}`)
@@ -94,13 +94,13 @@ function parseCommands(body: unknown): Parsed<string[][]> {
   return [commands, undefined]
 }
 
-function single(replies: readonly Reply[], base64: boolean): Answer {
+function single(replies: readonly Reply[], base64: boolean): RestResponse {
   const body = outcome(replies[0]!, base64)
   return ['error' in body ? 400 : 200, body]
 }
 
-/** EXEC's replies; or, when a command was refused before it, the first refusal, for then nothing was run. */
-function transaction(replies: readonly Reply[], base64: boolean): Answer {
+/** EXEC's replies. When a command was refused before EXEC, nothing was run, and the error is the first refusal. */
+function transaction(replies: readonly Reply[], base64: boolean): RestResponse {
   const executed = replies.at(-1)!
   if (Array.isArray(executed)) return [200, executed.map((reply) => outcome(reply, base64))]
   const refusal = replies.find((reply) => reply instanceof RedisError)
@@ -111,7 +111,7 @@ function outcome(reply: Reply, base64: boolean): Outcome {
   return reply instanceof RedisError ? { error: reply.message } : { result: encode(reply, base64) }
 }
 
-/** In base64 every string is encoded, `OK` apart. */
+/** With `base64` every string except `OK` is encoded. */
 function encode(reply: Reply, base64: boolean): Encoded {
   if (Array.isArray(reply)) return reply.map((item) => encode(item, base64))
   if (reply instanceof RedisError) return reply.message

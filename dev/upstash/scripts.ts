@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 
-/** Upstash's own servers know this flag; stock Redis refuses a script that carries it. */
+/** A flag of Upstash's own servers. Stock Redis refuses a script that carries it. */
 const UPSTASH_SHEBANG = /^#!lua flags=allow-key-locking[^\n]*\n/
 
 const sha1 = (text: string) => createHash('sha1').update(text).digest('hex')
 
-/** Rewrites script commands so that stock Redis runs what was written for Upstash; all others pass unchanged. */
+/** Makes a function that rewrites script commands for Upstash so that stock Redis runs them. Other commands stay as they are. */
 export function makeScriptTranslator(): (command: readonly string[]) => readonly string[] {
   const strippedSha = new Map<string, string>()
   const strip = (script: string) => {

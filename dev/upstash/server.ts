@@ -8,25 +8,26 @@ import { join } from 'node:path'
 import { connectRedis, type Redis } from './resp.ts'
 import { makeRestListener } from './rest.ts'
 
+/** A running server of Upstash's protocol. */
 export interface Upstash {
-  /** What `UPSTASH_REDIS_REST_URL` is set to. */
+  /** The value for `UPSTASH_REDIS_REST_URL`. */
   readonly url: string
-  /** What `UPSTASH_REDIS_REST_TOKEN` is set to. */
+  /** The value for `UPSTASH_REDIS_REST_TOKEN`. */
   readonly token: string
   readonly redisPid: number
-  /** Ends the server and its Redis and deletes what they left; idempotent. */
+  /** Stops the server and its Redis and deletes their folder; idempotent. */
   readonly stop: () => Promise<void>
 }
 
-// Whatever ends this process, it leaves no Redis behind.
+// However this process ends, no Redis keeps running.
 const running = new Set<ChildProcess>()
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')))
 
 const START_TIMEOUT_MS = 10_000
 
 /**
- * A real, empty `redis-server` that keeps nothing on disk, behind Upstash's REST protocol on 127.0.0.1 (`port`, or a free one).
- * Redis listens on a unix socket in a private folder: no second port to race for, and none that is open without the token.
+ * Starts an empty `redis-server` without persistence behind Upstash's REST protocol on 127.0.0.1 (`port`, or a free one).
+ * Redis listens on a unix socket in a private folder, so that no second port can be taken or is open without the token.
  */
 export async function startUpstash({ port = 0 }: { port?: number } = {}): Promise<Upstash> {
   const folder = await mkdtemp(join(tmpdir(), 'upstash-'))
@@ -60,7 +61,7 @@ function spawnRedis(folder: string): ChildProcess {
   })
 }
 
-/** Tries until Redis answers; rejects as soon as its process has ended. */
+/** Connects as soon as Redis responds; rejects when its process has ended, or after ten seconds. */
 async function connected(child: ChildProcess, socket: string): Promise<Redis> {
   let ended: Error | undefined
   child.once('error', (error: NodeJS.ErrnoException) => {
@@ -79,10 +80,10 @@ async function connected(child: ChildProcess, socket: string): Promise<Redis> {
       await redis.send([['PING']])
       return redis
     } catch {
-      await new Promise((passed) => setTimeout(passed, 10))
+      await new Promise((resolve) => setTimeout(resolve, 10))
     }
   }
-  throw ended ?? new Error(`redis-server did not answer within ${START_TIMEOUT_MS} ms`)
+  throw ended ?? new Error(`redis-server did not respond within ${START_TIMEOUT_MS} ms`)
 }
 
 function listen(server: Server, port: number): Promise<Server> {

@@ -11,7 +11,7 @@ interface Metafile {
 
 const KB = 1024
 
-/** How large the Worker is and whose bytes they are. A part's gzip size is its share by bytes: parts are compressed together. */
+/** Measures the size of the bundled Worker and of its packages. The gzip size of a part is estimated by its bytes, because parts are compressed together. */
 export function measureBundle(worker: string) {
   const code = readFileSync(join(worker, 'index.js'))
   const gzip = gzipSync(code).byteLength

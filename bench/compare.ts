@@ -2,15 +2,16 @@ import { cpuUs, load, type Load } from './load.ts'
 import { spread, type Spread } from './statistics.ts'
 import type { Subject } from './subjects.ts'
 
+/** The number of connections of a run under load. */
 const BUSY = 32
 
-/** One subject and, right before it, the pass-through Worker: what lies between them is the gateway and little of the machine's mood. */
+/** One subject, measured right after the pass-through Worker, so that the difference is the gateway's and little of the machine's variation. */
 export interface Round {
   readonly cpuUs: number
   readonly cpuRatio: number
   readonly perSecond: number
   readonly throughputRatio: number
-  /** Share of its core that the gateway had; well below 1 the load, not the gateway, was the limit. */
+  /** The share of its core that the gateway used. Far below 1, the load generator was the limit and not the gateway. */
   readonly busy: number
   readonly p50Us: number
   readonly p50Ratio: number
@@ -21,12 +22,13 @@ export interface Round {
   readonly baseCpuUs: number
 }
 
+/** The rounds of one subject. */
 export interface Comparison {
   readonly name: string
   readonly rounds: readonly Round[]
 }
 
-/** `rounds` times through all subjects, each against the pass-through Worker of the same moment. */
+/** Measures all subjects `rounds` times, each right after the pass-through Worker. */
 export async function compare(
   base: Subject,
   subjects: readonly Subject[],
@@ -34,12 +36,12 @@ export async function compare(
   seconds: number,
 ): Promise<Comparison[]> {
   for (const subject of [base, ...subjects]) await measure(subject, subject.headers, BUSY, seconds)
-  const found = subjects.map(({ name }) => ({ name, rounds: [] as Round[] }))
+  const comparisons = subjects.map(({ name }) => ({ name, rounds: [] as Round[] }))
   for (let round = 1; round <= rounds; round++) {
     process.stderr.write(`round ${round} of ${rounds}\n`)
-    for (const [i, subject] of subjects.entries()) found[i]!.rounds.push(await pair(base, subject, seconds))
+    for (const [i, subject] of subjects.entries()) comparisons[i]!.rounds.push(await pair(base, subject, seconds))
   }
-  return found
+  return comparisons
 }
 
 async function pair(base: Subject, subject: Subject, seconds: number): Promise<Round> {
@@ -64,12 +66,12 @@ async function pair(base: Subject, subject: Subject, seconds: number): Promise<R
 }
 
 interface Measured extends Load {
-  /** A request's share of the process's own processor time. */
+  /** Processor time of the process for each request. */
   readonly cpuUs: number
   readonly busy: number
 }
 
-/** One run of the load. Processor time comes from the process's own accounting, which other processes do not disturb. */
+/** One run under load. Processor time comes from the accounting of the process itself, which other processes do not disturb. */
 export async function measure(
   { url, pid }: Subject,
   headers: Subject['headers'],
@@ -82,7 +84,7 @@ export async function measure(
   return { ...result, cpuUs: used / result.requests, busy: used / (seconds * 1_000_000) }
 }
 
-/** One column of a comparison, over its rounds. */
+/** The spread of one value over the rounds of a comparison. */
 export function over({ rounds }: Comparison, read: (round: Round) => number): Spread {
   return spread(rounds.map(read))
 }

@@ -9,13 +9,13 @@ import { startPolicySet, startWorker, type Bench, type Subject } from './subject
 
 const run = promisify(execFile)
 
-/** Requests before counting starts: V8 compiles what is hot, and the gateway fills its caches. */
+/** Requests before counting starts, so that V8 compiles hot functions and the gateway fills its caches. */
 const WARM_REQUESTS = 1_500
 const COUNTED_REQUESTS = 500
 
 const SETS = ['bare', 'auth', 'limit', 'full', 'cache'] as const
 
-/** What a browser adds to the fields of a plain client; with Host, Connection and Authorization, that makes 21. */
+/** The fields of a browser; 21 with Host, Connection and Authorization. */
 const BROWSER_FIELDS: Readonly<Record<string, string>> = {
   'user-agent': 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36',
   accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8',
@@ -43,7 +43,7 @@ const FIELD_COUNTS: Readonly<Record<string, Readonly<Record<string, string>>>> =
 }
 
 /**
- * Thousand instructions a request, counted by callgrind: ±3 %, whatever else the machine does. Each set of policies against the
+ * Thousand instructions a request, counted by callgrind: ±3 %, independent of the load of the machine. Each set of policies against the
  * pass-through Worker, with the 4 header fields of a plain client and the 21 of a browser.
  */
 export async function measureInstructions(bench: Bench): Promise<Readonly<Record<string, number>>> {
@@ -72,7 +72,7 @@ async function countInstructions(
     'valgrind',
     '--quiet',
     '--tool=callgrind',
-    // V8 writes code while it runs.
+    // V8 generates code at run time.
     '--smc-check=all-non-file',
     '--instr-atstart=no',
     `--callgrind-out-file=${out}`,

@@ -10,7 +10,7 @@ const ADMIN = {
 }
 const SETTLING_MS = 3_000
 
-/** What is still held after `total` clients have reset while the origin hung, by what the gateway tells of itself, and by trying. */
+/** Measures what the gateway still holds after `total` clients have reset while the origin hung: by its access log and admin endpoint, and by a second wave of requests. */
 export async function measureLeavingClients(total: number): Promise<Figure[]> {
   const breaker = { minimumRequests: 10, openDuration: '300ms', maxOpenDuration: '300ms' }
   const scene = await startScene({
@@ -43,11 +43,11 @@ export async function measureLeavingClients(total: number): Promise<Figure[]> {
   }
 }
 
-/** Opens the breaker, then has `total` clients ask and leave while probes are due and hang. */
+/** Opens the breaker, then sends and aborts `total` requests while probes are due and hang. */
 async function probeAndLeave(scene: Scene, total: number): Promise<void> {
   const [origin] = scene.origins
   await origin!.behave({ kind: 'answer', status: 503 })
-  await until('an open circuit', async () => (await scene.call('/failing')).code === 'circuit-open')
+  await until('an open breaker', async () => (await scene.call('/failing')).code === 'circuit-open')
   await origin!.behave({ kind: 'hang' })
   const before = origin!.ledger().length
   await until('three probes in turn', async () => {
@@ -58,13 +58,13 @@ async function probeAndLeave(scene: Scene, total: number): Promise<void> {
 
 async function leasesOut({ call }: Scene): Promise<unknown> {
   const { status, body } = await call('/-/admin/breakers/shop')
-  if (status !== 200) throw new Error(`the admin endpoint answered ${status}: ${body}`)
+  if (status !== 200) throw new Error(`the admin endpoint responded ${status}: ${body}`)
   return (JSON.parse(body) as { leases: number }).leases
 }
 
 const settledInFlight = (scene: Scene) => settled(() => requestsInFlight(scene))
 
-/** The count once it is 0, or what it is after some seconds. */
+/** The count when it has become 0, or its value after three seconds. */
 async function settled(count: () => Promise<number>): Promise<number> {
   await until('0', async () => (await count()) === 0, SETTLING_MS).catch(() => undefined)
   return count()

@@ -4,23 +4,25 @@ import { startLimitScene, type Limiter, type LimitScene, type StoreKind } from '
 import { ALGORITHMS, placeOf, type Placed } from '../test/limits/checker/table.ts'
 import { atLeast, atMost, single, spread, type Figure } from './statistics.ts'
 
+/** The stores that are measured. */
 export const STORES: readonly StoreKind[] = ['durable-objects', 'redis']
 const GATEWAYS = 3
 
-/** How many hot clients each algorithm has, in turn: 16 to 64 in all. */
+/** The number of busy clients of each algorithm, in turn: 16 to 64 in all. */
 const CLIENTS = [6, 11, 21]
 const RUN_MS = 2_500
 
-/** A store that was too slow on a busy machine counts what it does not answer: such a run is done again, this often at most. */
+/** A store that is too slow on a busy machine counts requests whose call has timed out. Such a run is repeated, this often at most. */
 const SPARE_RUNS = 5
 
-/** Demand is 1.5 to 3 times what is admitted. */
+/** The demand is 1.5 to 3 times what the limits admit. */
 const SIZES = {
   strict: { limit: 60, windowMs: 1_000, burst: 40, perSecond: 200 },
   leased: { limit: 300, windowMs: 1_000, burst: 100, perSecond: 500 },
   local: { limit: 40, windowMs: 1_000, burst: 30, perSecond: 250 },
 } as const
 
+/** One limiter of each algorithm in one consistency. */
 export function limitersOf(consistency: Consistency, onStoreError: Limiter['onStoreError'] = 'deny'): Limiter[] {
   const { limit, windowMs, burst } = SIZES[consistency]
   return ALGORITHMS.map((algorithm) => ({
@@ -34,14 +36,15 @@ export function limitersOf(consistency: Consistency, onStoreError: Limiter['onSt
   }))
 }
 
-/** First calls are slow: connections, compilers. */
+/** Sends requests before a measurement, because first calls are slow: connections are opened and code is compiled. */
 export async function warm(scene: LimitScene, limiters: readonly Limiter[], perSecond: number): Promise<void> {
-  await Promise.all(limiters.map((one) => hammer(scene, one, 'warm', { clients: 6, perSecond, forMs: 1_500 })))
+  await Promise.all(limiters.map((limiter) => hammer(scene, limiter, 'warm', { clients: 6, perSecond, forMs: 1_500 })))
 }
 
+/** The findings of all runs in one consistency. */
 export interface BoundsFound {
   readonly placed: readonly Placed[]
-  /** Runs in which a store was too slow, and which were done again; what they found of over-admission stays. */
+  /** The number of runs that were repeated because a store was too slow. Their over-admission still counts. */
   readonly again: number
 }
 
@@ -79,10 +82,11 @@ export async function measureBounds(consistency: Consistency, runs: number): Pro
   return { placed, again }
 }
 
-/** Runs that say something about what is refused: something was, and the store answered in time. */
-const telling = (found: readonly Placed[]) => found.filter(({ unanswered, refused }) => unanswered === 0 && refused > 0)
+/** The runs that show whether refusals were needed: something was refused, and the store responded in time. */
+const conclusive = (placed: readonly Placed[]) =>
+  placed.filter(({ unanswered, refused }) => unanswered === 0 && refused > 0)
 
-/** What is promised of every run, whatever its consistency. */
+/** The figures that every consistency must meet. */
 export function boundFigures({ placed, again }: BoundsFound): Figure[] {
   const count = (read: (finding: Placed) => number) => single(placed.reduce((sum, finding) => sum + read(finding), 0))
   const none = atMost(0)
@@ -92,7 +96,7 @@ export function boundFigures({ placed, again }: BoundsFound): Figure[] {
       name: 'runs that were refused something',
       value: single(placed.filter(({ refused }) => refused > 0).length),
       unit: '',
-      note: 'the others say nothing of the bound',
+      note: 'the others do not test the bound',
     },
     { name: 'admitted', value: count(({ admitted }) => admitted), unit: '' },
     {
@@ -105,25 +109,25 @@ export function boundFigures({ placed, again }: BoundsFound): Figure[] {
     { name: 'at the origin unadmitted', value: count(({ unadmitted }) => unadmitted.length), unit: '', target: none },
     { name: 'at the origin twice', value: count(({ twice }) => twice.length), unit: '', target: none },
     { name: 'decided twice', value: count(({ decidedTwice }) => decidedTwice.length), unit: '', target: none },
-    { name: 'answered and in no log', value: count(({ unlogged }) => unlogged.length), unit: '', target: none },
+    { name: 'responded to and in no log', value: count(({ unlogged }) => unlogged.length), unit: '', target: none },
   ]
 }
 
-/** Refused although there was something left, as a share of what could have been admitted; the median of the runs that reached their limit, the store always in time. */
-export function shortfallFigure(name: string, mostPercent: number, { placed }: BoundsFound): Figure {
-  const shares = telling(placed).map(({ underShare }) => 100 * underShare)
+/** Requests refused although tokens were left, as a share of what could have been admitted: the median of the runs that reached their limit with the store in time. */
+export function shortfallFigure(name: string, maxPercent: number, { placed }: BoundsFound): Figure {
+  const shares = conclusive(placed).map(({ underShare }) => 100 * underShare)
   if (shares.length === 0)
     return { name, value: single(NaN), unit: '%', note: 'no run reached its limit with the store in time' }
-  return { name, value: spread(shares), unit: '%', target: atMost(mostPercent, ' %'), note: `${shares.length} runs` }
+  return { name, value: spread(shares), unit: '%', target: atMost(maxPercent, ' %'), note: `${shares.length} runs` }
 }
 
 const STEADY = { limit: 2_000, windowMs: 4_000, burst: 2_000 }
 const STEADY_PER_SECOND = 400
 const STEADY_MS = 8_000
-/** Until the isolate knows the rate, and a whole window is behind it. */
+/** Until the isolate has measured the rate and a whole window has passed. */
 const SETTLING_MS = 4_500
 
-/** How many requests take no call at four fifths of the limit, which come evenly. */
+/** Measures the share of requests without a call to the store, at an even rate of four fifths of the limit. */
 export async function measureSteadyLeases(): Promise<Figure[]> {
   const limiters = limitersOf('leased').map((limiter) => ({
     ...limiter,
@@ -135,10 +139,10 @@ export async function measureSteadyLeases(): Promise<Figure[]> {
     const scene = await startLimitScene({ store, limiters })
     try {
       for (const limiter of limiters) {
-        const askedBefore = (await scene.redis?.asked()) ?? 0
+        const callsBefore = (await scene.redis?.asked()) ?? 0
         const pressure = { clients: 16, perSecond: STEADY_PER_SECOND, forMs: STEADY_MS }
         const { sent } = await hammer(scene, limiter, 'steady', pressure)
-        const calls = ((await scene.redis?.asked()) ?? 0) - askedBefore
+        const calls = ((await scene.redis?.asked()) ?? 0) - callsBefore
         const settled = sent.filter(({ at }) => at - sent[0]!.at > SETTLING_MS)
         const [finding] = await examine(scene, [{ limiter, sent: settled }])
         const share = (100 * finding!.leased) / settled.length

@@ -6,7 +6,7 @@ import { makeBench, startPolicySet, type Subject } from './subjects.ts'
 
 const SECONDS = 1
 
-/** A request's CPU with a limiter, above what it costs on the bare route in the same moment: workerd's own, Durable Objects among it. */
+/** Measures a request's CPU with a limiter above that on the bare route of the same round; it includes the Durable Objects. */
 export async function measureLimits(rounds: number): Promise<Figure[]> {
   needProgram('wrk')
   pinThisProcess()

@@ -11,12 +11,12 @@ const BEFORE_MS = 700
 const FAULT_MS = 1_000
 const AFTER_MS = 1_300
 
-/** What is done to a scene in mid-load, for a second. */
+/** A fault that is injected into a scene under load, for a second. */
 export interface Fault {
   readonly name: string
   readonly begin: (scene: LimitScene) => Promise<void> | void
   readonly end: (scene: LimitScene) => Promise<void> | void
-  /** How often the store forgets. */
+  /** How often the store loses its counts. */
   readonly losses?: number
 }
 
@@ -28,7 +28,7 @@ const GATEWAY_KILLED: Fault = {
   end: ({ gateways }) => gateways[0]!.restart(),
 }
 
-const ILL: readonly StoreFault[] = [
+const BAD_REPLIES: readonly StoreFault[] = [
   'NOSCRIPT',
   'LOADING',
   'READONLY',
@@ -39,21 +39,22 @@ const ILL: readonly StoreFault[] = [
   'HTML in a 502',
 ]
 
+/** The faults of each store. */
 export const FAULTS: Readonly<Record<StoreKind, readonly Fault[]>> = {
   'durable-objects': [GATEWAY_KILLED],
   redis: [
     { name: 'kill -9 of Redis', begin: signal('SIGKILL'), end: ({ redis }) => redis!.restart(), losses: 1 },
     { name: 'SIGSTOP of Redis', begin: signal('SIGSTOP'), end: signal('SIGCONT') },
     GATEWAY_KILLED,
-    ...ILL.map((fault) => ({
-      name: `Redis answers ${fault}`,
+    ...BAD_REPLIES.map((fault) => ({
+      name: `Redis replies ${fault}`,
       begin: ({ redis }: LimitScene) => redis!.setFault(fault),
       end: ({ redis }: LimitScene) => redis!.setFault(undefined),
     })),
   ],
 }
 
-/** Each algorithm, strict and leased, with each answer to a dead store that has a bound. */
+/** Each algorithm, strict and leased, with each `onStoreError` that has a bound. */
 export const FAULTY_LIMITERS: readonly Limiter[] = ALGORITHMS.flatMap((algorithm) =>
   (['strict', 'leased'] as const).flatMap((consistency) =>
     (['local', 'deny'] as const).map((onStoreError) => ({
@@ -68,7 +69,7 @@ export const FAULTY_LIMITERS: readonly Limiter[] = ALGORITHMS.flatMap((algorithm
   ),
 )
 
-/** Four hot clients of each limiter, while `fault` happens. */
+/** Sends requests of four busy clients of each limiter while `fault` is injected. */
 export async function runFault(scene: LimitScene, fault: Fault, limiters: readonly Limiter[]): Promise<Finding[]> {
   const pressure = { clients: 4, perSecond: 70, forMs: BEFORE_MS + FAULT_MS + AFTER_MS }
   const key = encodeURIComponent(fault.name)
@@ -81,7 +82,7 @@ export async function runFault(scene: LimitScene, fault: Fault, limiters: readon
   return examine(scene, await runs, circumstances)
 }
 
-/** Every fault of every store; what was found of all limiters together, and the most above the bound of any. */
+/** Measures every fault of every store. A figure sums all limiters; over-admission is that of the worst limiter. */
 export async function measureFaults(): Promise<Figure[]> {
   const figures: Figure[] = []
   for (const store of Object.keys(FAULTS) as StoreKind[]) {

@@ -17,7 +17,7 @@ const LOOPS = 32
 const hashed = (key: string) => createHash('sha256').update(key).digest('hex')
 let stores: Readonly<Record<string, LimitStore>> | undefined
 
-/** `/?store=&algorithm=&prefix=&from=&keys=&takes=&want=&limit=` takes once for each of `keys` keys, or `takes` times for one; answers what came of it. */
+/** `/?store=&algorithm=&prefix=&from=&keys=&takes=&want=&limit=` takes once for each of `keys` keys, or `takes` times in all; responds with the counts. */
 export default {
   async fetch(request: Request, env: Env, context: ExecutionContext): Promise<Response> {
     const query = new URL(request.url).searchParams

@@ -4,8 +4,8 @@ import { startUpstash } from '../dev/upstash/server.ts'
 import { runWorker } from '../test/support/run-worker.ts'
 
 /**
- * What a client that invents keys costs the stores, and what one hot key does:
- * `node bench/limit-keys.ts [keys, 1,000,000 unless told] [algorithms, with commas, all unless told]`. Fails when other keys' limits do not hold.
+ * Measures the cost of a client that sends ever new keys, and of one busy key:
+ * `node bench/limit-keys.ts [keys, default 1,000,000] [algorithms, separated by commas, default all]`. Fails when the limits of other keys do not hold.
  */
 const keys = Number(process.argv[2] ?? 1_000_000)
 const algorithms = (process.argv[3] ?? 'fixed-window,sliding-window,token-bucket').split(',')
@@ -23,7 +23,7 @@ const worker = await runWorker(join(import.meta.dirname, 'limit-keys-worker.ts')
   durableObjects: [{ binding: 'LIMITS', className: 'LimitShard' }],
 })
 
-async function ask(parts: Record<string, string | number>): Promise<Outcome> {
+async function request(parts: Record<string, string | number>): Promise<Outcome> {
   const query = new URLSearchParams(Object.entries(parts).map(([name, value]) => [name, String(value)]))
   const response = await fetch(`${worker.url}/?${query}`)
   if (!response.ok) throw new Error(await response.text())
@@ -43,26 +43,32 @@ async function redisMemory(): Promise<string> {
   return `${String(await send('DBSIZE'))} keys, ${used}`
 }
 
-async function rotate(store: string, algorithm: string): Promise<void> {
+async function rotateKeys(store: string, algorithm: string): Promise<void> {
   const victim = { store, algorithm, prefix: `${algorithm} victim`, want: 1 }
-  const first = await ask({ ...victim, takes: 2 })
+  const first = await request({ ...victim, takes: 2 })
   const startedAt = Date.now()
   const sum = { granted: 0, failed: 0, overflows: 0 }
   for (let from = 0; from < keys; from += BATCH) {
-    const outcome = await ask({ store, algorithm, prefix: `${algorithm} `, from, keys: Math.min(BATCH, keys - from) })
+    const outcome = await request({
+      store,
+      algorithm,
+      prefix: `${algorithm} `,
+      from,
+      keys: Math.min(BATCH, keys - from),
+    })
     for (const name of ['granted', 'failed', 'overflows'] as const) sum[name] += outcome[name]
   }
   const seconds = (Date.now() - startedAt) / 1_000
-  const rest = await ask({ ...victim, takes: 10 })
+  const rest = await request({ ...victim, takes: 10 })
   console.log(`${store} ${algorithm}: ${keys} keys in ${seconds.toFixed(0)} s, ${JSON.stringify(sum)}`)
   console.log(`  the other key: ${first.granted} before and ${rest.granted} after, of a limit of 3`)
   if (first.granted + rest.granted !== 3) process.exitCode = 1
 }
 
-async function hot(store: string, algorithm: string, want: number): Promise<void> {
+async function measureOneKey(store: string, algorithm: string, want: number): Promise<void> {
   const takes = 5_000
   const startedAt = Date.now()
-  const { granted, failed } = await ask({ store, algorithm, prefix: `hot ${want}`, takes, want, limit: 1_000_000 })
+  const { granted, failed } = await request({ store, algorithm, prefix: `hot ${want}`, takes, want, limit: 1_000_000 })
   const perSecond = (count: number) => Math.round(count / ((Date.now() - startedAt) / 1_000))
   console.log(
     `${store} ${algorithm}, one key, want ${want}: ${perSecond(takes)} takes/s, ${perSecond(granted)} tokens/s, ${failed} failed`,
@@ -73,13 +79,13 @@ try {
   const before = files(worker.pid).length
   for (const store of ['durable', 'upstash']) {
     for (const algorithm of algorithms) {
-      await rotate(store, algorithm)
-      console.log(`  gateway ${rss(worker.pid)}, ${files(worker.pid).length} descriptors (${before} at first)`)
+      await rotateKeys(store, algorithm)
+      console.log(`  gateway ${rss(worker.pid)}, ${files(worker.pid).length} descriptors (${before} at the start)`)
       if (store === 'upstash') console.log(`  redis ${rss(upstash.redisPid)}: ${await redisMemory()}`)
     }
   }
   for (const store of ['durable', 'upstash'])
-    for (const algorithm of algorithms) for (const want of [1, 50]) await hot(store, algorithm, want)
+    for (const algorithm of algorithms) for (const want of [1, 50]) await measureOneKey(store, algorithm, want)
 } finally {
   await worker.stop()
   await upstash.stop()

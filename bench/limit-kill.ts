@@ -19,17 +19,17 @@ const DOWN_AT_MS = 1_000
 const DOWN_MS = 1_500
 const RUN_MS = 5_000
 
-/** One timeout of the store, and the rest of a request. */
+/** The timeout of the store, and the rest of a request. */
 const ONE_TIMEOUT = atMost(STORE_TIMEOUT_MS + 20, ' ms')
 const NO_TIMEOUT = atMost(STORE_TIMEOUT_MS / 2, ' ms')
 
-/** How Redis goes, and comes back: killed, it answers with errors; stopped, with nothing. */
+/** How Redis fails and recovers: after SIGKILL connections are refused; after SIGSTOP there is no reply. */
 const ENDINGS = {
   'kill -9': ['SIGKILL', (scene: LimitScene) => scene.redis!.restart()],
   SIGSTOP: ['SIGSTOP', (scene: LimitScene) => void process.kill(scene.redis!.redisPid(), 'SIGCONT')],
 } as const
 
-/** What requests wait for when Redis goes in the middle of a burst, and when it is back. */
+/** Measures the durations of requests while Redis fails in a burst, and when the gateway uses it again. */
 export async function measureKill(): Promise<Figure[]> {
   const figures: Figure[] = []
   for (const [name, [signal, restore]] of Object.entries(ENDINGS)) {
@@ -58,7 +58,7 @@ function figuresOf(name: string, scene: LimitScene, { sent }: Run, times: { down
   const endOf = ({ at, ms }: Sent) => at + ms
   const blind = sent.filter(({ id }) => blindIds.has(id)).toSorted((a, b) => endOf(a) - endOf(b))
   const third = blind[2]
-  if (third === undefined) throw new Error(`${name}: the gateway has not noticed that Redis is gone`)
+  if (third === undefined) throw new Error(`${name}: the gateway has not detected that Redis is down`)
   const msOf = (requests: readonly Sent[]) => requests.map(({ ms }) => ms)
   const before = spread(msOf(sent.filter((one) => endOf(one) < downAt)))
   const inFlight = msOf(blind.filter(({ at }) => at <= endOf(third)))

@@ -5,21 +5,21 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** With one core there is nothing to separate, and what is measured then is the two together. */
+/** Whether gateway and load run on a core each. On a machine with one core they share it. */
 export const PINNED = process.platform === 'linux' && availableParallelism() > 1
 const GATEWAY_CORE = '0'
 const LOAD_CORE = '1'
 const pin = (core: string) => (PINNED ? ['taskset', '-c', core] : [])
 
-/** What a measured process is started through. */
+/** The command that starts a measured process on its core. */
 export const GATEWAY_LAUNCHER = pin(GATEWAY_CORE)
 
-/** Moves this process, in which the origin runs, to the core of the load. */
+/** Moves this process, which runs the origin, to the core of the load. */
 export function pinThisProcess(): void {
   if (PINNED) spawnSync('taskset', ['-a', '-cp', LOAD_CORE, String(process.pid)])
 }
 
-/** Installs one of Debian's packages unless there is a program of its name. Throws when that fails. */
+/** Installs the Debian package `name` unless a program of that name exists. Throws when that fails. */
 export function needProgram(name: string): void {
   if (spawnSync('which', [name]).status === 0) return
   console.error(`Installing ${name} (apt-get install ${name})`)
@@ -27,6 +27,7 @@ export function needProgram(name: string): void {
   if (installed.status !== 0) throw new Error(`The benchmark needs ${name}: apt-get install ${name}`)
 }
 
+/** The result of one run under load. */
 export interface Load {
   readonly requests: number
   readonly perSecond: number
@@ -34,6 +35,7 @@ export interface Load {
   readonly p99Us: number
 }
 
+/** One run under load. */
 export interface LoadOptions {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
@@ -41,24 +43,24 @@ export interface LoadOptions {
   readonly seconds: number
 }
 
-/** Sends what `connections` can carry for `seconds`. Rejects when an answer was not a 2xx or a connection broke: no figure is made of errors. */
+/** Sends requests over `connections` for `seconds`, as fast as they complete. Rejects when a response is not a 2xx or a connection breaks. */
 export async function load({ url, headers, connections, seconds }: LoadOptions): Promise<Load> {
   const size = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`]
   const fields = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
   const wrk = ['wrk', '--latency', '--timeout', '10s', ...size, ...fields, url]
   const [command, ...args] = [...pin(LOAD_CORE), ...wrk]
   const { stdout } = await run(command!, args, { timeout: (seconds + 30) * 1000 })
-  const wrong = /(Non-2xx.*|Socket errors.*)/.exec(stdout)?.[1]
-  if (wrong !== undefined) throw new Error(`${url}: ${wrong}`)
+  const failure = /(Non-2xx.*|Socket errors.*)/.exec(stdout)?.[1]
+  if (failure !== undefined) throw new Error(`${url}: ${failure}`)
   return {
-    requests: Number(found(/(\d+) requests in/, stdout)),
-    perSecond: Number(found(/Requests\/sec:\s+([\d.]+)/, stdout)),
-    p50Us: parseMicroseconds(found(/^ +50% +(\S+) *$/m, stdout)),
-    p99Us: parseMicroseconds(found(/^ +99% +(\S+) *$/m, stdout)),
+    requests: Number(valueIn(/(\d+) requests in/, stdout)),
+    perSecond: Number(valueIn(/Requests\/sec:\s+([\d.]+)/, stdout)),
+    p50Us: parseMicroseconds(valueIn(/^ +50% +(\S+) *$/m, stdout)),
+    p99Us: parseMicroseconds(valueIn(/^ +99% +(\S+) *$/m, stdout)),
   }
 }
 
-function found(pattern: RegExp, text: string): string {
+function valueIn(pattern: RegExp, text: string): string {
   const value = pattern.exec(text)?.[1]
   if (value === undefined) throw new Error(`wrk printed no ${pattern.source}:\n${text}`)
   return value
@@ -69,8 +71,8 @@ const US_PER_UNIT: Readonly<Record<string, number>> = { us: 1, ms: 1_000, s: 1_0
 function parseMicroseconds(text: string): number {
   const [, amount, unit] = /^([\d.]+)(us|ms|s)$/.exec(text) ?? []
   const us = Number(amount) * (US_PER_UNIT[unit ?? ''] ?? NaN)
-  // wrk prints 0.00us when it has seen too little.
-  if (!(us > 0)) throw new Error(`wrk printed the latency ${text}: give it longer with --seconds`)
+  // wrk prints 0.00us when it has measured too few requests.
+  if (!(us > 0)) throw new Error(`wrk printed the latency ${text}: raise --seconds`)
   return us
 }
 

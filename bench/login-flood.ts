@@ -87,7 +87,7 @@ function startFlood({ logIn }: LoginGateway, perSecond: number, networks: number
   return {
     stop: async () => {
       clearInterval(timer)
-      while (open > 0) await new Promise((passed) => setTimeout(passed, 10))
+      while (open > 0) await new Promise((resolve) => setTimeout(resolve, 10))
       if (failure !== undefined) throw failure
       return { decided, refused }
     },

@@ -98,5 +98,5 @@ async function createUsers(url: string, users: readonly string[], logIn: LoginGa
 async function post(url: string, body: object, token: string): Promise<void> {
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
   const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })
-  if (response.status !== 201) throw new Error(`${url} answered ${response.status}: ${await response.text()}`)
+  if (response.status !== 201) throw new Error(`${url} responded ${response.status}: ${await response.text()}`)
 }

@@ -26,7 +26,7 @@ async function main(): Promise<void> {
       flood: { type: 'string', default: '100' },
     },
   })
-  const unknown = values.part.find((part) => !PARTS.some((known) => known === part))
+  const unknown = values.part.find((part) => !PARTS.some((name) => name === part))
   if (unknown !== undefined) throw new Error(`--part: expected one of ${PARTS.join(', ')}, found ${unknown}`)
   const rounds = positive('--rounds', values.rounds)
   const logins = positive('--logins', values.logins)

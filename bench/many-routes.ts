@@ -1,4 +1,4 @@
-/** `count` routes as a large organisation has them: 97 services, a resource a route, an id at the end. */
+/** `count` routes of a large organization: 97 services, one resource for each route, an id at the end. */
 export function manyRoutes(count: number) {
   return Array.from({ length: count }, (_, i) => ({
     id: `route-${i}`,

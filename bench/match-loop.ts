@@ -2,17 +2,17 @@ import { compileRouter } from '../src/routing/router.ts'
 import { manyRoutes, pathOf } from './many-routes.ts'
 
 /**
- * Prints the nanoseconds of one match among N routes: `node bench/match-loop.ts N ITERATIONS`. A process of its own, so that no size profits from what
- * the engine learned with another.
+ * Prints the nanoseconds of one match among N routes: `node bench/match-loop.ts N ITERATIONS`. Each size runs in a separate process, so that it does not
+ * profit from the engine's optimizations for another.
  */
 const [count = 10, iterations = 1_000_000] = process.argv.slice(2).map(Number)
 const router = compileRouter(manyRoutes(count).map(({ match }) => match))
-// Spread over the table, in an order that a cache cannot guess.
+// Spread over the table, in an order that the processor's cache cannot predict.
 const paths = Array.from({ length: 1024 }, (_, i) => pathOf((i * 7919) % count, i))
 const request = new Request('http://127.0.0.1/')
 
 matchAll(100_000)
-// Processor time: what other programs take of the machine meanwhile does not count.
+// Processor time, so that other programs do not count.
 const before = process.cpuUsage()
 const matched = matchAll(iterations)
 const { user, system } = process.cpuUsage(before)

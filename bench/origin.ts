@@ -1,22 +1,23 @@
 import { createServer as createHttpServer } from 'node:http'
 import { createServer, type AddressInfo, type Server } from 'node:net'
 
+/** The servers beside the gateway. */
 export interface BenchOrigin {
-  /** Answers anything with the same 150 bytes of JSON, and `/jwks` with the issuer's keys. */
+  /** Responds to every request with the same 150 bytes of JSON, and to `/jwks` with the issuer's keys. */
   readonly url: string
-  /** Takes spans (OTLP/HTTP). */
+  /** Accepts spans (OTLP/HTTP). */
   readonly otlpUrl: string
-  /** Batches of spans that have arrived. */
+  /** The number of batches of spans received. */
   readonly batches: () => number
   readonly stop: () => void
 }
 
 /**
- * The origin, the issuer and the collector, in this process. The origin is written on bare sockets: Node's HTTP server would cost more than
- * the gateway in front of it and be what is measured.
+ * Starts the origin, the issuer and the collector in this process. The origin uses plain sockets, because Node's HTTP server would cost more than
+ * the gateway in front of it.
  */
 export async function startBenchOrigin(jwks: object): Promise<BenchOrigin> {
-  const answer = responseOf({ id: '42', name: 'Ada Lovelace', email: 'ada@example.com', tags: ['a', 'b', 'c'] })
+  const response = responseOf({ id: '42', name: 'Ada Lovelace', email: 'ada@example.com', tags: ['a', 'b', 'c'] })
   const keys = responseOf(jwks)
   const origin = createServer({ noDelay: true }, (socket) => {
     let tail = ''
@@ -25,13 +26,13 @@ export async function startBenchOrigin(jwks: object): Promise<BenchOrigin> {
     socket.on('data', (chunk: string) => {
       const heads = (tail + chunk).split('\r\n\r\n')
       tail = heads.pop()!
-      for (const head of heads) socket.write(head.startsWith('GET /jwks') ? keys : answer)
+      for (const head of heads) socket.write(head.startsWith('GET /jwks') ? keys : response)
     })
   })
   let batches = 0
-  const collector = createHttpServer((request, response) => {
+  const collector = createHttpServer((request, reply) => {
     batches++
-    request.resume().on('end', () => response.setHeader('content-type', 'application/json').end('{}'))
+    request.resume().on('end', () => reply.setHeader('content-type', 'application/json').end('{}'))
   })
   const [url, otlpUrl] = await Promise.all([listen(origin), listen(collector)])
   return {

@@ -1,4 +1,4 @@
-/** What every figure is held against: the least that a Worker in front of an origin can do. */
+/** The baseline of every figure: a Worker that only passes the request on to the origin. */
 export default {
   fetch(request: Request, env: { BENCH_ORIGIN: string }): Promise<Response> {
     return fetch(env.BENCH_ORIGIN + new URL(request.url).pathname, request)

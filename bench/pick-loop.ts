@@ -6,7 +6,7 @@ import { makeTargets } from '../src/upstream/target.ts'
 
 /**
  * Prints the nanoseconds that it takes to pick one of N targets: `node bench/pick-loop.ts STRATEGY N [ITERATIONS] [out]`. With `out`
- * one target is ejected. A process of its own, so that no strategy profits from what the engine learned with another.
+ * one target is ejected. Each strategy runs in a separate process, so that it does not profit from the engine's optimizations for another.
  */
 const [strategy = 'round-robin', count = '3', times = '5000000', state] = process.argv.slice(2)
 const config = z.parse(upstreamSchema, {
@@ -28,12 +28,13 @@ const exchanges = Array.from({ length: 1024 }, (_, i) => ({
 }))
 
 pickAll(500_000)
-// Processor time: what other programs take of the machine meanwhile does not count.
+// Processor time, so that other programs do not count.
 const before = process.cpuUsage()
 pickAll(Number(times))
 const { user, system } = process.cpuUsage(before)
 console.log(((1_000 * (user + system)) / Number(times)).toFixed(1))
 
-function pickAll(many: number): void {
-  for (let i = 0; i < many; i++) if (pick(exchanges[i & 1023] as Exchange) === undefined) throw new Error('no target')
+function pickAll(iterations: number): void {
+  for (let i = 0; i < iterations; i++)
+    if (pick(exchanges[i & 1023] as Exchange) === undefined) throw new Error('no target')
 }

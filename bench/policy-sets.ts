@@ -1,14 +1,14 @@
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 
-/** One way to configure the gateway: what is switched on in routes.json and in the environment. */
+/** One configuration of the gateway: the settings in routes.json and in the environment. */
 export interface PolicySet {
   readonly upstream?: Record<string, unknown>
-  /** How many targets the upstream has; all of them the one origin. Default 1. */
+  /** The number of targets of the upstream, all of which are the same origin. Default 1. */
   readonly targets?: number
   readonly policies?: Record<string, unknown>
   readonly traced?: boolean
   readonly logged?: boolean
-  /** Sent with every request, to the pass-through Worker too. */
+  /** Request headers, sent to the pass-through Worker too. */
   readonly headers?: Readonly<Record<string, string>>
 }
 
@@ -29,7 +29,7 @@ const FULL: PolicySet = {
   logged: true,
 }
 
-/** From the bare route to everything; each policy also alone, so that its own cost shows. */
+/** From the bare route to everything, and each policy alone. */
 export const POLICY_SETS: Readonly<Record<string, PolicySet>> = {
   bare: {},
   auth: { policies: AUTH },
@@ -54,13 +54,13 @@ export const POLICY_SETS: Readonly<Record<string, PolicySet>> = {
   },
 }
 
-/** The same limiter, counted in this isolate, and by leases from the store; no limit is reached. */
+/** The same limiter with counts in the isolate and with leases from the store. No limit is reached. */
 export const LIMIT_SETS: Readonly<Record<string, PolicySet>> = {
   'local limit': { policies: limitBy('client.ip') },
   'leased limit': { policies: limitBy('client.ip', 'leased') },
 }
 
-/** A breaker and three targets, for each way to balance. */
+/** A breaker and three targets, with each strategy of load balancing. */
 export const BALANCED_SETS: Readonly<Record<string, PolicySet>> = {
   'breaker+round-robin': { upstream: BREAKER, targets: 3 },
   'breaker+least-requests': { upstream: { ...BREAKER, loadBalancing: 'least-requests' }, targets: 3 },
@@ -69,7 +69,7 @@ export const BALANCED_SETS: Readonly<Record<string, PolicySet>> = {
 
 /** A routes.json with `set` on one route, `/users/:id`. */
 export function routesOf(set: PolicySet, origin: string): object {
-  // Each below a path of its own, or they would be one target.
+  // Each has a path of its own; otherwise they would be one target.
   const targets = Array.from({ length: set.targets ?? 1 }, (_, nth) => ({
     url: nth === 0 ? origin : `${origin}/${nth}`,
   }))
@@ -96,12 +96,13 @@ export function routesOf(set: PolicySet, origin: string): object {
   }
 }
 
+/** An issuer of tokens. */
 export interface Issuer {
   readonly jwks: object
   readonly token: string
 }
 
-/** A fresh ES256 key, published, and a token of it that outlives the measurement. */
+/** Makes a new ES256 key, its JWKS, and a token that is valid for twelve hours. */
 export async function makeIssuer(): Promise<Issuer> {
   const { publicKey, privateKey } = await generateKeyPair('ES256')
   const jwk = { ...(await exportJWK(publicKey)), kid: 'bench', alg: 'ES256', use: 'sig' }

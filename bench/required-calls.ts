@@ -1,18 +1,17 @@
 /**
- * What the set `full` cannot do without: the calls into the runtime that one request of it needs, and nothing between them. No route is looked up, no
- * token is looked at, nothing is counted, decided or traced. What this costs above the five-line Worker is the runtime's; what `full` costs above this
- * is the gateway's own.
+ * Makes the calls into the runtime that one request of the set `full` requires, and nothing else: no route is matched, no token is verified, nothing is
+ * counted or traced. The cost of this above the pass-through Worker is the runtime's; the cost of `full` above this is the gateway's own.
  */
 export default {
   fetch(request: Request, env: { BENCH_ORIGIN: string }, context: ExecutionContext): Promise<Response> {
-    const answer = pass(request, env.BENCH_ORIGIN)
-    // So that a client which resets leaves nothing behind.
-    context.waitUntil(answer)
-    return answer
+    const response = pass(request, env.BENCH_ORIGIN)
+    // So that the work completes when the client resets.
+    context.waitUntil(response)
+    return response
   },
 }
 
-/** Forwarding, the deadline, the try, the trace and the identity, as an origin of `full` gets them. */
+/** The fields of forwarding, deadline, try, trace and identity that an origin of `full` receives. */
 const ADDED = {
   'x-forwarded-proto': 'http',
   'x-request-timeout-ms': '1000',
@@ -30,7 +29,7 @@ async function pass(request: Request, origin: string): Promise<Response> {
   const client = String(request.cf?.['clientIp'])
   const { signal } = new AbortController()
   const timer = setTimeout(() => {}, 1_000)
-  const response = await fetch(origin + path, {
+  const received = await fetch(origin + path, {
     method: request.method,
     headers: { ...headers, ...ADDED, 'x-forwarded-for': client, 'x-forwarded-host': headers['host'] ?? '' },
     body: null,
@@ -38,9 +37,9 @@ async function pass(request: Request, origin: string): Promise<Response> {
     signal,
   })
   clearTimeout(timer)
-  const answer = new Response(response.body, response)
-  answer.headers.set('ratelimit-policy', '"bench";q=1000000000;w=60')
-  answer.headers.set('ratelimit', '"bench";r=999999999;t=60')
-  console.log(JSON.stringify({ event: 'request', method: request.method, path, status: answer.status, client }))
-  return answer
+  const response = new Response(received.body, received)
+  response.headers.set('ratelimit-policy', '"bench";q=1000000000;w=60')
+  response.headers.set('ratelimit', '"bench";r=999999999;t=60')
+  console.log(JSON.stringify({ event: 'request', method: request.method, path, status: response.status, client }))
+  return response
 }

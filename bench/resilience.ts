@@ -9,8 +9,8 @@ import { measureStages } from './stage-cost.ts'
 import { printFigures, type Figure } from './statistics.ts'
 
 /**
- * `npm run bench:resilience -- [--part dead] [--seconds 15] [--posts 100000] [--clients 1000] [--rounds 9]`: what the upstream stages promise, against
- * real origins and by the origins' own ledgers. Without `--part` all of them, some eight minutes; `--seconds` is how long the origin stays dead, or the target slow.
+ * `npm run bench:resilience -- [--part dead] [--seconds 15] [--posts 100000] [--clients 1000] [--rounds 9]`: measures the upstream stages under
+ * faults, with real origins and by the ledgers of the origins. Without `--part` all of them, about eight minutes; `--seconds` is how long the origin stays dead, or the target slow.
  */
 const PARTS = ['dead', 'slow', 'posts', 'clients', 'cost'] as const
 
@@ -24,7 +24,7 @@ async function main(): Promise<void> {
       rounds: { type: 'string', default: '9' },
     },
   })
-  const unknown = values.part.find((part) => !PARTS.some((known) => known === part))
+  const unknown = values.part.find((part) => !PARTS.some((name) => name === part))
   if (unknown !== undefined) throw new Error(`--part: expected one of ${PARTS.join(', ')}, found ${unknown}`)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
   const seconds = positive('--seconds', values.seconds)

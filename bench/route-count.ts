@@ -14,7 +14,7 @@ import { workerConfig, type Bench } from './subjects.ts'
 const run = promisify(execFile)
 const COUNTS = [10, 100, 1_000, 10_000]
 
-/** What a match costs among 10 to 10,000 routes, on the same engine and flags as the gateway. */
+/** Measures a match among 10 to 10,000 routes, on the engine and flags of the gateway. */
 export async function measureMatching(rounds: number, iterations: number) {
   const found: Record<number, number[]> = {}
   for (let round = 0; round < rounds; round++) {
@@ -42,8 +42,8 @@ interface Start {
 }
 
 /**
- * From the spawn of workerd to the first 200, and the memory then, with 10 and with 10,000 routes, on all cores as users start it; beside it what the
- * same machine needs for the five-line Worker.
+ * Measures the time from the spawn of workerd to the first 200, and the memory then, with 10 and with 10,000 routes, on all cores as users start it. The
+ * pass-through Worker is measured for comparison.
  */
 export async function measureStart(bench: Bench, rounds: number) {
   const least = startOf(
@@ -59,7 +59,7 @@ export async function measureStart(bench: Bench, rounds: number) {
     starts.push({ least: await least(), few: await few(), many: await many() })
   const of = (read: (start: (typeof starts)[number]) => number) => spread(starts.map(read))
   printFigures('Start-up: spawn of workerd to the first 200', [
-    { name: 'the five-line Worker', value: of((s) => s.least.ms), unit: 'ms' },
+    { name: 'the pass-through Worker', value: of((s) => s.least.ms), unit: 'ms' },
     { name: 'cold start, 10 routes', value: of((s) => s.few.ms), unit: 'ms', target: atMost(100, ' ms') },
     { name: '10,000 routes', value: of((s) => s.many.ms), unit: 'ms' },
     { name: 'more with 10,000', value: of((s) => s.many.ms - s.few.ms), unit: 'ms', target: atMost(200, ' ms') },
@@ -74,7 +74,7 @@ async function startOfRoutes(bench: Bench, count: number): Promise<() => Promise
   writeFileSync(file, JSON.stringify({ version: 1, routes: manyRoutes(count) }))
   const text = join(bench.folder, `${count}.txt`)
   await buildRoutes(file, text, process.env)
-  // Once through the file cache, as on a machine that has started it before.
+  // Puts the file into the file cache, as on a machine that has started it before.
   readFileSync(text)
   const config = workerdConfig(gatewaySpec(bench.worker, text, ['LOG_LEVEL']), cacheSpec(bench.worker))
   return startOf(config, join(bench.folder, `${count}.state`), pathOf(count - 1, 1), bench.origin.url)
@@ -88,7 +88,7 @@ function startOf(config: string, stateDir: string, path: string, origin: string)
     try {
       const status = await statusOf(workerd.url + path)
       const ms = performance.now() - startedAt
-      if (status !== 200) throw new Error(`The first answer of ${path} was ${status}`)
+      if (status !== 200) throw new Error(`The first response of ${path} was ${status}`)
       return { ms, rssMb: rssMb(workerd.pid) }
     } finally {
       await workerd.stop()
@@ -96,7 +96,7 @@ function startOf(config: string, stateDir: string, path: string, origin: string)
   }
 }
 
-/** Not `fetch`, whose own first call takes longer than what is measured. */
+/** The status of a response. Not by `fetch`, whose first call takes longer than the measured start. */
 function statusOf(url: string): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
     get(url, { agent: false }, (response) => response.resume().on('end', () => resolve(response.statusCode))).on(

@@ -12,8 +12,8 @@ import { makeBench } from './subjects.ts'
 import { measureTokens } from './token-cost.ts'
 
 /**
- * `npm run bench -- [--set full] [--part gateway] [--rounds 7] [--seconds 1] [--quick] [--json FILE]`: what the gateway costs, on this machine.
- * `--set` measures the bare route and the named sets only. docs/benchmarks.md tells how to read it.
+ * `npm run bench -- [--set full] [--part gateway] [--rounds 7] [--seconds 1] [--quick] [--json FILE]`: measures the cost of the gateway on this machine.
+ * `--set` measures the bare route and the named sets only. See docs/benchmarks.md.
  */
 const PARTS = ['bundle', 'matching', 'tokens', 'start', 'gateway', 'instructions'] as const
 
@@ -32,7 +32,7 @@ async function main(): Promise<void> {
   const seconds = positive('--seconds', values.seconds)
   const sets = values.set ? ['bare', ...values.set.filter((name) => name !== 'bare')] : Object.keys(POLICY_SETS)
   const parts = values.part ?? (values.set ? ['gateway'] : PARTS)
-  const unknown = parts.find((part) => !PARTS.some((known) => known === part))
+  const unknown = parts.find((part) => !PARTS.some((name) => name === part))
   if (unknown !== undefined) throw new Error(`--part: expected one of ${PARTS.join(', ')}, found ${unknown}`)
 
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))

@@ -4,10 +4,10 @@ import { percentile } from './dead-origin.ts'
 import { atMost, single, type Figure } from './statistics.ts'
 
 const PER_SECOND = 500
-/** Until the first slow answer is there and known, nobody can tell. */
+/** The balancer cannot know of the slow target until its first slow response has arrived. */
 const LEARNING_MS = 1_500
 
-/** What callers wait with three good targets, before and after, and while one of them is slow by a second, from the moment it becomes so; each for `seconds`. */
+/** Measures the latency with three good targets, before and after, and while one of them is slow by a second, from its first slow response on; each for `seconds`. */
 export async function measureSlowTarget(seconds: number): Promise<Figure[]> {
   const figures: Figure[] = []
   for (const loadBalancing of ['least-requests', 'ewma']) figures.push(...(await measure(loadBalancing, seconds)))
@@ -18,13 +18,13 @@ async function measure(loadBalancing: string, seconds: number): Promise<Figure[]
   const scene = await startScene({ origins: 3, upstream: { loadBalancing }, env: { LOG_LEVEL: 'error' } })
   try {
     const load = async () => {
-      const answers = await pace(PER_SECOND, seconds, () => scene.call('/get'))
-      const counts = tally(answers)
-      if (counts['200'] !== answers.length)
+      const responses = await pace(PER_SECOND, seconds, () => scene.call('/get'))
+      const counts = tally(responses)
+      if (counts['200'] !== responses.length)
         throw new Error(`${loadBalancing}: ${JSON.stringify(counts)} ${scene.gateway.stderr()}`)
-      return percentile(answers, 99)
+      return percentile(responses, 99)
     }
-    // The first requests of all pay for what is compiled and connected once.
+    // The first requests are slow: code is compiled and connections are opened.
     await pace(PER_SECOND, 1, () => scene.call('/get'))
     const before = await load()
     const slow = scene.origins[0]!
@@ -34,9 +34,9 @@ async function measure(loadBalancing: string, seconds: number): Promise<Figure[]
     const sent = slow.ledger().filter(({ at }) => at >= slowAt)
     const atFirst = sent.filter(({ at }) => at < slowAt + LEARNING_MS).length
     await slow.behave({ kind: 'answer' })
-    // The quieter moment of the machine is the harder measure.
+    // The better of the two runs is the stricter measure.
     const good = Math.min(before, await load())
-    const note = `the slow target got ${sent.length} of ${PER_SECOND * seconds}, ${atFirst} of them at first`
+    const note = `the slow target received ${sent.length} of ${PER_SECOND * seconds}, ${atFirst} of them at first`
     return [
       { name: `${loadBalancing}: p99 with three good targets`, value: single(good), unit: 'ms' },
       {

@@ -6,7 +6,7 @@ import { makeBench, startPolicySet, type Subject } from './subjects.ts'
 
 const SECONDS = 1
 
-/** A request's CPU with a breaker and several targets, as a share of what it costs on the bare route in the same moment. */
+/** Measures a request's CPU with a breaker and several targets above that on the bare route of the same round, in percent. */
 export async function measureStages(rounds: number): Promise<Figure[]> {
   needProgram('wrk')
   pinThisProcess()

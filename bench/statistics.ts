@@ -1,34 +1,38 @@
-/** The middle of several measurements, and how far they lie apart. */
+/** The median and the range of several measurements. */
 export interface Spread {
   readonly median: number
   readonly min: number
   readonly max: number
 }
 
+/** The spread of `values`, of which there is at least one. */
 export function spread(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b)
   const median = (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2
   return { median, min: sorted[0]!, max: sorted.at(-1)! }
 }
 
-/** A figure that is counted once and does not vary. */
+/** The spread of a single value. */
 export const single = (value: number): Spread => ({ median: value, min: value, max: value })
 
-/** Whether a figure is what the project promises; printed beside it. */
+/** The target of a figure, printed beside it. */
 export interface Target {
   readonly text: string
   readonly isMet: (value: number) => boolean
 }
 
+/** A target with an upper bound. */
 export const atMost = (limit: number, unit = ''): Target => ({
   text: `≤ ${limit}${unit}`,
   isMet: (value) => value <= limit,
 })
+/** A target with a lower bound. */
 export const atLeast = (limit: number, unit = ''): Target => ({
   text: `≥ ${limit}${unit}`,
   isMet: (value) => value >= limit,
 })
 
+/** One line of the report. */
 export interface Figure {
   readonly name: string
   readonly value: Spread
@@ -37,7 +41,7 @@ export interface Figure {
   readonly note?: string
 }
 
-/** A section of the report, figure by figure. */
+/** Prints a section of the report, with one line for each figure. */
 export function printFigures(title: string, figures: readonly Figure[]): void {
   console.log(`\n${title}`)
   const width = Math.max(...figures.map(({ name }) => name.length))
@@ -50,7 +54,7 @@ export function printFigures(title: string, figures: readonly Figure[]): void {
   }
 }
 
-/** Three significant digits, and every digit before the point; a whole number as it is. */
+/** At least three significant digits and every digit before the point; whole numbers unchanged. */
 export function digits(value: number): string {
   if (Number.isInteger(value)) return String(value)
   const size = Math.abs(value)

@@ -10,16 +10,16 @@ import { GATEWAY_LAUNCHER } from './load.ts'
 import { startBenchOrigin, type BenchOrigin } from './origin.ts'
 import { BALANCED_SETS, LIMIT_SETS, makeIssuer, POLICY_SETS, routesOf, type PolicySet } from './policy-sets.ts'
 
-/** Where the bench keeps its files, what it measures against, and with which Worker. */
+/** The files, the servers and the bundled Worker of a benchmark. */
 export interface Bench {
   readonly folder: string
   readonly origin: BenchOrigin
   readonly token: string
-  /** What `buildWorker` built. */
+  /** The folder of `buildWorker`. */
   readonly worker: string
 }
 
-/** Something that answers the benchmark's request. */
+/** A server under measurement. */
 export interface Subject {
   readonly name: string
   readonly url: string
@@ -34,7 +34,7 @@ export interface Subject {
 const PATH = '/users/42'
 const common = { ip: '127.0.0.1', port: 0 }
 
-/** Builds the Worker and starts the origin; the folder goes with this process. */
+/** Builds the Worker and starts the origin. The folder is deleted when this process ends. */
 export async function makeBench(): Promise<Bench> {
   const folder = mkdtempSync(join(tmpdir(), 'umbral-bench-'))
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
@@ -47,7 +47,7 @@ export async function makeBench(): Promise<Bench> {
   return { folder, origin, token, worker: await buildWorker(text) }
 }
 
-/** The gateway with one set of policies, in a process of its own, which `launcher` starts. */
+/** Starts the gateway with one set of policies, in a process of its own and through `launcher`. */
 export async function startPolicySet(bench: Bench, name: string, launcher = GATEWAY_LAUNCHER): Promise<Subject> {
   const set = POLICY_SETS[name] ?? BALANCED_SETS[name] ?? LIMIT_SETS[name]
   if (!set) throw new Error(`--set: expected one of ${Object.keys(POLICY_SETS).join(', ')}, found ${name}`)
@@ -69,7 +69,7 @@ function environmentOf(set: PolicySet, { origin }: Bench): NodeJS.ProcessEnv {
   }
 }
 
-/** The configuration of a Worker that figures are held against: same workerd, same flags. */
+/** The configuration of a Worker for comparison, with the same workerd and flags. */
 export async function workerConfig(bench: Bench, name: 'pass-through' | 'required-calls'): Promise<string> {
   const file = join(bench.folder, `${name}.js`)
   await compileFile(join(import.meta.dirname, `${name}.ts`), file)
@@ -77,6 +77,7 @@ export async function workerConfig(bench: Bench, name: 'pass-through' | 'require
   return workerdConfig(spec, cacheSpec(bench.worker))
 }
 
+/** Starts a Worker for comparison. */
 export async function startWorker(
   bench: Bench,
   name: 'pass-through' | 'required-calls',
@@ -92,7 +93,7 @@ export async function startWorker(
   return subject(name, process, { authorization: `Bearer ${bench.token}` }, () => statSync(log).size)
 }
 
-/** No gateway at all. */
+/** The origin without a gateway. */
 export function direct(bench: Bench): Subject {
   const url = bench.origin.url + PATH
   return { name: 'direct', url, pid: undefined, headers: {}, logBytes: () => 0, stop: async () => undefined }
@@ -100,7 +101,7 @@ export function direct(bench: Bench): Subject {
 
 function subject(name: string, workerd: Workerd, headers: Subject['headers'], logBytes: () => number): Subject {
   const { url, pid, stop, stderr } = workerd
-  // What a gateway complains of while it is measured must not stay unseen.
+  // Warnings and errors of a gateway under measurement must be visible.
   stderr.on('data', (chunk: Buffer) => process.stderr.write(`${name}: ${chunk.toString()}`))
   return { name, url: url + PATH, pid, headers, logBytes, stop }
 }

@@ -3,17 +3,17 @@ import { runWorker } from '../test/support/run-worker.ts'
 import { cpuUs } from './load.ts'
 import { atMost, printFigures, spread, type Figure } from './statistics.ts'
 
-/** As many as one provider remembers of this size with room to spare. */
+/** Fewer than the token cache of one provider holds of this size. */
 const TOKENS = 1_500
 const REPEATS = 200_000
 
-/** What `auth`, revocations looked at, costs at the first use of an ES256 token and at the later ones: processor time of workerd, the request around it left out. */
+/** Measures `auth` with revocation checks, at the first use of an ES256 token and at later ones: processor time of workerd without the request around it. */
 export async function measureTokens(rounds: number) {
   const worker = await runWorker(join(import.meta.dirname, 'token-worker.ts'))
   const run = async (path: string, count: number): Promise<number> => {
     const before = cpuUs(worker.pid)
-    const answer = await fetch(`${worker.url}${path}?n=${count}`)
-    if (!answer.ok) throw new Error(`${path}: ${answer.status}`)
+    const response = await fetch(`${worker.url}${path}?n=${count}`)
+    if (!response.ok) throw new Error(`${path}: ${response.status}`)
     return (cpuUs(worker.pid) - before) / count
   }
   try {
@@ -22,7 +22,7 @@ export async function measureTokens(rounds: number) {
       await run('/prepare', TOKENS)
       const first = await run('/verify', TOKENS)
       const repeat = await run('/verify', REPEATS)
-      // The first round is the engine's, to learn.
+      // The first round warms up the engine.
       if (round > 0) found.push({ first, repeat })
     }
     const share = spread(found.map(({ first, repeat }) => (100 * repeat) / first))

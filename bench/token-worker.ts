@@ -12,8 +12,8 @@ let exchanges: Exchange[] = []
 let handler: Handler
 
 /**
- * The policy `auth` alone, in loops. `/prepare?n=` makes an isolate that has seen no token, and N new ones; `/verify?n=` uses each of them,
- * again and again until N uses are done.
+ * The policy `auth` alone, in loops. `/prepare?n=` compiles it anew, without cached tokens, and makes N new tokens; `/verify?n=` uses them in turn,
+ * N times in all.
  */
 export default {
   async fetch(request: Request): Promise<Response> {
@@ -40,7 +40,7 @@ async function prepare(count: number): Promise<void> {
     return makeTestExchange(new Request('https://gw.test/', { headers }), { waitUntil: () => {} })
   }
   handler = compile(() => Promise.resolve(Response.json({ keys })))
-  // The one that makes the gateway fetch the keys.
+  // The first use fetches the keys.
   await use(await make('first'))
   exchanges = []
   for (let nth = 0; nth < count; nth++) exchanges.push(await make(`${nth}`))
@@ -63,13 +63,13 @@ function compile(fetch: Platform['fetch']): Handler {
     identityStore: identity,
   }
   const policy = auth.config.parse({ providers: ['main'], scopes: ['orders:read'] })
-  const answer = Promise.resolve(new Response())
-  return auth.compile(policy, { ...parts, variable: () => undefined } as Platform, {} as RouteParts)(() => answer)
+  const response = Promise.resolve(new Response())
+  return auth.compile(policy, { ...parts, variable: () => undefined } as Platform, {} as RouteParts)(() => response)
 }
 
-/** A store that answers at once, with one revocation: each use is compared with it. */
-const news = { entries: [{ target: { jti: 'x' }, at: 0, until: 1e15 }], cursor: 'a.1', more: false, reset: true }
-const identity = { getByName: () => ({ execute: () => Promise.resolve(news) }) } as unknown as Platform['identityStore']
+/** An identity store that returns one revocation at once. Each use of a token is compared with it. */
+const feed = { entries: [{ target: { jti: 'x' }, at: 0, until: 1e15 }], cursor: 'a.1', more: false, reset: true }
+const identity = { getByName: () => ({ execute: () => Promise.resolve(feed) }) } as unknown as Platform['identityStore']
 
 async function verify(count: number): Promise<void> {
   for (let nth = 0; nth < count; nth++) await use(exchanges[nth % exchanges.length]!)
@@ -78,5 +78,5 @@ async function verify(count: number): Promise<void> {
 async function use(x: Exchange): Promise<void> {
   x.identity = undefined
   const { status } = await handler(x)
-  if (status !== 200) throw new Error(`a good token is refused: ${status}`)
+  if (status !== 200) throw new Error(`a valid token is refused: ${status}`)
 }

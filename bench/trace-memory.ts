@@ -1,7 +1,7 @@
 /**
- * Shows that traced requests leave nothing behind: `npm run bench:memory -- [count=1000000] [heapMb=192]`.
+ * Checks that traced requests leak no memory: `npm run bench:memory -- [count=1000000] [heapMb=192]`.
  * Each has a SERVER span, two policy spans and a CLIENT span, all exported to a real receiver. Exits with 1 when the
- * worker dies of its heap bound, loses a span, or still grows at the end.
+ * worker exceeds its heap limit, loses a span, or still grows at the end.
  */
 import { join } from 'node:path'
 import { startOtlpReceiver } from '../test/support/otlp-receiver.ts'
@@ -10,7 +10,7 @@ import { cpuUs, rssMb } from './load.ts'
 
 const SPANS_PER_REQUEST = 4
 const STEPS = 10
-/** Memory outside the heap bound comes in steps of some 30 MB; a leak there would add more than this. */
+/** Memory outside the heap grows in steps of about 30 MB; a leak there would exceed this. */
 const GROWTH_ALLOWED_MB = 64
 
 const count = Number(process.argv[2] ?? 1_000_000)
@@ -25,8 +25,8 @@ try {
   const sizes: number[] = []
   const cpuBefore = cpuUs(worker.pid)
   for (let step = 1; step <= STEPS; step++) {
-    const answer = await fetch(`${worker.url}/loop?n=${count / STEPS}`)
-    if (!answer.ok) throw new Error(`the worker answered ${answer.status}`)
+    const response = await fetch(`${worker.url}/loop?n=${count / STEPS}`)
+    if (!response.ok) throw new Error(`the worker responded ${response.status}`)
     sizes.push(rssMb(worker.pid))
     console.log(`${String((count / STEPS) * step).padStart(9)} requests ${sizes.at(-1)!.toFixed(0).padStart(5)} MB`)
   }
@@ -35,7 +35,7 @@ try {
   if (receiver.received() !== count * SPANS_PER_REQUEST) throw new Error(`sent ${count * SPANS_PER_REQUEST} spans`)
   const half = STEPS / 2
   const growth = Math.max(...sizes.slice(half)) - Math.max(...sizes.slice(0, half))
-  if (growth > GROWTH_ALLOWED_MB) throw new Error(`the second half took ${growth.toFixed(0)} MB more than the first`)
+  if (growth > GROWTH_ALLOWED_MB) throw new Error(`the second half used ${growth.toFixed(0)} MB more than the first`)
 } catch (error) {
   console.error(worker.output(), receiver.faults()[0] ?? '')
   console.error(String(error))

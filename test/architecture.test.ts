@@ -6,7 +6,7 @@ const sources = import.meta.glob<string>('../src/**/*.ts', { query: '?raw', impo
 
 const files = Object.entries(sources).map(([path, text]) => parseSource(path.replace('../src/', ''), text))
 
-/** From the lowest to the highest: a room imports itself and those before it. docs/architecture.md says what each owns. */
+/** From the lowest to the highest: a room imports itself and the rooms before it. docs/architecture.md lists what each owns. */
 const ROOMS = [
   'lib',
   'config/schema',
@@ -30,7 +30,7 @@ const ROOMS = [
   'index.ts',
 ]
 
-/** Imports that go up all the same, each with its reason. */
+/** The allowed upward imports, each with its reason. */
 const PLATFORM = 'the platform names each Durable Object by the small interface that its capability exports'
 const UPWARD: Readonly<Record<string, string>> = {
   'core/platform.ts imports auth/config/auth-provider.ts': 'the platform holds the checked auth providers',
@@ -81,7 +81,7 @@ describe('the rules of the house', () => {
   })
 
   it('keeps folders small enough to read', () => {
-    // One file for each policy: that folder is as large as their list.
+    // The folder of the policies has one file for each.
     const others = files.filter(({ name }) => !name.startsWith('policies/'))
     expect(findLargeFolders(others, MAX_FILES_IN_A_FOLDER)).toEqual([])
   })

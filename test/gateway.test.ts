@@ -188,40 +188,40 @@ describe('makeGateway', () => {
       { id: 'put', match: { path: '/a', methods: ['PUT'] }, respond: {}, policies: { cors } },
       { id: 'get', match: { path: '/a', methods: ['GET'] }, respond: {} },
     )
-    const ask = (method: string) =>
+    const send = (method: string) =>
       gateway.fetch('/a', {
         method: 'OPTIONS',
         headers: { origin: 'https://app.test', 'access-control-request-method': method },
       })
-    const allowed = await ask('PUT')
+    const allowed = await send('PUT')
     expect([allowed.status, allowed.headers.get('access-control-allow-origin')]).toEqual([204, 'https://app.test'])
-    expect((await ask('GET')).status).toBe(405)
+    expect((await send('GET')).status).toBe(405)
   })
 
   it('lets a route of the path with `cors` refuse a preflight for what no route of it answers', async () => {
     const policies = { cors: { origins: ['https://app.test'] } }
     const gateway = gatewayOf(
       { id: 'put', match: { path: '/a', methods: ['PUT'] }, respond: {} },
-      // Its `cors` would allow POST, which nothing answers.
+      // Its `cors` would allow POST, for which there is no route.
       { id: 'get', match: { path: '/a', methods: ['GET'] }, respond: {}, policies },
       { id: 'bare', match: { path: '/b', methods: ['GET'] }, respond: {} },
     )
-    const ask = async (path: string, asked?: string, method = 'OPTIONS') => {
-      const headers = { origin: 'https://app.test', ...(asked && { 'access-control-request-method': asked }) }
+    const send = async (path: string, announced?: string, method = 'OPTIONS') => {
+      const headers = { origin: 'https://app.test', ...(announced && { 'access-control-request-method': announced }) }
       const response = await gateway.fetch(path, { method, headers })
       const { code } = response.status === 204 ? {} : await response.json<{ code: string }>()
       return [response.status, code, response.headers.get('vary')]
     }
     const refused = [403, 'cors-refused', 'Origin']
     const noMethod = [405, 'method-not-allowed', null]
-    for (const method of ['POST', 'DELETE', 'NONSENSE']) expect(await ask('/a', method)).toEqual(refused)
-    for (const method of ['GET', 'HEAD']) expect(await ask('/a', method)).toEqual([204, undefined, 'Origin'])
-    // PUT has a route, which has no `cors`.
-    expect(await ask('/a', 'PUT')).toEqual(noMethod)
-    expect(await ask('/b', 'POST')).toEqual(noMethod)
-    // No preflight.
-    expect(await ask('/a')).toEqual(noMethod)
-    expect(await ask('/a', 'POST', 'DELETE')).toEqual(noMethod)
+    for (const method of ['POST', 'DELETE', 'NONSENSE']) expect(await send('/a', method)).toEqual(refused)
+    for (const method of ['GET', 'HEAD']) expect(await send('/a', method)).toEqual([204, undefined, 'Origin'])
+    // The route of PUT has no `cors`.
+    expect(await send('/a', 'PUT')).toEqual(noMethod)
+    expect(await send('/b', 'POST')).toEqual(noMethod)
+    // This is not a preflight.
+    expect(await send('/a')).toEqual(noMethod)
+    expect(await send('/a', 'POST', 'DELETE')).toEqual(noMethod)
   })
 
   it('gives a refusal its CORS headers', async () => {

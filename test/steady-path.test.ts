@@ -35,7 +35,7 @@ it.each<[string, object, Platform['oauthPaths']?]>([
   const calls: string[] = []
   const nothingRevoked = { entries: [], cursor: 'a.0', more: false, reset: true }
   let questions = 0
-  // The identity store answers once. The breaker's object and the collector never answer: whoever awaited them would hang.
+  // The identity store responds once. The breaker's object and the collector never respond, so that a request that awaits them hangs.
   const platform: Partial<Platform> = {
     variable: (name) => ({ LOG_LEVEL: 'silent', OTEL_EXPORTER_OTLP_ENDPOINT: COLLECTOR })[name],
     oauthPaths,

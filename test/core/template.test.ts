@@ -188,7 +188,7 @@ describe('compilePath', () => {
         expect(new URL(`http://o${path}?q`).pathname).toBe(path)
         expect(canonicalPath(path)).toBe(path)
         if (template === '/u/{params.id}') expect(decodeURIComponent(path.slice(3))).toBe(id.toWellFormed())
-        // Nor for an origin that decodes first and splits afterwards: no part of it climbs.
+        // An origin that decodes before it splits must not find `..` either.
         expect(decodeURIComponent(path).split(/[/\\]/)).not.toContain('..')
       }),
       { numRuns: 2000 },

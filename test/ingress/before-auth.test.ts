@@ -20,7 +20,7 @@ const routes = [
     id: 'a',
     match: { path: '/a' },
     respond: { body: 'in' },
-    // As written, the later of the two stands first.
+    // In the reverse order of their execution.
     policies: {
       security: {},
       cors: { origins: ['https://app.example.com'] },
@@ -34,16 +34,16 @@ const SECRET = 'a-secret-of-at-least-thirty-two-bytes'
 describe('a limit before auth', () => {
   it('shields authentication: beyond it nobody is asked who they are, and every answer says so to browsers', async () => {
     const gateway = makeTestGateway({ authProviders, routes }, { secret: () => SECRET })
-    const answers = []
+    const responses = []
     for (let i = 0; i < 5; i++) {
       const headers = { authorization: `Bearer forged-${i}`, origin: 'https://app.example.com' }
-      answers.push(await gateway.fetch('/a', { headers }))
+      responses.push(await gateway.fetch('/a', { headers }))
     }
-    expect(answers.map(({ status }) => status)).toEqual([401, 401, 401, 429, 429])
-    expect(answers.map(({ headers }) => headers.get('ratelimit-policy'))).toEqual(
+    expect(responses.map(({ status }) => status)).toEqual([401, 401, 401, 429, 429])
+    expect(responses.map(({ headers }) => headers.get('ratelimit-policy'))).toEqual(
       Array(5).fill('"early";q=1;w=60;burst=3'),
     )
-    for (const { headers } of answers) {
+    for (const { headers } of responses) {
       expect(headers.get('access-control-allow-origin')).toBe('https://app.example.com')
       expect(headers.get('x-content-type-options')).toBe('nosniff')
       expect(headers.get('ratelimit')).toMatch(/^"early";r=\d;t=\d+$/)

@@ -111,7 +111,7 @@ describe('compileHeaderReader', () => {
   it('refuses too many headers and too large ones', () => {
     expect(refusal(Array.from({ length: 101 }, (_, i) => [`x-${i}`, '1']))).toBe('headers-too-large')
     expect(refusal([['x-large', 'a'.repeat(32 * 1024)]])).toBe('headers-too-large')
-    // Two bytes each.
+    // Two bytes for each character.
     expect(refusal([['x-large', 'é'.repeat(17_000)]])).toBe('headers-too-large')
     expect(refusal([['x-large', 'é'.repeat(16_000)]])).toBeUndefined()
     expect(refusal(Array.from({ length: 100 }, (_, i) => [`x-${i}`, '1']))).toBeUndefined()

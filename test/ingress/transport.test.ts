@@ -12,8 +12,8 @@ const gatewayOf = (clients: string) =>
     ],
   })
 
-/** Status, problem code or place, for a request by this URL. */
-async function answer(clients: string, url: string, init: RequestInit = {}) {
+/** The status and the problem code, location or body of a request to `url`. */
+async function outcomeOf(clients: string, url: string, init: RequestInit = {}) {
   const response = await gatewayOf(clients).fetch(url, { redirect: 'manual', ...init })
   const { host } = new URL(url)
   expect(host).not.toBe('')
@@ -37,12 +37,12 @@ describe('transport.clients', () => {
     ['redirect', 'http://gw.test/health', [200, 'Hello']],
   ])('%s: %s gets %j', async (clients, url, expected) => {
     const headers = { host: new URL(url).host }
-    expect(await answer(clients, url, { headers })).toEqual(expected)
-    expect(await answer(clients, url, { headers, method: 'POST', body: 'secret' })).toEqual(expected)
+    expect(await outcomeOf(clients, url, { headers })).toEqual(expected)
+    expect(await outcomeOf(clients, url, { headers, method: 'POST', body: 'secret' })).toEqual(expected)
   })
 
   it('leads nowhere without a Host', async () => {
-    expect(await answer('redirect', 'http://gw.test/hello/a', { headers: { host: '' } })).toEqual([
+    expect(await outcomeOf('redirect', 'http://gw.test/hello/a', { headers: { host: '' } })).toEqual([
       403,
       'https-required',
     ])
@@ -50,7 +50,7 @@ describe('transport.clients', () => {
 
   it('answers no preflight by plain HTTP either', async () => {
     const headers = { origin: 'https://app.example.com', 'access-control-request-method': 'GET' }
-    expect(await answer('https', 'http://gw.test/hello/a', { method: 'OPTIONS', headers })).toEqual([
+    expect(await outcomeOf('https', 'http://gw.test/hello/a', { method: 'OPTIONS', headers })).toEqual([
       403,
       'https-required',
     ])

@@ -2,7 +2,7 @@ import { base64url, exportJWK, generateKeyPair } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { isFitKey } from '../../src/lib/key-strength.ts'
 
-/** With leading zeros, which say nothing about strength. */
+/** With leading zeros, which do not add to the strength. */
 const encode = (value: bigint) => base64url.encode(Buffer.from(value.toString(16).padStart(2052, '0'), 'hex'))
 
 const { publicKey } = await generateKeyPair('RS256', { modulusLength: 2048, extractable: true })

@@ -8,7 +8,7 @@ describe('nearest', () => {
     ['limitation', 'limit'],
     ['zzz', undefined],
     ['', undefined],
-  ])('%s → %s', (word, expected) => {
-    expect(nearest(word, ['window', 'limit', 'rateLimit'])).toBe(expected)
+  ])('%s → %s', (name, expected) => {
+    expect(nearest(name, ['window', 'limit', 'rateLimit'])).toBe(expected)
   })
 })

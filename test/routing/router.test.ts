@@ -2,13 +2,13 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compileRouter, type RouteMatch } from '../../src/routing/router.ts'
 
-interface Ask {
+interface RequestParts {
   method?: string
   url: string
   headers?: Record<string, string>
 }
 
-function ask(routes: readonly RouteMatch[], { method = 'GET', url, headers = {} }: Ask) {
+function match(routes: readonly RouteMatch[], { method = 'GET', url, headers = {} }: RequestParts) {
   const { pathname, host } = new URL(url, 'http://gw.test')
   const request = new Request(new URL(url, 'http://gw.test'), { headers: { host, ...headers } })
   return compileRouter(routes)(method, pathname, request)
@@ -38,24 +38,24 @@ describe('compileRouter', () => {
     ['/usersx', 0, { '*': 'usersx' }],
     ['/users/a%20b', 2, { id: 'a b' }],
   ])('%s → route %i', (url, index, params) => {
-    expect(ask(routes, { url })).toEqual({ kind: 'route', index, params })
+    expect(match(routes, { url })).toEqual({ kind: 'route', index, params })
   })
 
   it('gives parameters of any name, and none that the path has not', () => {
     const names = ['__proto__', 'constructor', 'toString']
     const url = '/x/1/2/3'
-    const found = ask([{ path: `/x/:${names.join('/:')}` }], { url })
+    const found = match([{ path: `/x/:${names.join('/:')}` }], { url })
     expect(found.kind === 'route' && Object.entries(found.params)).toEqual(
       names.map((name, i) => [name, String(i + 1)]),
     )
     for (const path of [url, '/x/*', '/x/:a/:b/:c']) {
-      const other = ask([{ path }], { url })
+      const other = match([{ path }], { url })
       expect(other.kind === 'route' && names.filter((name) => other.params[name] !== undefined)).toEqual([])
     }
   })
 
   it('falls back to a less specific path whose method matches', () => {
-    expect(ask(routes, { method: 'DELETE', url: '/users/me' })).toMatchObject({ index: 2, params: { id: 'me' } })
+    expect(match(routes, { method: 'DELETE', url: '/users/me' })).toMatchObject({ index: 2, params: { id: 'me' } })
   })
 
   it('lets HEAD follow GET, but prefers a route that names it', () => {
@@ -64,9 +64,9 @@ describe('compileRouter', () => {
       { path: '/a', methods: ['HEAD'] },
       { path: '/b', methods: ['GET'] },
     ]
-    expect(ask(heads, { method: 'HEAD', url: '/a' })).toMatchObject({ index: 1 })
-    expect(ask(heads, { method: 'GET', url: '/a' })).toMatchObject({ index: 0 })
-    expect(ask(heads, { method: 'HEAD', url: '/b' })).toMatchObject({ index: 2 })
+    expect(match(heads, { method: 'HEAD', url: '/a' })).toMatchObject({ index: 1 })
+    expect(match(heads, { method: 'GET', url: '/a' })).toMatchObject({ index: 0 })
+    expect(match(heads, { method: 'HEAD', url: '/b' })).toMatchObject({ index: 2 })
   })
 
   it('tells 405 with every method of the path from 404', () => {
@@ -74,9 +74,9 @@ describe('compileRouter', () => {
       { path: '/a', methods: ['PUT'] },
       { path: '/:x', methods: ['GET'] },
     ]
-    const found = ask(two, { method: 'POST', url: '/a' })
+    const found = match(two, { method: 'POST', url: '/a' })
     expect(found.kind === 'method' && found.allow.toSorted()).toEqual(['GET', 'HEAD', 'PUT'])
-    expect(ask(two, { url: '/a/b' })).toEqual({ kind: 'none' })
+    expect(match(two, { url: '/a/b' })).toEqual({ kind: 'none' })
   })
 
   it('orders by host, then method, then headers, then query', () => {
@@ -89,20 +89,20 @@ describe('compileRouter', () => {
       { path: '/a', hosts: ['api.example.com'] },
     ]
     const headers = { 'x-v': '1' }
-    expect(ask(many, { url: 'http://api.example.com/a?v=1', headers })).toMatchObject({ index: 5 })
-    expect(ask(many, { url: 'http://x.y.example.com:8080/a?v=1', headers })).toMatchObject({ index: 4 })
-    expect(ask(many, { url: 'http://example.com/a?v=1', headers })).toMatchObject({ index: 3 })
-    expect(ask(many, { method: 'PUT', url: '/a?v=1', headers })).toMatchObject({ index: 2 })
-    expect(ask(many, { method: 'PUT', url: '/a?v=1' })).toMatchObject({ index: 1 })
-    expect(ask(many, { method: 'PUT', url: '/a?v=2' })).toMatchObject({ index: 0 })
+    expect(match(many, { url: 'http://api.example.com/a?v=1', headers })).toMatchObject({ index: 5 })
+    expect(match(many, { url: 'http://x.y.example.com:8080/a?v=1', headers })).toMatchObject({ index: 4 })
+    expect(match(many, { url: 'http://example.com/a?v=1', headers })).toMatchObject({ index: 3 })
+    expect(match(many, { method: 'PUT', url: '/a?v=1', headers })).toMatchObject({ index: 2 })
+    expect(match(many, { method: 'PUT', url: '/a?v=1' })).toMatchObject({ index: 1 })
+    expect(match(many, { method: 'PUT', url: '/a?v=2' })).toMatchObject({ index: 0 })
   })
 
   it('never lets one host pass for another', () => {
     const hosted: RouteMatch[] = [{ path: '/a', hosts: ['api.example.com', '*.example.org'] }]
     for (const host of ['api.example.com.evil.test', 'xapi.example.com', 'example.org', 'evilexample.org']) {
-      expect(ask(hosted, { url: `http://${host}/a` })).toEqual({ kind: 'none' })
+      expect(match(hosted, { url: `http://${host}/a` })).toEqual({ kind: 'none' })
     }
-    expect(ask(hosted, { url: 'http://API.example.com:8443/a' })).toMatchObject({ index: 0 })
+    expect(match(hosted, { url: 'http://API.example.com:8443/a' })).toMatchObject({ index: 0 })
   })
 
   it('finds what a linear search over the same rules finds, whatever the order of the file', () => {
@@ -117,7 +117,7 @@ describe('compileRouter', () => {
     fc.assert(
       fc.property(fc.uniqueArray(pattern, { minLength: 1, maxLength: 8, selector: shape }), path, (patterns, url) => {
         const best = patterns.filter((p) => toRegExp(p).test(url)).toSorted((a, b) => (shape(a) < shape(b) ? -1 : 1))[0]
-        const found = ask(
+        const found = match(
           patterns.map((p) => ({ path: p })),
           { url },
         )

@@ -7,17 +7,17 @@ const spans = (count: number): SpanRecord[] =>
     openSpan('a'.repeat(32), 'b'.repeat(16), undefined, undefined, 'server', 'GET', 1),
   )
 
-/** A queue before a collector that answers when told to, with a clock that the test moves. */
-function makeTestQueue(answerAtOnce = true) {
+/** A queue in front of a collector that responds when the test resolves its promise, with a clock that the test sets. */
+function makeTestQueue(respondsAtOnce = true) {
   const clock = { now: 1_800_000_000_000 }
-  const batches: { size: number; answer: PromiseWithResolvers<void> }[] = []
+  const batches: { size: number; response: PromiseWithResolvers<void> }[] = []
   const work: Promise<unknown>[] = []
   const diagnostics: ExportCounters[] = []
   const send = (batch: readonly SpanRecord[]): Promise<void> => {
-    const answer = Promise.withResolvers<void>()
-    batches.push({ size: batch.length, answer })
-    if (answerAtOnce) answer.resolve()
-    return answer.promise
+    const response = Promise.withResolvers<void>()
+    batches.push({ size: batch.length, response })
+    if (respondsAtOnce) response.resolve()
+    return response.promise
   }
   const queue = makeExportQueue(
     send,
@@ -67,7 +67,7 @@ describe('export queue', () => {
     clock.now += 1
     push(4)
     expect(work).toHaveLength(2)
-    // and a clock that was set back does not keep it pending
+    // A clock that was set back does not keep it pending.
     clock.now -= 3_600_000
     push(4)
     expect(work).toHaveLength(3)
@@ -80,7 +80,7 @@ describe('export queue', () => {
     await tick()
     expect(batches.map(({ size }) => size)).toEqual([128, 128, 128, 128])
     expect(counts()).toEqual({ exported: 0, dropped: 8_000 - 512 - 2_048, failed: 0 })
-    // a sender whose request was cut off is free again after two seconds
+    // A sender whose request was cancelled is free again after two seconds.
     clock.now += 2_000
     push(4)
     await tick()
@@ -91,12 +91,12 @@ describe('export queue', () => {
     const { push, tick, batches, counts, diagnostics } = makeTestQueue(false)
     push(128)
     await tick()
-    batches[0]!.answer.reject(new Error('down'))
+    batches[0]!.response.reject(new Error('down'))
     await tick()
     expect(diagnostics).toEqual([{ exported: 0, dropped: 0, failed: 128 }])
     push(130)
     await tick()
-    batches[1]!.answer.resolve()
+    batches[1]!.response.resolve()
     await tick()
     expect(counts()).toEqual({ exported: 130, dropped: 0, failed: 128 })
   })

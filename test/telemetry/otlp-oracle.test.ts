@@ -67,7 +67,7 @@ function ours(spans: readonly Told[]): string {
 type SpanInit = ConstructorParameters<typeof SpanImpl>[0]
 const resource = { attributes: { 'service.name': 'edge' } } as unknown as SpanInit['resource']
 
-/** What the library posts. It has no way in but the global fetch. */
+/** The body that the library posts. It can only be intercepted through the global fetch. */
 async function theirs(spans: readonly Told[]): Promise<string> {
   const posted: string[] = []
   vi.stubGlobal('fetch', (_: string, init: { body: string }) => {
@@ -139,10 +139,10 @@ describe('our OTLP/JSON beside that of @microlabs/otel-cf-workers', () => {
   it('is the same message, but for the name of the scope and a status that is unset', async () => {
     const [our, their] = [decode(ours([server, client])), decode(await theirs([server, client]))]
     const [ourScope, theirScope] = [firstScope(our), firstScope(their)]
-    // Each names the library that made the spans: itself.
+    // Each exporter names itself as the library of the spans.
     expect([ourScope.scope.name, theirScope.scope.name]).toEqual(['umbral', '@microlabs/otel-cf-workers'])
     theirScope.scope.name = 'umbral'
-    // Where nothing failed we leave out what the library writes in full: code 0 is what an absent status means.
+    // For a span that has not failed, this exporter omits the status that the library writes: code 0 is the default.
     expect([ourScope.spans[1]!.status, theirScope.spans[1]!.status]).toEqual([null, { code: 0, message: '' }])
     theirScope.spans[1]!.status = null
     expect(our).toEqual(their)
@@ -163,8 +163,8 @@ describe('our OTLP/JSON beside that of @microlabs/otel-cf-workers', () => {
     ],
     ['writes as text what JSON has no number for, since null is no value', NaN, { stringValue: 'NaN' }, {}],
   ])('%s', async (_, value, our, their) => {
-    const told = [{ ...client, attributes: { value } }]
-    const written = [ours(told), await theirs(told)].map((json) => firstScope(decode(json)).spans[0]!.attributes)
+    const spans = [{ ...client, attributes: { value } }]
+    const written = [ours(spans), await theirs(spans)].map((json) => firstScope(decode(json)).spans[0]!.attributes)
     expect(written.map(([attribute]) => attribute!.value)).toEqual([our, their])
   })
 })

@@ -10,7 +10,7 @@ it.each([
   ['1', 1],
   [undefined, 1],
   ['1.0', 1],
-  // not a ratio: nothing goes unseen by mistake
+  // Not a ratio: everything is sampled.
   ['2', 1],
   ['-0.5', 1],
   ['half', 1],

@@ -17,10 +17,10 @@ describe('traceparent', () => {
     [`00-${TRACE}-${SPAN}-01`, ok(1)],
     [`00-${TRACE}-${SPAN}-00`, ok(0)],
     [`00-${TRACE}-${SPAN}-03`, ok(3)],
-    // bits that level 2 does not define
+    // Bits that level 2 does not define.
     [`00-${TRACE}-${SPAN}-ff`, ok(3)],
     [`00-${TRACE}-${SPAN}-fc`, ok(0)],
-    // later versions may be longer
+    // Later versions may be longer.
     [`01-${TRACE}-${SPAN}-01`, ok(1)],
     [`cc-${TRACE}-${SPAN}-01-what-the-future-brings`, ok(1)],
     [`cc-${TRACE}-${SPAN}-01-`, ok(1)],
@@ -42,7 +42,7 @@ describe('traceparent', () => {
     [`00_${TRACE}_${SPAN}_01`, undefined],
     [`00-${TRACE}-${SPAN}-0g`, undefined],
     [` 00-${TRACE}-${SPAN}-01`, undefined],
-    // two fields, as Headers joins them
+    // Two fields, as Headers joins them.
     [`00-${TRACE}-${SPAN}-01, 00-${TRACE}-${SPAN}-01`, undefined],
   ])('%s', (text, expected) => {
     expect(parseTraceparent(text)).toEqual(expected)

@@ -22,7 +22,7 @@ const facts: RequestSummary = {
 }
 const waitUntil = (work: Promise<unknown>) => void work.catch(() => {})
 
-/** Tracing into a closed port, with a clock that the test moves. */
+/** Tracing with a collector on a closed port, and a clock that the test sets. */
 function makeTestTracing(clock = { now: START }, variables: Record<string, string> = {}): Tracing {
   const all: Record<string, string> = {
     OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
@@ -231,13 +231,13 @@ describe('spanned', () => {
     const handler = compose([withSpan('auth', slow)], async () => new Response())
     clock.now = START
     const traces = [begin(tracing), begin(tracing)]
-    const answers = traces.map((trace) => handler(makeTestExchange(undefined, { trace })))
+    const responses = traces.map((trace) => handler(makeTestExchange(undefined, { trace })))
     clock.now = START + 1
     gates[1]!.resolve()
-    await answers[1]
+    await responses[1]
     clock.now = START + 9
     gates[0]!.resolve()
-    await answers[0]
+    await responses[0]
     expect(traces.map((trace) => trace.spans![1]!.endMs! - START)).toEqual([9, 1])
   })
 })

@@ -22,7 +22,7 @@ const limit: Middleware = (next) => async (x) => {
   return next(x)
 }
 
-/** One try, traced the way that an upstream does it; without ORIGIN nothing is sent. */
+/** One try, traced as an upstream does; without ORIGIN nothing is sent. */
 const send: Handler = async (x) => {
   const span = x.trace!.sampled ? x.trace!.start(x.request.method, 'client') : undefined
   const headers = new Headers({ traceparent: span?.traceparent ?? x.trace!.traceparent })

@@ -11,7 +11,7 @@ import { declaredFacts, factsOf, routeFacts, upstreamNames } from './route-facts
 import type { Config, RouteConfig, WrittenConfig } from './routes-file.ts'
 import type { Diagnostic } from './schema/diagnostic.ts'
 
-/** What no part's own schema can see: references, contradictions, routes that nothing can reach, settings that say nothing. */
+/** The diagnostics that no single schema can find: unresolved references, contradictions, unreachable routes, settings without effect. `written` is the file before defaults. */
 export function crossCheck(config: Config, written: WrittenConfig): Diagnostic[] {
   return [
     ...checkClientAddress(config.clientAddress),
@@ -32,7 +32,7 @@ export function crossCheck(config: Config, written: WrittenConfig): Diagnostic[]
   ]
 }
 
-/** What is wrong with `defaults.policies` whatever route inherits it: judged as on a route that has all that any of them has. */
+/** Diagnostics of `defaults.policies` that hold for every route: checked as on one route that has the parameters of all routes, and `auth`. */
 export function checkDefaults(config: Config, written: WrittenConfig): Diagnostic[] {
   const inherited = written.defaults?.policies
   if (inherited === undefined) return []
@@ -57,14 +57,14 @@ export function checkDefaults(config: Config, written: WrittenConfig): Diagnosti
 function checkClientAddress({ source, trustedProxies }: Config['clientAddress']): Diagnostic[] {
   const path = ['clientAddress', 'trustedProxies']
   if (source === 'x-forwarded-for' && trustedProxies.length === 0)
-    return [{ path, message: 'expected the proxies whose X-Forwarded-For is to be believed' }]
+    return [{ path, message: 'expected the proxies whose X-Forwarded-For is trusted' }]
   if (source !== 'x-forwarded-for' && trustedProxies.length > 0)
     return [
       { path, message: `has no use with the source "${source}"; expected "x-forwarded-for" as clientAddress.source` },
     ]
   return trustedProxies.flatMap((network, i) =>
     parseCidr(network)?.bits === 0
-      ? [{ path: [...path, i], message: `"${network}" is everyone: each client could say that it is another` }]
+      ? [{ path: [...path, i], message: `"${network}" covers all addresses: each client could claim any address` }]
       : [],
   )
 }
@@ -83,12 +83,12 @@ function checkUpstreams(config: Config, written: WrittenConfig): Diagnostic[] {
   )
 }
 
-/** Nobody who comes to such an upstream has a claim: all of its requests would be balanced in turn. */
+/** A `hashOn` by claim on an upstream that no authenticated route uses: no request would have the claim, so that nothing would be hashed. */
 function checkHashedClaims({ upstreams, routes }: Config): Diagnostic[] {
   return Object.entries(upstreams).flatMap(([name, { hashOn }]) => {
     if (!hashOn?.startsWith('jwt.')) return []
-    const users = routes.filter((route) => upstreamNames(route).includes(name))
-    if (users.length === 0 || users.some((route) => factsOf(declaredFacts(route), 'authentication').length > 0))
+    const callers = routes.filter((route) => upstreamNames(route).includes(name))
+    if (callers.length === 0 || callers.some((route) => factsOf(declaredFacts(route), 'authentication').length > 0))
       return []
     const message = `${hashOn} needs the policy "auth" on a route with this upstream`
     return [{ path: ['upstreams', name, 'hashOn'], message }]
@@ -106,7 +106,7 @@ function duplicateIds(routes: readonly RouteConfig[]): Diagnostic[] {
   })
 }
 
-/** Counts of one name are shared wherever they stand, so their settings must be equal. */
+/** Limiters of one name share a count in the whole file, so that their settings must be equal. */
 function contradictoryCounts(routes: readonly RouteConfig[]): Diagnostic[] {
   const first = new Map<string, { at: number; settings: string }>()
   return routes.flatMap((route, i) =>
@@ -115,7 +115,7 @@ function contradictoryCounts(routes: readonly RouteConfig[]): Diagnostic[] {
         const earlier = first.get(name) ?? { at: i, settings }
         first.set(name, earlier)
         if (earlier.settings === settings) return []
-        const message = `a limiter "${name}" with other settings stands in routes[${earlier.at}]; one name is one count everywhere`
+        const message = `routes[${earlier.at}] has a limiter "${name}" with other settings; limiters of one name share a count`
         return [{ path: ['routes', i, 'policies', policy, ...path], message }]
       }),
     ),

@@ -4,7 +4,7 @@ import type { Config } from './routes-file.ts'
 import type { Diagnostic } from './schema/diagnostic.ts'
 import { isBaseUrl, isDocumentUrl, type UrlOrEnv } from './schema/scalars.ts'
 
-/** Variables that are set but hold no URL, or one that `transport` does not allow. One that is not known yet is judged when the Worker starts. */
+/** Diagnostics of variables that are set but hold no URL, or one that `transport` does not allow. A variable that is not set is checked when the Worker starts. */
 export function environmentDiagnostics(config: Config, variable: (name: string) => string | undefined): Diagnostic[] {
   const report = (
     path: Diagnostic['path'],
@@ -31,7 +31,7 @@ export function environmentDiagnostics(config: Config, variable: (name: string) 
   ]
 }
 
-/** Targets whose variable is not set, all at once: without it the Worker does not start. */
+/** A diagnostic for each target whose variable is not set: without it the Worker does not start. */
 export function unsetTargets(config: Config, variable: (name: string) => string | undefined): Diagnostic[] {
   return Object.entries(config.upstreams).flatMap(([name, { targets }]) =>
     targets.flatMap(({ url }, i) =>
@@ -42,21 +42,21 @@ export function unsetTargets(config: Config, variable: (name: string) => string 
   )
 }
 
-/** `JWT_SECRET is not set: routes a, b answer 503`: a line for each variable that an auth provider, or an upstream that signs, needs and that is not set. */
+/** `JWT_SECRET is not set: routes a, b answer 503`: a line for each unset variable that an auth provider or a signing upstream requires. */
 export function unsetKeys(config: Config, variable: (name: string) => string | undefined): string[] {
   const unset = new Map<string, string>()
   for (const [name, provider] of Object.entries(config.authProviders)) {
-    const lacking = variablesOf(provider).find((needed) => !variable(needed))
-    if (lacking !== undefined) unset.set(name, lacking)
+    const missing = variablesOf(provider).find((required) => !variable(required))
+    if (missing !== undefined) unset.set(name, missing)
   }
   const ofProviders = [...new Set(unset.values())].flatMap((name) => {
     const routes = config.routes.flatMap((route) => {
       const { id } = route
       const { providers = [], requiresAll = false } = factsOf(declaredFacts(route), 'authentication')[0] ?? {}
-      const lacking = providers.filter((provider) => unset.get(provider) === name)
-      if (lacking.length === 0) return []
-      const isShut = requiresAll || providers.every((provider) => unset.has(provider))
-      return [isShut ? id : `${id} (to tokens of ${lacking.join(', ')})`]
+      const unusable = providers.filter((provider) => unset.get(provider) === name)
+      if (unusable.length === 0) return []
+      const isClosed = requiresAll || providers.every((provider) => unset.has(provider))
+      return [isClosed ? id : `${id} (to tokens of ${unusable.join(', ')})`]
     })
     if (routes.length === 0) return []
     const [one] = routes
@@ -72,16 +72,16 @@ function urlsOf(provider: AuthProviderConfig): [key: string, url: UrlOrEnv | und
   return provider.type === 'jwt' ? [['jwksUri', provider.jwksUri]] : []
 }
 
-/** A line for each variable that an upstream's requests are signed with and that is not set. */
+/** A line for each unset variable that holds the signing key of an upstream. */
 function unsetSigners(config: Config, variable: (name: string) => string | undefined): string[] {
   return Object.entries(config.upstreams).flatMap(([name, { sign }]) => {
-    const needed = (sign?.secret ?? sign?.key)?.$secret
-    if (needed === undefined || variable(needed)) return []
-    return [`${needed} is not set: nothing is sent to the upstream ${name}, whose routes answer 503`]
+    const required = (sign?.secret ?? sign?.key)?.$secret
+    if (required === undefined || variable(required)) return []
+    return [`${required} is not set: nothing is sent to the upstream ${name}, whose routes answer 503`]
   })
 }
 
-/** The variables without which a provider takes nobody. A provider of signatures can do without some of its keys. */
+/** The variables without which a provider accepts no request. `httpSignature` works while at least one of its keys is usable. */
 function variablesOf(provider: AuthProviderConfig): string[] {
   if (provider.type === 'httpSignature') {
     const [key, ...others] = provider.keys
@@ -92,37 +92,38 @@ function variablesOf(provider: AuthProviderConfig): string[] {
   return provider.type === 'jwt' && provider.secret ? [...urls, provider.secret.$secret] : urls
 }
 
-type Found = readonly [path: Diagnostic['path'], url: UrlOrEnv, escape: string]
+/** A URL of the file, its path, and what the message says about an exemption. */
+type PlacedUrl = readonly [path: Diagnostic['path'], url: UrlOrEnv, exemption: string]
 
-/** Where secrets and requests would travel in the clear although `transport.targets` is https; variables that are not known yet are not judged. */
+/** URLs by which secrets and requests would be sent unencrypted although `transport.targets` is https. Unset variables are not checked. */
 export function insecureUrls(config: Config, variable: (name: string) => string | undefined): Diagnostic[] {
   if (config.transport.targets === 'any') return []
-  return [...targetUrls(config), ...providerUrls(config)].flatMap(([path, url, escape]) => {
+  return [...targetUrls(config), ...providerUrls(config)].flatMap(([path, url, exemption]) => {
     const value = typeof url === 'string' ? url : variable(url.$env)
     if (value === undefined || !isPlain(value)) return []
     const where = typeof url === 'string' ? '' : `the variable ${url.$env} holds http; `
-    return [{ path, message: `${where}expected https, because transport.targets is "https"${escape}` }]
+    return [{ path, message: `${where}expected https, because transport.targets is "https"${exemption}` }]
   })
 }
 
-function targetUrls({ upstreams }: Config): Found[] {
+function targetUrls({ upstreams }: Config): PlacedUrl[] {
   return Object.entries(upstreams).flatMap(([name, { targets }]) =>
-    targets.flatMap(({ url, insecure }, i): Found[] =>
-      insecure ? [] : [[['upstreams', name, 'targets', i, 'url'], url, '; "insecure": true on the target lets it be']],
+    targets.flatMap(({ url, insecure }, i): PlacedUrl[] =>
+      insecure ? [] : [[['upstreams', name, 'targets', i, 'url'], url, '; "insecure": true on the target allows it']],
     ),
   )
 }
 
-/** Keys and tokens come from there: nothing lets these be. */
-function providerUrls({ authProviders }: Config): Found[] {
+/** Keys and tokens come from these URLs: there is no exemption. */
+function providerUrls({ authProviders }: Config): PlacedUrl[] {
   return Object.entries(authProviders).flatMap(([name, provider]) =>
-    Object.entries(provider).flatMap(([key, value]: [string, unknown]): Found[] =>
+    Object.entries(provider).flatMap(([key, value]: [string, unknown]): PlacedUrl[] =>
       /(?:uri|url|endpoint)$/i.test(key) && isUrl(value) ? [[['authProviders', name, key], value, '']] : [],
     ),
   )
 }
 
-/** As the parser reads it that will be asked when something is fetched: it drops tabs and line ends wherever they stand. */
+/** Whether the scheme is http, by the parser that `fetch` uses (URL standard): it drops tabs and line ends anywhere in the text. */
 const isPlain = (url: string): boolean => URL.canParse(url) && new URL(url).protocol === 'http:'
 
 function isUrl(value: unknown): value is UrlOrEnv {

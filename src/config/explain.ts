@@ -5,13 +5,13 @@ import { isLater } from './schema/scalars.ts'
 type Issue = z.core.$ZodIssue
 type RawIssue = z.core.$ZodRawIssue
 
-/** The issues that a value which is not there at all can raise. */
+/** The codes of issues that an absent value can raise. */
 const ABSENCE: ReadonlySet<string | undefined> = new Set(['invalid_type', 'invalid_value', 'invalid_union'])
 
-/** How the message about something that is missing begins. */
+/** The first word of a message about an absent value. */
 export const REQUIRED = 'required'
 
-/** Words for what a schema found wrong; undefined leaves the schema's own message. */
+/** The message for an issue of a schema; undefined leaves the schema's own message. */
 export function explainIssue(issue: RawIssue): string | undefined {
   switch (issue.code) {
     case 'invalid_type':
@@ -34,7 +34,7 @@ export function explainIssue(issue: RawIssue): string | undefined {
   }
 }
 
-/** The issues of a failed parse (made with `reportInput`) as diagnostics; of a union only the branch that the input was probably meant for. */
+/** The issues of a failed parse (made with `reportInput`) as diagnostics; of a union only those of the most likely branch. */
 export function diagnosticsOf(issues: readonly Issue[], at: Diagnostic['path'] = []): Diagnostic[] {
   return issues.flatMap((issue): Diagnostic[] => {
     const path = [...at, ...(issue.path as (string | number)[])]
@@ -42,25 +42,25 @@ export function diagnosticsOf(issues: readonly Issue[], at: Diagnostic['path'] =
       return issue.message.split('\n').map((message, i) => ({ path: [...path, issue.keys[i]!], message }))
     }
     if (issue.code === 'invalid_union' && issue.errors.length > 0 && issue.message === 'Invalid input')
-      return diagnosticsOf(likeliest(issue.errors), path)
+      return diagnosticsOf(likeliestBranch(issue.errors), path)
     if (issue.code === 'invalid_key') return diagnosticsOf(issue.issues, path)
     const missing = ABSENCE.has(issue.code) && issue.input === undefined
     return [{ path, message: missing ? `${REQUIRED}: ${issue.message}` : issue.message }]
   })
 }
 
-/** The branch that got furthest: one that did not already fail on the type of the whole. */
-function likeliest(branches: readonly (readonly Issue[])[]): readonly Issue[] {
+/** The branch that did not fail on the type of the whole value; the first if there is none. */
+function likeliestBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] {
   return (
     branches.find((issues) => issues.every((issue) => issue.path.length > 0 || issue.code === 'unrecognized_keys')) ??
     branches[0]!
   )
 }
 
-/** The keys that an object may have, and those that it will have once they are built. */
+/** The keys that an object may have, and those that are not supported yet. */
 function namesOf(issue: RawIssue): [valid: string[], later: string[]] {
   const definition = (issue.inst as { _zod?: { def?: { shape?: Record<string, unknown> } } } | undefined)?._zod?.def
   const fields = Object.entries(definition?.shape ?? {})
-  const names = (are: boolean) => fields.flatMap(([name, schema]) => (isLater(schema) === are ? [name] : []))
+  const names = (later: boolean) => fields.flatMap(([name, schema]) => (isLater(schema) === later ? [name] : []))
   return [names(false), names(true)]
 }

@@ -4,15 +4,15 @@ import { diagnosticsOf, explainIssue, REQUIRED } from './explain.ts'
 import { policiesConfig, routesFile, type Config, type WrittenConfig } from './routes-file.ts'
 import { pathText, type Diagnostic } from './schema/diagnostic.ts'
 
-/** A configuration, or everything that is wrong with it. */
+/** A checked configuration, or all of its diagnostics. */
 export type Loaded = { readonly config: Config } | { readonly diagnostics: readonly Diagnostic[] }
 
 const PARSING = { error: explainIssue, reportInput: true }
 
-/** Checks a whole routes.json: its shape first, then what its parts say of each other. Reads nothing but `json`. */
+/** Checks a whole routes.json: first by its schema, then the references and contradictions between its parts. Reads nothing but `json`. */
 export function loadConfig(json: unknown): Loaded {
   const ofDefaults = parseDefaults(json)
-  // What is only missing may come from a route.
+  // A value that is only absent may be set by a route.
   const certain = ofDefaults.filter((diagnostic) => !diagnostic.message.startsWith(REQUIRED))
   if (certain.length > 0) return { diagnostics: certain }
   const parsed = z.safeParse(routesFile, mergeDefaults(json), PARSING)
@@ -23,7 +23,7 @@ export function loadConfig(json: unknown): Loaded {
   return diagnostics.length > 0 ? { diagnostics } : { config }
 }
 
-/** What the schemas of the policies find in `defaults.policies`. */
+/** The diagnostics of the policies' schemas for `defaults.policies`. */
 function parseDefaults(json: unknown): Diagnostic[] {
   const defaults = (json as { defaults?: { policies?: unknown } } | null)?.defaults?.policies
   if (defaults === undefined) return []
@@ -33,7 +33,7 @@ function parseDefaults(json: unknown): Diagnostic[] {
 
 type Json = Readonly<Record<string, unknown>>
 
-/** A copy of a routes.json in which `defaults.policies` lies under every route's `policies`; whatever has another shape is left for the schema. */
+/** A copy of a routes.json in which `defaults.policies` is merged under every route's `policies`. Values of another shape stay as they are, for the schema to report. */
 export function mergeDefaults(json: unknown): unknown {
   if (!isObject(json) || !isObject(json.defaults) || !isObject(json.defaults.policies) || !Array.isArray(json.routes))
     return json
@@ -46,7 +46,7 @@ export function mergeDefaults(json: unknown): unknown {
   return { ...json, routes }
 }
 
-/** Objects merge deeply, arrays and scalars replace, null switches off. */
+/** Merges objects deeply; arrays, scalars and null replace. */
 function merge(base: Json, over: Json): Json {
   const merged: Record<string, unknown> = { ...base }
   for (const [key, value] of Object.entries(over)) {
@@ -57,26 +57,26 @@ function merge(base: Json, over: Json): Json {
 }
 
 /**
- * The same diagnostics, except that those about values which routes inherit are said once, at `defaults`, where `ofDefaults` has them too.
- * What only some routes make wrong stays with those routes. `json` is the file as written.
+ * The diagnostics without repeats: one about a value that a route inherits is replaced by the one at `defaults`, if `ofDefaults` has it.
+ * A diagnostic that only some routes have stays with those routes. `json` is the file as written.
  */
 export function withoutRepeats(
   found: readonly Diagnostic[],
   ofDefaults: readonly Diagnostic[],
   json: unknown,
 ): Diagnostic[] {
-  const twins = new Map(ofDefaults.map((diagnostic) => [pathText(diagnostic.path.slice(2)), diagnostic]))
-  const atItsSource = found.map((diagnostic) => {
+  const defaultsByPath = new Map(ofDefaults.map((diagnostic) => [pathText(diagnostic.path.slice(2)), diagnostic]))
+  const relocated = found.map((diagnostic) => {
     const [routes, i, key, ...below] = diagnostic.path
     if (routes !== 'routes' || key !== 'policies') return diagnostic
-    const twin = twins.get(pathText(below))
+    const atDefaults = defaultsByPath.get(pathText(below))
     const own = (json as { routes: { policies?: unknown }[] }).routes[i as number]!.policies
-    return twin !== undefined && isInherited(own, below) ? twin : diagnostic
+    return atDefaults !== undefined && isInherited(own, below) ? atDefaults : diagnostic
   })
-  return [...new Set(atItsSource)]
+  return [...new Set(relocated)]
 }
 
-/** Whether nothing in a route's own `policies` says what stands at `path` below them. */
+/** Whether a route's own `policies` have no value at `path`. */
 function isInherited(own: unknown, path: Diagnostic['path']): boolean {
   let value = own
   for (const step of path) {

@@ -10,12 +10,12 @@ import type { Config, RedirectConfig, RouteConfig, WrittenConfig } from './route
 import { expectedOneOf, valueText, type Diagnostic } from './schema/diagnostic.ts'
 
 const TERMINALS = ['upstream', 'redirect', 'respond', 'builtin'] as const
-/** What the runtime refuses to give a body (Fetch standard, null body status). */
+/** The statuses of responses without a body (Fetch standard, null body status). */
 const BODILESS = [204, 205, 304]
 
 type Path = Diagnostic['path']
 
-/** What a route's schema cannot see; `written` is the same route before defaults were laid under it. */
+/** The diagnostics of a route that its schema cannot find. `written` is the same route before defaults were merged. */
 export function checkRoute(
   route: RouteConfig,
   written: WrittenConfig['routes'][number],
@@ -36,21 +36,21 @@ export function checkRoute(
     ),
     ...checkBeside(route, [...at, 'policies']),
     ...checkUpstreamReference(route, at, config),
-    ...checkUnsent(route, written, at),
+    ...checkNeedsUpstream(route, written, at),
     ...checkRedirect(route, at, facts),
     ...checkRespond(route, at),
     ...checkBuiltin(route, at, config),
   ]
 }
 
-/** A path that the door lets in on no route but one that keeps it. */
+/** A `%2F` in the path of a route without `encodedSlash`: the ingress refuses all of its requests. */
 function checkEncodedSlash({ match }: RouteConfig, at: Path): Diagnostic[] {
   if (match.encodedSlash === 'keep' || !match.path.includes('%2F')) return []
   const message = 'every request with "%2F" is answered 400; expected "encodedSlash": "keep" beside this path'
   return [{ path: [...at, 'match', 'path'], message }]
 }
 
-/** What a policy itself has to say of its configuration on a route, `at` being where policies stand. */
+/** The diagnostics of a policy's own check. `at` is the path of `policies`. */
 export function checkPolicy(policy: Policy, config: unknown, facts: RouteFacts, at: Path): Diagnostic[] {
   if (config == null) return []
   const diagnostics = policy.check?.(config, facts) ?? []
@@ -79,16 +79,16 @@ function checkUpstreamReference(route: RouteConfig, at: Path, config: Config): D
   const { methods = ['GET'] } = route.match
   if (override.hedge && !methods.some((method) => method === 'GET' || method === 'HEAD'))
     found.push([['hedge'], 'has no use here: only GET and HEAD are hedged'])
-  const repeated = override.retry?.methods
+  const retried = override.retry?.methods
   // HEAD follows GET.
-  const taken = new Set(methods.includes('GET') ? [...methods, 'HEAD'] : methods)
-  if (repeated && route.match.methods && !repeated.some((method) => taken.has(method)))
+  const accepted = new Set(methods.includes('GET') ? [...methods, 'HEAD'] : methods)
+  if (retried && route.match.methods && !retried.some((method) => accepted.has(method)))
     found.push([['retry', 'methods'], `has no use here: the route takes only ${methods.join(', ')}`])
   return found.map(([below, message]) => ({ path: [...at, 'upstream', ...below], message }))
 }
 
-/** Edits to a request that is sent nowhere. Only the route's own: what it inherits may be meant for others. */
-function checkUnsent(route: RouteConfig, written: WrittenConfig['routes'][number], at: Path): Diagnostic[] {
+/** Policies that need an upstream on a route without one. Only the route's own: inherited ones may be meant for other routes. */
+function checkNeedsUpstream(route: RouteConfig, written: WrittenConfig['routes'][number], at: Path): Diagnostic[] {
   const terminal = TERMINALS.find((name) => route[name] !== undefined)
   if (terminal === undefined || terminal === 'upstream') return []
   const own: unknown = written.policies ?? {}
@@ -105,7 +105,7 @@ function valueAt(value: unknown, path: Path): unknown {
   return path.reduce((inner, step) => (inner as Readonly<Record<string, unknown>> | null | undefined)?.[step], value)
 }
 
-/** What the policies of a route have against each other. */
+/** The contradictions between the policies of a route. */
 function checkBeside(route: RouteConfig, at: Path): Diagnostic[] {
   const declared = declaredFacts(route)
   return policies.flatMap((policy) => {
@@ -117,25 +117,25 @@ function checkBeside(route: RouteConfig, at: Path): Diagnostic[] {
 
 function checkRedirect({ redirect, match }: RouteConfig, at: Path, facts: RouteFacts): Diagnostic[] {
   if (redirect === undefined) return []
-  const turns = 'leads back to this route: whoever follows it goes round in a circle'
-  const message = checkPath(redirect.path, facts) ?? (leadsBack(redirect, match) ? turns : undefined)
+  const loops = 'leads back to this route: an endless redirect'
+  const message = checkPath(redirect.path, facts) ?? (leadsBack(redirect, match) ? loops : undefined)
   return message === undefined ? [] : [{ path: [...at, 'redirect', 'path'], message }]
 }
 
-/** Whether a client that follows the redirect asks for what it has asked for before. */
+/** Whether a client that follows the redirect sends the same request again. */
 function leadsBack({ path, scheme, host, status }: RedirectConfig, match: RouteConfig['match']): boolean {
-  // All but 307 and 308 make a GET of a POST, which another route may answer.
-  const asked = match.methods === undefined || match.methods.includes('GET') || status >= 307
-  const samePlace = scheme === undefined && (host === undefined || match.hosts?.includes(host) === true)
-  return asked && samePlace && path === match.path.replaceAll(/:(\w+)/g, '{params.$1}')
+  // After a status other than 307 and 308 the client may send GET, which another route may match (RFC 9110 §15.4).
+  const sameMethod = match.methods === undefined || match.methods.includes('GET') || status >= 307
+  const sameHost = scheme === undefined && (host === undefined || match.hosts?.includes(host) === true)
+  return sameMethod && sameHost && path === match.path.replaceAll(/:(\w+)/g, '{params.$1}')
 }
 
 function checkRespond({ respond }: RouteConfig, at: Path): Diagnostic[] {
   if (respond === undefined) return []
-  const ofTheRuntime = Object.keys(respond.headers).filter(isConnectionHeader)
-  const found: Diagnostic[] = ofTheRuntime.map((name) => ({
+  const reserved = Object.keys(respond.headers).filter(isConnectionHeader)
+  const found: Diagnostic[] = reserved.map((name) => ({
     path: [...at, 'respond', 'headers', name],
-    message: 'belongs to the connection, which the runtime keeps: it cannot be set',
+    message: 'belongs to the connection, which the runtime controls: it cannot be set',
   }))
   if (respond.body !== undefined && BODILESS.includes(respond.status))
     found.push({ path: [...at, 'respond', 'body'], message: `a ${respond.status} has no body (RFC 9110 §15)` })

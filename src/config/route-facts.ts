@@ -3,7 +3,7 @@ import { policies } from '../policies/index.ts'
 import { paramNames, parsePathPattern } from '../routing/path-pattern.ts'
 import type { Config, RouteConfig } from './routes-file.ts'
 
-/** The facts of all policies of a route, in their order. */
+/** The facts of all policies of a route, in the order in which they run. */
 export function declaredFacts({ policies: configs }: Pick<RouteConfig, 'policies'>): DeclaredFacts[] {
   return policies.flatMap((policy) => {
     const config = configOf(configs, policy.name)
@@ -16,7 +16,7 @@ export function configOf(configs: RouteConfig['policies'], name: string): unknow
   return (configs as Readonly<Record<string, unknown>>)[name]
 }
 
-/** One kind of fact, of all policies that declare it. */
+/** The values of one fact, of all policies that declare it. */
 export function factsOf<Key extends keyof PolicyFacts>(
   declared: readonly DeclaredFacts[],
   key: Key,
@@ -24,7 +24,7 @@ export function factsOf<Key extends keyof PolicyFacts>(
   return declared.flatMap((facts) => (facts[key] === undefined ? [] : [facts[key] as NonNullable<PolicyFacts[Key]>]))
 }
 
-/** What the checks and the layers of a route's policies may read of it. */
+/** The facts of a route that the checks and the layers of its policies may read. */
 export function routeFacts(
   route: RouteConfig,
   config: Pick<Config, 'authProviders'> & { readonly upstreams: Readonly<Record<string, unknown>> },

@@ -5,15 +5,15 @@ import { laterPolicies, policies, type PolicySchemas } from '../policies/index.t
 import { upstream, upstreamOverride } from '../upstream/config.ts'
 import { choice, cidr, distinct, doc, expected, headerName, headerValue, method, notYet } from './schema/scalars.ts'
 
-/** The schema of `transport`: what a file for production says, and one for a single machine does not. */
+/** The schema of `transport`: where https is required. A file for production sets both sides. */
 export const transport = z.strictObject({
   clients: doc(
     z.prefault(choice(['any', 'https', 'redirect']), 'any'),
-    'What a client that comes by plain HTTP gets. any: its answer; https: 403; redirect: 308 to the same place by https. Routes with `insecure` answer all the same. Default any.',
+    'The response to plain HTTP. any: the normal one; https: 403; redirect: 308 to the same URL by https. Routes with `insecure` accept plain HTTP in any case. Default any.',
   ),
   targets: doc(
     z.prefault(choice(['any', 'https']), 'any'),
-    'What targets and auth providers may be asked by. https: a URL with http is a mistake, but for targets with `insecure`. Default any.',
+    'The schemes of targets and auth providers. https: a URL with http is an error, except for targets with `insecure`. Default any.',
   ),
 })
 
@@ -22,11 +22,11 @@ const id = z.string().check(z.regex(/^[A-Za-z0-9][\w.-]*$/, expected('expected l
 const clientAddress = z.strictObject({
   source: doc(
     z.prefault(choice(['runtime', 'cf-connecting-ip', 'x-forwarded-for']), 'runtime'),
-    'Who says where a request comes from: the connection itself, Cloudflare, or the listed proxies. Default runtime.',
+    'Where the client address comes from. runtime: the connection; cf-connecting-ip: Cloudflare; x-forwarded-for: the listed proxies. Default runtime.',
   ),
   trustedProxies: doc(
     z.prefault(z.array(cidr).check(distinct()), []),
-    'The proxies whose X-Forwarded-For is believed; goes with `x-forwarded-for`, which is nothing without them. Default none.',
+    'The proxies whose X-Forwarded-For is trusted; required with the source `x-forwarded-for`. Default none.',
   ),
 })
 
@@ -39,16 +39,16 @@ const host = z
     ),
   )
 
-/** A host with or without a port, as it stands in a URL. */
+/** Whether a text is a host with or without a port, as in a URL. */
 function isAuthority(text: string): boolean {
-  const looksRight = /^(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/.test(text)
-  return looksRight && URL.canParse(`http://${text}`)
+  const isWellFormed = /^(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/.test(text)
+  return isWellFormed && URL.canParse(`http://${text}`)
 }
 
 const match = z.strictObject({
   path: doc(z.string(), '`:name` is exactly one segment; a final `/*` is that path and everything below it.'),
   methods: z.optional(
-    doc(z.array(method).check(z.minLength(1), distinct()), 'GET also answers HEAD. Default: every method.'),
+    doc(z.array(method).check(z.minLength(1), distinct()), 'GET includes HEAD. Default: every method.'),
   ),
   hosts: z.optional(
     doc(
@@ -59,11 +59,11 @@ const match = z.strictObject({
   headers: z.optional(doc(z.record(headerName, z.string()), 'Headers that must have exactly these values.')),
   query: z.optional(doc(z.record(z.string(), z.string()), 'Query fields that must have exactly these values.')),
   encodedSlash: z.optional(
-    doc(choice(['keep']), '`keep` lets `%2F` stand inside a segment; without it such a path is refused.'),
+    doc(choice(['keep']), '`keep` allows `%2F` inside a segment; without it such a path is refused.'),
   ),
 })
 
-/** The schema of a route's `policies`: each policy's own schema, or null to switch off what `defaults` says. */
+/** The schema of a route's `policies`: each policy's own schema, or null to switch off the one in `defaults`. */
 export const policiesConfig = z.strictObject({
   ...(Object.fromEntries(policies.map((policy) => [policy.name, z.optional(z.nullable(policy.config))])) as {
     readonly [Name in keyof PolicySchemas]: z.ZodMiniOptional<z.ZodMiniNullable<PolicySchemas[Name]>>
@@ -78,7 +78,7 @@ const redirect = z.strictObject({
   ),
   path: doc(
     z.string().check(z.startsWith('/')),
-    'The new path; a final `/*` carries what the matched wildcard held. The query is kept.',
+    'The new path; a final `/*` stands for what the `/*` of the match matched. The query is kept.',
   ),
   scheme: z.optional(doc(choice(['http', 'https']), 'The new scheme. Default: the request’s own.')),
   host: z.optional(
@@ -88,13 +88,13 @@ const redirect = z.strictObject({
         .check(
           z.refine(isAuthority, expected('expected a host such as "api.example.com", with a port where it needs one')),
         ),
-      'The new host, with a port where it needs one. Default: the request’s own.',
+      'The new host, with a port if it is not the default one. Default: the request’s own.',
     ),
   ),
 })
 
 const respond = z.strictObject({
-  status: doc(z.prefault(z.int().check(z.gte(200), z.lte(599)), 200), 'The status of the answer. Default 200.'),
+  status: doc(z.prefault(z.int().check(z.gte(200), z.lte(599)), 200), 'The status of the response. Default 200.'),
   headers: doc(
     z.prefault(z.record(headerName, headerValue), {}),
     'Its headers: name to printable ASCII. Default none.',
@@ -103,47 +103,47 @@ const respond = z.strictObject({
 })
 
 const route = z.strictObject({
-  id: doc(id, 'Its name in logs and spans; unique.'),
-  match: doc(match, 'Which requests it answers. The most specific route wins, whatever the order of the file.'),
+  id: doc(id, 'The name of the route in logs and spans; unique.'),
+  match: doc(match, 'The requests that it matches. The most specific route wins, regardless of the order in the file.'),
   upstream: z.optional(
     doc(
       z.union([z.string(), upstreamOverride]),
-      'The upstream that answers: its name, or its name with what this route does differently. Instead of it: `redirect`, `respond` or `builtin`.',
+      'The upstream that responds: its name, or its name with the settings that this route overrides. The alternatives are `redirect`, `respond` and `builtin`.',
     ),
   ),
-  redirect: z.optional(doc(redirect, 'Answers with another place to go to.')),
-  respond: z.optional(doc(respond, 'Answers with what stands here.')),
+  redirect: z.optional(doc(redirect, 'Responds with a redirect.')),
+  respond: z.optional(doc(respond, 'Responds with this status, these headers and this body.')),
   builtin: z.optional(
     doc(
       choice(['health', 'admin', 'bootstrap', ...OAUTH_BUILTINS], ['dispatch', 'metrics', 'dashboard']),
-      'Answers with one of the gateway’s own endpoints. health: what is degraded, if anything is. admin: breakers, targets, users, clients, API keys, revocations, the audit log; needs a path that ends in `/*`, and `auth` with `roles` or `scopes` or `ip` with `allow`. bootstrap: makes the first user for whoever knows the secret UMBRAL_BOOTSTRAP_TOKEN. token, revoke, introspect, userinfo, jwks, metadata: OAuth, for the auth provider with `"keys": "self"`.',
+      'Responds with one of the gateway’s own endpoints. health: what is degraded. admin: breakers, targets, users, clients, API keys, revocations, the audit log; needs a path that ends in `/*`, and `auth` with `roles` or `scopes` or `ip` with `allow`. bootstrap: creates the first user, authorized by the secret UMBRAL_BOOTSTRAP_TOKEN. token, revoke, introspect, userinfo, jwks, metadata: OAuth, for the auth provider with `"keys": "self"`.',
     ),
   ),
   compose: notYet(),
   insecure: z.optional(
     doc(
       z.boolean(),
-      'Answers plain HTTP too, whatever `transport.clients` says: for what holds no secrets, such as a load balancer’s health check. Default false.',
+      'Accepts plain HTTP regardless of `transport.clients`: for routes without secrets, such as a load balancer’s health check. Default false.',
     ),
   ),
   policies: doc(
     z.prefault(policiesConfig, {}),
-    'What happens around the answer, by the name of each policy, over what `defaults` says. Default none.',
+    'The policies of the route, by name, merged over those of `defaults`. Default none.',
   ),
 })
 
-/** The schema of a whole routes.json, in the names that a person writes. */
+/** The schema of a whole routes.json. */
 export const routesFile = z.strictObject({
-  $schema: z.optional(doc(z.string(), 'Where editors find the schema. Umbral does not read it.')),
+  $schema: z.optional(doc(z.string(), 'The schema for editors. Umbral does not read it.')),
   version: doc(z.literal(1, expected('expected the number 1')), 'The version of this format: 1.'),
-  clientAddress: doc(z.prefault(clientAddress, {}), 'How to tell who is calling. Default: by the connection.'),
+  clientAddress: doc(z.prefault(clientAddress, {}), 'How the client address is found. Default: by the connection.'),
   transport: doc(
     z.prefault(transport, {}),
-    'Where https is demanded: a file for production says it of both sides. Default: nowhere.',
+    'Where https is required: for production, on both sides. Default: nowhere.',
   ),
   authProviders: doc(
     z.prefault(z.record(id, authProvider), {}),
-    'Who may say who a caller is, by the name that the policy `auth` uses. Default none.',
+    'The issuers and key stores that authenticate callers, by the name that the policy `auth` uses. Default none.',
   ),
   upstreams: doc(z.prefault(z.record(id, upstream), {}), 'The services behind the gateway, by name. Default none.'),
   defaults: doc(
@@ -152,22 +152,22 @@ export const routesFile = z.strictObject({
         policies: z.optional(
           doc(
             z.record(z.string(), z.unknown()),
-            'Lies under the `policies` of every route: objects merge, arrays replace, `null` switches a policy off. Default none.',
+            'Merged under the `policies` of every route: objects merge, arrays replace, `null` switches a policy off. Default none.',
           ),
         ),
       }),
       {},
     ),
-    'What every route begins with. Default nothing.',
+    'The settings that every route inherits. Default none.',
   ),
   routes: doc(
     z.array(route).check(z.minLength(1, 'expected at least one route')),
-    'What the gateway answers. What is not here is not reachable.',
+    'The routes. A path that none of them matches is not reachable.',
   ),
   tests: notYet(),
 })
 
-/** A routes.json as a person wrote it: durations and sizes in text, and only what was written. */
+/** A routes.json as written: durations and sizes as text, without defaults. */
 export type WrittenConfig = z.input<typeof routesFile>
 /** A checked routes.json: defaults filled in, durations in milliseconds, sizes in bytes. */
 export type Config = Omit<z.output<typeof routesFile>, '$schema' | 'defaults' | 'tests'>

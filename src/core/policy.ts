@@ -4,9 +4,10 @@ import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import type { Handler, Middleware } from './pipeline.ts'
 import type { Platform } from './platform.ts'
 
-/** What a policy's check may read besides its own configuration. */
+/** The facts of a route that a policy's check may read besides its own configuration. */
 export interface RouteFacts {
   readonly id: string
+  /** The names of the parameters of `match.path`; `*` for a final `/*`. */
   readonly params: readonly string[]
   /** The methods that `match` names, without the HEAD that follows GET; undefined where the route takes every method. */
   readonly methods: readonly string[] | undefined
@@ -22,7 +23,7 @@ export interface RouteFacts {
   readonly headersSet: readonly string[]
 }
 
-/** What a policy is compiled with: its route's facts, and handlers that send to upstreams. */
+/** What `compile` of a policy receives: its route's facts, and handlers that send to upstreams. */
 export interface RouteParts extends RouteFacts {
   /** The timeout of the route's upstream, in milliseconds; undefined where it responds without one. */
   readonly timeout: number | undefined
@@ -30,13 +31,13 @@ export interface RouteParts extends RouteFacts {
   readonly sendTo: (upstream: string, tries?: 'once') => Handler
 }
 
-/** A text in a configuration and where it stands: keys and indexes from the policy's own configuration. */
+/** A text of a configuration and its path: keys and indexes from the policy's own configuration. */
 export interface PlacedText {
   readonly path: Diagnostic['path']
   readonly text: string
 }
 
-/** What `auth` demands, or a policy like it. */
+/** The requirements of a policy that authenticates, such as `auth`. */
 export interface AuthenticationFacts {
   /** Names of `authProviders`. */
   readonly providers: readonly string[]
@@ -46,7 +47,7 @@ export interface AuthenticationFacts {
   readonly scopes: readonly string[]
 }
 
-/** A count that all entries of its name share in the whole file, so that their settings must be equal. */
+/** A count that all limiters of its name share in the whole file, so that their settings must be equal. */
 export interface SharedCount {
   readonly path: Diagnostic['path']
   readonly name: string
@@ -55,8 +56,8 @@ export interface SharedCount {
 }
 
 /**
- * What a policy declares of its configuration on a route. The checks of the whole file read these facts and name no policy. What a policy
- * leaves out it does not do. Paths are relative to the policy's configuration.
+ * What a policy declares about its configuration on a route. The checks of the whole file read these facts and name no policy. An absent
+ * field means that the policy does nothing of this kind. Paths are relative to the policy's configuration.
  */
 export interface PolicyFacts {
   /** Request headers, in lower case, whose whole value the gateway sets towards the upstream. */
@@ -71,13 +72,15 @@ export interface PolicyFacts {
   readonly respondingUpstreams?: readonly string[]
   /** Upstreams that receive copies of requests. */
   readonly copyingUpstreams?: readonly string[]
-  /** Parts that have no use on a route without an upstream; `[]` is the whole policy. */
+  /** Paths of settings that have no effect on a route without an upstream; `[]` is the whole policy. */
   readonly needsUpstream?: readonly Diagnostic['path'][]
+  /** The requirements on the caller; a policy with this field authenticates. */
   readonly authentication?: AuthenticationFacts
-  /** The networks from which requests are allowed, and no others. */
+  /** The only networks from which requests are allowed. */
   readonly allowedNetworks?: readonly PlacedText[]
-  /** Limits that run before authentication, and whether each counts every client apart. */
+  /** Limits that run before authentication, and whether each counts every client separately. */
   readonly limitsBeforeAuth?: readonly { readonly perClient: boolean }[]
+  /** Counts that the policy shares with other routes. */
   readonly sharedCounts?: readonly SharedCount[]
 }
 
@@ -86,34 +89,34 @@ export interface DeclaredFacts extends PolicyFacts {
   readonly policy: string
 }
 
-/** One entry of a route's `policies`: its schema, its facts, its cross-checks, and how it becomes a layer. */
+/** The definition of a policy: its schema, its facts, its cross-checks, and its compilation to a layer. */
 export interface Policy<Name extends string = string, Schema extends z.ZodMiniType = z.ZodMiniType> {
   /** Its key in routes.json, and the name of its span if that has none of its own. */
   readonly name: Name
-  /** Set where a policy has a second layer, at another place of the order. */
+  /** The name of the span; set where a policy has a second layer, at another place in the order. */
   readonly span?: string
   /** Every field is described with its default and its consequence; the docs table and the JSON Schema come from here. */
   readonly config: Schema
-  /** What the checks of the whole file must know of this configuration. */
+  /** The facts of this configuration that the checks of the whole file read. */
   facts?(config: z.output<Schema>): PolicyFacts
-  /** What a schema cannot see. Paths are relative to this policy's configuration. */
+  /** The diagnostics that a schema cannot find. Paths are relative to this policy's configuration. */
   check?(config: z.output<Schema>, route: RouteFacts): Diagnostic[]
-  /** What contradicts the other policies of the route. Paths are relative to the route's `policies`. */
+  /** The contradictions with other policies of the route. Paths are relative to the route's `policies`. */
   checkBeside?(config: z.output<Schema>, declared: readonly DeclaredFacts[]): Diagnostic[]
   /** Request headers that only the gateway may set: the client's copies are dropped on every route, in every spelling. */
   injects?(config: z.output<Schema>): readonly string[]
-  /** Called once per route, at its first match. */
+  /** Makes the layer; called once per route, at its first match. */
   compile(config: z.output<Schema>, platform: Platform, route: RouteParts): Middleware
 }
 
-/** Names a policy's types once, so that its file states them nowhere else. */
+/** Returns `policy`; infers its types, so that its file does not repeat them. */
 export function definePolicy<const Name extends string, Schema extends z.ZodMiniType>(
   policy: Policy<Name, Schema>,
 ): Policy<Name, Schema> {
   return policy
 }
 
-/** `fields` as texts, each below `path` by its name. */
+/** The texts of `fields`, each with the path `path` and its name. */
 export function placedTexts(path: Diagnostic['path'], fields: Readonly<Record<string, string>> = {}): PlacedText[] {
   return Object.entries(fields).map(([name, text]) => ({ path: [...path, name], text }))
 }

@@ -5,19 +5,20 @@ import type { RouteFacts } from './policy.ts'
 import type { ProblemCode } from './problem.ts'
 import { compileClaimPath } from './request-attribute.ts'
 
-/** Makes a value safe for the place it goes to; undefined when nothing can. */
+/** Escapes a value for its place; undefined when the value is not allowed there. */
 export type Encode = (value: string) => string | undefined
 
-/** Text with `{references}` in it, ready to be filled in for one exchange after another. */
+/** A compiled text with `{references}`, which is rendered for each exchange. */
 export interface Template {
   /** The text; undefined when a value is absent, or refused by the encoder. */
   readonly render: (x: Exchange) => string | undefined
+  /** The references in the text, without braces, in order. */
   readonly references: readonly string[]
 }
 
 type Read = (x: Exchange) => string | undefined
 
-const FACTS: ReadonlyMap<string, Read> = new Map<string, Read>([
+const READERS: ReadonlyMap<string, Read> = new Map<string, Read>([
   ['client.ip', (x) => x.client.ip || undefined],
   ['client.country', (x) => x.client.country],
   ['request.id', (x) => x.id],
@@ -28,38 +29,38 @@ const FACTS: ReadonlyMap<string, Read> = new Map<string, Read>([
   ['jwt.sub', (x) => x.identity?.subject || undefined],
 ])
 
-/** Splits a template once, at start-up; `encode` sees every value and never the literal text. Throws on text that `checkTemplate` refuses. */
+/** Parses a template once. `encode` is applied to every value and never to the literal text. Throws a TypeError on text that `checkTemplate` refuses. */
 export function compileTemplate(text: string, encode?: Encode): Template {
   const parsed = parse(text)
   if (parsed === undefined) throw new TypeError(`not a template: ${text}`)
   const { literals, references } = parsed
-  const reads = references.map((reference) => encoded(reader(reference), encode))
+  const reads = references.map((reference) => withEncoding(compileReader(reference), encode))
   const constant = literals[0]!
   if (reads.length === 0) return { render: () => constant, references }
   const render: Read = (x) => {
-    let filled = constant
+    let text = constant
     for (let i = 0; i < reads.length; i++) {
       const value = reads[i]!(x)
       if (value === undefined) return undefined
-      filled += value + literals[i + 1]!
+      text += value + literals[i + 1]!
     }
-    return filled
+    return text
   }
   return { render, references }
 }
 
-/** What is wrong with a template on this route, for a diagnostic; undefined when nothing is. */
+/** The message of a diagnostic about a template on this route; undefined when it is valid. */
 export function checkTemplate(text: string, route: RouteFacts): string | undefined {
   const parsed = parse(text)
-  if (parsed === undefined) return 'expected every "{" to have its "}"; a brace that is meant is written "{{" or "}}"'
+  if (parsed === undefined) return 'expected every "{" to have its "}"; a literal brace is written "{{" or "}}"'
   for (const reference of parsed.references) {
-    const wrong = checkReference(reference, route)
-    if (wrong !== undefined) return wrong
+    const message = checkReference(reference, route)
+    if (message !== undefined) return message
   }
   return undefined
 }
 
-/** What a template refers to; none where it is not one. */
+/** The references of a template, without braces; none if its braces do not pair. */
 export function templateReferences(text: string): readonly string[] {
   return parse(text)?.references ?? []
 }
@@ -69,9 +70,9 @@ function checkReference(reference: string, route: RouteFacts): string | undefine
   if (params.includes(reference)) return undefined
   if (reference.startsWith('params.'))
     return `no parameter "{${reference}}" in match.path; ${expectedOneOf(reference, params)}`
-  const known = FACTS.has(reference) || /^jwt\.[^.]+(\.[^.]+)*$/.test(reference)
-  if (!known) {
-    const names = [...FACTS.keys(), ...params, 'jwt.<claim>']
+  const exists = READERS.has(reference) || /^jwt\.[^.]+(\.[^.]+)*$/.test(reference)
+  if (!exists) {
+    const names = [...READERS.keys(), ...params, 'jwt.<claim>']
     return `"{${reference}}" is no reference; ${expectedOneOf(reference, names)}`
   }
   if (reference.startsWith('jwt.') && !route.hasAuth) return `"{${reference}}" needs the policy "auth" on this route`
@@ -93,7 +94,7 @@ function parse(text: string): { literals: string[]; references: string[] } | und
   return { literals, references }
 }
 
-function encoded(read: Read, encode: Encode | undefined): Read {
+function withEncoding(read: Read, encode: Encode | undefined): Read {
   if (encode === undefined) return read
   return (x) => {
     const value = read(x)
@@ -101,9 +102,9 @@ function encoded(read: Read, encode: Encode | undefined): Read {
   }
 }
 
-function reader(reference: string): Read {
-  const fact = FACTS.get(reference)
-  if (fact !== undefined) return fact
+function compileReader(reference: string): Read {
+  const read = READERS.get(reference)
+  if (read !== undefined) return read
   const name = reference.slice(reference.indexOf('.') + 1)
   if (reference.startsWith('params.')) return (x) => x.params[name]
   if (!reference.startsWith('jwt.')) throw new TypeError(`not a reference: ${reference}`)
@@ -111,7 +112,7 @@ function reader(reference: string): Read {
   return (x) => x.identity && claimListText(claim(x.identity.claims))
 }
 
-/** Text, numbers and booleans as they are; a list of texts with commas, unless a comma inside one would make it look like two. */
+/** A string, number or boolean as text; a list of strings joined by commas. Undefined for other values, and for a list in which a string holds a comma, because it would be ambiguous. */
 function claimListText(value: unknown): string | undefined {
   if (typeof value === 'string') return value
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
@@ -119,40 +120,40 @@ function claimListText(value: unknown): string | undefined {
   return isList ? value.join(',') : undefined
 }
 
-/** Empty, `.` or `..`, between slashes: an origin that decodes `%2F` would lose a segment there, or climb. */
-const NO_SEGMENT = /(?:^|\/)\.{0,2}(?=\/|$)/
+/** A segment that is empty, `.` or `..`: an origin that decodes `%2F` would remove a segment there. */
+const UNSAFE_SEGMENT = /(?:^|\/)\.{0,2}(?=\/|$)/
 
 function encodePathValue(value: string): string | undefined {
-  return NO_SEGMENT.test(value) ? undefined : encodeURIComponent(value.toWellFormed())
+  return UNSAFE_SEGMENT.test(value) ? undefined : encodeURIComponent(value.toWellFormed())
 }
 
-/** A value for a query parameter. */
+/** Percent-encodes a value for a query parameter. */
 export function encodeQueryValue(value: string): string {
   return encodeURIComponent(value.toWellFormed())
 }
 
-/** The path that an exchange goes on with. */
+/** A compiled template of a path. */
 export interface PathTemplate {
-  /** Canonical and escaped; undefined when a value is absent or unfit for a path. */
+  /** The path, canonical and escaped; undefined when a value is absent or not allowed in a path. */
   readonly render: (x: Exchange) => string | undefined
-  /** Why `render` gave undefined. */
+  /** The problem of an exchange for which `render` returned undefined. */
   readonly fault: (x: Exchange) => ProblemCode
 }
 
-/** `/v1/users/{params.id}`, or `/orders/*`, whose end is what the route's own `/*` matched. No value adds a segment, climbs, or begins a query. */
+/** Compiles `/v1/users/{params.id}`, or `/orders/*`, whose end is what the route's own `/*` matched. No value can add or remove a segment, or begin a query. */
 export function compilePath(text: string): PathTemplate {
   const isWild = text.endsWith('/*')
   const { render, references } = compileTemplate(isWild ? text.slice(0, -2) : text, encodePathValue)
-  // Two values side by side may make what neither is: `%2` and `e`. What would be refused from a client is not sent to an upstream.
-  const renderBase: Read = references.length === 0 ? render : (x) => canonical(render(x))
-  const bare = compileTemplate(text)
+  // Two adjacent values may form an escape together: `%2` and `e`. A path that would be refused from a client is not sent to an upstream.
+  const renderBase: Read = references.length === 0 ? render : (x) => ifCanonical(render(x))
+  const unencoded = compileTemplate(text)
   return {
     render: isWild ? (x) => withRest(renderBase(x), x) : renderBase,
-    fault: (x) => (bare.render(x) === undefined ? 'claim-mismatch' : 'path-invalid'),
+    fault: (x) => (unencoded.render(x) === undefined ? 'claim-mismatch' : 'path-invalid'),
   }
 }
 
-function canonical(path: string | undefined): string | undefined {
+function ifCanonical(path: string | undefined): string | undefined {
   return path !== undefined && canonicalPath(path) === path ? path : undefined
 }
 
@@ -163,20 +164,20 @@ function withRest(base: string | undefined, x: Exchange): string | undefined {
   return x.path.endsWith('/') ? `${base}/` : base || '/'
 }
 
-/** What is wrong with a path template on this route, for a diagnostic; undefined when nothing is. */
+/** The message of a diagnostic about a path template on this route; undefined when it is valid. */
 export function checkPath(text: string, route: RouteFacts): string | undefined {
-  const wrong = checkTemplate(text, route)
-  if (wrong !== undefined) return wrong
+  const message = checkTemplate(text, route)
+  if (message !== undefined) return message
   const { literals, references } = parse(text)!
   if (references.includes('params.*')) return 'expected "/*" at the end of the path instead of "{params.*}"'
-  // The others can be absent through no fault of the caller, or hold slashes.
-  const foreign = references.find((reference) => !/^(params|jwt)\./.test(reference))
-  if (foreign !== undefined) return `expected only {params.…} and {jwt.…} in a path, found "{${foreign}}"`
+  // The values of other references may be absent without an error of the caller, or hold slashes.
+  const unsuitable = references.find((reference) => !/^(params|jwt)\./.test(reference))
+  if (unsuitable !== undefined) return `expected only {params.…} and {jwt.…} in a path, found "{${unsuitable}}"`
   const example = literals.join('x')
   if (!example.startsWith('/')) return 'expected a path that starts with "/"'
   if (/\*(?!$)|[^/]\*$/.test(example)) return 'expected "*" only as a last "/*"'
   if (example.endsWith('/*') && !route.params.includes('*'))
-    return '"/*" carries on what the match\'s own final "/*" matched, and this match has none'
+    return '"/*" stands for what the final "/*" of the match matched, and this match has none'
   if (canonicalPath(example) !== example) {
     return 'expected a canonical path: no "?", "#", "//", "." or "..", and other characters percent-encoded in capitals'
   }

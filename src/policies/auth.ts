@@ -12,7 +12,7 @@ import type { ProblemCode } from '../core/problem.ts'
 import { compileClaimPath } from '../core/request-attribute.ts'
 import { encodeHeaderValue } from '../lib/header.ts'
 
-/** What origins are told of the caller unless a route says otherwise: header → where its value comes from. */
+/** The default of `identityHeaders`: header sent to the origin → source of its value. */
 export const DEFAULT_IDENTITY_HEADERS: Readonly<Record<string, string>> = {
   'x-auth-subject': 'sub',
   'x-auth-issuer': 'iss',
@@ -27,36 +27,36 @@ const claimValue = z.union([z.string(), z.number(), z.boolean()], 'expected a st
 const config = z.strictObject({
   providers: doc(
     z.array(z.string()).check(z.minLength(1, 'expected at least one auth provider'), distinct()),
-    'Names of `authProviders`, in the order in which they are asked. A JWT’s `iss` says which of them judges it.',
+    'Names of `authProviders`, in the order in which they are tried. A JWT is verified by the provider of its `iss`.',
   ),
   require: doc(
     z.prefault(choice(['any', 'all']), 'any'),
-    'any: what one of the providers takes is enough. all: each must take what the request carries for it; the caller, his scopes, roles and claims are those of the first, the others only vouch. Default any.',
+    'any: one of the providers must accept the request. all: each of them must; the caller, scopes, roles and claims are those of the first. Default any.',
   ),
   scopes: doc(z.prefault(z.array(scope), []), 'The caller must have all of these scopes. Default none.'),
   roles: doc(z.prefault(z.array(text), []), 'The caller must have at least one of these roles. Default none.'),
   claims: doc(
     z.prefault(z.record(text, z.union([claimValue, z.array(claimValue).check(z.minLength(1))])), {}),
-    'What claims must be: a value, or a list of which one will do. Dots descend; a claim that is a list needs one element that fits. Default none.',
+    'The required values of claims: a value, or a list of allowed ones. Dots descend into objects; of a claim that is a list one element must match. Default none.',
   ),
   identityHeaders: doc(
     z.prefault(z.record(headerName, text), DEFAULT_IDENTITY_HEADERS),
-    'What the origin is told: header → `$scopes`, `$roles` or the path of a claim. A client’s own copies are removed. Default x-auth-subject, x-auth-issuer, x-auth-scopes, x-auth-roles.',
+    'Headers sent to the origin: name → `$scopes`, `$roles` or the path of a claim. A client’s own copies are removed. Default x-auth-subject, x-auth-issuer, x-auth-scopes, x-auth-roles.',
   ),
 })
 
 type AuthConfig = z.output<typeof config>
 
-/** Headers that frame, route or authenticate the message itself: a claim must not write them. */
+/** Headers that frame, route or authenticate the message itself: a claim must not set them. */
 const NOT_FOR_IDENTITY =
   /^(?:authorization|cookie|host|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|range|if-.*|forwarded|x-forwarded-.*|proxy-.*|traceparent|tracestate)$/
 
-/** The headers that an origin believes to come from the gateway: the route's own, and always the default ones. */
+/** The headers that an origin trusts to come from the gateway: the route's own, and always the default ones. */
 export function identityHeaderNames({ identityHeaders }: Pick<AuthConfig, 'identityHeaders'>): string[] {
   return Object.keys({ ...DEFAULT_IDENTITY_HEADERS, ...identityHeaders })
 }
 
-/** Lets a request in that carries what the route's providers ask for, and says who is calling. */
+/** The policy `auth`: authenticates a request by the route's providers, authorizes it, and sends the identity to the origin. */
 export const auth = definePolicy({
   name: 'auth',
   config,
@@ -82,50 +82,50 @@ export const auth = definePolicy({
 
   compile({ providers, require, ...rules }, platform) {
     const authenticators = providers.map((name) => authenticatorOf(platform, name))
-    const judge = require === 'all' ? allOf(authenticators, platform.now) : anyOf(authenticators, platform.now)
+    const authenticator = require === 'all' ? allOf(authenticators, platform.now) : anyOf(authenticators, platform.now)
     const challenges = [...new Set(authenticators.map(({ challenge }) => challenge))]
     const refused = (code: ProblemCode) => Promise.resolve(refuse(code, challenges))
-    if (!judge.configured) return () => () => refused('not-configured')
+    if (!authenticator.configured) return () => () => refused('not-configured')
 
-    const objectionTo = compileRevocationCheck(platform)
-    const refusalOf = compileAuthorization(rules)
+    const checkRevocation = compileRevocationCheck(platform)
+    const authorize = compileAuthorization(rules)
     const headersOf = compileIdentityHeaders(rules.identityHeaders)
-    const hidden = authenticators.flatMap(({ hides }) => hides ?? [])
+    const hiddenHeaders = authenticators.flatMap(({ hides }) => hides ?? [])
     const forbidden = (code: ProblemCode, { provider, scopes }: Identity) => {
       const { challenge, discloses } = authenticators.find(({ name }) => name === provider)!
       return Promise.resolve(forbid(code, challenge, discloses ? { ...rules, held: scopes } : undefined))
     }
 
-    // Not async, and no promise of its own for a caller who is remembered: this is on the way of every request.
+    // Not async, and without a promise of its own for a caller in the credential cache: every request runs this.
     return (next) => {
-      const enter = (x: Exchange, caller: Authenticated) => {
+      const forward = (x: Exchange, caller: Authenticated) => {
         const { identity } = caller
-        const refusal = refusalOf(identity)
+        const refusal = authorize(identity)
         if (refusal !== undefined) return forbidden(refusal, identity)
         x.identity = identity
-        for (const name of hidden) delete x.outgoing.headers[name]
+        for (const name of hiddenHeaders) delete x.outgoing.headers[name]
         for (const [name, value] of headersOf(caller)) x.outgoing.headers[name] = value
         return next(x)
       }
       const admit = (x: Exchange, caller: Authenticated) => {
-        const objection = objectionTo?.(caller, x)
-        if (objection === undefined) return enter(x, caller)
-        if (typeof objection === 'string') return refused(objection)
-        return objection.then((code) => (code === undefined ? enter(x, caller) : refused(code)))
+        const revoked = checkRevocation?.(caller, x)
+        if (revoked === undefined) return forward(x, caller)
+        if (typeof revoked === 'string') return refused(revoked)
+        return revoked.then((code) => (code === undefined ? forward(x, caller) : refused(code)))
       }
       return (x) => {
-        const known = judge.recall(x, platform.now())
-        if (known !== undefined) return admit(x, known)
-        return judge
+        const cached = authenticator.recall(x, platform.now())
+        if (cached !== undefined) return admit(x, cached)
+        return authenticator
           .authenticate(x)
-          .then((found) => (typeof found === 'object' ? admit(x, found) : refused(found ?? judge.missing)))
+          .then((result) => (typeof result === 'object' ? admit(x, result) : refused(result ?? authenticator.missing)))
       }
     }
   },
 })
 
 /**
- * Compiles header → source into a maker of [name, value] pairs, made once for a caller and kept with it. A source is
+ * Compiles header → source into a function that makes [name, value] pairs, once for a caller, with which they are kept. A source is
  * `$scopes` (joined by spaces), `$roles` (by commas) or a claim's path; a list is joined by commas, and a claim that is
  * missing, empty or an object makes no header.
  */
@@ -159,7 +159,7 @@ function compileSource(source: string): (identity: Identity) => string {
 const asText = (value: unknown) =>
   typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : ''
 
-/** The separators too: no role may look like two. */
+/** Percent-encodes one item of a list, the separators too, so that one role cannot pass for two. */
 function encodeItem(text: string): string {
   return text.toWellFormed().replace(/[^!-$&-+\--~]/gu, encodeURIComponent)
 }

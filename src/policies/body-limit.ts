@@ -5,7 +5,7 @@ import type { Handler } from '../core/pipeline.ts'
 import { definePolicy } from '../core/policy.ts'
 import { problem } from '../core/problem.ts'
 
-/** Answers 413 to a body of more than `max` bytes, before the upstream is asked when the body says its length, else as soon as it passes. */
+/** The policy `bodyLimit`: 413 for a body of more than `max` bytes, before the upstream is called if the length is declared, else as soon as the limit is passed. */
 export const bodyLimit = definePolicy({
   name: 'bodyLimit',
   config: z.strictObject({
@@ -23,7 +23,7 @@ export const bodyLimit = definePolicy({
     },
 })
 
-/** What the runtime holds the client's body to: it reads `Content-Length` bytes and not one more, and shows none for a chunked body. */
+/** The declared length of the client's body, in bytes: the runtime reads exactly `Content-Length` bytes, and has no such header for a chunked body. */
 function declaredLength(x: Exchange, body: ReadableStream<Uint8Array>): number | undefined {
   const declared = body === x.request.body ? x.headers['content-length'] : undefined
   return declared !== undefined && /^\d+$/.test(declared) ? Number(declared) : undefined
@@ -36,13 +36,13 @@ async function countBody(x: Exchange, body: ReadableStream<Uint8Array>, max: num
     if (x.uploadProblem === undefined) return response
     await response.body?.cancel()
   } catch (error) {
-    // Whoever read the body meets the broken stream as an error of its own; the fault is still the client's.
+    // The reader of the body fails with an error of its own on the aborted stream; the cause is still the client.
     if (x.uploadProblem === undefined) throw error
   }
   return problem(x.uploadProblem)
 }
 
-/** Passes chunks on as they are taken, and breaks off at the one that passes `max`. */
+/** Passes chunks on, and aborts at the chunk that exceeds `max`. */
 function makeCounter(x: Exchange, max: number): TransformStream<Uint8Array, Uint8Array> {
   let count = 0
   return new TransformStream<Uint8Array, Uint8Array>({

@@ -1,49 +1,49 @@
 import * as z from 'zod/mini'
 import type { Diagnostic } from '../config/schema/diagnostic.ts'
-import { doc, duration, headerName, method as verb } from '../config/schema/scalars.ts'
+import { doc, duration, headerName, method } from '../config/schema/scalars.ts'
 import type { HeaderEdit } from '../core/exchange.ts'
 import { definePolicy, type RouteFacts } from '../core/policy.ts'
 import { problem } from '../core/problem.ts'
 
-const origin = z.string('expected an origin such as "https://app.example.com"').check(
+const originSchema = z.string('expected an origin such as "https://app.example.com"').check(
   z.refine((text) => text === '*' || originOf(text) === text, {
     error: ({ input }) => {
-      const meant = originOf(String(input))
-      const guess = meant === undefined ? '' : `; did you mean "${meant}"?`
-      return `expected "*" or an exact origin such as "https://app.example.com", found ${JSON.stringify(input)}${guess}`
+      const suggestion = originOf(String(input))
+      const hint = suggestion === undefined ? '' : `; did you mean "${suggestion}"?`
+      return `expected "*" or an exact origin such as "https://app.example.com", found ${JSON.stringify(input)}${hint}`
     },
   }),
 )
 
-const named = headerName.check(
+const listedHeader = headerName.check(
   z.refine((name) => name !== '*', 'expected header names; "*" stands for none of them here'),
 )
 
 const config = z.strictObject({
   origins: doc(
-    z.array(origin).check(z.minLength(1, 'expected at least one origin')),
-    'Exactly these origins (scheme, host, port) may read the answers; `["*"]` is every origin, without credentials.',
+    z.array(originSchema).check(z.minLength(1, 'expected at least one origin')),
+    'Exactly these origins (scheme, host, port) may read the responses; `["*"]` is every origin, without credentials.',
   ),
   methods: doc(
-    z.prefault(z.array(verb).check(z.minLength(1)), ['GET', 'HEAD', 'POST']),
+    z.prefault(z.array(method).check(z.minLength(1)), ['GET', 'HEAD', 'POST']),
     'The methods that a preflight may ask for. Default GET, HEAD, POST.',
   ),
-  headers: doc(z.prefault(z.array(named), []), 'The request headers that a preflight may ask for. Default [].'),
+  headers: doc(z.prefault(z.array(listedHeader), []), 'The request headers that a preflight may ask for. Default [].'),
   exposeHeaders: doc(
-    z.prefault(z.array(named), []),
-    'The response headers that scripts may read beside the ones that browsers always show. Default [].',
+    z.prefault(z.array(listedHeader), []),
+    'The response headers that scripts may read in addition to the CORS-safelisted ones. Default [].',
   ),
   credentials: doc(
     z.prefault(z.boolean(), false),
-    'Whether browsers send cookies and client certificates, and let scripts read the answers. Default false.',
+    'Whether browsers send cookies and client certificates, and let scripts read the responses. Default false.',
   ),
-  maxAge: doc(z.prefault(duration(0), '10m'), 'How long a browser may keep the answer to a preflight. Default 10m.'),
+  maxAge: doc(z.prefault(duration(0), '10m'), 'How long a browser may cache the response to a preflight. Default 10m.'),
 })
 type CorsConfig = z.output<typeof config>
 
 /**
- * Cross-origin resource sharing (Fetch standard §3.2): answers preflights itself, and says on every other answer who may read it. The upstream's
- * own answer to that question is dropped.
+ * The policy `cors`: cross-origin resource sharing (Fetch standard §3.2). It responds to preflights itself, and sets the CORS headers of every
+ * other response in place of the upstream's.
  */
 export const cors = definePolicy({
   name: 'cors',
@@ -55,26 +55,26 @@ export const cors = definePolicy({
     if (origins.length > 1) found.push({ path: ['origins'], message: 'expected "*" alone, or only named origins' })
     return found
   },
-  compile: (policy, _site, route) => {
-    const isOpen = policy.origins.includes('*')
-    const vary: HeaderEdit[] = isOpen ? [] : [{ op: 'append', name: 'vary', value: 'Origin' }]
+  compile: (policy, _platform, route) => {
+    const allowsAll = policy.origins.includes('*')
+    const vary: HeaderEdit[] = allowsAll ? [] : [{ op: 'append', name: 'vary', value: 'Origin' }]
     const grants = new Map(policy.origins.map((name) => [name, makeGrant(name, policy, route)]))
-    const withheld = OF_THE_UPSTREAM.map((name) => edit(name, undefined))
+    const removals = UPSTREAM_HEADERS.map((name) => edit(name, undefined))
     return (next) => (x) => {
       const { headers } = x.request
-      const from = headers.get('origin')
-      // Exactly equal or not at all: a prefix, a suffix or a pattern is how other sites get in.
-      const grant = grants.get(isOpen ? '*' : (from ?? ''))
-      // The router takes every OPTIONS with this header for the method that it asks for: none of them may go further, not even without an origin.
-      const asked = x.request.method === 'OPTIONS' ? headers.get('access-control-request-method') : null
-      x.edits.push(...vary, ...(asked !== null ? [] : (grant?.edits ?? withheld)))
-      if (asked === null) return next(x)
-      return Promise.resolve(preflight(grant, asked, headers.get('access-control-request-headers')))
+      const requestOrigin = headers.get('origin')
+      // Exact equality: a comparison by prefix, suffix or pattern could admit other sites.
+      const grant = grants.get(allowsAll ? '*' : (requestOrigin ?? ''))
+      // The router matches every OPTIONS with this header by the requested method: none of them may be forwarded, even without an origin.
+      const requestedMethod = x.request.method === 'OPTIONS' ? headers.get('access-control-request-method') : null
+      x.edits.push(...vary, ...(requestedMethod !== null ? [] : (grant?.edits ?? removals)))
+      if (requestedMethod === null) return next(x)
+      return Promise.resolve(preflight(grant, requestedMethod, headers.get('access-control-request-headers')))
     }
   },
 })
 
-/** What one origin gets. */
+/** What an origin is allowed: methods and headers (lower case) of preflights, the headers of their response, and the edits of other responses. */
 interface Grant {
   readonly methods: ReadonlySet<string>
   readonly headers: ReadonlySet<string>
@@ -83,10 +83,10 @@ interface Grant {
 }
 
 /**
- * What an upstream may say of itself, and may not say here. That a page of the internet may ask hosts of a private network is never granted:
- * browsers have given that question up for one that they put to their users (Local Network Access).
+ * The CORS headers of an upstream, which are replaced. Access to private networks from the internet is never granted: browsers have replaced
+ * that header by a permission of the user (Local Network Access).
  */
-const OF_THE_UPSTREAM = [
+const UPSTREAM_HEADERS = [
   'access-control-allow-origin',
   'access-control-allow-credentials',
   'access-control-expose-headers',
@@ -96,8 +96,8 @@ const OF_THE_UPSTREAM = [
 function makeGrant(name: string, policy: CorsConfig, route: RouteFacts): Grant {
   const { methods, headers, exposeHeaders, credentials, maxAge } = policy
   return {
-    // The router brings preflights for what no route of the path answers as well.
-    methods: new Set(methods.filter((method) => takes(route, method))),
+    // The router also passes on preflights for methods that no route of the path accepts.
+    methods: new Set(methods.filter((method) => acceptsMethod(route, method))),
     headers: new Set(headers),
     preflight: {
       'access-control-allow-origin': name,
@@ -115,14 +115,14 @@ function makeGrant(name: string, policy: CorsConfig, route: RouteFacts): Grant {
   }
 }
 
-const takes = ({ methods }: RouteFacts, method: string): boolean =>
+const acceptsMethod = ({ methods }: RouteFacts, method: string): boolean =>
   methods === undefined || methods.includes(method) || (method === 'HEAD' && methods.includes('GET'))
 
 function edit(name: string, value: string | undefined): HeaderEdit {
   return value === undefined ? { op: 'remove', name, value: '' } : { op: 'set', name, value }
 }
 
-/** Refuses with a status as well as by silence: browsers let GET, HEAD and POST pass although the list does not name them. */
+/** The response to a preflight. A refusal has a status besides the missing headers, because browsers send GET, HEAD and POST even if the list does not name them. */
 function preflight(grant: Grant | undefined, method: string, headers: string | null): Response {
   if (grant === undefined) return problem('cors-refused', { detail: 'This origin is not allowed' })
   if (!grant.methods.has(method)) return problem('cors-refused', { detail: 'The requested method is not allowed' })
@@ -133,7 +133,7 @@ function preflight(grant: Grant | undefined, method: string, headers: string | n
   return new Response(null, { status: 204, headers: grant.preflight })
 }
 
-/** The origin in a text that is meant to be one; undefined when there is none. */
+/** The origin of an http(s) URL; undefined for any other text. */
 function originOf(text: string): string | undefined {
   const url = URL.canParse(text) && !text.includes('*') ? new URL(text) : undefined
   return url && /^https?:$/.test(url.protocol) ? url.origin : undefined

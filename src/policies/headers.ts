@@ -9,34 +9,25 @@ import { applyFieldChange, encodeHeaderValue, isConnectionHeader, isHeaderName, 
 const templates = z.prefault(z.record(z.string(), z.string()), {})
 
 const changes = z.strictObject({
-  set: doc(
-    templates,
-    'Name to value, in place of every other value. A template whose value is absent only removes. Default {}.',
-  ),
-  add: doc(
-    templates,
-    'Name to value, beside the values that are there. A template whose value is absent adds nothing. Default {}.',
-  ),
-  remove: doc(
-    z.prefault(z.array(z.string()), []),
-    'Names that go no further. Removed first, then `set`, then `add`. Default [].',
-  ),
+  set: doc(templates, 'Name to template: replaces all other values. An absent value removes the header. Default {}.'),
+  add: doc(templates, 'Name to template: added to the existing values. An absent value adds nothing. Default {}.'),
+  remove: doc(z.prefault(z.array(z.string()), []), 'Names to remove, before `set` and `add` apply. Default [].'),
 })
 type Changes = z.output<typeof changes>
 
 const config = z.strictObject({
-  request: doc(z.prefault(changes, {}), 'What the upstream gets. Default: no change.'),
+  request: doc(z.prefault(changes, {}), 'Changes to the request that the upstream gets. Default none.'),
   response: doc(
     z.prefault(changes, {}),
-    'What the client gets of the upstream’s answer, or of the problem in its place; its templates are filled in before the upstream is asked. Default: no change.',
+    'Changes to the upstream’s response, or to the problem in its place. Its templates are rendered before the request is sent. Default none.',
   ),
 })
 
-/** What clients say for themselves: set on one route it is replaced there, and must not be lost on all the others. */
-const OF_THE_CLIENT =
+/** Headers that clients legitimately send: a route that sets one replaces it there, and other routes must keep the client's. */
+const CLIENT_HEADERS =
   /^(?:accept(?:-.*)?|authorization|baggage|cache-control|content-.*|cookie|date|expect|from|idempotency-key|if-.*|origin|pragma|prefer|priority|range|referer|sec-.*|traceparent|tracestate|user-agent)$/
 
-/** Sets, adds and removes header fields on the way to the upstream and back. */
+/** The policy `headers`: sets, adds and removes header fields of the request to the upstream and of its response. */
 export const headers = definePolicy({
   name: 'headers',
   config,
@@ -55,10 +46,10 @@ export const headers = definePolicy({
   injects: ({ request }) =>
     Object.keys(request.set)
       .map((name) => name.toLowerCase())
-      .filter((name) => !OF_THE_CLIENT.test(name)),
+      .filter((name) => !CLIENT_HEADERS.test(name)),
   compile: ({ request, response }) => {
     const requestEdits = compileChanges(request)
-    // Whoever applies `x.edits` begins with the last of them.
+    // `x.edits` are applied from the last to the first.
     const responseEdits = compileChanges(response).toReversed()
     return (next) => (x) => {
       for (const editOf of requestEdits) {
@@ -110,9 +101,9 @@ function checkChanges(config: Changes, at: Diagnostic['path'], route: RouteFacts
     const names = Object.keys(config[op])
     names.forEach((name, i) => {
       const template = config[op][name]!
-      const twin = names.slice(0, i).find((other) => other.toLowerCase() === name.toLowerCase())
+      const duplicate = names.slice(0, i).find((other) => other.toLowerCase() === name.toLowerCase())
       report([op, name], checkName(name) ?? checkValue(template, route))
-      if (twin !== undefined) report([op, name], `"${twin}" is the same header`)
+      if (duplicate !== undefined) report([op, name], `"${duplicate}" is the same header`)
     })
   }
   return found
@@ -122,9 +113,9 @@ function checkName(name: string): string | undefined {
   const lower = name.toLowerCase()
   if (!isHeaderName(name)) return 'expected a header name'
   if (lower === 'host')
-    return 'Host cannot be changed: it is the host of the target; the client’s own travels in X-Forwarded-Host'
+    return 'Host cannot be changed: it is the host of the target; the client’s own is sent in X-Forwarded-Host'
   return isConnectionHeader(lower)
-    ? `"${name}" belongs to the connection, which the runtime keeps: it cannot be changed`
+    ? `"${name}" belongs to the connection, which the runtime controls: it cannot be changed`
     : undefined
 }
 

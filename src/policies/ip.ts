@@ -4,28 +4,28 @@ import { definePolicy } from '../core/policy.ts'
 import { problem } from '../core/problem.ts'
 import { isInAny, parseCidr, parseIp, type Cidr } from '../lib/ip.ts'
 
-/** Lets in or turns away by the client's address, as `clientAddress` finds it. */
+/** The policy `ip`: allows or denies by the client's address, as `clientAddress` finds it. */
 export const ip = definePolicy({
   name: 'ip',
   config: z.strictObject({
     allow: doc(
       z.prefault(z.array(cidr), []),
-      'Who may call; a client whose address is unknown may not. Default [], which is everyone.',
+      'Networks whose clients are admitted; a client with an unknown address is refused. Default [], which is all.',
     ),
     deny: doc(
       z.prefault(z.array(cidr), []),
-      'Who may not, even where `allow` says so; a client whose address is unknown may not either. Default [].',
+      'Networks whose clients are refused, even if `allow` holds them; so is a client with an unknown address. Default [].',
     ),
   }),
   facts: ({ allow }) => ({ allowedNetworks: allow.map((text) => ({ path: ['allow'], text })) }),
   check: ({ allow, deny }) =>
-    allow.length + deny.length === 0 ? [{ path: [], message: 'expected someone to "allow" or to "deny"' }] : [],
+    allow.length + deny.length === 0 ? [{ path: [], message: 'expected entries in "allow" or "deny"' }] : [],
   compile: (config) => {
-    const allow = parsed(config.allow)
-    const deny = parsed(config.deny)
+    const allow = parseNetworks(config.allow)
+    const deny = parseNetworks(config.deny)
     return (next) => (x) => {
       const address = parseIp(x.client.ip)
-      // Whoever cannot be found in the lists is refused by each of them.
+      // A client with an unknown address is refused by either list.
       const isAllowed =
         address === undefined
           ? allow.length + deny.length === 0
@@ -35,6 +35,6 @@ export const ip = definePolicy({
   },
 })
 
-function parsed(networks: readonly string[]): Cidr[] {
+function parseNetworks(networks: readonly string[]): Cidr[] {
   return networks.map((text) => parseCidr(text)!)
 }

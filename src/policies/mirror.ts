@@ -42,7 +42,7 @@ export const mirror = definePolicy({
       .filter(({ respondingUpstreams = [] }) => respondingUpstreams.includes(upstream))
       .map(({ policy }) => ({
         path: ['mirror', 'upstream'],
-        message: `"${upstream}" answers a share of this route’s requests (${policy}), which copies could harm; expected another upstream, which may have the same targets`,
+        message: `"${upstream}" responds to a share of this route’s requests (${policy}), which copies could affect; expected another upstream, which may have the same targets`,
       })),
   injects: () => [MIRROR_HEADER],
 

@@ -14,10 +14,10 @@ import { limitStores, type LimitStores } from '../limits/store/stores.ts'
 
 const config = doc(
   z.array(limiter).check(z.minLength(1, 'expected at least one limiter')),
-  'How often a route may be called. All limiters must pass, those before `auth` first; of the others local ones are asked first, then leased, then strict.',
+  'Limits on the request rate of a route. All limiters must pass: those before `auth` first, then local, leased and strict ones.',
 )
 
-/** Counts requests by key and refuses those above the limit with 429; all limiters of a route must pass. */
+/** The policy `rateLimit`: counts requests by key and refuses those above the limit with 429. All limiters of a route must pass. */
 export const rateLimit = definePolicy({
   name: 'rateLimit',
   config,
@@ -25,7 +25,7 @@ export const rateLimit = definePolicy({
     limitsBeforeAuth: limiters
       .filter(({ before }) => before === 'auth')
       .map(({ key }) => ({ perClient: key.some(({ kind }) => kind === 'ip') })),
-    // The cost of a request is its route's own.
+    // The cost of a request is set per route.
     sharedCounts: limiters.map((limiter, i) => ({
       path: [i, 'name'],
       name: limiter.name,
@@ -44,16 +44,16 @@ export const rateLimit = definePolicy({
     ),
 })
 
-/** The limiters with `before: "auth"`, which are a layer of their own: they shield what `auth` costs, and what a login does. */
+/** The layer of the limiters with `before: "auth"`: they protect authentication and logins, which cost CPU time. */
 export const rateLimitBeforeAuth = definePolicy({
   name: 'rateLimit',
   span: 'rateLimit.before-auth',
   config,
   compile(limiters, platform) {
     const early = limiters.filter(({ before }) => before === 'auth')
-    // The layer further in has by then put its own in place of the origin's, if it says anything.
-    const saidByThen = limiters.some(({ before, mode }) => before === undefined && mode === 'enforce')
-    return compileLayer(early, saidByThen ? 'append' : 'set', platform)
+    // The inner layer has then replaced the origin's fields by its own, if it sets any.
+    const innerSetsFields = limiters.some(({ before, mode }) => before === undefined && mode === 'enforce')
+    return compileLayer(early, innerSetsFields ? 'append' : 'set', platform)
   },
 })
 
@@ -61,20 +61,20 @@ function compileLayer(limiters: readonly LimiterConfig[], op: FieldOp, platform:
   if (limiters.length === 0) return passThrough
   const stores = limitStores(platform)
   return compileRouteLimiters(
-    limiters.map((entry) => compileGate(entry, stores, platform)),
+    limiters.map((entry) => compileLimiter(entry, stores, platform)),
     op,
     stores.logHealth,
   )
 }
 
-function compileGate(entry: LimiterConfig, stores: LimitStores, platform: Platform): RouteLimiter {
+function compileLimiter(entry: LimiterConfig, stores: LimitStores, platform: Platform): RouteLimiter {
   const { name, algorithm, limit, burst, window: windowMs, consistency, onStoreError, mode } = entry
-  const tally = limiterCounters(platform, name)
-  const missing = () => void tally.missingKeys++
-  const quota = (of: { limit: number; burst?: number | undefined }, count: string): Quota => {
-    const bucket = algorithm === 'token-bucket' ? (of.burst ?? of.limit) : undefined
-    const spec: LimiterSpec = { name: count, algorithm, limit: of.limit, windowMs, burst: bucket }
-    // What algorithms keep of a key is not the same: no key means two of them.
+  const counters = limiterCounters(platform, name)
+  const missing = () => void counters.missingKeys++
+  const quota = (settings: { limit: number; burst?: number | undefined }, count: string): Quota => {
+    const bucket = algorithm === 'token-bucket' ? (settings.burst ?? settings.limit) : undefined
+    const spec: LimiterSpec = { name: count, algorithm, limit: settings.limit, windowMs, burst: bucket }
+    // Algorithms store different state: a key belongs to one of them.
     const scope = [count, String(windowMs), ...(algorithm === 'fixed-window' ? [] : [algorithm])]
     return {
       key: compileKey(scope, entry.key, missing),
@@ -96,7 +96,7 @@ function compileGate(entry: LimiterConfig, stores: LimitStores, platform: Platfo
     cost: compileCost(entry.cost),
     onStoreError,
     shadow: mode === 'shadow',
-    counters: tally,
+    counters,
     log: makeDecisionLog(platform, { limiter: name, consistency, ...(mode === 'shadow' && { shadow: true }) }),
   }
 }

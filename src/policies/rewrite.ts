@@ -11,22 +11,22 @@ const fieldName = z.string().check(z.minLength(1, 'expected the name of a query 
 const query = z.strictObject({
   set: doc(
     z.prefault(z.record(fieldName, z.string()), {}),
-    'Fields that the upstream gets with exactly this value, in place of the client’s. A template whose value is absent only removes. Default {}.',
+    'Name to template: replaces all values of the field. An absent value removes the field. Default {}.',
   ),
-  remove: doc(z.prefault(z.array(fieldName), []), 'Fields that go no further. Default [].'),
+  remove: doc(z.prefault(z.array(fieldName), []), 'Fields to remove. Default [].'),
 })
 
-/** Sends the upstream another path or query than the client asked for. */
+/** The policy `rewrite`: changes the path and the query of the request to the upstream. */
 export const rewrite = definePolicy({
   name: 'rewrite',
   config: z.strictObject({
     path: z.optional(
       doc(
         z.string(),
-        'The path the upstream gets, with {params.…} and {jwt.…} filled in; a final `/*` carries what the match’s own `/*` matched. Default: the path as matched.',
+        'The path that the upstream gets, with {params.…} and {jwt.…}; a final `/*` stands for what the `/*` of the match matched. Default: the path as matched.',
       ),
     ),
-    query: z.optional(doc(query, 'Changes to the query; every field not named stays as it is. Default: none.')),
+    query: z.optional(doc(query, 'Changes to the query; all other fields stay as they are. Default none.')),
   }),
   facts: ({ path, query }) => ({
     setsQuery: Object.keys(query?.set ?? {}),
@@ -38,14 +38,14 @@ export const rewrite = definePolicy({
   }),
   check: (config, route) => {
     const found: Diagnostic[] = []
-    const inQuery = Object.keys(config.query?.set ?? {}).length + (config.query?.remove.length ?? 0)
-    if (config.path === undefined && inQuery === 0)
+    const queryChanges = Object.keys(config.query?.set ?? {}).length + (config.query?.remove.length ?? 0)
+    if (config.path === undefined && queryChanges === 0)
       found.push({ path: [], message: 'expected a "path", or something to "set" or "remove" in "query"' })
-    const wrongPath = config.path === undefined ? undefined : checkPath(config.path, route)
-    if (wrongPath !== undefined) found.push({ path: ['path'], message: wrongPath })
+    const pathMessage = config.path === undefined ? undefined : checkPath(config.path, route)
+    if (pathMessage !== undefined) found.push({ path: ['path'], message: pathMessage })
     for (const [name, template] of Object.entries(config.query?.set ?? {})) {
-      const wrong = checkTemplate(template, route)
-      if (wrong !== undefined) found.push({ path: ['query', 'set', name], message: wrong })
+      const message = checkTemplate(template, route)
+      if (message !== undefined) found.push({ path: ['query', 'set', name], message })
     }
     return found
   },
@@ -64,30 +64,30 @@ export const rewrite = definePolicy({
   },
 })
 
-/** Drops the pairs that are removed or set, byte for byte keeps the others and their order, and puts what is set at the end. */
+/** Compiles changes to a function that returns the new query with its `?`: without the fields that are removed or set, all others byte for byte and in order, then those that are set. */
 function compileQuery({ set, remove }: z.output<typeof query>): (x: Exchange) => string {
-  const gone = new Set([...remove, ...Object.keys(set)])
+  const removed = new Set([...remove, ...Object.keys(set)])
   const added = Object.entries(set).map(([name, template]) => {
     const { render } = compileTemplate(template, encodeQueryValue)
-    const start = `${encodeQueryValue(name)}=`
-    return { start, render }
+    const prefix = `${encodeQueryValue(name)}=`
+    return { prefix, render }
   })
   return (x) => {
     const { search } = x.outgoing
     const pairs = search.length > 1 ? search.slice(1).split('&') : []
-    const kept = pairs.filter((pair) => !gone.has(fieldNameOf(pair)))
-    for (const { start, render } of added) {
+    const kept = pairs.filter((pair) => !removed.has(fieldNameOf(pair)))
+    for (const { prefix, render } of added) {
       const value = render(x)
-      if (value !== undefined) kept.push(start + value)
+      if (value !== undefined) kept.push(prefix + value)
     }
     return kept.length > 0 ? `?${kept.join('&')}` : ''
   }
 }
 
-/** The name as an origin reads it: `%64ebug` is `debug`. */
+/** The decoded name of a field, as an origin reads it: `%64ebug` is `debug`. */
 function fieldNameOf(pair: string): string {
   const end = pair.indexOf('=')
   const name = end === -1 ? pair : pair.slice(0, end)
-  // The `=` makes the name a value: only there is every byte of it decoded and nothing of it syntax.
+  // The `=` makes the name a value, in which every byte is decoded and none is syntax.
   return /[%+]/.test(name) ? new URLSearchParams(`=${name}`).get('')! : name
 }

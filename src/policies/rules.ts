@@ -9,30 +9,30 @@ import { canonicalHeaderName } from '../lib/header.ts'
 
 const pattern = headerValue.check(z.minLength(1, 'expected a pattern such as "application/json*", or "*" for anything'))
 const patterns = z.union([pattern, z.array(pattern).check(z.minLength(1), distinct())])
-const ofHeaders = z.prefault(z.record(headerName, patterns), {})
+const headerPatterns = z.prefault(z.record(headerName, patterns), {})
 
 const config = z.strictObject({
   methods: z.optional(
     doc(
       z.array(method).check(z.minLength(1), distinct()),
-      'The methods that are let in; GET brings HEAD. Default: those of the route’s `match`.',
+      'The methods that are allowed; GET includes HEAD. Default: those of the route’s `match`.',
     ),
   ),
   require: doc(
-    ofHeaders,
-    'Header to a pattern, or a list of which one must fit: `*` is any run of characters, everything else itself, in any case. Default {}.',
+    headerPatterns,
+    'Header to a pattern, or to a list of which one must match the whole value: `*` matches any characters, all others match themselves, ignoring case. Default {}.',
   ),
   forbid: doc(
-    ofHeaders,
-    'Header to a pattern, or a list of which none may fit, neither the whole value nor an item of it; "*" forbids the header. Default {}.',
+    headerPatterns,
+    'Header to a pattern, or to a list of which none may match, neither the whole value nor an item of it; "*" forbids the header. Default {}.',
   ),
   forbidPaths: doc(
     z.prefault(z.array(pattern.check(z.startsWith('/'))).check(distinct()), []),
-    'Patterns of paths that are refused, such as "/*/.git*"; they are held against the path that is matched and forwarded, and against it decoded. Default [].',
+    'Patterns of paths that are refused, such as "/*/.git*"; compared with the canonical path and with its decoded form. Default [].',
   ),
 })
 
-/** Rules on method, headers and path for what no route's `match` should have to say. */
+/** The policy `rules`: refuses requests by method, headers and path, in addition to the route's `match`. */
 export const rules = definePolicy({
   name: 'rules',
   config,
@@ -45,7 +45,7 @@ export const rules = definePolicy({
       })
     for (const name of Object.keys(require))
       if ([forbid[name]].flat().includes('*'))
-        found.push({ path: ['require', name], message: 'is forbidden altogether: no request can pass' })
+        found.push({ path: ['require', name], message: 'is forbidden too: no request can pass' })
     return found
   },
   compile: ({ methods, require, forbid, forbidPaths }) => {
@@ -54,20 +54,20 @@ export const rules = definePolicy({
     const forbidden = compileHeaders(forbid)
     const isForbiddenPath = compileAny(forbidPaths)
     return (next) => (x) => {
-      const { method: asked, headers } = x.request
-      if (allow !== undefined && !allow.some((name) => name === asked))
+      const { method: requestMethod, headers } = x.request
+      if (allow !== undefined && !allow.some((name) => name === requestMethod))
         return Promise.resolve(problem('method-not-allowed', { headers: { allow: allow.toSorted().join(', ') } }))
       if (isForbiddenPath(x.path) || (x.path.includes('%') && isForbiddenPath(decodeURIComponent(x.path))))
         return refused('This path is not allowed')
-      for (const { name, fits } of required) {
+      for (const { name, matches } of required) {
         const value = headers.get(name)
         if (value === null) return refused(`The header ${name} is required`)
-        if (!fits(value) || !lookalikes(x, name).every(fits))
+        if (!matches(value) || !lookalikeValues(x, name).every(matches))
           return refused(`The header ${name} is not one of those that are allowed`)
       }
-      for (const { name, fits } of forbidden) {
-        const values = [headers.get(name) ?? [], lookalikes(x, name)].flat()
-        if (values.some((value) => fits(value) || members(value).some(fits)))
+      for (const { name, matches } of forbidden) {
+        const values = [headers.get(name) ?? [], lookalikeValues(x, name)].flat()
+        if (values.some((value) => matches(value) || listItems(value).some(matches)))
           return refused(`The header ${name} is not allowed`)
       }
       return next(x)
@@ -77,53 +77,53 @@ export const rules = definePolicy({
 
 const refused = (detail: string): Promise<Response> => Promise.resolve(problem('rule-refused', { detail }))
 
-/** What stands in headers whose names some servers take for `name`: `X_Debug` for `x-debug`. */
-function lookalikes({ outgoing: { headers } }: Exchange, name: string): string[] {
+/** The values of headers whose names some servers treat as `name`: `X_Debug` for `x-debug`. */
+function lookalikeValues({ outgoing: { headers } }: Exchange, name: string): string[] {
   const canonical = canonicalHeaderName(name)
-  return Object.keys(headers).flatMap((written) =>
-    written !== name && written !== canonical && canonicalHeaderName(written) === canonical ? headers[written]! : [],
+  return Object.keys(headers).flatMap((other) =>
+    other !== name && other !== canonical && canonicalHeaderName(other) === canonical ? headers[other]! : [],
   )
 }
 
-/** A header sent twice arrives as one list (RFC 9110 §5.3), of which an origin may read the first or the last. */
-const members = (value: string): string[] => (value.includes(',') ? value.split(',').map((item) => item.trim()) : [])
+/** The items of a list: a header that is sent twice arrives as one list (RFC 9110 §5.3), of which an origin may read the first or the last item. */
+const listItems = (value: string): string[] => (value.includes(',') ? value.split(',').map((item) => item.trim()) : [])
 
-/** `*` is a character that may stand in a path, so that a pattern is canonical when it is so as a path. */
+/** A diagnostic for a pattern that no canonical path can match. `*` is allowed in paths, so that a pattern can be checked as a path. */
 function checkPath(pattern: string, path: Diagnostic['path']): Diagnostic[] {
   const canonical = canonicalPath(pattern)
   if (canonical === pattern) return []
   const expected = canonical === undefined ? 'a pattern of valid paths' : `"${canonical}"`
-  return [{ path, message: `no path is spelled like this when it gets here; expected ${expected}` }]
+  return [{ path, message: `no canonical path has this form; expected ${expected}` }]
 }
 
-function compileHeaders(headers: z.output<typeof ofHeaders>) {
-  return Object.entries(headers).map(([name, wanted]) => ({ name, fits: compileAny([wanted].flat()) }))
+function compileHeaders(headers: z.output<typeof headerPatterns>) {
+  return Object.entries(headers).map(([name, patterns]) => ({ name, matches: compileAny([patterns].flat()) }))
 }
 
-function compileAny(wanted: readonly string[]): (text: string) => boolean {
-  const globs = wanted.map(compileGlob)
-  return (text) => globs.some((fits) => fits(text))
+function compileAny(patterns: readonly string[]): (text: string) => boolean {
+  const globs = patterns.map(compileGlob)
+  return (text) => globs.some((matches) => matches(text))
 }
 
 /**
- * Compiles a pattern in which `*` is any run of characters, also none, and everything else is itself in any case; it must fit the whole text.
- * It goes through a text once, and never back: no text makes it slow, as texts can make a regular expression.
+ * Compiles a pattern that must match the whole text: `*` matches any characters, also none, and all others match themselves, ignoring case.
+ * The text is scanned once, without backtracking, so that the time is linear for every text.
  */
 export function compileGlob(pattern: string): (text: string) => boolean {
   const [head = '', ...rest] = pattern.toLowerCase().split('*')
   const tail = rest.pop()
   if (tail === undefined) return (text) => text.toLowerCase() === head
-  return (written) => {
-    const text = written.toLowerCase()
+  return (value) => {
+    const text = value.toLowerCase()
     if (!text.startsWith(head) || !text.endsWith(tail)) return false
-    // The first place that fits leaves the most room for what follows.
+    // The first match leaves the most text for the following parts.
     let at = head.length
     for (const part of rest) {
       const found = text.indexOf(part, at)
       if (found === -1) return false
       at = found + part.length
     }
-    // Nothing may be used twice: `a*a` does not fit `a`.
+    // No character is matched twice: `a*a` does not match `a`.
     return at + tail.length <= text.length
   }
 }

@@ -131,7 +131,9 @@ describe('a routes file with bootstrap', () => {
     const loaded = loadConfig({ version: 1, authProviders, routes })
     return 'diagnostics' in loaded ? loaded.diagnostics.map(diagnosticText) : []
   }
-  const nowhere = expect.stringMatching(/^routes\[\d\]\.builtin: the first user has the role "admin" and logs in here/)
+  const nowhere = expect.stringMatching(
+    /^routes\[\d\]\.builtin: the first user has the role "admin" and a token of this gateway/,
+  )
 
   it('is accepted beside an admin route that takes who it makes', () => {
     expect(diagnostics(admin(), bootstrap())).toEqual([])
@@ -144,12 +146,12 @@ describe('a routes file with bootstrap', () => {
     [
       'for every method',
       [admin(), bootstrap({ match: { path: '/first' } })],
-      'routes[1].match.methods: expected ["POST"]: bootstrap makes something',
+      'routes[1].match.methods: expected ["POST"]: bootstrap creates a user',
     ],
     [
       'behind auth',
       [admin(), bootstrap({ policies: { auth: { providers: ['gateway'] } } })],
-      'routes[1].policies.auth: expected null: nobody can pass it before there is a user',
+      'routes[1].policies.auth: expected null: no caller can authenticate before the first user exists',
     ],
   ])('is refused %s', (_, routes, expected) => {
     expect(diagnostics(...routes)).toEqual([expected])

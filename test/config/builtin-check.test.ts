@@ -12,7 +12,7 @@ function diagnostics(policies: object, path = '/admin/*', defaults = {}): string
 
 const auth = (parts: object) => ({ auth: { providers: ['main'], ...parts } })
 const unguarded =
-  'routes[0].policies: whoever gets here steers all traffic; expected "auth" with "roles" or "scopes", or "ip" with "allow"'
+  'routes[0].policies: admin controls the traffic of every route; expected "auth" with "roles" or "scopes", or "ip" with "allow"'
 
 describe('builtin: admin', () => {
   it.each([
@@ -36,22 +36,22 @@ describe('builtin: admin', () => {
     [
       'any token',
       auth({ claims: { tenant: 'acme' } }),
-      'routes[0].policies.auth: whoever gets here steers all traffic; expected "roles" or "scopes", for now any token will do',
+      'routes[0].policies.auth: admin controls the traffic of every route; expected "roles" or "scopes": without them any token is accepted',
     ],
     [
       'every network',
       { ip: { allow: ['10.0.0.0/8', '::/0'] } },
-      'routes[0].policies.ip.allow: whoever gets here steers all traffic; "::/0" is everyone, expected the networks of operators',
+      'routes[0].policies.ip.allow: admin controls the traffic of every route; "::/0" covers all addresses; expected the networks of operators',
     ],
     [
       'every network, written as mapped ones',
       { ip: { allow: ['::ffff:0:0/96'] } },
-      'routes[0].policies.ip.allow: whoever gets here steers all traffic; "::ffff:0:0/96" is everyone, expected the networks of operators',
+      'routes[0].policies.ip.allow: admin controls the traffic of every route; "::ffff:0:0/96" covers all addresses; expected the networks of operators',
     ],
     [
       'two halves of every network',
       { ip: { allow: ['0.0.0.0/1', '128.0.0.0/1'] } },
-      'routes[0].policies.ip.allow: whoever gets here steers all traffic; "0.0.0.0/1" is half of everyone, expected the networks of operators',
+      'routes[0].policies.ip.allow: admin controls the traffic of every route; "0.0.0.0/1" covers half of all addresses; expected the networks of operators',
     ],
   ])('is refused behind %s', (_, policies, expected) => {
     expect(diagnostics(policies)).toEqual([expected])

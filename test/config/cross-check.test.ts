@@ -92,12 +92,12 @@ describe('what would be ignored', () => {
     [
       'X-Forwarded-For of nobody',
       { clientAddress: { source: 'x-forwarded-for' } },
-      'clientAddress.trustedProxies: expected the proxies whose X-Forwarded-For is to be believed',
+      'clientAddress.trustedProxies: expected the proxies whose X-Forwarded-For is trusted',
     ],
     [
       'everyone as a trusted proxy',
       { clientAddress: { source: 'x-forwarded-for', trustedProxies: ['10.0.0.1', '::ffff:0:0/96'] } },
-      'clientAddress.trustedProxies[1]: "::ffff:0:0/96" is everyone: each client could say that it is another',
+      'clientAddress.trustedProxies[1]: "::ffff:0:0/96" covers all addresses: each client could claim any address',
     ],
     [
       'statuses that are not retried',
@@ -154,7 +154,7 @@ describe('what would be ignored', () => {
       routeOf({ respond: { headers: { 'Content-Length': '2' }, body: 'hello' } }),
       has(
         'routes[0].respond.headers["content-length"]',
-        'belongs to the connection, which the runtime keeps: it cannot be set',
+        'belongs to the connection, which the runtime controls: it cannot be set',
       ),
     ],
     [
@@ -242,8 +242,8 @@ describe('a parameter that only every object has', () => {
 
 describe('a policy that can do nothing', () => {
   const MESSAGES = {
-    geo: 'expected somewhere to "allow" or to "deny"',
-    ip: 'expected someone to "allow" or to "deny"',
+    geo: 'expected entries in "allow" or "deny"',
+    ip: 'expected entries in "allow" or "deny"',
     rules: 'expected "methods", or something to "require" or to "forbid", or "forbidPaths"',
     headers: 'expected something to "set", "add" or "remove" in "request" or "response"',
     rewrite: 'expected a "path", or something to "set" or "remove" in "query"',
@@ -308,9 +308,7 @@ describe('a redirect onto itself', () => {
       { path: '/a', status: 307 },
     ],
   ])('refuses %j to %j', (match, to) => {
-    expect(redirect(match, to)).toEqual([
-      'routes[0].redirect.path: leads back to this route: whoever follows it goes round in a circle',
-    ])
+    expect(redirect(match, to)).toEqual(['routes[0].redirect.path: leads back to this route: an endless redirect'])
   })
 
   it.each<[object, object]>([

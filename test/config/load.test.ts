@@ -313,7 +313,7 @@ describe('loadConfig', () => {
     [
       'a redirect that carries nothing',
       { routes: [{ id: 'a', match: { path: '/a' }, redirect: { path: '/b/*' } }] },
-      /^routes\[0\]\.redirect\.path: "\/\*" carries on/,
+      /^routes\[0\]\.redirect\.path: "\/\*" stands for/,
     ],
     [
       'a bad proxy',
@@ -353,7 +353,7 @@ describe('loadConfig', () => {
       { ...route, id: 'b', match: { path: '/b' }, policies: { rateLimit: [{ ...limiter, limit: 6 }] } },
     ]
     expect(diagnostics({ routes })).toEqual([
-      'routes[1].policies.rateLimit[0].name: a limiter "l" with other settings stands in routes[0]; one name is one count everywhere',
+      'routes[1].policies.rateLimit[0].name: routes[0] has a limiter "l" with other settings; limiters of one name share a count',
     ])
   })
 

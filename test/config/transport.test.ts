@@ -46,7 +46,7 @@ describe('transport.targets', () => {
       'plain HTTP',
       fileOf([{ url: 'https://a.test' }, { url: 'http://a.test' }]),
       {},
-      `upstreams.users.targets[1].url: ${expected}; "insecure": true on the target lets it be`,
+      `upstreams.users.targets[1].url: ${expected}; "insecure": true on the target allows it`,
     ],
     ['it in capitals', fileOf([{ url: 'HTTP://a.test' }]), {}, expected],
     ['it as only the URL parser sees it', fileOf([{ url: 'ht\ttp://a.test' }]), {}, expected],
@@ -97,16 +97,14 @@ describe('the token endpoint', () => {
   it('is refused without a limit before auth', () => {
     for (const limiters of [undefined, [limiter]])
       expect(about(tokenRoute(limiters))).toEqual([
-        expect.stringMatching(
-          /^routes\[0\]\.policies\.rateLimit: whoever gets here can try passwords; expected a limiter/,
-        ),
+        expect.stringMatching(/^routes\[0\]\.policies\.rateLimit: any client can guess passwords; expected a limiter/),
       ])
     expect(about(tokenRoute([{ ...limiter, before: 'auth' }]))).toEqual([])
   })
 
   it('is refused with a limit that one caller can use up for all', () => {
     const shared = { ...limiter, before: 'auth', key: ['route'] }
-    expect(about(tokenRoute([shared]))).toEqual([expect.stringContaining('one caller could use up what all have')])
+    expect(about(tokenRoute([shared]))).toEqual([expect.stringContaining('one client could use up the limit of all')])
     expect(about(tokenRoute([shared, { ...limiter, name: 'own', before: 'auth' }]))).toEqual([])
   })
 })

@@ -60,7 +60,7 @@ describe('geo', () => {
     [{ allow: ['AS064500'] }, 'allow.0: expected a country'],
     [{ allow: [64500] }, 'allow.0: '],
     [{ allow: ['DE', 'DE'] }, 'allow.1: "DE" stands twice'],
-    [{ onUnknown: 'deny' }, ': expected somewhere to "allow" or to "deny"'],
+    [{ onUnknown: 'deny' }, ': expected entries in "allow" or "deny"'],
   ])('refuses %j', (config, message) => {
     expect(policyDiagnostics(geo, config)).toEqual([expect.stringContaining(message)])
   })

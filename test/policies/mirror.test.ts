@@ -241,7 +241,7 @@ describe('configuration', () => {
   it('refuses to copy to an upstream that answers a share', () => {
     const split = [{ upstream: 'next', percent: 5 }]
     expect(diagnostics({ upstream: 'next' }, { split })).toEqual([
-      expect.stringContaining(`${at}.upstream: "next" answers a share of this route’s requests (split)`),
+      expect.stringContaining(`${at}.upstream: "next" responds to a share of this route’s requests (split)`),
     ])
     expect(diagnostics({ upstream: 'shadow' }, { split })).toEqual([])
   })

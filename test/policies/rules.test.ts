@@ -86,15 +86,12 @@ describe('rules', () => {
     [{ require: { a: '' } }, 'require.a: '],
     [{ require: { a: [] } }, 'require.a: '],
     [{ forbidPaths: ['*.php'] }, 'forbidPaths.0: '],
-    [
-      { forbidPaths: ['/%7Eroot/*'] },
-      'forbidPaths.0: no path is spelled like this when it gets here; expected "/~root/*"',
-    ],
+    [{ forbidPaths: ['/%7Eroot/*'] }, 'forbidPaths.0: no canonical path has this form; expected "/~root/*"'],
     [{ forbidPaths: ['/*//x'] }, 'expected "/*/x"'],
     [{ forbidPaths: ['/*/../*'] }, 'forbidPaths.0: '],
     [{ forbidPaths: ['/a b'] }, 'expected "/a%20b"'],
     [{ forbidPaths: ['/*\\*'] }, 'expected a pattern of valid paths'],
-    [{ require: { a: 'b' }, forbid: { A: ['*'] } }, 'require.a: is forbidden altogether'],
+    [{ require: { a: 'b' }, forbid: { A: ['*'] } }, 'require.a: is forbidden too'],
   ])('refuses %j', (config, message) => {
     expect(policyDiagnostics(rules, config).join('\n')).toContain(message)
   })

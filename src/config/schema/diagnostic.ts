@@ -1,14 +1,14 @@
-/** One thing that is wrong with a routes.json. */
+/** One error in a routes.json. */
 export interface Diagnostic {
-  /** Where: object keys and array indexes from the root (or from the policy, in a policy's own check). */
+  /** The place: object keys and array indexes from the root (or from the policy, in a policy's own check). */
   readonly path: readonly (string | number)[]
-  /** What was expected there, and what was found. */
+  /** What was expected there and what was found. */
   readonly message: string
 }
 
 /**
- * `did you mean "a"? (expected one of "a", "b")`: the end of every message about an unknown name. A name in `later` belongs to the contract but is
- * not built yet: it is never offered, only said to be that.
+ * `did you mean "a"? (expected one of "a", "b")`: the end of every message about an unknown name. A name in `later` is part of the format but
+ * not supported yet: it is not suggested, and the message says that it is not supported.
  */
 export function expectedOneOf(found: string, valid: readonly string[], later: readonly string[] = []): string {
   const guess = nearest(found, [...valid, ...later])
@@ -17,14 +17,14 @@ export function expectedOneOf(found: string, valid: readonly string[], later: re
   return later.includes(guess) ? `"${guess}" is not supported yet (${list})` : `did you mean "${guess}"? (${list})`
 }
 
-/** What was found, as a message shows it: texts and numbers as they are written in JSON. */
+/** A value as a message shows it: texts and numbers as JSON, objects and arrays by their kind. */
 export function valueText(value: unknown): string {
   if (Array.isArray(value)) return 'an array'
   if (typeof value === 'object' && value !== null) return 'an object'
   return JSON.stringify(value) ?? 'nothing'
 }
 
-/** `routes[3].policies.rateLimit[0]`: a path as a person writes it; the root is `$`. */
+/** `routes[3].policies.rateLimit[0]`: a path as text; the root is `$`. */
 export function pathText(path: readonly (string | number)[]): string {
   const text = path.map((part) =>
     typeof part === 'number' ? `[${part}]` : /^[A-Za-z_$][\w$]*$/.test(part) ? `.${part}` : `[${JSON.stringify(part)}]`,
@@ -37,11 +37,11 @@ export function diagnosticText(diagnostic: Diagnostic): string {
   return `${pathText(diagnostic.path)}: ${diagnostic.message}`
 }
 
-const MOST_SHOWN = 20
+const MAX_SHOWN = 20
 
-/** Diagnostics for a terminal, a line each: the first 20, then how many more there are. */
+/** The lines of diagnostics for a terminal: the first 20, then the number of the others. */
 export function diagnosticLines(diagnostics: readonly Diagnostic[]): string[] {
-  const lines = diagnostics.slice(0, MOST_SHOWN).map((diagnostic) => `  ${diagnosticText(diagnostic)}`)
+  const lines = diagnostics.slice(0, MAX_SHOWN).map((diagnostic) => `  ${diagnosticText(diagnostic)}`)
   const more = diagnostics.length - lines.length
   return more > 0 ? [...lines, `  … and ${more} more`] : lines
 }
@@ -57,7 +57,7 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return best
 }
 
-/** `max` is near to `maximum`, however many letters follow. */
+/** The edit distance, and 2 at most if one begins with the other: `max` is close to `maximum`. */
 function distanceBetween(a: string, b: string): number {
   const isPrefix = a.length > 0 && b.length > 0 && (a.startsWith(b) || b.startsWith(a))
   return Math.min(editDistance(a, b), isPrefix ? 2 : Infinity)

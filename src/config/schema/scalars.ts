@@ -28,17 +28,17 @@ export function durationText(ms: number): string {
   return `${ms / size}${unit}`
 }
 
-/** A schema's message: what was expected, and what stands there instead. */
+/** The error option of a schema: what was expected, and what was found. */
 export function expected(what: string) {
   return { error: ({ input }: { readonly input?: unknown }) => withFound(what, input) }
 }
 
 function withFound(what: string, input: unknown): string {
-  // A password in a URL is no business of whoever reads the message.
+  // Messages go to logs: the credentials of a URL are removed.
   return input === undefined ? what : `${what}, found ${valueText(input).replace(/\/\/[^/?#"]*@/, '//…@')}`
 }
 
-/** The same schema with the sentence that editors and the docs table show. */
+/** The same schema with the description that editors and the docs table show. */
 export function doc<Schema extends z.ZodMiniType>(schema: Schema, text: string): Schema {
   return schema.check(z.describe(text)) as Schema
 }
@@ -67,7 +67,7 @@ export function size() {
   )
 }
 
-/** One of `names`; a name in `later` belongs to the contract but is not built yet. */
+/** One of `names`; a name in `later` is part of the format but not supported yet. */
 export function choice<const Names extends readonly [string, ...string[]]>(
   names: Names,
   later: readonly string[] = [],
@@ -81,17 +81,17 @@ export function choice<const Names extends readonly [string, ...string[]]>(
   })
 }
 
-/** A key of the contract whose part is not built: present means refused, never ignored. */
+/** A key that is part of the format but not supported yet: refused if present, never ignored. */
 export function notYet() {
   return z.optional(z.never('not supported yet'))
 }
 
-/** Whether a schema is what `notYet` makes. */
+/** Whether a schema was made by `notYet`. */
 export function isLater(schema: unknown): boolean {
   return schema instanceof z.ZodMiniOptional && schema.def.innerType instanceof z.ZodMiniNever
 }
 
-/** A check for lists: what stands in one twice is a slip of the pen, and hides what was meant. */
+/** A check that refuses lists with equal items, which are mistakes. */
 export function distinct<Item extends string | number>() {
   return z.check<Item[]>(({ value, issues }) => {
     value.forEach((item, i) => {
@@ -106,7 +106,7 @@ const NAME = /^[A-Z_][A-Z0-9_]*$/i
 /** A share of a whole, from 0 to 100. */
 export const percent = z.number().check(z.gte(0), z.lte(100))
 
-/** A secret's name; its value is a Worker secret or variable and never stands in the file. */
+/** A reference to a secret by name; the value is a Worker secret or variable and is never in the file. */
 export const secretRef = z.strictObject(
   {
     $secret: doc(
@@ -116,7 +116,7 @@ export const secretRef = z.strictObject(
   },
   'expected { "$secret": "NAME" }: secrets do not stand in routes.json',
 )
-/** Where a secret is found: the name of a Worker secret. */
+/** A checked reference to a Worker secret. */
 export type SecretRef = z.output<typeof secretRef>
 
 const envRef = z.strictObject({
@@ -126,14 +126,14 @@ const envRef = z.strictObject({
   ),
 })
 
-/** Whether a text is an absolute http(s) URL without credentials or fragment: where one document is fetched from. */
+/** Whether a text is an absolute http(s) URL without credentials or fragment: the URL of one document. */
 export function isDocumentUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
   const { protocol, username, password } = new URL(text)
   return /^https?:$/.test(protocol) && !username && !password && !text.includes('#')
 }
 
-/** As `isDocumentUrl`, and without a query: something can be put behind it. */
+/** Whether a text is a document URL without a query, to which a path can be appended. */
 export function isBaseUrl(text: string): boolean {
   return isDocumentUrl(text) && !text.includes('?')
 }
@@ -154,7 +154,7 @@ export const documentUrlOrEnv = z.union(
 /** A checked URL, or the variable that will hold one. */
 export type UrlOrEnv = z.output<typeof urlOrEnv>
 
-/** The URL as written, or what the variable holds; undefined when that is unset or not a URL as `isUrl` wants it. */
+/** The URL as written, or the value of the variable; undefined when that is unset or refused by `isUrl`. */
 export function resolveUrl(
   value: UrlOrEnv,
   variable: (name: string) => string | undefined,
@@ -177,12 +177,12 @@ export const headerValue = z.string().check(z.refine(isHeaderValue, expected('ex
 const CIDR_EXPECTED =
   'expected a network such as "10.0.0.0/8" or "2001:db8::/32", or one address, without leading zeros'
 
-/** A network or one address, as text that `parseCidr` reads. */
+/** A network or one address, as text that `parseCidr` accepts. */
 export const cidr = z
   .string(expected(CIDR_EXPECTED))
   .check(z.refine((text) => parseCidr(text) !== undefined, expected(CIDR_EXPECTED)))
 
-/** The methods that the gateway knows. */
+/** The methods that the gateway supports. */
 export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
 /** A method that the gateway accepts; every other one is answered 501. */
 export const method = choice(METHODS)

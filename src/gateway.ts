@@ -1,4 +1,4 @@
-import { Hono } from 'hono'
+import { Hono } from 'hono/tiny'
 import { insecureUrls } from './config/environment.ts'
 import type { Config } from './config/routes-file.ts'
 import { diagnosticText } from './config/schema/diagnostic.ts'

@@ -1,4 +1,4 @@
-import { Hono } from 'hono'
+import { Hono } from 'hono/tiny'
 import { expectedOneOf } from '../config/schema/diagnostic.ts'
 import type { Exchange } from '../core/exchange.ts'
 import type { Handler } from '../core/pipeline.ts'

@@ -1,4 +1,4 @@
-import { Hono } from 'hono'
+import { Hono } from 'hono/tiny'
 import type { Platform } from '../core/platform.ts'
 import { limitStores } from '../limits/store/stores.ts'
 import type { Upstream } from '../upstream/upstream.ts'

@@ -1,3 +1,4 @@
+import { distance } from 'fastest-levenshtein'
 /** One error in a routes.json. */
 export interface Diagnostic {
   /** The place: object keys and array indexes from the root (or from the policy, in a policy's own check). */
@@ -60,19 +61,5 @@ export function nearest(word: string, candidates: readonly string[]): string | u
 /** The edit distance, and 2 at most if one begins with the other: `max` is close to `maximum`. */
 function distanceBetween(a: string, b: string): number {
   const isPrefix = a.length > 0 && b.length > 0 && (a.startsWith(b) || b.startsWith(a))
-  return Math.min(editDistance(a, b), isPrefix ? 2 : Infinity)
-}
-
-/** Levenshtein distance, one row at a time. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(substitution, row[j]! + 1, next[j - 1]! + 1))
-    }
-    row = next
-  }
-  return row[b.length]!
+  return Math.min(distance(a, b), isPrefix ? 2 : Infinity)
 }

@@ -1,4 +1,4 @@
-"""A FastAPI service that answers only what the gateway has signed.
+"""A FastAPI service that accepts only requests that the gateway has signed.
 
 ORIGIN_HMAC=... ORIGIN_URL=http://127.0.0.1:9203 python3 -m uvicorn fastapi_origin:app --app-dir docs/examples --port 9203
 """
@@ -13,5 +13,5 @@ app.add_middleware(SignedOnly, origin=os.environ["ORIGIN_URL"], secret=os.enviro
 
 
 @app.api_route("/{path:path}", methods=["GET", "POST"])
-async def answer(request: Request):
+async def echo(request: Request):
     return {"ok": True, "bytes": len(await request.body())}

@@ -1,10 +1,10 @@
-// Signs a request for a provider of type httpSignature (RFC 9421, RFC 9530) and sends it. Needs nothing but Node.
+// Signs a request for a provider of type httpSignature (RFC 9421, RFC 9530) and sends it. Needs only Node.
 //   SECRET=… node docs/examples/sign-request.mjs acme POST http://127.0.0.1:8787/orders '{"item":1}'
 import { createHash, createHmac, randomUUID } from 'node:crypto'
 import { argv, env } from 'node:process'
 import { fileURLToPath } from 'node:url'
 
-/** The header fields that sign a request with a secret that the gateway has too. `url` is what the client asks for. */
+/** The header fields that sign a request with a secret shared with the gateway. `url` is the URL of the request. */
 export function signRequest({ keyid, secret, method, url, body }) {
   const created = Math.floor(Date.now() / 1000)
   const digest = body && `sha-256=:${createHash('sha256').update(body).digest('base64')}:`

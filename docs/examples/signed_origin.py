@@ -1,8 +1,8 @@
-"""An origin that answers only what the gateway has signed (an upstream with `sign` and hmac-sha256).
+"""An origin that accepts only requests that the gateway has signed (an upstream with `sign` and hmac-sha256).
 
-Needs nothing but Python 3.9:
+Needs only Python 3.9:
     ORIGIN_HMAC=... ORIGIN_URL=http://127.0.0.1:9202 python3 docs/examples/signed_origin.py
-For FastAPI, or anything else that speaks ASGI, see fastapi_origin.py.
+For FastAPI, or another ASGI framework, see fastapi_origin.py.
 """
 
 import base64
@@ -16,19 +16,19 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-# Exactly what the gateway writes: whatever is spelled in another way was not signed by it.
+# Exactly the form that the gateway writes: any other was not signed by it.
 INPUT = re.compile(
     r'sig1=(\(([^)]*)\);created=([0-9]{1,12});expires=([0-9]{1,12});nonce="([A-Za-z0-9_-]{1,64})"'
     r';keyid="[^"]*";alg="hmac-sha256")'
 )
 SIGNATURE = re.compile(r"sig1=:([A-Za-z0-9+/]{43}=):")
 CLOCK_SKEW_SECONDS = 5
-# Of two threads with one nonce only one may find it new.
-ONE_AT_A_TIME = threading.Lock()
+# Of two threads with the same nonce only one may accept it.
+NONCE_LOCK = threading.Lock()
 
 
 def joined(fields):
-    """Values by lower-case name, the lines of one name as one (RFC 9421 2.1): a second line that somebody added is seen."""
+    """Values by lower-case name; several lines of one name are joined (RFC 9421 2.1), so that an added line changes the value."""
     headers = {}
     for name, value in fields:
         name = name.lower()
@@ -37,11 +37,11 @@ def joined(fields):
 
 
 def objection_to(method, url, headers, body, secret, seen, now=None):
-    """Why a request is not one that the gateway has signed; None when it is.
+    """The reason why a request was not signed by the gateway; None when it was.
 
-    url: as the gateway's routes.json has the target, with the raw path and query that arrived.
+    url: the target as in the gateway's routes.json, with the raw path and query of the request.
     headers: values by lower-case name. body, secret: bytes.
-    seen: nonce -> when it expires; one dict for the whole process, something shared where there are several.
+    seen: nonce -> expiry in seconds; one dict for the whole process, shared storage if there are several.
     """
     now = time.time() if now is None else now
     given = INPUT.fullmatch(headers.get("signature-input", ""))
@@ -50,8 +50,8 @@ def objection_to(method, url, headers, body, secret, seen, now=None):
         return "not signed"
     parameters, names, created, expires, nonce = given.groups()
     covered = [name[1:-1] for name in names.split(" ")]
-    needed = ["@method", "@target-uri"] + (["content-digest"] if body else [])
-    if not all(name in covered for name in needed):
+    required = ["@method", "@target-uri"] + (["content-digest"] if body else [])
+    if not all(name in covered for name in required):
         return "does not cover enough"
 
     values = {**headers, "@method": method, "@target-uri": url}
@@ -66,7 +66,7 @@ def objection_to(method, url, headers, body, secret, seen, now=None):
         return "another body"
     if int(created) > now + CLOCK_SKEW_SECONDS or int(expires) + CLOCK_SKEW_SECONDS <= now:
         return "not its time"
-    with ONE_AT_A_TIME:
+    with NONCE_LOCK:
         while seen and next(iter(seen.values())) + CLOCK_SKEW_SECONDS <= now:
             del seen[next(iter(seen))]
         if nonce in seen:
@@ -76,7 +76,7 @@ def objection_to(method, url, headers, body, secret, seen, now=None):
 
 
 class SignedOnly:
-    """ASGI middleware: 401 for whatever the gateway has not signed. It reads the whole body first, up to max_body bytes."""
+    """ASGI middleware: 401 for a request that the gateway has not signed. It reads the whole body first, up to max_body bytes."""
 
     def __init__(self, app, origin, secret, max_body=1024 * 1024):
         self.app, self.origin, self.secret, self.max_body = app, origin, secret.encode(), max_body
@@ -114,11 +114,11 @@ class SignedOnly:
 
 
 def serve(url, secret):
-    """A server of the standard library, to try it out."""
+    """Runs a server of the standard library, for tests."""
     origin, seen = urlsplit(url), {}
 
     class Handler(BaseHTTPRequestHandler):
-        def answer(self):
+        def respond(self):
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = joined(self.headers.items())
             objection = objection_to(self.command, url + self.path, headers, body, secret.encode(), seen)
@@ -129,7 +129,7 @@ def serve(url, secret):
             self.end_headers()
             self.wfile.write(text)
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = respond
 
         def log_message(self, *_):
             pass

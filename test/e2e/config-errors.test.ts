@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { freePorts } from '../../dev/demo/ports.ts'
+import { lockDemo } from '../support/demo-lock.ts'
+
+afterAll(await lockDemo())
 
 const folder = mkdtempSync(join(tmpdir(), 'umbral-config-'))
 afterAll(() => rmSync(folder, { recursive: true }))

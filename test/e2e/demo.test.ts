@@ -4,6 +4,10 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
 import { freePorts } from '../../dev/demo/ports.ts'
+import { lockDemo } from '../support/demo-lock.ts'
+
+// Released last: hooks run in reverse order.
+afterAll(await lockDemo())
 
 /** A demo as somebody started it in a terminal, with all that it has printed. */
 interface Demo {

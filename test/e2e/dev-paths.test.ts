@@ -3,10 +3,13 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { afterAll, expect, it } from 'vitest'
 import { freePorts } from '../../dev/demo/ports.ts'
+import { lockDemo } from '../support/demo-lock.ts'
 import { startEchoOrigin } from '../support/echo-origin.ts'
 import { checkRawPaths } from '../support/raw-paths.ts'
+
+afterAll(await lockDemo())
 
 // `workerd serve` shows raw targets to the Worker and wrangler dev normalised ones: what reaches an origin must be canonical under both.
 it('forwards exactly what it matched under wrangler dev too', async () => {

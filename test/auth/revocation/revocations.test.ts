@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { makeRevocationSnapshot, type RevocationStatus } from '../../../src/auth/revocation/revocation-snapshot.ts'
 import type { Identity } from '../../../src/core/exchange.ts'
 import type { Revocation, RevocationTarget, RevocationUpdate } from '../../../src/identity/types.ts'
@@ -46,6 +46,8 @@ function setup() {
 }
 
 const never = () => new Promise<never>(() => {})
+
+afterEach(() => void vi.useRealTimers())
 
 describe('revocations', () => {
   it.each<[string, RevocationTarget, RevocationStatus, Identity]>([
@@ -131,10 +133,19 @@ describe('revocations', () => {
   it('are waited for 250 ms, and for the next 2 s not at all, in which the store is asked again', async () => {
     const { store, clock, ask } = setup()
     store.answer = never
-    const startedAt = Date.now()
-    const answers = await Promise.all([ask(), ask(), ask()])
-    expect(Date.now() - startedAt).toBeGreaterThanOrEqual(240)
-    expect(Date.now() - startedAt).toBeLessThan(900)
+    const ended: number[] = []
+    const timed = async () => {
+      const status = await ask()
+      ended.push(waited)
+      return status
+    }
+    let waited = 0
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const statuses = Promise.all([timed(), timed(), timed()])
+    for (; waited < 900 && ended.length < 3; waited += 5) await vi.advanceTimersByTimeAsync(5)
+    expect(Math.min(...ended)).toBeGreaterThanOrEqual(240)
+    expect(Math.max(...ended)).toBeLessThan(900)
+    const answers = await statuses
     expect(answers).toEqual(['unknown', 'unknown', 'unknown'])
     expect(ask()).toBe('unknown')
     expect(store.asked).toBe(1)

@@ -7,17 +7,17 @@ import type { Authenticated, Authenticator } from './authenticator.ts'
 import type { ApiKeyProviderConfig } from './config/auth-provider.ts'
 import { makeCredentialCache } from './credential-cache.ts'
 
-/** The issuer of callers that an API key stands for: their owners' names mean something in this gateway only. */
+/** The issuer of the identities that API keys stand for: the names of their owners are unique in this gateway only. */
 export const API_KEY_ISSUER = 'urn:umbral:api-keys'
 
-/** What a key looks like. Anything else is refused without asking: two headers too, which arrive as one value with a comma. */
+/** The form of a key. Everything else is refused without a call to the store: also two headers, which arrive as one value with a comma. */
 const API_KEY = /^umb_[0-9A-Za-z]{43}$/
 
-/** A provider of type `apiKey`: keys that the identity store gave out. */
+/** A provider of type `apiKey`: keys that the identity store created. */
 export function makeApiKeyAuthenticator(name: string, config: ApiKeyProviderConfig, platform: Platform): Authenticator {
   const store = makeIdentityClient(platform.identityStore)
-  const answers = makeCredentialCache({
-    ask: async (key) => judge(name, await store.findApiKey(sha256Hex(key))),
+  const cache = makeCredentialCache({
+    check: async (key) => judge(name, await store.findApiKey(sha256Hex(key))),
     unavailable: 'identity-unavailable',
     ttlMs: config.cacheTtl,
     maxEntries: MAX_ENTRIES,
@@ -32,12 +32,12 @@ export function makeApiKeyAuthenticator(name: string, config: ApiKeyProviderConf
     hides: config.header,
     recall({ headers, waitUntil }, now) {
       const key = headers[config.header]
-      return key !== undefined && API_KEY.test(key) ? answers.recall(key, now, waitUntil) : undefined
+      return key !== undefined && API_KEY.test(key) ? cache.recall(key, now, waitUntil) : undefined
     },
     async authenticate({ headers }) {
       const key = headers[config.header]
       if (key === undefined || key === '') return undefined
-      return API_KEY.test(key) ? answers.ask(key) : 'api-key-invalid'
+      return API_KEY.test(key) ? cache.check(key) : 'api-key-invalid'
     },
   }
 }

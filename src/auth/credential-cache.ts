@@ -1,108 +1,117 @@
 import { PROBLEMS, type ProblemCode } from '../core/problem.ts'
 import { sha256Hex } from '../identity/password.ts'
+import { distance } from '../lib/time.ts'
 import type { Authenticated } from './authenticator.ts'
 import type { WaitUntil } from './jwt/key-source.ts'
-import { makeTokenCache } from './token-cache.ts'
+import { makeTokenCache, type TokenCache } from './token-cache.ts'
 
-/** What is kept of one credential. */
+/** A cached positive result. Times are epoch milliseconds. */
 interface Entry {
-  readonly answer: Authenticated
-  /** About what it takes in memory: an issuer may say much of a token. */
+  readonly result: Authenticated
+  /** An estimate of its memory: an issuer may send many claims. */
   readonly bytes: number
-  /** Epoch milliseconds; `REFUSED` once it was found to be good no more. */
-  learnedAt: number
-  /** When it was asked about last, or learned, and for how long it is not asked about again. */
-  asked: { readonly at: number; readonly calmMs: number }
+  /** `REFUSED` once the credential was refused. */
+  validatedAt: number
+  /** The last check, and for how many milliseconds after it no other check starts in the background. */
+  lastCheck: { readonly at: number; readonly pauseMs: number }
 }
 
-/** What one provider's memory is made with; of good answers and of refusals it keeps `maxEntries` each. */
+interface Refusal {
+  readonly code: ProblemCode
+  readonly at: number
+}
+
+/** The settings of one provider's cache. It holds `maxEntries` positive results and as many refusals. */
 export interface CredentialCacheSettings {
-  /** Who is asked about a credential that is not remembered. Never rejects; a 503 means that nobody could say. */
-  readonly ask: (credential: string) => Promise<Authenticated | ProblemCode>
-  /** The 503 for a credential that nobody is asked about, because so many were wrong this second. */
+  /** Checks a credential at the store or the issuer. Never rejects; a 503 code means that neither could be reached. */
+  readonly check: (credential: string) => Promise<Authenticated | ProblemCode>
+  /** The 503 code for a credential that is not checked, because too many were wrong within the last second. */
   readonly unavailable: ProblemCode
-  /** How long a good answer is believed, in milliseconds. */
+  /** How long a positive result may be used, in milliseconds. */
   readonly ttlMs: number
   readonly maxEntries: number
+  /** Epoch milliseconds. */
   readonly now: () => number
 }
 
-/** What a store or an issuer said of secrets, remembered. */
+/** The results of checking credentials at a store or an issuer. */
 export interface CredentialCache {
-  /** A good answer that still counts at `now` (epoch ms). Past half of its time it is asked for again, in `waitUntil`. */
+  /** A cached positive result that may be used at `now` (epoch ms). Past half of its lifetime it is checked again, in `waitUntil`. */
   readonly recall: (credential: string, now: number, waitUntil: WaitUntil) => Authenticated | undefined
-  readonly ask: (credential: string) => Promise<Authenticated | ProblemCode>
+  /** The cached refusal, or the result of a check. */
+  readonly check: (credential: string) => Promise<Authenticated | ProblemCode>
 }
 
 const REFUSAL_TTL_MS = 10_000
-/** Wrong credentials that this isolate asks about in one second, those that are being asked about included. */
+/** Checks of wrong credentials in one second, including those that are running. */
 const MAX_WRONG_PER_SECOND = 100
-/** Of a good credential that is so no more. */
+/** `validatedAt` of a credential that was valid before and was refused since. */
 const REFUSED = -Infinity
-/** For the good ones and the refused ones each. */
+/** For positive results and for refusals each. */
 const MAX_BYTES = 8 * 1024 * 1024
 
-/** By the distance: after a clock was set back, what is from the future is as old as it seems new. */
-const isWithin = (ms: number, since: number, at: number): boolean => Math.abs(at - since) < ms
-
 /**
- * Remembers answers by the credential's SHA-256, so that neither memory nor the time of a lookup says anything of the secret.
- * Refusals are kept apart: a flood of wrong credentials forgets no good one, and of the wrong ones only so many a second are
- * asked about at all. One that was good last time is asked about whatever comes beside it.
+ * Caches results by the credential's SHA-256, so that neither memory nor the time of a lookup discloses the secret. Refusals have a cache of their own:
+ * a flood of wrong credentials evicts no valid one, and only a bounded number of them is checked per second. A credential that was valid at its last
+ * check is always checked.
  */
-export function makeCredentialCache({
-  ask,
-  unavailable,
-  ttlMs,
-  maxEntries,
-  now,
-}: CredentialCacheSettings): CredentialCache {
-  const good = makeTokenCache<Entry>(maxEntries, MAX_BYTES, (_, { bytes }) => bytes)
-  const refused = makeTokenCache<{ readonly code: ProblemCode; readonly learnedAt: number }>(maxEntries, MAX_BYTES)
+export function makeCredentialCache(settings: CredentialCacheSettings): CredentialCache {
+  const { unavailable, ttlMs, maxEntries, now } = settings
+  const valid = makeTokenCache<Entry>(maxEntries, MAX_BYTES, (_, { bytes }) => bytes)
+  const refusals = makeTokenCache<Refusal>(maxEntries, MAX_BYTES)
+  const checkAndCache = makeCheck(settings, valid, refusals)
   let second = { at: 0, wrong: 0 }
-
-  const learn = async (hash: string, credential: string) => {
-    const answer = await ask(credential)
-    const at = now()
-    if (typeof answer === 'object') {
-      good.set(hash, { answer, bytes: bytesOf(answer), learnedAt: at, asked: { at, calmMs: ttlMs / 2 } })
-    } else if (PROBLEMS[answer][0] !== 503) {
-      const known = good.get(hash)
-      if (known) known.learnedAt = REFUSED
-      refused.set(hash, { code: answer, learnedAt: at })
-    }
-    return answer
-  }
 
   return {
     recall(credential, at, waitUntil) {
       const hash = sha256Hex(credential)
-      const known = good.get(hash)
-      if (known === undefined || !isWithin(ttlMs, known.learnedAt, at)) return undefined
-      if (at >= known.answer.validUntil || at < known.answer.validFrom) return undefined
-      if (!isWithin(known.asked.calmMs, known.asked.at, at)) {
-        // One question at a time, and another chance for it before the time is up.
-        known.asked = { at, calmMs: ttlMs / 4 }
-        waitUntil(learn(hash, credential))
+      const entry = valid.get(hash)
+      // By the distance: after a clock was set back, a time in the future counts as that much in the past.
+      if (entry === undefined || distance(at, entry.validatedAt) >= ttlMs) return undefined
+      if (at >= entry.result.validUntil || at < entry.result.validFrom) return undefined
+      if (distance(at, entry.lastCheck.at) >= entry.lastCheck.pauseMs) {
+        // One check at a time; after a failed one there is time for another before the result expires.
+        entry.lastCheck = { at, pauseMs: ttlMs / 4 }
+        waitUntil(checkAndCache(hash, credential))
       }
-      return known.answer
+      return entry.result
     },
-    async ask(credential) {
+    async check(credential) {
       const hash = sha256Hex(credential)
       const at = now()
-      const refusal = refused.get(hash)
-      if (refusal !== undefined && isWithin(Math.min(ttlMs, REFUSAL_TTL_MS), refusal.learnedAt, at)) return refusal.code
-      if ((good.get(hash)?.learnedAt ?? REFUSED) !== REFUSED) return learn(hash, credential)
-      if (!isWithin(1_000, second.at, at)) second = { at, wrong: 0 }
+      const refusal = refusals.get(hash)
+      if (refusal !== undefined && distance(at, refusal.at) < Math.min(ttlMs, REFUSAL_TTL_MS)) return refusal.code
+      if ((valid.get(hash)?.validatedAt ?? REFUSED) !== REFUSED) return checkAndCache(hash, credential)
+      if (distance(at, second.at) >= 1_000) second = { at, wrong: 0 }
       if (second.wrong >= MAX_WRONG_PER_SECOND) return unavailable
-      const mine = second
-      mine.wrong++
-      const answer = await learn(hash, credential)
-      if (typeof answer === 'object') mine.wrong--
-      return answer
+      const current = second
+      current.wrong++
+      const result = await checkAndCache(hash, credential)
+      if (typeof result === 'object') current.wrong--
+      return result
     },
   }
 }
 
-/** The claims as parsed take about twice their text; the rest is the hash and about 1 KiB of objects. */
+/** Checks a credential and caches the result, except a 503. */
+function makeCheck(
+  { check, ttlMs, now }: CredentialCacheSettings,
+  valid: TokenCache<Entry>,
+  refusals: TokenCache<Refusal>,
+): (hash: string, credential: string) => Promise<Authenticated | ProblemCode> {
+  return async (hash, credential) => {
+    const result = await check(credential)
+    const at = now()
+    if (typeof result === 'object') {
+      valid.set(hash, { result, bytes: bytesOf(result), validatedAt: at, lastCheck: { at, pauseMs: ttlMs / 2 } })
+    } else if (PROBLEMS[result][0] !== 503) {
+      const entry = valid.get(hash)
+      if (entry) entry.validatedAt = REFUSED
+      refusals.set(hash, { code: result, at })
+    }
+    return result
+  }
+}
+
+/** Parsed claims take about twice the size of their text; the hash and the objects take about 1 KiB. */
 const bytesOf = ({ identity }: Authenticated) => 2 * JSON.stringify(identity.claims).length + 1024

@@ -12,8 +12,8 @@ import { authenticatedOnce, noRecall, type Authenticator } from './authenticator
 import type { HttpSignatureProviderConfig, SignatureKeyConfig } from './config/http-signature.ts'
 
 /**
- * A provider of signed requests (RFC 9421): of a message's signatures the first whose key it knows decides. What is cheap to judge
- * comes first, the body after the signature, and the nonce last: who cannot sign can use up neither memory nor nonces.
+ * A provider of signed requests (RFC 9421). The first signature whose key is configured decides. Cheap checks come first, the body after the
+ * signature, and the nonce last: a client that cannot sign can use up neither memory nor nonces.
  */
 export function makeHttpSignatureAuthenticator(
   name: string,
@@ -21,31 +21,7 @@ export function makeHttpSignatureAuthenticator(
   platform: Platform,
 ): Authenticator {
   const keys = new Map(config.keys.map((key) => [key.keyid, makeKey(name, key, platform)]))
-
-  const judge = async (x: Exchange, claim: ClaimedSignature): Promise<Identity | ProblemCode> => {
-    const { config: of, identity, load } = keys.get(claim.keyid)!
-    const refusal = judgeClaim(claim, of.alg, config, hasBody(x)) ?? judgeTime(claim, config, platform.now())
-    if (refusal !== undefined) return refusal
-    const base = signatureBase(claim.components, claim.parameters, messageOf(x))
-    if (base === undefined) return 'signature-components'
-    const key = await load()
-    if (key === undefined) return 'not-configured'
-    if (!(await verifyBase(of.alg, key, claim.signature, base))) return 'signature-invalid'
-    return (await judgeBody(x, claim, config.maxBody)) ?? (await useNonce(claim)) ?? identity
-  }
-
-  const useNonce = async ({ keyid, nonce, created, expires }: ClaimedSignature): Promise<ProblemCode | undefined> => {
-    if (nonce === undefined) return undefined
-    const end = Math.min(created! * 1000 + config.maxAge, (expires ?? Infinity) * 1000) + config.clockSkew
-    const verdict = await takeNonce(
-      platform.nonceStores,
-      { provider: name, keyid, nonce },
-      Math.max(0, end - platform.now()),
-    )
-    if (verdict === 'unavailable') return 'nonce-store-unavailable'
-    return verdict === 'used' ? 'signature-replayed' : undefined
-  }
-
+  const verifySignature = compileVerifySignature(name, config, platform)
   return {
     name,
     configured: [...keys.values()].some(({ configured }) => configured),
@@ -61,9 +37,35 @@ export function makeHttpSignatureAuthenticator(
       const claim = findSignature(input ?? '', signature ?? '', (keyid) => keys.has(keyid))
       if (claim === 'malformed') return 'signature-malformed'
       if (claim === 'unknown') return 'signature-key-unknown'
-      const found = await judge(x, claim)
-      return typeof found === 'string' ? found : authenticatedOnce(found)
+      const result = await verifySignature(x, claim, keys.get(claim.keyid)!)
+      return typeof result === 'string' ? result : authenticatedOnce(result)
     },
+  }
+}
+
+/** Verifies one signature with its key: the identity of the key, or the code of the refusal. */
+function compileVerifySignature(
+  provider: string,
+  config: HttpSignatureProviderConfig,
+  platform: Platform,
+): (x: Exchange, claim: ClaimedSignature, key: Key) => Promise<Identity | ProblemCode> {
+  const useNonce = async ({ keyid, nonce, created, expires }: ClaimedSignature): Promise<ProblemCode | undefined> => {
+    if (nonce === undefined) return undefined
+    const end = Math.min(created! * 1000 + config.maxAge, (expires ?? Infinity) * 1000) + config.clockSkew
+    const ttlMs = Math.max(0, end - platform.now())
+    const verdict = await takeNonce(platform.nonceStores, { provider, keyid, nonce }, ttlMs)
+    if (verdict === 'unavailable') return 'nonce-store-unavailable'
+    return verdict === 'used' ? 'signature-replayed' : undefined
+  }
+  return async (x, claim, { config: { alg }, identity, load }) => {
+    const refusal = checkClaim(claim, alg, config, hasBody(x)) ?? checkTime(claim, config, platform.now())
+    if (refusal !== undefined) return refusal
+    const base = signatureBase(claim.components, claim.parameters, messageOf(x))
+    if (base === undefined) return 'signature-components'
+    const key = await load()
+    if (key === undefined) return 'not-configured'
+    if (!(await verifyBase(alg, key, claim.signature, base))) return 'signature-invalid'
+    return (await checkBody(x, claim, config.maxBody)) ?? (await useNonce(claim)) ?? identity
   }
 }
 
@@ -102,8 +104,8 @@ function materialOf(config: SignatureKeyConfig, platform: Pick<Platform, 'secret
   return config.jwk === undefined ? { publicKey: config.publicKey! } : { jwk: config.jwk }
 }
 
-/** What the signature says of itself, held against what is asked of it. */
-function judgeClaim(
+/** Checks the parameters and the covered components of a signature against the provider's requirements. */
+function checkClaim(
   { components, alg, nonce, created }: ClaimedSignature,
   pinned: string,
   config: HttpSignatureProviderConfig,
@@ -117,7 +119,8 @@ function judgeClaim(
   return undefined
 }
 
-function judgeTime(
+/** Checks `created` and `expires` (RFC 9421 §2.3) at `now`, epoch milliseconds. */
+function checkTime(
   { created, expires = Infinity }: ClaimedSignature,
   { maxAge, clockSkew }: HttpSignatureProviderConfig,
   now: number,
@@ -127,8 +130,8 @@ function judgeTime(
   return now - clockSkew >= Math.min(made + maxAge, expires * 1000) ? 'signature-expired' : undefined
 }
 
-/** The body as it is, where the signature covers what it should be. */
-async function judgeBody(x: Exchange, { components }: ClaimedSignature, max: number): Promise<ProblemCode | undefined> {
+/** Checks the body against Content-Digest, where the signature covers that field. */
+async function checkBody(x: Exchange, { components }: ClaimedSignature, max: number): Promise<ProblemCode | undefined> {
   if (!components.some(({ name }) => name === 'content-digest')) return undefined
   const body = await readBody(x, max)
   if (typeof body === 'string') return body
@@ -139,7 +142,7 @@ async function judgeBody(x: Exchange, { components }: ClaimedSignature, max: num
 const hasBody = ({ outgoing, request }: Exchange): boolean =>
   outgoing.body !== null && request.headers.get('content-length') !== '0'
 
-/** The request as its client sent it: the path not yet canonical, scheme and host as `clientAddress` says to find them. */
+/** The request as its client sent it: with the path before it was made canonical, and with the scheme and host that `clientAddress` determines. */
 function messageOf({ request, client: { scheme, host } }: Exchange): Message {
   const { method, url, headers } = request
   return {

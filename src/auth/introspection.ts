@@ -14,28 +14,16 @@ const MAX_ENTRIES = 4096
 const MAX_BYTES = 64 * 1024
 const MAX_TOKEN_CHARS = 8 * 1024
 
-/** A provider of type `introspection`: bearer tokens that their issuer is asked about (RFC 7662). Its answers are remembered. */
+/** A provider of type `introspection`: bearer tokens that are checked at their issuer (RFC 7662). The results are cached. */
 export function makeIntrospectionAuthenticator(
   name: string,
   config: IntrospectionProviderConfig,
   platform: Platform,
 ): Authenticator {
-  const url = resolveUrl(config.url, platform.variable, isDocumentUrl)
-  const secret = platform.secret(config.clientSecret)
-  const configured = url !== undefined && secret !== undefined
-  const judge = configured ? compileIntrospectedIdentity(name, config, url) : undefined
-  const answers = makeCredentialCache({
-    async ask(token) {
-      if (!judge) return 'not-configured'
-      const found = await introspect(
-        token,
-        url!,
-        basicCredentials(config.clientId, secret!),
-        config.timeout,
-        platform.fetch,
-      )
-      return found === undefined ? 'introspection-unavailable' : judge(found, platform.now())
-    },
+  const check = compileCheck(name, config, platform)
+  const configured = check !== undefined
+  const cache = makeCredentialCache({
+    check: async (token) => (check === undefined ? 'not-configured' : check(token)),
     unavailable: 'introspection-unavailable',
     ttlMs: config.cacheTtl,
     maxEntries: MAX_ENTRIES,
@@ -50,19 +38,36 @@ export function makeIntrospectionAuthenticator(
     hides: undefined,
     recall(x, now) {
       const token = bearerToken(x)
-      return token === undefined ? undefined : answers.recall(token, now, x.waitUntil)
+      return token === undefined ? undefined : cache.recall(token, now, x.waitUntil)
     },
     async authenticate(x) {
       const token = bearerToken(x)
       if (token === undefined) return undefined
       if (!configured) return 'not-configured'
       if (!isBearerToken(token)) return 'bearer-malformed'
-      return token.length <= MAX_TOKEN_CHARS ? answers.ask(token) : 'token-malformed'
+      return token.length <= MAX_TOKEN_CHARS ? cache.check(token) : 'token-malformed'
     },
   }
 }
 
-/** The issuer's answer; undefined when there is none: network, timeout, a redirect, another status than 200, too large, no JSON object. */
+/** The check of a token at its issuer; undefined when the URL or the secret is not configured. */
+function compileCheck(
+  name: string,
+  config: IntrospectionProviderConfig,
+  platform: Platform,
+): ((token: string) => Promise<Authenticated | ProblemCode>) | undefined {
+  const url = resolveUrl(config.url, platform.variable, isDocumentUrl)
+  const secret = platform.secret(config.clientSecret)
+  if (url === undefined || secret === undefined) return undefined
+  const authorization = basicCredentials(config.clientId, secret)
+  const toIdentity = compileIntrospectedIdentity(name, config, url)
+  return async (token) => {
+    const introspected = await introspect(token, url, authorization, config.timeout, platform.fetch)
+    return introspected === undefined ? 'introspection-unavailable' : toIdentity(introspected, platform.now())
+  }
+}
+
+/** The issuer's response; undefined when there is none: network, timeout, a redirect, another status than 200, too large, no JSON object. */
 async function introspect(
   token: string,
   url: string,
@@ -75,7 +80,7 @@ async function introspect(
       method: 'POST',
       headers: { accept: 'application/json', authorization },
       body: new URLSearchParams({ token, token_type_hint: 'access_token' }),
-      // Followed, a redirect would hand the token and the gateway's password to whoever controls one page of the issuer's host.
+      // A redirect that is followed would disclose the token and the gateway's password to the controller of any page of the issuer's host.
       redirect: 'manual',
       signal: AbortSignal.timeout(timeoutMs),
     })
@@ -87,37 +92,37 @@ async function introspect(
   }
 }
 
-/** RFC 6749 §2.3.1: both parts are form-encoded before they are put together. */
+/** The Basic credentials of RFC 6749 §2.3.1: both parts are form-encoded first. */
 function basicCredentials(id: string, secret: string): string {
   const encoded = (text: string) => new URLSearchParams({ '': text }).toString().slice(1)
   return `Basic ${btoa(`${encoded(id)}:${encoded(secret)}`)}`
 }
 
-/** The members of an introspection answer (RFC 7662 §2.2). */
+/** The members of an introspection response (RFC 7662 §2.2). */
 type Introspected = Readonly<Record<string, unknown>>
 
-/** The object in a JSON text; undefined when it holds something else. Throws when it is no JSON. */
+/** The object in a JSON text; undefined for every other value. Throws when the text is not JSON. */
 export function parseIntrospected(json: string): Introspected | undefined {
   const value: unknown = JSON.parse(json)
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Introspected) : undefined
 }
 
-/** Compiles what a provider wants of an answer into a judge of answers at `now` (epoch ms). */
+/** Compiles a provider's requirements: the identity in a response that meets them at `now` (epoch ms), or the code of the refusal. */
 export function compileIntrospectedIdentity(
   provider: string,
   config: IntrospectionProviderConfig,
   url: string,
-): (found: Introspected, now: number) => Authenticated | ProblemCode {
+): (introspected: Introspected, now: number) => Authenticated | ProblemCode {
   const scopes = compileClaimPath(config.scopesClaim)
   const roles = compileClaimPath(config.rolesClaim)
   const issuer = config.issuer ?? introspectionIssuer(url)
-  return (found, now) => {
-    if (found.active !== true) return 'token-inactive'
-    const { iss = issuer, sub = '', exp, nbf } = found
-    if (typeof iss !== 'string' || typeof sub !== 'string' || !isAccessToken(found)) return 'token-claims'
+  return (introspected, now) => {
+    if (introspected.active !== true) return 'token-inactive'
+    const { iss = issuer, sub = '', exp, nbf } = introspected
+    if (typeof iss !== 'string' || typeof sub !== 'string' || !isAccessToken(introspected)) return 'token-claims'
     if (!isTime(exp) || !isTime(nbf)) return 'token-claims'
     if (config.issuer !== undefined && iss !== config.issuer) return 'token-issuer'
-    if (config.audience !== undefined && ![found.aud].flat().includes(config.audience)) return 'token-audience'
+    if (config.audience !== undefined && ![introspected.aud].flat().includes(config.audience)) return 'token-audience'
     const [validFrom, validUntil] = [(nbf ?? -Infinity) * 1000, (exp ?? Infinity) * 1000]
     if (now >= validUntil) return 'token-expired'
     if (now < validFrom) return 'token-not-yet-valid'
@@ -126,9 +131,9 @@ export function compileIntrospectedIdentity(
         provider,
         issuer: iss,
         subject: sub,
-        scopes: claimTexts(scopes(found)),
-        roles: claimNames(roles(found)),
-        claims: found,
+        scopes: claimTexts(scopes(introspected)),
+        roles: claimNames(roles(introspected)),
+        claims: introspected,
       },
       validFrom,
       validUntil,
@@ -137,7 +142,7 @@ export function compileIntrospectedIdentity(
   }
 }
 
-/** Issuers find refresh tokens active too, and tokens bound to a key; neither may be used as a bearer token. */
+/** Refresh tokens and tokens that are bound to a key can be active too; neither may be used as a bearer token. */
 function isAccessToken({ token_type: type }: Introspected): boolean {
   return type === undefined || (typeof type === 'string' && /^(?:bearer|access_token)$/i.test(type))
 }

@@ -5,7 +5,7 @@ import { compileClaimPath } from '../../core/request-attribute.ts'
 import type { Authenticator } from '../authenticator.ts'
 import { BEARER_CHALLENGE, bearerToken, isBearerToken } from '../challenge.ts'
 import type { JwtProviderConfig } from '../config/jwt.ts'
-import { makeTokenCache } from '../token-cache.ts'
+import { makeTokenCache, type TokenCache } from '../token-cache.ts'
 import { claimNames, claimTexts, parseCompactJws, type CompactJws } from './compact-jws.ts'
 import { makeJwks, makeOwnIssuerKeys } from './jwks.ts'
 import { makeSecretKey, type KeySource, type WaitUntil } from './key-source.ts'
@@ -14,15 +14,50 @@ import { verify, type VerifiedClaims, type VerifiedToken } from './verify.ts'
 const MAX_ENTRIES = 4096
 const MAX_BYTES = 8 * 1024 * 1024
 
-/** A provider of type `jwt`: bearer tokens (RFC 6750) that are JWTs of its issuer. Those that it verified are remembered. */
+/** A provider of type `jwt`: bearer tokens (RFC 6750) that are JWTs of its issuer. Verified tokens are cached. */
 export function makeJwtAuthenticator(name: string, config: JwtProviderConfig, platform: Platform): Authenticator {
   const keys = makeKeys(config, platform)
-  const makeIdentity = compileIdentity(name, config)
   // The bounds hold for the isolate, so providers share them.
   const share = Object.keys(platform.authProviders).length
   const cache = makeTokenCache<VerifiedToken>(MAX_ENTRIES / share, MAX_BYTES / share)
+  const verifyToken = compileVerify(name, config, keys, cache, platform)
 
-  const verifyToken = async (jws: CompactJws, waitUntil: WaitUntil): Promise<VerifiedToken | ProblemCode> => {
+  return {
+    name,
+    configured: keys.configured,
+    challenge: BEARER_CHALLENGE,
+    missing: 'token-missing',
+    discloses: config.discloseRequirements,
+    hides: undefined,
+    recall(x, now) {
+      const token = bearerToken(x)
+      const verified = token === undefined ? undefined : cache.get(token)
+      if (verified === undefined || now < verified.validFrom || now >= verified.validUntil) return undefined
+      return keys.trusted(now, x.waitUntil) && !verified.key.retired ? verified : undefined
+    },
+    async authenticate(x) {
+      const token = bearerToken(x)
+      if (token === undefined) return undefined
+      const jws = parseCompactJws(token)
+      if (jws === undefined) return isBearerToken(token) ? 'token-malformed' : 'bearer-malformed'
+      // The token names its issuer, and so its provider: no other provider looks for its key.
+      if (typeof jws.issuer !== 'string') return 'token-claims'
+      if (jws.issuer !== config.issuer) return 'token-issuer'
+      return config.algorithms.some((alg) => alg === jws.alg) ? verifyToken(jws, x.waitUntil) : 'token-algorithm'
+    },
+  }
+}
+
+/** Verifies a token and caches it, or returns the code of the refusal. */
+function compileVerify(
+  name: string,
+  config: JwtProviderConfig,
+  keys: KeySource,
+  cache: TokenCache<VerifiedToken>,
+  platform: Pick<Platform, 'now'>,
+): (jws: CompactJws, waitUntil: WaitUntil) => Promise<VerifiedToken | ProblemCode> {
+  const makeIdentity = compileIdentity(name, config)
+  return async (jws, waitUntil) => {
     const key = await keys.find(jws, waitUntil)
     if (typeof key === 'string') return key
     const claims = await verify(jws, key, config, platform.now())
@@ -36,31 +71,6 @@ export function makeJwtAuthenticator(name: string, config: JwtProviderConfig, pl
     }
     cache.set(jws.text, verified)
     return verified
-  }
-
-  return {
-    name,
-    configured: keys.configured,
-    challenge: BEARER_CHALLENGE,
-    missing: 'token-missing',
-    discloses: config.discloseRequirements,
-    hides: undefined,
-    recall(x, now) {
-      const token = bearerToken(x)
-      const found = token === undefined ? undefined : cache.get(token)
-      if (found === undefined || now < found.validFrom || now >= found.validUntil) return undefined
-      return keys.trusted(now, x.waitUntil) && !found.key.retired ? found : undefined
-    },
-    async authenticate(x) {
-      const token = bearerToken(x)
-      if (token === undefined) return undefined
-      const jws = parseCompactJws(token)
-      if (jws === undefined) return isBearerToken(token) ? 'token-malformed' : 'bearer-malformed'
-      // The token says which provider is to judge it: no other one looks for its key.
-      if (typeof jws.issuer !== 'string') return 'token-claims'
-      if (jws.issuer !== config.issuer) return 'token-issuer'
-      return config.algorithms.some((alg) => alg === jws.alg) ? verifyToken(jws, x.waitUntil) : 'token-algorithm'
-    },
   }
 }
 

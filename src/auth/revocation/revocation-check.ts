@@ -6,7 +6,7 @@ import type { Authenticated } from '../authenticator.ts'
 import type { AuthProviderConfig } from '../config/auth-provider.ts'
 import { makeRevocationSnapshot, type RevocationStatus } from './revocation-snapshot.ts'
 
-/** Why an established caller is refused after all; undefined when he is not. A promise after an idle time or an outage, and where several vouch. */
+/** The code of the refusal of an authenticated caller; undefined when no credential was revoked. A promise after an idle time or an outage, and with several credentials. */
 export type RevocationCheck = (
   caller: Authenticated,
   x: Pick<Exchange, 'waitUntil'>,
@@ -16,21 +16,21 @@ const revocationsOf = perPlatform(({ identityStore, now }: Platform) =>
   makeRevocationSnapshot(makeIdentityClient(identityStore).revocationsSince, now),
 )
 
-/** The check of every use of a credential, remembered ones too. Undefined in a deployment where nobody can revoke: then it costs nothing. */
+/** The check of every use of a credential, cached ones too. Undefined in a deployment without a way to revoke: then it costs nothing. */
 export function compileRevocationCheck(platform: Platform): RevocationCheck | undefined {
   const { admin, token, revoke } = { admin: platform.hasAdmin, ...platform.oauthPaths }
   if (!admin && token === undefined && revoke === undefined) return undefined
   const revocations = revocationsOf(platform)
   const providers = new Map(Object.entries(platform.authProviders).map(([name, config]) => [name, rulesOf(config)]))
 
-  const judge = (identity: Identity, x: Pick<Exchange, 'waitUntil'>) => {
+  const check = (identity: Identity, x: Pick<Exchange, 'waitUntil'>) => {
     const { skewMs, codes } = providers.get(identity.provider)!
-    const standing = revocations.standing(identity, skewMs, platform.now(), x.waitUntil)
-    return typeof standing === 'string' ? codes[standing] : standing.then((later) => codes[later])
+    const status = revocations.status(identity, skewMs, platform.now(), x.waitUntil)
+    return typeof status === 'string' ? codes[status] : status.then((awaited) => codes[awaited])
   }
   return ({ identity, vouchers = [] }, x) => {
-    if (vouchers.length === 0) return judge(identity, x)
-    return Promise.all([identity, ...vouchers].map(async (who) => judge(who, x))).then(worst)
+    if (vouchers.length === 0) return check(identity, x)
+    return Promise.all([identity, ...vouchers].map(async (each) => check(each, x))).then(worst)
   }
 }
 
@@ -40,13 +40,13 @@ interface Rules {
 }
 
 function rulesOf(config: AuthProviderConfig): Rules {
-  // The gateway's own clock is the store's; another issuer's may be ahead, and its tokens seem younger than they are.
+  // The gateway uses the store's clock. The clock of another issuer may be ahead, and its tokens then appear younger than they are.
   const skewMs = skewOf(config)
   const unknown = config.onRevocationStoreError === 'deny' ? 'revocation-unavailable' : undefined
   return { skewMs, codes: { good: undefined, revoked: 'token-revoked', unknown } }
 }
 
-/** An introspection provider has no `clockSkew` to set: what is the default elsewhere. */
+/** An introspection provider has no `clockSkew`: this is the default of other providers. */
 const INTROSPECTION_SKEW_MS = 30_000
 
 function skewOf(config: AuthProviderConfig): number {

@@ -38,7 +38,7 @@ function setup() {
   const revocations = makeRevocationSnapshot(feed, () => clock.now)
   const work: Promise<unknown>[] = []
   const ask = (who = caller(), skewMs = 0) =>
-    revocations.standing(who, skewMs, clock.now, (promise) => void work.push(promise))
+    revocations.status(who, skewMs, clock.now, (promise) => void work.push(promise))
   const settle = async () => void (await Promise.all(work.splice(0)))
   const revoke = (target: RevocationTarget, until = clock.now + HOUR) =>
     void store.entries.push({ target, at: clock.now, until })

@@ -63,18 +63,27 @@ export function makeLeasedLimiter(
       waitUntil(taking)
       return taking
     },
-    async drain(key, amount, waitUntil) {
-      const at = now()
-      const leased = keyOf(key, at)
-      if (leased === undefined) return takeParts(await takeUpTo(counter, key, amount, waitUntil))
-      addDemand(leased.demand, amount, at)
-      const spent = spendTokens(leased, amount, at)
-      const due = amount - spent.reduce((sum, { taken }) => sum + taken, 0)
-      if (due === 0 || isRefused(leased, 1, at)) return spent
-      const grant = await takeUpTo(counter, key, due, waitUntil)
-      if (grant !== undefined) addGrant(leased, grant, grant.granted, 1, at, now())
-      return [...spent, ...takeParts(grant)]
-    },
+    drain: compileDrain(counter, keyOf, now),
+  }
+}
+
+/** Takes up to an amount: first leased tokens, then tokens of the store. */
+function compileDrain(
+  counter: StoreCounter,
+  keyOf: ReturnType<typeof makeLeaseTable>,
+  now: () => number,
+): StoreLimiter['drain'] {
+  return async (key, amount, waitUntil) => {
+    const at = now()
+    const leased = keyOf(key, at)
+    if (leased === undefined) return takeParts(await takeUpTo(counter, key, amount, waitUntil))
+    addDemand(leased.demand, amount, at)
+    const spent = spendTokens(leased, amount, at)
+    const due = amount - spent.reduce((sum, { taken }) => sum + taken, 0)
+    if (due === 0 || isRefused(leased, 1, at)) return spent
+    const grant = await takeUpTo(counter, key, due, waitUntil)
+    if (grant !== undefined) addGrant(leased, grant, grant.granted, 1, at, now())
+    return [...spent, ...takeParts(grant)]
   }
 }
 

@@ -69,7 +69,7 @@ export interface LimiterCounters {
 }
 
 /** The counters of a limiter, by its name; routes with a limiter of the same name share them. */
-export const limiterCounters = perPlatformAndName((_: object): LimiterCounters => ({
+export const limiterCounters = perPlatformAndName<object, LimiterCounters>(() => ({
   admitted: 0,
   refused: 0,
   shadowRefused: 0,

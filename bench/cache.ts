@@ -8,37 +8,37 @@ import { makeBench, startPolicySet, type Bench, type Subject } from './subjects.
 
 /**
  * `npm run bench:cache -- [--rounds 9] [--seconds 1]`: what a hit of the edge cache costs, against a proxied request without cache (to an
- * origin that answers at once) and against asking an origin that takes 5 ms.
+ * origin that responds at once) and against a request to an origin that takes 5 ms.
  */
 const ORIGIN_MS = 5
 const BUSY = 32
 
 interface SlowOrigin {
   readonly url: string
-  readonly asked: () => number
+  readonly requestCount: () => number
   readonly stop: () => void
 }
 
-/** Answers after 5 ms what the bench's own origin answers at once. */
+/** Sends after 5 ms the response that the bench's own origin sends at once. */
 async function startSlowOrigin(): Promise<SlowOrigin> {
   const body = JSON.stringify({ id: '42', name: 'Ada Lovelace', email: 'ada@example.com', tags: ['a', 'b', 'c'] })
-  const answer = `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
-  let asked = 0
+  const response = `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+  let requests = 0
   const server: Server = createServer({ noDelay: true }, (socket) => {
     socket.on('error', () => socket.destroy())
     socket.on('data', (chunk) => {
-      // wrk and workerd send the next request when they have had the answer to the last.
+      // wrk and workerd send the next request after the response to the previous one.
       if (!chunk.toString('latin1').endsWith('\r\n\r\n')) return
-      asked++
-      setTimeout(() => socket.write(answer), ORIGIN_MS)
+      requests++
+      setTimeout(() => socket.write(response), ORIGIN_MS)
     })
   })
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return { url, asked: () => asked, stop: () => void server.close().unref() }
+  return { url, requestCount: () => requests, stop: () => void server.close().unref() }
 }
 
-/** An answer that is no hit would be measured as one. */
+/** Waits for the first hit. Throws after 100 misses, because a miss would be measured as a hit. */
 async function proveHits({ url }: Subject): Promise<void> {
   const first = await fetch(url)
   const body = await first.text()
@@ -47,7 +47,7 @@ async function proveHits({ url }: Subject): Promise<void> {
     const same = (await again.text()) === body
     if (same && /\bhit\b/.test(again.headers.get('cache-status') ?? '')) return
   }
-  throw new Error(`the cache never answered: ${first.headers.get('cache-status')}`)
+  throw new Error(`the cache never had a hit: ${first.headers.get('cache-status')}`)
 }
 
 async function measureHits(bench: Bench, slow: SlowOrigin, rounds: number, seconds: number): Promise<Figure[]> {
@@ -57,8 +57,8 @@ async function measureHits(bench: Bench, slow: SlowOrigin, rounds: number, secon
   try {
     await proveHits(cached)
     for (const subject of [plain, cached]) await measure(subject, {}, BUSY, seconds)
-    const before = slow.asked()
-    let askedDirectly = 0
+    const before = slow.requestCount()
+    let directRequests = 0
     const found = { cpu: [] as number[], ratio: [] as number[], hitUs: [] as number[], directUs: [] as number[] }
     for (let round = 1; round <= rounds; round++) {
       process.stderr.write(`round ${round} of ${rounds}\n`)
@@ -66,9 +66,9 @@ async function measureHits(bench: Bench, slow: SlowOrigin, rounds: number, secon
       found.cpu.push(hit.cpuUs)
       found.ratio.push(hit.cpuUs / proxied.cpuUs)
       found.hitUs.push((await measure(cached, {}, 1, seconds)).p50Us)
-      const beforeDirect = slow.asked()
+      const beforeDirect = slow.requestCount()
       found.directUs.push((await measure(direct, {}, 1, seconds)).p50Us)
-      askedDirectly += slow.asked() - beforeDirect
+      directRequests += slow.requestCount() - beforeDirect
     }
     const directUs = spread(found.directUs)
     return [
@@ -78,7 +78,7 @@ async function measureHits(bench: Bench, slow: SlowOrigin, rounds: number, secon
       { name: 'p50, hit', value: spread(found.hitUs), unit: 'µs', target: atMost(directUs.median, ' µs') },
       {
         name: 'origin requests of hits',
-        value: single(slow.asked() - before - askedDirectly),
+        value: single(slow.requestCount() - before - directRequests),
         unit: '',
         target: atMost(0),
       },

@@ -10,9 +10,9 @@ import type { Signer } from './sign.ts'
 import type { Target } from './target.ts'
 import { uploadEnd, watchUpload } from './upload.ts'
 
-/** What all tries of one route have in common; fixed when the route is compiled. */
+/** The settings that all tries of one route share; fixed when the route is compiled. */
 export interface SendOptions {
-  /** The route's timeout in milliseconds from arrival; a client may have asked for less. */
+  /** The route's timeout in milliseconds from arrival; a client may request less. */
   readonly timeout: number
   /** The longest that one try may take, in milliseconds; the deadline may be nearer. */
   readonly perTryTimeout: number

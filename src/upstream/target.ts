@@ -7,7 +7,7 @@ import type { UpstreamConfig } from './config.ts'
 /** A target's condition by health checks and operators. `unhealthy` is passed over outside panic mode; `drained` gets no requests. */
 export type TargetCondition = 'ok' | 'unhealthy' | 'drained'
 
-/** One origin of an upstream, and what this isolate knows of it; its `inFlight` counts the tries that wait for its response headers. */
+/** One origin of an upstream with its state in this isolate; its `inFlight` counts the tries that wait for its response headers. */
 export interface Target extends InFlightCount {
   /** Scheme, host, port and prefix, without a final slash: the forwarded path is appended unchanged. */
   readonly base: string

@@ -21,7 +21,7 @@ export function markUploadEnd(x: Exchange, end: number): void {
 }
 
 /**
- * Wraps the client's `body` for fetch, so that the gateway knows which end broke an upload.
+ * Wraps the client's `body` for fetch, so that the gateway can distinguish which end broke an upload.
  *
  * There are two reasons. fetch fails in the same way when the client breaks off its upload and when the origin fails, and only the
  * second may count against the upstream. And workerd ends a chunked upload whose stream *errors* as if it were complete: an origin would act on

@@ -4,7 +4,7 @@ import type { Platform } from '../../core/platform.ts'
 import { signingKeysOf } from '../../identity/client.ts'
 import { oauthError } from './endpoint.ts'
 
-/** What an access token says. */
+/** The contents of a new access token. */
 interface AccessTokenContent {
   readonly subject: string
   /** Undefined where an OAuth client acts for itself. */

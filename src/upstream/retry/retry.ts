@@ -43,7 +43,7 @@ function canRepeat(x: Exchange): boolean {
 }
 
 /**
- * The newer response, unless the gateway made it and the older is the upstream's own, which tells the client more. Discards the body
+ * The newer response, unless the gateway made it and the older is the upstream's own, which contains more information for the client. Discards the body
  * of the other one.
  */
 export function betterResponse(older: Response, newer: Response): Response {

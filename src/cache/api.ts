@@ -4,9 +4,9 @@ import type { Purge, PurgeOrder } from './purge/purges.ts'
 /** Purges after a cursor, the oldest first. */
 export interface PurgeUpdate {
   readonly purges: readonly Purge[]
-  /** The `at` of the store's latest purge. Below the reader's own cursor it is another store, and `purges` begin at its first. */
+  /** The `at` of the store's latest purge. When it is below the cursor of the reader, the store was replaced, and `purges` begin at its first. */
   readonly last: number
-  /** Whether there are more: ask again at once. */
+  /** Whether there are more purges to read. */
   readonly more: boolean
 }
 
@@ -18,7 +18,7 @@ export interface CacheCoordinatorApi {
   purges(cursor: number, orders: readonly PurgeOrder[]): Promise<PurgeUpdate | undefined>
 }
 
-/** The part of the Cache API that is asked; keys are URLs. */
+/** The part of the Cache API that the cache uses; keys are URLs. */
 export interface EdgeCache {
   readonly match: (url: string) => Promise<Response | undefined>
   readonly put: (url: string, response: Response) => Promise<void>

@@ -9,32 +9,32 @@ import {
 import { makePurgeLog, MAX_PURGES, type PurgeLog } from './purge/purge-log.ts'
 import type { PurgeOrder } from './purge/purges.ts'
 
-/** What isolates agree on about the cache. Some objects know who fetches what, in a share of one place's keys; one, for the world, what was purged. */
+/** The shared state of the cache. Several objects hold the in-flight fetches of one place, by shards of the keys; one object holds all purges, for all places. */
 export class CacheCoordinator extends DurableObject {
   /** Epoch milliseconds; tests replace these two. */
   now: () => number = Date.now
   maxPurges = MAX_PURGES
-  #flights = makeInFlightFetches(() => this.now())
+  #inFlightFetches = makeInFlightFetches(() => this.now())
   #log: PurgeLog | undefined
 
   join(key: string, hasRead = false): JoinResult {
-    return this.#flights.join(key, hasRead)
+    return this.#inFlightFetches.join(key, hasRead)
   }
 
   wait(key: string, waitMs: number): Promise<WaitResult> {
-    return this.#flights.wait(key, waitMs)
+    return this.#inFlightFetches.wait(key, waitMs)
   }
 
   finish(key: string, outcome: FetchOutcome): true {
-    this.#flights.finish(key, outcome)
+    this.#inFlightFetches.finish(key, outcome)
     return true
   }
 
-  /** Takes orders, all or none, and answers with what came after `cursor`; undefined when the storage fails. It never throws. */
+  /** Applies all orders or none, and returns the purges after `cursor`; undefined when the storage fails. Never throws. */
   purges(cursor: number, orders: readonly PurgeOrder[]): PurgeUpdate | undefined {
     try {
       return this.ctx.storage.transactionSync(() => {
-        // Here and not in the constructor: the objects that only know flights have no tables.
+        // Not in the constructor: the objects that hold in-flight fetches need no tables.
         this.#log ??= makePurgeLog(
           this.ctx.storage.sql,
           () => this.now(),

@@ -4,48 +4,48 @@ import { compileRequestAttribute, lengthPrefixed } from '../core/request-attribu
 import { rawSearch } from '../lib/canonical-path.ts'
 import type { CacheKeyConfig } from './config.ts'
 
-/** By what an answer is found again. */
+/** The key of a stored response. */
 export interface CacheKey {
-  /** SHA-256 in hex: bounded, and no tier learns who asked. */
+  /** SHA-256 in hex: of fixed length, and no tier can read the caller from it. */
   readonly hash: string
-  /** Scheme, host, path and keyed query: what purges look at (`StoredHead.url`). */
+  /** Scheme, host, path and keyed query: what purges are compared with (`StoredHead.url`). */
   readonly url: string
 }
 
-/** Compiles how a request's key is made; undefined for a request that lacks what its identity part needs, which shares nothing. */
+/** Compiles the function that makes the key of a request. It gives undefined for a request without the claim that the identity part needs: such a request is not cached. */
 export function compileCacheKey(config: CacheKeyConfig, route: string): (x: Exchange) => CacheKey | undefined {
   const queryOf = compileKeyedQuery(config.query)
   const identityOf = compileIdentity(config)
   const { headers } = config
-  // What the same texts mean: a later release may read others.
+  // The configuration is part of the key, because it decides what the other parts mean.
   const scope = lengthPrefixed(JSON.stringify([route, config]))
   return (x) => {
     const identity = identityOf(x)
     if (identity === undefined) return undefined
     const url = siteOf(x) + x.path + queryOf(x)
     let text = scope + lengthPrefixed(url) + identity
-    const sent = x.request.headers
-    for (const name of headers) text += fieldText(sent.get(name))
-    text += normalCodings(sent.get('accept-encoding'))
+    const received = x.request.headers
+    for (const name of headers) text += fieldText(received.get(name))
+    text += normalCodings(received.get('accept-encoding'))
     return { hash: createHash('sha256').update(text).digest('hex'), url }
   }
 }
 
-/** Absent and empty are two things. */
+/** An absent field and an empty field have different texts. */
 const fieldText = (value: string | null): string => (value === null ? '-' : lengthPrefixed(value))
 
-/** `https://api.example.com`: where a request was sent to, without the port that its scheme has anyway. */
+/** `https://api.example.com`: the scheme and host of a request, without the default port of the scheme. */
 export function siteOf(x: Pick<Exchange, 'client'>): string {
   return `${x.client.scheme}://${hostOf(x)}`
 }
 
-/** One spelling of a host: `EXAMPLE.com.:80` is `example.com`, for a purge of the one must reach what was asked as the other. */
+/** Normalizes a host: `EXAMPLE.com.:80` is `example.com`, so that a purge of one spelling matches all. */
 export function hostOf({ client: { scheme, host } }: Pick<Exchange, 'client'>): string {
   const name = host.toLowerCase().replace(scheme === 'https' ? /:443$/ : /:80$/, '')
   return name.replace(/\.(?=:\d+$|$)/, '')
 }
 
-/** Reads the part of the client's query that tells answers apart, with its `?`: the whole of it, or the named fields in one order. */
+/** Compiles the function that reads the keyed part of the client's query, with its `?`: the whole query, or the named fields in one order. */
 function compileKeyedQuery(names: readonly string[] | undefined): (x: Exchange) => string {
   if (names === undefined) return (x) => normalSearch(rawSearch(x.request.url))
   if (names.length === 0) return () => ''
@@ -57,7 +57,7 @@ function compileKeyedQuery(names: readonly string[] | undefined): (x: Exchange) 
       const place = order.get(queryFieldName(pair))
       return place === undefined ? [] : [{ pair, place }]
     })
-    // The order of a field's own values stays: it may mean something.
+    // The order of the values of one field stays, because it may be significant.
     pairs.sort((a, b) => a.place - b.place)
     return pairs.length === 0 ? '' : `?${pairs.map(({ pair }) => pair).join('&')}`
   }
@@ -82,12 +82,12 @@ export function queryFieldName(pair: string): string {
   return /[%+]/.test(name) ? new URLSearchParams(`=${name}`).get('')! : name
 }
 
-/** Who shares an answer, as text; `''` for everybody. Scopes and roles are part of it: a caller may have tokens that can do less. */
+/** The identity part of the key, as text; `''` when all callers share responses. Scopes and roles are part of it, because tokens of one caller may differ in what they allow. */
 function compileIdentity({ identity, tenantClaim = 'tenant' }: CacheKeyConfig): (x: Exchange) => string | undefined {
   if (identity === undefined || identity === 'none') return () => ''
-  const owner = compileRequestAttribute({ kind: 'jwt', name: identity === 'sub' ? 'sub' : tenantClaim })
+  const ownerOf = compileRequestAttribute({ kind: 'jwt', name: identity === 'sub' ? 'sub' : tenantClaim })
   return (x) => {
-    const name = owner(x)
+    const name = ownerOf(x)
     if (!name) return undefined
     const { issuer, scopes, roles } = x.identity!
     return `${identity}:${[issuer, name, ...listed(scopes), ...listed(roles)].map(lengthPrefixed).join('')}`
@@ -98,15 +98,15 @@ const listed = (names: readonly string[]): string[] => [String(names.length), ..
 
 const CODINGS = ['br', 'deflate', 'gzip', 'zstd']
 
-/** `gzip;q=0.8, BR, x` → `br, gzip`: the codings that origins use, in one order, so that browsers share answers; `''` for none. */
+/** `gzip;q=0.8, BR, x` → `br, gzip`: the codings that origins use, in one order, so that browsers share responses; `''` for none. */
 export function normalCodings(field: string | null): string {
   if (field === null) return ''
-  const taken = new Set(
+  const accepted = new Set(
     field
       .toLowerCase()
       .split(',')
       .filter((item) => !/;\s*q=0(?:\.0*)?\s*$/.test(item))
       .map((item) => item.split(';', 1)[0]!.trim()),
   )
-  return CODINGS.filter((coding) => taken.has(coding)).join(', ')
+  return CODINGS.filter((coding) => accepted.has(coding)).join(', ')
 }

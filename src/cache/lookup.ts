@@ -9,19 +9,19 @@ import type { CacheKey } from './key.ts'
 import type { RouteCache } from './route-cache.ts'
 import type { FoundResponse, Tiers } from './store/tiers.ts'
 
-/** What the tiers have for a request. */
+/** The result of looking up a request in the tiers. */
 export interface Lookup {
-  /** Where its answer is, or would be put. */
+  /** The key under which its response is stored, or would be. */
   readonly slot: string
   readonly found: FoundResponse | undefined
-  /** What Vary named in an answer that was stored under this key. */
+  /** The fields that Vary named in the response stored under this key. */
   readonly varies: readonly string[]
 }
 
 /**
- * Finds the stored answer that a request selects. The first that came is under the key itself; those that its Vary tells apart from it
- * are under the key and what they were selected by, so that an answer without Vary costs one look. `seen`: the request as the origin would
- * see it.
+ * Finds the stored response that a request selects. The first variant is stored under the key itself. Other variants are stored under the
+ * key and a hash of their selecting fields, so that a response without Vary costs one read. `seen`: the header fields of the request as the
+ * origin would get them.
  */
 export async function lookUp(tiers: Tiers, key: CacheKey, x: Exchange, seen: Fields): Promise<Lookup> {
   const first = await tiers.read(key.hash, x)
@@ -35,50 +35,50 @@ export async function lookUp(tiers: Tiers, key: CacheKey, x: Exchange, seen: Fie
   return { slot, found, varies }
 }
 
-/** Frees what a stored answer holds that nobody will read. */
+/** Cancels the body of a stored response that is not going to be read. */
 export function dropBody({ body }: Pick<FoundResponse, 'body'>): void {
   body?.cancel().catch(() => {})
 }
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
-/** Milliseconds by which the clocks of those who share a store may differ. */
+/** Milliseconds by which the clocks of gateways that share a store may differ. */
 const CLOCK_SLACK_MS = 2_000
 
-/** A stored answer that may still be of use, and what may be done with it. */
+/** A stored response that was not purged, and how it may be used. */
 export interface Usable {
   readonly found: FoundResponse
   readonly verdict: ReuseVerdict
 }
 
-/** Judges a stored answer by its purges and its freshness; undefined when it is as if it were not there. */
+/** Judges a stored response by the purges and its freshness; undefined when there is none, or it was purged. */
 export async function assess(
   cache: RouteCache,
   found: FoundResponse | undefined,
   x: Exchange,
-  asked: RequestDirectives,
+  directives: RequestDirectives,
 ): Promise<Usable | undefined> {
   if (found === undefined) return undefined
   const { head } = found
-  const answer = cache.purges.standing(head, x)
-  const standing = answer instanceof Promise ? await answer : answer
+  const status = cache.purges.standing(head, x)
+  const standing = status instanceof Promise ? await status : status
   if (standing === 'gone') {
     dropBody(found)
     return undefined
   }
   const now = cache.now()
-  const verdict = judgeReuse(head, asked, now, cache.life, typeof standing === 'number' ? standing : Infinity)
-  // Fetched in the future, before a clock stepped back: it would outlive its time, and every purge until then.
+  const verdict = judgeReuse(head, directives, now, cache.life, typeof standing === 'number' ? standing : Infinity)
+  // A response from the future was fetched before a clock stepped back: it would stay fresh for too long, and no purge would match it.
   const isDated = head.requestTime <= now + CLOCK_SLACK_MS
   if (standing !== 'validate' && isDated) return { found, verdict }
   return { found, verdict: { ...verdict, use: 'validate', fwd: verdict.fwd ?? 'stale', onError: false } }
 }
 
-/** Why a request for which nothing was stored goes on. */
+/** Why a request without a stored response is forwarded (RFC 9211 §2.2). */
 export const missOf = ({ varies, found }: Lookup): ForwardReason =>
   found === undefined && varies.length > 0 ? 'vary-miss' : 'miss'
 
-/** Answers from the store. `handling` where it is more than a plain hit. */
+/** Makes a response from a stored one. `handling` is given where it is not a plain hit. */
 export function respondFromStore(cache: RouteCache, x: Exchange, usable: Usable, handling?: CacheHandling): Response {
   const { counters } = cache
   const { found, verdict } = usable
@@ -91,10 +91,10 @@ export function respondFromStore(cache: RouteCache, x: Exchange, usable: Usable,
   const shape = shapeOf(x.request, head)
   if (shape === 'whole') counters.bytesSaved += lengthOf(head.headers)
   if (shape === 'head' || shape === 'not-modified') dropBody(found)
-  const answer = responseFrom(x.request, head, shape, found.body, cache.now())
-  const said = handling ?? { hit: true, ttl: verdict.ttl, detail: found.tier }
-  answer.headers.set('cache-status', cacheStatus(said, answer.headers.get('cache-status')))
-  return answer
+  const response = responseFrom(x.request, head, shape, found.body, cache.now())
+  const reported = handling ?? { hit: true, ttl: verdict.ttl, detail: found.tier }
+  response.headers.set('cache-status', cacheStatus(reported, response.headers.get('cache-status')))
+  return response
 }
 
 function lengthOf(headers: FoundResponse['head']['headers']): number {
@@ -102,7 +102,7 @@ function lengthOf(headers: FoundResponse['head']['headers']): number {
   return length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : 0
 }
 
-/** Says in Cache-Status what became of a request; among the edits, since the origin's own response cannot be written to. */
+/** Sets Cache-Status through the edits of the exchange, because the headers of a response of the origin are immutable. */
 export function labelled(x: Exchange, response: Response, handling: CacheHandling): Response {
   const value = cacheStatus(handling, response.headers.get('cache-status'))
   x.edits.push({ op: 'set', name: 'cache-status', value })

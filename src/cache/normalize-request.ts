@@ -5,31 +5,31 @@ import type { Fields } from './http/entry.ts'
 import { hostOf, normalCodings, pairsOf, queryFieldName } from './key.ts'
 
 /**
- * What browsers and proxies send with everything, and what steers caches: an answer for many cannot depend on it, so the origin is not
- * told, unless its Vary says that it wants to know.
+ * Fields that browsers and proxies send with every request, and fields that control caches. A shared response must not depend on them, so
+ * they are stripped unless the Vary of the origin names them.
  */
 const ORDINARY =
   /^(?:accept(?:-charset|-encoding|-language)?|accept-ch|ua|user-agent|referer|origin|from|via|dnt|priority|save-data|upgrade-insecure-requests|cache-control|pragma|max-forwards|cdn-loop|content-(?:digest|length|type)|signature(?:-input)?|(?:sec|cf|x-b3|x-amzn)-.*|x-(?:request|correlation)-id|b3|traceparent|tracestate|baggage|device-memory|downlink|dpr|ect|rtt|viewport-width|width)$/
-/** Evaluated against what is stored; the origin is asked for the whole of the answer. */
+/** Evaluated against the stored response; the origin is requested to send the whole response. */
 const CONDITION = /^(?:if-.*|range)$/
-/** In every key, or written by the gateway whatever the client sent under these names. */
+/** In every key, or overwritten by the gateway. */
 const OWN = /^(?:host|x-forwarded-(?:for|proto|host))$/
 
 const BEARER = new Set(['jwt', 'introspection'])
 
-/** A request to an origin that says only what its stored answer may depend on. */
+/** A request to an origin, reduced to what its stored response may depend on. */
 export interface NormalizedRequest {
-  /** The request headers as they were, by which Vary selects. */
+  /** The request headers before the reduction, by which Vary selects. */
   readonly seen: Fields
-  /** Those that the origin is not told. */
-  readonly withheld: ReadonlyMap<string, string>
-  /** The client's fields that no key covers and that the origin sees: only if its Vary names all of them may the answer be stored. */
+  /** The fields that are not forwarded, by name. */
+  readonly stripped: ReadonlyMap<string, string>
+  /** The client's fields that are forwarded although the key does not cover them. The response is stored only if its Vary names all of them. */
   readonly unkeyed: readonly string[]
-  /** Those that it sees because an earlier answer's Vary named them. An answer whose Vary does not must not be stored either. */
-  readonly told: string[]
+  /** The fields that are forwarded because the Vary of an earlier response named them. A response whose Vary omits one is not stored either. */
+  readonly forwarded: string[]
 }
 
-/** Compiles how an outgoing GET or HEAD is narrowed; `varies` are the fields that a stored answer's Vary named. */
+/** Compiles the reduction of an outgoing GET or HEAD; `varies` are the fields that the Vary of a stored response named. */
 export function compileNormalizeRequest(
   { key }: Pick<CacheConfig, 'key'>,
   { querySet, headersSet, authProviders }: Pick<RouteFacts, 'querySet' | 'headersSet' | 'authProviders'>,
@@ -37,8 +37,8 @@ export function compileNormalizeRequest(
   const keyed = new Set(key.headers)
   const set = new Set(headersSet)
   const bearers = new Set(Object.keys(authProviders).filter((name) => BEARER.has(authProviders[name]!.type)))
-  // Who is calling is in the key, or the origin has to say that its answer is for everybody: if it is this field that tells who. Beside
-  // another credential that does, nobody may have looked at it.
+  // A bearer token that established the identity is covered: the identity is in the key, or the origin has to mark the response as shared.
+  // Beside another credential the token may not have been verified.
   const isCaller = (name: string, { identity }: Exchange) =>
     name === 'authorization' && identity !== undefined && bearers.has(identity.provider)
   const query = key.query && new Set([...key.query, ...querySet])
@@ -46,41 +46,41 @@ export function compileNormalizeRequest(
     const { outgoing, request } = x
     const { headers } = outgoing
     const seen = seenBy({ ...headers })
-    const withheld = new Map<string, string>()
+    const stripped = new Map<string, string>()
     const unkeyed: string[] = []
-    const told: string[] = []
+    const forwarded: string[] = []
     for (const name of Object.keys(headers)) {
       if (CONDITION.test(name)) delete headers[name]
-      // What the client has not sent is the gateway's own.
+      // A field that the client has not sent comes from the gateway.
       else if (keyed.has(name) || set.has(name) || !request.headers.has(name) || isCaller(name, x)) continue
-      else if (varies.includes(name)) told.push(name)
+      else if (varies.includes(name)) forwarded.push(name)
       else if (ORDINARY.test(name)) {
-        withheld.set(name, headers[name]!)
+        stripped.set(name, headers[name]!)
         delete headers[name]
       } else if (!OWN.test(name)) unkeyed.push(name)
     }
-    // As the key has it: `EXAMPLE.com:80` must not come back to those who have asked `example.com`.
+    // Spelled as in the key: a response for `EXAMPLE.com:80` is also served for `example.com`.
     if (headers['x-forwarded-host'] === x.client.host) headers['x-forwarded-host'] = hostOf(x)
     const codings = seen.get('accept-encoding')
     if (codings === null) delete headers['accept-encoding']
     else headers['accept-encoding'] = codings
     if (query !== undefined && outgoing.search !== '') outgoing.search = onlyFields(query, outgoing.search)
-    return { seen, withheld, unkeyed, told }
+    return { seen, stripped, unkeyed, forwarded }
   }
 }
 
-/** Tells the origin the fields that its Vary names; true when there was one that it had not been told. */
+/** Restores the stripped fields that the Vary of the origin names; true when there was one. */
 export function restore(
   { outgoing }: Exchange,
-  { withheld, told }: NormalizedRequest,
+  { stripped, forwarded }: NormalizedRequest,
   names: readonly string[],
 ): boolean {
   let restored = false
   for (const name of names) {
-    const value = withheld.get(name)
+    const value = stripped.get(name)
     if (value === undefined || name === 'accept-encoding') continue
     outgoing.headers[name] = value
-    told.push(name)
+    forwarded.push(name)
     restored = true
   }
   return restored

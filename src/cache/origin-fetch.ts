@@ -5,7 +5,7 @@ import { varyNames, type StoredHead } from './http/entry.ts'
 import { conditionsOf, freshen } from './http/validation.ts'
 import { restore, type NormalizedRequest } from './normalize-request.ts'
 
-/** An answer of the origin, or the gateway's own in place of one; epoch milliseconds. */
+/** A response of the origin, or a problem of the gateway in its place; times in epoch milliseconds. */
 export interface OriginResponse {
   readonly kind: 'answered'
   readonly response: Response
@@ -13,30 +13,30 @@ export interface OriginResponse {
   readonly responseTime: number
 }
 
-/** What came of asking the origin. `confirmed`: what is stored is still good, with `head` in place of its own. */
+/** The result of a fetch. `confirmed`: the stored response is still valid, with the updated `head`. */
 export type OriginFetch = OriginResponse | { readonly kind: 'confirmed'; readonly head: StoredHead }
 
 /**
- * Asks the origin with a request that has been narrowed, on condition that its answer is another than `stored`. Asks again when a 304 is
- * of an answer that is not stored, or when the answer depends on fields that the origin has not been told.
+ * Sends a normalized request to the origin, with the validators of `stored` as conditions. Sends it again when the 304 is about another
+ * response than the stored one, or when the response varies by fields that were stripped.
  */
 export async function fetchFromOrigin(
   x: Exchange,
   next: Handler,
-  narrowed: NormalizedRequest,
+  normalized: NormalizedRequest,
   now: () => number,
   stored?: StoredHead,
 ): Promise<OriginFetch> {
   const conditions = stored && conditionsOf(stored)
-  let asked = await send(x, next, now, conditions)
-  if (stored !== undefined && conditions !== undefined && asked.response.status === 304) {
-    const head = freshen(stored, asked.response.headers, asked.requestTime, asked.responseTime)
+  let fetched = await send(x, next, now, conditions)
+  if (stored !== undefined && conditions !== undefined && fetched.response.status === 304) {
+    const head = freshen(stored, fetched.response.headers, fetched.requestTime, fetched.responseTime)
     if (head !== undefined) return { kind: 'confirmed', head }
-    asked = await send(x, next, now)
+    fetched = await send(x, next, now)
   }
-  const names = asked.response.status < 500 ? varyNames(asked.response.headers) : []
-  if (names === '*' || !restore(x, narrowed, names)) return asked
-  discardBody(asked.response)
+  const names = fetched.response.status < 500 ? varyNames(fetched.response.headers) : []
+  if (names === '*' || !restore(x, normalized, names)) return fetched
+  discardBody(fetched.response)
   return send(x, next, now)
 }
 
@@ -51,6 +51,6 @@ async function send(
   delete headers['if-modified-since']
   Object.assign(headers, conditions)
   const requestTime = now()
-  const answer = await next(x)
-  return { kind: 'answered', response: answer, requestTime, responseTime: now() }
+  const response = await next(x)
+  return { kind: 'answered', response, requestTime, responseTime: now() }
 }

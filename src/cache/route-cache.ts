@@ -10,23 +10,23 @@ import { compileNormalizeRequest, type NormalizedRequest } from './normalize-req
 import { platformPurges, type Purges } from './purge/purge-feed.ts'
 import { makeTiers, type Tiers } from './store/tiers.ts'
 
-/** The longest that a request waits for another one's answer, in milliseconds. */
+/** The longest time that a request waits for the fetch of another request, in milliseconds. */
 const LONGEST_WAIT_MS = 5_000
 
-/** All that serving one route from the store needs, compiled. */
+/** The compiled cache of one route. */
 export interface RouteCache {
   readonly keyOf: (x: Exchange) => CacheKey | undefined
-  readonly narrow: (x: Exchange, varies: readonly string[]) => NormalizedRequest
+  readonly normalizeRequest: (x: Exchange, varies: readonly string[]) => NormalizedRequest
   readonly tagsOf: (x: Exchange) => readonly string[]
   readonly life: RouteLife
-  /** Whether the gateway establishes who calls, and whether that is in the key. */
+  /** Whether the gateway authenticates the caller, and whether the identity is in the key. */
   readonly authenticated: boolean
   readonly identityInKey: boolean
   readonly tiers: Tiers
   readonly purges: Purges
   readonly collapse: Collapse
   readonly collapses: boolean
-  /** How long a request may wait for another one's answer, in milliseconds: enough time is left to ask the origin itself. */
+  /** How long a request may wait for the fetch of another request, in milliseconds. The rest of its timeout is left for a fetch of its own. */
   readonly waitMs: number
   readonly counters: CacheCounters
   readonly now: () => number
@@ -37,7 +37,7 @@ export function compileRouteCache(config: CacheConfig, platform: Platform, route
   const { identity } = config.key
   return {
     keyOf: compileCacheKey(config.key, route.id),
-    narrow: compileNormalizeRequest(config, route),
+    normalizeRequest: compileNormalizeRequest(config, route),
     tagsOf: compileTags(config.tags),
     life: {
       override: config.override,
@@ -64,32 +64,32 @@ function compileTags(tags: readonly string[]): (x: Exchange) => readonly string[
   return (x) => templates.map(({ render }) => render(x)).filter((tag) => tag !== undefined)
 }
 
-/** What became of the requests to one cached route, in this isolate since its start, for metrics. */
+/** Counts of requests to one cached route, in this isolate since its start, for metrics. */
 export interface CacheCounters {
-  /** Answered from the store without asking the origin. */
+  /** Served from the store without a request to the origin. */
   hits: number
-  /** Of those, by an answer that was stale: it is being refreshed. */
+  /** Of those, served with a stale response. */
   staleHits: number
-  /** Answered from the store because the origin failed. */
+  /** Served from the store because the origin failed. */
   errorHits: number
-  /** Answered from the store after the origin had confirmed it with a 304. */
+  /** Served from the store after the origin confirmed the stored response with a 304. */
   confirmed: number
-  /** Went to the origin since nothing fit was stored, or it had to be asked again. */
+  /** Sent to the origin because no usable response was stored, or it had to be validated. */
   misses: number
-  /** Of those, the ones that waited for another request's answer and got it. */
+  /** Of those, served with the response that another request fetched. */
   collapsed: number
-  /** Answers that were put into the store, or on their way into it. */
+  /** Responses that were stored, or whose storing began. */
   stored: number
-  /** Never looked anything up: unsafe methods, preconditions, callers without a tenant. */
+  /** Forwarded without a lookup: unsafe methods, preconditions, callers without a tenant. */
   bypassed: number
-  /** What hits would have made the origin send, as far as Content-Length tells. */
+  /** Body bytes that the origin did not have to send, by Content-Length. */
   bytesSaved: number
-  /** Milliseconds that the origin took when it gave what hits were answered with. */
+  /** Milliseconds that the origin took to send the responses that hits were served with. */
   originMsSaved: number
 }
 
 /** The counters of a cached route, by its id. */
-export const cacheCounters = perPlatformAndName((_: object): CacheCounters => ({
+export const cacheCounters = perPlatformAndName<object, CacheCounters>(() => ({
   hits: 0,
   staleHits: 0,
   errorHits: 0,

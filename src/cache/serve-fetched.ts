@@ -22,8 +22,8 @@ interface OriginFetchState {
   readonly x: Exchange
   readonly key: CacheKey
   readonly place: Lookup
-  readonly narrowed: NormalizedRequest
-  /** What is stored, though not to be used without asking. */
+  readonly normalized: NormalizedRequest
+  /** The stored response, which must be validated before it is used. */
   readonly usable: Usable | undefined
   readonly fwd: ForwardReason
   readonly finish: (ending: FetchEnd) => void
@@ -36,7 +36,7 @@ const MAX_READS = 2
 interface FetchState {
   readonly key: CacheKey
   readonly place: Lookup
-  /** What is stored, though not to be used without asking. */
+  /** The stored response, which must be validated before it is used. */
   readonly usable: Usable | undefined
   /** Until when the request may wait for others, epoch milliseconds. */
   readonly until: number
@@ -49,33 +49,33 @@ export async function fetchAndServe(
   cache: RouteCache,
   x: Exchange,
   next: Handler,
-  asked: RequestDirectives,
+  directives: RequestDirectives,
   state: FetchState,
 ): Promise<Response> {
   const { key, place, usable, reads } = state
   const received = { ...x.outgoing.headers }
-  const narrowed = cache.narrow(x, place.varies)
+  const normalized = cache.normalizeRequest(x, place.varies)
   const fwd = usable?.verdict.fwd ?? missOf(place)
-  const isCollapsed = reads < MAX_READS && isShared(cache, x, narrowed, usable, asked)
+  const isCollapsed = reads < MAX_READS && isShared(cache, x, normalized, usable, directives)
   const turn = isCollapsed ? await cache.collapse.join(place.slot, x, state.until - cache.now(), reads > 0) : undefined
   if (turn?.role === 'read') {
     if (usable !== undefined) dropBody(usable.found)
-    const reread = await lookUp(cache.tiers, key, x, narrowed.seen)
-    const shared = await assess(cache, reread.found, x, asked)
+    const reread = await lookUp(cache.tiers, key, x, normalized.seen)
+    const shared = await assess(cache, reread.found, x, directives)
     if (shared !== undefined && shared.verdict.use !== 'validate') {
       cache.counters.collapsed++
       return respondFromStore(cache, x, shared, { fwd, collapsed: true, ttl: shared.verdict.ttl })
     }
     // Purged, expired, or another variant: the requests that found this out can still wait for one of them.
     Object.assign(x.outgoing.headers, received)
-    return fetchAndServe(cache, x, next, asked, { ...state, place: reread, usable: shared, reads: reads + 1 })
+    return fetchAndServe(cache, x, next, directives, { ...state, place: reread, usable: shared, reads: reads + 1 })
   }
   const finish = (end: FetchEnd) => {
     if (turn?.role === 'lead') x.waitUntil(turn.finish(end))
   }
   try {
-    const fetch: OriginFetchState = { cache, x, key, place, narrowed, usable, fwd, finish }
-    const got = await fetchFromOrigin(x, next, narrowed, cache.now, usable?.found.head)
+    const fetch: OriginFetchState = { cache, x, key, place, normalized, usable, fwd, finish }
+    const got = await fetchFromOrigin(x, next, normalized, cache.now, usable?.found.head)
     return got.kind === 'confirmed' ? serveConfirmed(fetch, usable!, got.head) : serveResponse(fetch, got)
   } catch (error) {
     finish('failed')
@@ -100,11 +100,11 @@ function isShared(
 
 /** The origin has responded 304: the stored response is fresh again. */
 function serveConfirmed(fetch: OriginFetchState, { found }: Usable, updated: StoredHead): Response {
-  const { cache, x, key, place, narrowed, fwd, finish } = fetch
+  const { cache, x, key, place, normalized, fwd, finish } = fetch
   cache.counters.confirmed++
   const { tiers } = cache
   // A field outside the key may have influenced the 304: then it is for its sender alone.
-  const isClientSpecific = narrowed.unkeyed.length > 0
+  const isClientSpecific = normalized.unkeyed.length > 0
   const kept = isClientSpecific ? undefined : planKeeping(cache, x, updated)
   const head = kept ?? updated
   const shape = shapeOf(x.request, head)
@@ -153,14 +153,14 @@ function serveResponse(fetch: OriginFetchState, got: OriginResponse): Response {
 
 /** Updates or drops the stored response by the response to a HEAD (RFC 9111 §4.3.5). */
 function updateByHead(
-  { cache, x, place, narrowed }: OriginFetchState,
+  { cache, x, place, normalized }: OriginFetchState,
   got: OriginResponse,
   found: FoundResponse,
 ): void {
   const { head, body } = found
   const updated = freshenByHead(head, got.response, got.requestTime, got.responseTime)
   // A field outside the key may have influenced the response: it changes nothing for others.
-  if (updated === head || narrowed.unkeyed.length > 0) return dropBody(found)
+  if (updated === head || normalized.unkeyed.length > 0) return dropBody(found)
   const kept = updated && planKeeping(cache, x, updated)
   if (kept !== undefined) return void cache.tiers.keep(place.slot, { head: kept, body }, x)
   dropBody(found)
@@ -168,35 +168,35 @@ function updateByHead(
 }
 
 function store(
-  { cache, x, key, place, narrowed, usable, fwd, finish }: OriginFetchState,
+  { cache, x, key, place, normalized, usable, fwd, finish }: OriginFetchState,
   got: OriginResponse,
 ): Response {
-  const { response: answer } = got
-  const { status } = answer
-  const plan = planStoring(cache, x, key, place, narrowed, got)
+  const { response } = got
+  const { status } = response
+  const plan = planStoring(cache, x, key, place, normalized, got)
   if ('why' in plan) {
     // A problem of the gateway in place of the origin's response says nothing about the responses to others.
-    const isFailure = status >= 500 || problemCode(answer) !== undefined
+    const isFailure = status >= 500 || problemCode(response) !== undefined
     // The origin's response differs from the stored one. A client's own no-store says nothing about that.
     if (usable !== undefined && !isFailure && plan.why !== 'unkeyed-header' && plan.why !== 'request-no-store')
       x.waitUntil(cache.tiers.drop(place.slot, x))
     // Otherwise the old Vary would hide the new variants for as long as the old response is stored.
     if (plan.why === 'vary-changed') x.waitUntil(cache.tiers.drop(key.hash, x))
     finish(isFailure ? 'failed' : 'uncacheable')
-    return labelled(x, answer, { fwd, fwdStatus: status, stored: false, detail: plan.why })
+    return labelled(x, response, { fwd, fwdStatus: status, stored: false, detail: plan.why })
   }
   cache.counters.stored++
   const { slot, head } = plan
   const shape = shapeOf(x.request, head)
   if (shape === 'not-modified') {
-    finish(cache.tiers.keep(slot, { head, body: answer.body }, x))
+    finish(cache.tiers.keep(slot, { head, body: response.body }, x))
     return labelled(x, responseFrom(x.request, head, shape, null, cache.now()), {
       fwd,
       fwdStatus: status,
       stored: true,
     })
   }
-  const filling = cache.tiers.write(slot, { head, body: answer.body }, x)
+  const filling = cache.tiers.write(slot, { head, body: response.body }, x)
   finish(filling)
-  return labelled(x, new Response(filling.body, answer), { fwd, fwdStatus: status, stored: true })
+  return labelled(x, new Response(filling.body, response), { fwd, fwdStatus: status, stored: true })
 }

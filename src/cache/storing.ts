@@ -8,31 +8,32 @@ import type { NormalizedRequest } from './normalize-request.ts'
 import type { OriginResponse } from './origin-fetch.ts'
 import type { RouteCache } from './route-cache.ts'
 import { encodeHead } from './store/codec.ts'
-/** Where an answer is put and what is written down of it, or why it is not stored. */
+
+/** The slot and the head of a response that is stored, or the reason why it is not. */
 export type Plan =
   | { readonly slot: string; readonly head: StoredHead }
   | { readonly why: NotStored | 'unkeyed-header' | 'vary-changed' | 'opaque-header' | 'no-life' | 'too-large' }
 
-/** Decides about an answer of the origin's. */
+/** Decides whether, where and with which head a response of the origin is stored. */
 export function planStoring(
   cache: RouteCache,
   x: Exchange,
   key: CacheKey,
   place: Pick<Lookup, 'slot' | 'varies'>,
-  { seen, unkeyed, told }: NormalizedRequest,
-  { response: answer, requestTime, responseTime }: OriginResponse,
+  { seen, unkeyed, forwarded }: NormalizedRequest,
+  { response, requestTime, responseTime }: OriginResponse,
 ): Plan {
-  const { status } = answer
-  const why = refusal(cache, x, answer)
+  const { status } = response
+  const why = refusal(cache, x, response)
   if (why !== undefined) return { why }
-  const names = varyNames(answer.headers)
+  const names = varyNames(response.headers)
   if (names === '*') return { why: 'vary' }
-  // Whoever sends such a field may have shaped what comes back: it is his alone.
+  // The response may depend on such a field, so it is for the sender of the field alone.
   if (unkeyed.some((name) => !names.includes(name))) return { why: 'unkeyed-header' }
-  if (told.some((name) => !names.includes(name))) return { why: 'vary-changed' }
+  if (forwarded.some((name) => !names.includes(name))) return { why: 'vary-changed' }
   const datable = {
     status,
-    headers: lengthChecked(storedHeaders(answer.headers, responseTime), answer),
+    headers: lengthChecked(storedHeaders(response.headers, responseTime), response),
     requestTime,
     responseTime,
   }
@@ -47,20 +48,20 @@ export function planStoring(
     ...(names.length > 0 && { selecting: selectionOf(names, seen) }),
     keepUntil: until,
   }
-  // Under the key itself, unless the answer there is told apart from this one by the same fields.
-  const beside = names.length > 0 && names.join() === place.varies.join()
-  const slot = beside ? place.slot : key.hash
-  return cache.tiers.takes(slot, { head, body: answer.body }) ? { slot, head } : { why: 'too-large' }
+  // Under the key itself, unless the response there varies by the same fields and is another variant.
+  const isVariant = names.length > 0 && names.join() === place.varies.join()
+  const slot = isVariant ? place.slot : key.hash
+  return cache.tiers.takes(slot, { head, body: response.body }) ? { slot, head } : { why: 'too-large' }
 }
 
-/** Decides about a stored answer that a 304 has updated: it can have forbidden to keep it. */
+/** Decides whether a stored response that a 304 has updated is still stored: the 304 may forbid it. */
 export function planKeeping(cache: RouteCache, x: Exchange, updated: StoredHead): StoredHead | undefined {
-  const answer = { status: updated.status, headers: fieldsOf(updated.headers) }
-  // What is stored answers a GET, whatever has confirmed it.
-  if (refusal(cache, x, answer, 'GET') !== undefined || !isText(updated.headers)) return undefined
-  // By another Vary than it was selected by, nobody knows whose it is.
+  const response = { status: updated.status, headers: fieldsOf(updated.headers) }
+  // The stored response is one to a GET, also when a HEAD confirmed it.
+  if (refusal(cache, x, response, 'GET') !== undefined || !isText(updated.headers)) return undefined
+  // With a changed Vary, the selecting fields of the stored response are not known.
   const names = (updated.selecting ?? []).map(([name]) => name)
-  if (names.join() !== [varyNames(answer.headers)].flat().join()) return undefined
+  if (names.join() !== [varyNames(response.headers)].flat().join()) return undefined
   const head = { ...updated, keepUntil: keepUntil(updated, cache.life) }
   return head.keepUntil > head.responseTime && encodeHead(head) !== undefined ? head : undefined
 }
@@ -68,10 +69,10 @@ export function planKeeping(cache: RouteCache, x: Exchange, updated: StoredHead)
 function refusal(
   { authenticated, identityInKey }: RouteCache,
   { request }: Exchange,
-  answer: Parameters<typeof whyNotStored>[1],
+  response: Parameters<typeof whyNotStored>[1],
   method = request.method,
 ): NotStored | undefined {
-  return whyNotStored({ method, headers: request.headers, authenticated, identityInKey }, answer)
+  return whyNotStored({ method, headers: request.headers, authenticated, identityInKey }, response)
 }
 
 /** With a Transfer-Encoding, Content-Length is not the length (RFC 9112 §6.3). */
@@ -79,5 +80,5 @@ function lengthChecked(headers: StoredHead['headers'], { headers: received }: Re
   return received.has('transfer-encoding') ? headers.filter(([name]) => name !== 'content-length') : headers
 }
 
-/** Whether no value holds bytes that are no UTF-8: the runtime reads U+FFFD in their place, which is not what the origin said. */
+/** Whether all values are UTF-8. The runtime decodes other bytes to U+FFFD, which would change the value. */
 const isText = (headers: StoredHead['headers']): boolean => headers.every(([, value]) => !value.includes('\ufffd'))

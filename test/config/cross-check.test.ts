@@ -22,7 +22,7 @@ function diagnostics(parts: Record<string, unknown>): string[] {
   return 'diagnostics' in loaded ? loaded.diagnostics.map(diagnosticText) : []
 }
 
-/** One route that answers by `terminal`. */
+/** A file with one route that has this `terminal`. */
 const routeOf = (terminal: object, policies: object = {}) => ({
   routes: [{ id: 'a', match: { path: '/a' }, ...terminal, policies }],
 })

@@ -6,7 +6,7 @@ type Policies = Record<string, unknown>
 
 const main = { type: 'jwt', issuer: 'i', audience: 'a', algorithms: ['HS256'], secret: { $secret: 'S' } }
 
-/** What is said of routes with these policies under these defaults. */
+/** The diagnostics of routes with these policies under these defaults. */
 function diagnostics(defaults: Policies, own: readonly Policies[], path = (i: number) => `/${i}`): string[] {
   const loaded = loadConfig({
     version: 1,

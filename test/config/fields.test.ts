@@ -12,7 +12,7 @@ interface JsonSchema {
   readonly properties?: Readonly<Record<string, JsonSchema>>
 }
 
-/** Every field that a person can write, with its sentence. */
+/** Every field of the format, with its description. */
 function fieldsOf(schema: JsonSchema, at = ''): [field: string, sentence: string | undefined][] {
   const { items, additionalProperties, oneOf = [], anyOf = [], properties = {} } = schema
   const below = [
@@ -24,7 +24,7 @@ function fieldsOf(schema: JsonSchema, at = ''): [field: string, sentence: string
   return [
     ...below.flatMap((inner) => fieldsOf(inner, at)),
     ...Object.entries(properties).flatMap(([key, field]): [string, string | undefined][] =>
-      // What is not supported yet can be no field.
+      // Keys that are not supported yet are not fields.
       field.not ? [] : [[`${at}.${key}`, field.description], ...fieldsOf(field, `${at}.${key}`)],
     ),
   ]
@@ -33,7 +33,7 @@ function fieldsOf(schema: JsonSchema, at = ''): [field: string, sentence: string
 it('every field has a sentence of its own', () => {
   const fields = fieldsOf(z.toJSONSchema(routesFile, { io: 'input', unrepresentable: 'any' }) as JsonSchema)
   expect(fields.length).toBeGreaterThan(100)
-  // What a policy is for stands in docs/policies.md.
+  // docs/policies.md describes the purpose of each policy.
   const bare = fields.filter(([field, sentence]) => sentence === undefined && !/^\.routes\.policies\.\w+$/.test(field))
   expect(bare.map(([field]) => field)).toEqual([])
 })

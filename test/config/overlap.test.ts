@@ -107,16 +107,16 @@ describe('overlappingRoutes', () => {
         for (const request of requests)
           for (const path of ['/x', '/y', '/x/y', '/y/z'])
             for (const method of METHODS) {
-              const answer = router(method, path, request)
-              if (answer.kind === 'route') found.add(answer.index)
+              const result = router(method, path, request)
+              if (result.kind === 'route') found.add(result.index)
             }
-        const said = diagnostics(...matches)
+        const messages = diagnostics(...matches)
         for (const i of matches.keys()) {
-          const mine = said.filter((text) => text.startsWith(`${i}: `))
-          // Two that are alike in some method or host are an error although each may be found by another.
-          if (found.has(i)) expect(mine.join()).not.toContain('nothing reaches')
-          else expect(mine).toHaveLength(1)
-          if (mine.join().includes('nothing reaches')) unreachable++
+          const own = messages.filter((text) => text.startsWith(`${i}: `))
+          // Two routes that are equal for a method or host are an error, even if each is reachable by another.
+          if (found.has(i)) expect(own.join()).not.toContain('nothing reaches')
+          else expect(own).toHaveLength(1)
+          if (own.join().includes('nothing reaches')) unreachable++
         }
       }),
       { numRuns: 1_000 },

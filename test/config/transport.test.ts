@@ -15,7 +15,7 @@ const fileOf = (targets: object[], authProviders: object = {}, transport: object
   routes: [{ id: 'users', match: { path: '/users' }, upstream: 'users' }],
 })
 
-/** What is wrong with a file, where these variables are known. */
+/** The diagnostics of a file, with these variables set. */
 function diagnostics(file: object, variables: Record<string, string> = {}): string[] {
   const loaded = loadConfig(file)
   const found =

@@ -176,11 +176,11 @@ describe('the cache of verified tokens', () => {
     await gate(header)
     const verified = vi.spyOn(crypto.subtle, 'verify')
     const x = makeTestExchange(new Request('https://gw.test/', { headers: { authorization: header } }))
-    const answer = Promise.resolve(new Response('passed'))
+    const response = Promise.resolve(new Response('passed'))
     const facts = makeTestFacts({ hasAuth: true, authProviders: platform.authProviders })
-    const handler = auth.compile(auth.config.parse({ providers: ['main'] }), platform, facts)(() => answer)
-    // The very promise of the next layer: none of its own was made.
-    expect(handler(x)).toBe(answer)
+    const handler = auth.compile(auth.config.parse({ providers: ['main'] }), platform, facts)(() => response)
+    // The same promise as the next layer's: the policy makes none of its own.
+    expect(handler(x)).toBe(response)
     expect(verified).not.toHaveBeenCalled()
     verified.mockRestore()
   })

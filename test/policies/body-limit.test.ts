@@ -17,7 +17,7 @@ const limited = (max: string, terminal: Handler) =>
 const post = (body: BodyInit, headers: Record<string, string> = {}) =>
   makeTestExchange(new Request('https://gw.test/', { method: 'POST', headers, body }))
 
-/** Sends what is left of the body to a real origin. */
+/** Sends the outgoing body to a real origin. */
 const forward: Handler = (x) => {
   const [target] = makeTargets('origin', [{ url: originUrl, weight: 1 }], () => undefined)
   const options = { timeout: 5000, perTryTimeout: Infinity, idleTimeout: undefined, sendsAttemptNumber: false }

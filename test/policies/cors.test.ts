@@ -9,7 +9,7 @@ import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 const facts = makeTestFacts()
 const APP = 'https://app.example.com'
 
-/** What the client gets for a request with these headers, and whether the upstream was asked. */
+/** The response to a request with these headers, and whether the request was forwarded. */
 async function ask(
   config: object,
   headers: Record<string, string>,
@@ -18,7 +18,7 @@ async function ask(
 ) {
   const x = makeTestExchange(new Request('https://gw.test/users/7', { method, headers }))
   const passed = { on: false }
-  const answer = cors.compile(
+  const handler = cors.compile(
     z.parse(cors.config, config),
     makeTestPlatform(),
     facts,
@@ -26,13 +26,13 @@ async function ask(
     passed.on = true
     return Promise.resolve(new Response('data', { headers: upstream }))
   })
-  const response = await answer(x)
+  const response = await handler(x)
   return { response: applyHeaderEdits(response, x.edits), code: problemCode(response), wentOn: passed.on }
 }
 
 const preflight = (config: object, headers: Record<string, string>) => ask(config, headers, 'OPTIONS')
 
-/** The headers by which a browser is told yes. */
+/** The headers by which a browser grants access. */
 const grants = (response: Response) => [...response.headers.keys()].filter((name) => name.startsWith('access-control-'))
 
 describe('cors, requests', () => {
@@ -66,7 +66,7 @@ describe('cors, requests', () => {
     'HTTPS://APP.EXAMPLE.COM',
     'https://app.example.com, https://evil.test',
     'https://evil.test',
-    // A host that is the same to DNS, or looks the same to people, is another origin to browsers.
+    // A host that is equal in DNS, or that looks similar, is another origin in browsers.
     'https://app.example.com.',
     'https://app.example.com.evil.test/.app.example.com',
     'https://evil.test#https://app.example.com',
@@ -151,14 +151,14 @@ describe('cors, preflights', () => {
     credentials: true,
     maxAge: '90s',
   }
-  const asked = {
+  const preflightHeaders = {
     origin: APP,
     'access-control-request-method': 'PUT',
     'access-control-request-headers': 'authorization, X-One',
   }
 
   it('answers an allowed one itself', async () => {
-    const { response, wentOn } = await preflight(config, asked)
+    const { response, wentOn } = await preflight(config, preflightHeaders)
     expect(wentOn).toBe(false)
     expect(response.status).toBe(204)
     expect(Object.fromEntries(response.headers)).toEqual({
@@ -187,13 +187,16 @@ describe('cors, preflights', () => {
     ['header', { 'access-control-request-headers': 'authorization, x-two' }],
     ['wildcard as a header', { 'access-control-request-headers': '*' }],
   ])('refuses another %s with 403 and no word of permission', async (_what, change) => {
-    const { response, code, wentOn } = await preflight(config, { ...asked, ...change })
+    const { response, code, wentOn } = await preflight(config, { ...preflightHeaders, ...change })
     expect({ code, wentOn, grants: grants(response) }).toEqual({ code: 'cors-refused', wentOn: false, grants: [] })
     expect(response.headers.get('vary')).toBe('Origin')
   })
 
   it('grants no page of the internet a host of a private network', async () => {
-    const { response } = await preflight(config, { ...asked, 'access-control-request-private-network': 'true' })
+    const { response } = await preflight(config, {
+      ...preflightHeaders,
+      'access-control-request-private-network': 'true',
+    })
     expect(response.status).toBe(204)
     expect(response.headers.has('access-control-allow-private-network')).toBe(false)
   })

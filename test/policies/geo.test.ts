@@ -5,12 +5,12 @@ import { askPolicy, policyDiagnostics } from '../support/policy.ts'
 
 const { client } = makeTestExchange()
 
-/** The answer to a client of whom the platform says this; `''` and 0 are what it does not say. */
+/** The code for a client with this country and autonomous system; `''` and 0 mean unknown. */
 async function from(config: object, country: string, asn: number): Promise<string> {
   const cf = asn === 0 ? {} : { asn }
   const request = new Request('https://gw.test/', { cf })
-  const known = { ...client, country: country === '' ? undefined : country }
-  return (await askPolicy(geo, config, { request, client: known })).code
+  const located = { ...client, country: country === '' ? undefined : country }
+  return (await askPolicy(geo, config, { request, client: located })).code
 }
 
 describe('geo', () => {
@@ -24,7 +24,7 @@ describe('geo', () => {
     [{ allow: ['AS64500'] }, 'US', 64500, 'in'],
     [{ allow: ['AS64500'] }, 'US', 645000, 'geo-refused'],
     [{ allow: ['AS64500', 'DE'] }, 'DE', 1, 'in'],
-    // American Samoa is no network.
+    // `AS` alone is American Samoa and not a network.
     [{ allow: ['AS'] }, 'AS', 0, 'in'],
     // Deny wins.
     [{ allow: ['DE'], deny: ['AS64500'] }, 'DE', 64500, 'geo-refused'],
@@ -40,7 +40,7 @@ describe('geo', () => {
     [{ deny: ['US'] }, '', 0, 'in'],
     [{ deny: ['US'], onUnknown: 'deny' }, '', 0, 'geo-refused'],
     [{ deny: ['US', 'AS64500'], onUnknown: 'allow' }, '', 64500, 'geo-refused'],
-    // Not asked for, not missed.
+    // The lists name no country, so that an unknown one has no effect.
     [{ allow: ['DE'] }, 'DE', 0, 'in'],
   ])('%j, a client in "%s" of AS%i: %s', async (config, country, asn, expected) => {
     expect(await from(config, country, asn)).toBe(expected)

@@ -18,11 +18,11 @@ const identityOf = (subject: string): Identity => ({
   claims: {},
 })
 
-/** What the upstream got and what the client gets. */
+/** The request that the upstream gets, and the response that the client gets. */
 async function pass(
   config: unknown,
   sent: Record<string, string>,
-  answer: () => Response,
+  respond: () => Response,
   parts: Partial<Exchange> = {},
 ) {
   const x = makeTestExchange(new Request('https://gw.test/users/7', { headers: sent }), {
@@ -33,7 +33,7 @@ async function pass(
     z.parse(headers.config, config),
     makeTestPlatform(),
     facts,
-  )(() => Promise.resolve(answer()))
+  )(() => Promise.resolve(respond()))
   const response = applyHeaderEdits(await handler(x), x.edits)
   return { upstream: x.outgoing.headers, client: Object.fromEntries(response.headers) }
 }

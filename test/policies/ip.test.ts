@@ -10,7 +10,7 @@ import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 const facts = makeTestFacts()
 
 /** The status that a client with this address gets. */
-async function answer(config: unknown, address: string): Promise<string> {
+async function statusOf(config: unknown, address: string): Promise<string> {
   const middleware = ip.compile(z.parse(ip.config, config), makeTestPlatform(), facts)
   const x = makeTestExchange()
   const response = await middleware(() => Promise.resolve(new Response('in')))({
@@ -48,7 +48,7 @@ describe('ip', () => {
     [{ deny: ['::ffff:10.0.0.0/104'] }, '10.1.2.3', 'ip-refused'],
     [{ deny: ['10.0.0.0/8'] }, '0:0:0:0:0:ffff:0a00:0001', 'ip-refused'],
     [{ deny: ['10.0.0.0/8'] }, '0:0:0:0:0:ffff:10.0.0.1', 'ip-refused'],
-    // What is no plain address is in no list, and so refused by each.
+    // A text that is not a plain address is in no list, and is refused by either.
     ...[
       '010.0.0.1',
       '0x0a.0.0.1',
@@ -72,7 +72,7 @@ describe('ip', () => {
     ]),
     [{ allow: ['10.0.0.0/8'], deny: ['10.1.0.0/16'] }, '10.2.0.1', 'in'],
   ])('%j and %s: %s', async (config, address, expected) => {
-    expect(await answer(config, address)).toBe(expected)
+    expect(await statusOf(config, address)).toBe(expected)
   })
 
   it.each([
@@ -101,7 +101,7 @@ describe('ip', () => {
   })
 })
 
-/** Addresses as numbers: the reference that the policy is held against. */
+/** Addresses as numbers: the reference implementation. */
 const v4Text = (n: bigint) => [24n, 16n, 8n, 0n].map((shift) => (n >> shift) & 255n).join('.')
 const v6Text = (n: bigint) =>
   [112n, 96n, 80n, 64n, 48n, 32n, 16n, 0n].map((shift) => ((n >> shift) & 0xffffn).toString(16)).join(':')
@@ -119,7 +119,7 @@ describe('networks', () => {
       fc.assert(
         fc.property(anyAddress, flips, fc.nat(size), (network, flipped, bits) => {
           const address = flipped.reduce((n, bit) => n ^ (1n << BigInt(bit)), network)
-          // A mapped IPv6 network is not IPv4's; the generator may come upon one.
+          // The generator may produce a mapped IPv6 network, which holds no IPv4 address.
           fc.pre(size === 32 || (network >> 32n !== 0xffffn && address >> 32n !== 0xffffn))
           const expected = (network ^ address) >> BigInt(size - bits) === 0n
           expect(makeCidrMatcher([`${networkText(network)}/${bits}`])(addressText(address))).toBe(expected)

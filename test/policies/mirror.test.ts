@@ -30,9 +30,9 @@ function compile(shadow: Handler, real: Handler = ok, { percent = 100, ...parts 
 }
 
 /** A shadow that records the exchanges it gets and responds with 200. */
-function makeShadow(answer: () => Promise<Response> = async () => new Response('shadow')) {
+function makeShadow(respond: () => Promise<Response> = async () => new Response('shadow')) {
   const copies: Exchange[] = []
-  const handler: Handler = (x) => (copies.push(x), answer())
+  const handler: Handler = (x) => (copies.push(x), respond())
   return { copies, handler }
 }
 

@@ -36,7 +36,7 @@ const STORES: [store: string, consistency: 'local' | 'leased' | 'strict', platfo
       }),
   ],
 ]
-/** Of one run: a name of its own, and a window that does not end meanwhile. */
+/** A limiter for one run: with a unique name, and a window that does not end during the run. */
 const fresh = (entry: RawLimiter, consistency: 'local' | 'leased' | 'strict'): RawLimiter => ({
   ...entry,
   name: crypto.randomUUID(),
@@ -63,7 +63,7 @@ describe('a cost', () => {
   ])('is refused as in %j', (parts, message) => {
     const parsed = z.safeParse(rateLimit.config, [{ ...units, ...parts }], { error: explainIssue, reportInput: true })
     const found = parsed.success ? rateLimit.check!(parsed.data, makeTestFacts()) : diagnosticsOf(parsed.error.issues)
-    const lines = found.map(({ path, message: said }) => `${path.join('.')}: ${said}`)
+    const lines = found.map(({ path, message: text }) => `${path.join('.')}: ${text}`)
     expect(lines.filter((line) => line.includes('cost'))).toEqual([expect.stringContaining(message)])
   })
 
@@ -87,8 +87,8 @@ describe('a cost', () => {
       const ask = makeLimited([fromRequest], makeTestPlatform({ now: () => NOW }))
       return 10 - leftOf((await ask(value === undefined ? {} : { headers: { 'x-cost': value } })).left)
     }
-    const said = ['3', '8', '9', '99999999999999999999', '0', '-1', '1.5', '1e3', 'NaN', '', undefined]
-    expect(await Promise.all(said.map(taken))).toEqual([3, 8, 8, 8, 2, 2, 2, 2, 2, 2, 2])
+    const values = ['3', '8', '9', '99999999999999999999', '0', '-1', '1.5', '1e3', 'NaN', '', undefined]
+    expect(await Promise.all(values.map(taken))).toEqual([3, 8, 8, 8, 2, 2, 2, 2, 2, 2, 2])
   })
 
   it('that is more than is left is refused, and says when there will be that much', async () => {
@@ -121,7 +121,7 @@ describe('a cost that the answer says', () => {
       const entry = fresh(fromAnswer, consistency)
       const ask = makeLimited([entry], platform, costing('8'))
       await ask()
-      // 2 are left: one is taken before the answer, 7 are due after it.
+      // 2 are left: one is consumed before the response, 7 are consumed after it.
       expect((await ask()).status).toBe(200)
       const refused = await ask()
       expect([refused.status, leftOf(refused.left)]).toEqual([429, 0])
@@ -139,7 +139,7 @@ describe('a cost that the answer says', () => {
       now += 2
       if ((await ask()).status === 200) admitted++
     }
-    // 60 × 50, and one in flight when the last unit went.
+    // 60 × 50, and one in flight when the last token was consumed.
     expect(admitted).toBeGreaterThan(50)
     expect(admitted).toBeLessThanOrEqual(61)
     expect(limiterCounters(platform, entry.name).uncharged).toBeLessThan(50)
@@ -169,7 +169,7 @@ describe('a cost that the answer says', () => {
     gates.splice(0).forEach((open) => open())
     await Promise.all(running)
     expect((await ask()).status).toBe(429)
-    // 3 × 8 were spent of 10: above the limit by at most 2 × 7, that of those in flight but one.
+    // 3 × 8 of 10 were consumed: above the limit by at most 2 × 7, for all requests in flight but one.
     expect([arrived, limiterCounters(platform, 'units').uncharged]).toEqual([3, 14])
   })
 })

@@ -15,7 +15,7 @@ const perIp: RawLimiter = {
   consistency: 'local',
 }
 
-/** As a client reads them: an RFC 9651 parser, then the parameters that the draft names. Throws on what is no valid field. */
+/** The fields as a client reads them: an RFC 9651 parser, then the parameters of the draft. Throws on an invalid field. */
 function readFields(headers: Headers) {
   const read = (name: string, parameters: readonly string[]) =>
     parseList(headers.get(name) ?? '').map(([item, all]) => {
@@ -137,7 +137,7 @@ describe('a limiter in shadow mode', () => {
         expect(headers.get('ratelimit')).not.toContain(name)
         expect(headers.get('ratelimit-policy')).not.toContain(name)
       }
-      // The third was refused anyway: nobody needs to know what the shadow makes of it.
+      // The third was refused in any case: the shadow limiter's verdict on it is not reported.
       expect(limiterCounters.all(platform)).toMatchObject({
         [name]: { admitted: 1, shadowRefused: 1, refused: 0 },
         'per-ip': { admitted: 2, shadowRefused: 0, refused: 1 },

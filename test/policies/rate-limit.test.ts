@@ -28,14 +28,14 @@ const origin: Handler = async () => {
   return new Response('ok')
 }
 
-/** A platform whose stores get time to answer on a busy machine. */
+/** A platform whose stores have long timeouts, for a busy machine. */
 function makePatientPlatform(parts: Partial<Platform> = {}, timeoutMs = 5_000): Platform {
   const platform = makeTestPlatform(parts)
   limitStores(platform, timeoutMs)
   return platform
 }
 
-/** What the client would get: the answer and the last edit of each header. */
+/** The response, and the last edit of each header. */
 function makeGateway(limiters: readonly Raw[], platform: Platform) {
   const handler = rateLimit.compile(rateLimit.config.parse(limiters), platform, route)(origin)
   return async (ip = '192.0.2.1') => {
@@ -278,9 +278,9 @@ describe('local limits', () => {
   })
 
   it('hand on what the next layer promises, with no await of their own', () => {
-    const answer = Promise.resolve(new Response('ok'))
-    const handler = rateLimit.compile(rateLimit.config.parse([local]), makeTestPlatform(), route)(() => answer)
-    expect(handler(makeTestExchange())).toBe(answer)
+    const response = Promise.resolve(new Response('ok'))
+    const handler = rateLimit.compile(rateLimit.config.parse([local]), makeTestPlatform(), route)(() => response)
+    expect(handler(makeTestExchange())).toBe(response)
   })
 })
 

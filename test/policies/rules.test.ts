@@ -23,12 +23,12 @@ describe('rules', () => {
     [{ forbid: { 'x-debug': '*' } }, { 'X-Debug': '' }, 'rule-refused'],
     [{ forbid: { 'user-agent': ['*sqlmap*', 'curl/*'] } }, { 'user-agent': 'SQLMap/1.0' }, 'rule-refused'],
     [{ forbid: { 'user-agent': ['*sqlmap*', 'curl/*'] } }, { 'user-agent': 'not curl/8' }, 'in'],
-    // Sent twice it is one list, of which an origin may read either item.
+    // A header that is sent twice is one list, of which an origin may read either item.
     [{ forbid: { 'x-debug': '1' } }, { 'x-debug': '1, 1' }, 'rule-refused'],
     [{ forbid: { 'x-debug': '1' } }, { 'x-debug': '0,1' }, 'rule-refused'],
     [{ forbid: { 'x-debug': '1' } }, { 'x-debug': '0, 11' }, 'in'],
     [{ require: { 'x-version': ['1', '2'] } }, { 'x-version': '1, 3' }, 'rule-refused'],
-    // Servers that map names to variables take one for the other.
+    // Servers that map names to variables do not distinguish them.
     [{ forbid: { 'x-debug': '*' } }, { X_Debug: '1' }, 'rule-refused'],
     [{ forbid: { 'x-debug': '1' } }, { 'x-debug': '0', 'x.debug': '1' }, 'rule-refused'],
     [{ forbid: { x_debug: '*' } }, { 'x-debug': '1' }, 'in'],

@@ -14,14 +14,14 @@ const ann: Identity = { provider: 'm', issuer: 'https://id.test/', subject: 'ann
 const next = { upstream: 'next', percent: 5, stickyOn: 'jwt.sub', overrideHeader: 'X-Canary' }
 const request = new Request('https://gw.test/users/7')
 
-/** Compiles the layer for a route of the upstream `users`; each call sends one request and says which upstream got it. */
+/** Compiles the layer for a route of the upstream `users`; each call sends one request and returns the upstream that got it. */
 function compile(config: unknown, { id = 'get-user', random = Math.random } = {}) {
   let reached = ''
-  const answer = Promise.resolve(new Response())
+  const response = Promise.resolve(new Response())
   const sendTo = (name: string): Handler => {
     return () => {
       reached = name
-      return answer
+      return response
     }
   }
   const facts = makeTestFacts({ id, upstream: 'users', hasAuth: true, sendTo })
@@ -110,7 +110,7 @@ describe('a caller', () => {
   it('stays where it is, in every isolate and over every release', () => {
     const [one, another] = [compile([next]), compile([next])]
     fc.assert(fc.property(subject, (name) => one(name) === another(name)))
-    // Pinned: if this changes, every caller of every split is drawn anew.
+    // Fixed values: a change would reassign the callers of every split.
     const first = Array.from({ length: 100 }, (_, i) => `user-${i}`).filter((name) => one(name) === 'next')
     expect(first).toEqual([
       'user-6',

@@ -28,7 +28,7 @@ const written = z
   .strictObject({
     name: doc(
       z.string().check(z.regex(/^[\w.-]{1,64}$/, 'expected a name of letters, digits, "-", "_" and "."')),
-      'Appears in the RateLimit fields and in refusals. A name is one count, in whatever routes it stands.',
+      'The name in the RateLimit fields and in refusals. Limiters of one name share one count, in all routes.',
     ),
     algorithm: doc(
       choice(['fixed-window', 'sliding-window', 'token-bucket']),
@@ -36,12 +36,12 @@ const written = z
     ),
     limit: doc(
       z.int().check(z.gte(1), z.lte(MAX_LIMIT)),
-      'How many requests a window admits, or come back into a bucket in one.',
+      'How many requests a window admits; for a bucket, how many tokens return in one window.',
     ),
     window: doc(duration(1_000), 'How long a window is: whole seconds, from 1s to 31d.'),
     key: doc(
       z.array(keyPart).check(z.minLength(1, `expected at least one of ${REQUEST_ATTRIBUTES.join(', ')}`)),
-      'Whom a count belongs to: client.ip, jwt.<claim> (jwt.sub is issuer and subject), apiKey.id, header:<name>, param:<name>, route, const:<text>; several together. IPv6 counts by /64. Requests that lack a part share one count.',
+      'What requests are counted by: client.ip, jwt.<claim> (jwt.sub is issuer and subject), apiKey.id, header:<name>, param:<name>, route, const:<text>; several together. IPv6 counts by /64. Requests that lack a part share one count.',
     ),
     consistency: doc(
       z.prefault(choice(['strict', 'leased', 'local']), 'strict'),
@@ -50,24 +50,24 @@ const written = z
     onStoreError: z.optional(
       doc(
         choice(['allow', 'deny', 'local']),
-        'While the store of a strict or leased limiter does not answer: allow lets everything through, deny answers 503, local counts in each isolate. Default local.',
+        'While the store of a strict or leased limiter does not respond: allow admits all requests, deny responds with 503, local counts in each isolate. Default local.',
       ),
     ),
     before: z.optional(
       doc(
         choice(['auth']),
-        'auth: counts before anybody is authenticated, and so shields that too; the key has no identity then. Default: counts those whom `auth` has let in.',
+        'auth: counts before authentication, and so protects it too; the key cannot contain an identity then. Default: counts the requests that `auth` admitted.',
       ),
     ),
     burst: z.optional(
       doc(
         z.int().check(z.gte(1), z.lte(MAX_LIMIT)),
-        'How many a token bucket holds, and so admits at once. Default: as many as `limit`.',
+        'The capacity of a token bucket: how many requests it admits at once. Default: the same as `limit`.',
       ),
     ),
     cost: doc(
       z.prefault(cost, 1),
-      'How much a request takes: a number, 0 to take nothing and only say what is left; or what a header says, up to `max`. Routes that share a count may differ in it. Default 1.',
+      'How many tokens a request takes: a number, 0 to take none and only report what is left; or the number in a header, up to `max`. Routes that share a count may have different costs. Default 1.',
     ),
     mode: doc(
       z.prefault(choice(['enforce', 'shadow']), 'enforce'),
@@ -75,7 +75,7 @@ const written = z
     ),
     overrides: doc(
       z.prefault(z.array(override), []),
-      'Other limits for some callers: the first entry whose `when` holds. Each has a count of its own. Default none.',
+      'Other limits for some callers: the first entry whose `when` matches. Each has a count of its own. Default none.',
     ),
   })
   .check(({ value, issues }) => {
@@ -97,10 +97,10 @@ export const limiter = z.pipe(
 /** A checked limiter: durations in milliseconds, defaults filled in. */
 export type LimiterConfig = z.output<typeof limiter>
 
-/** A row is kept, and a date computed, for as long as an empty bucket takes to fill. */
+/** An empty bucket fills within this time: a row is kept, and a date computed, for as long. */
 const MAX_FILL_MS = 366 * 86_400_000
 
-/** What a limiter's schema cannot see; paths begin at the limiter. */
+/** The checks of a limiter beyond its schema; paths begin at the limiter. */
 export function checkLimiter(entry: LimiterConfig, earlier: readonly LimiterConfig[], route: RouteFacts): Diagnostic[] {
   const found: Diagnostic[] = []
   if (earlier.some(({ name }) => name === entry.name))
@@ -139,14 +139,14 @@ function wrongWith(part: RequestAttribute, before: LimiterConfig['before'], rout
 }
 
 function wrongWithCaller(name: string, before: LimiterConfig['before'], route: RouteFacts): string | undefined {
-  if (before === 'auth') return `nobody knows ${name} before "auth"; expected "client.ip"`
+  if (before === 'auth') return `${name} is not known before "auth"; expected "client.ip"`
   if (!route.hasAuth) return `${name} needs the policy "auth" on this route`
   if (name.startsWith('apiKey.') && !Object.values(route.authProviders).some(({ type }) => type === 'apiKey'))
     return `${name} needs an auth provider of type "apiKey"`
   return undefined
 }
 
-/** Whoever asks for more than there ever is would be refused for ever. */
+/** A request whose cost exceeds the limit would always be refused. */
 function checkCost({ algorithm, limit, burst, overrides, cost }: LimiterConfig): Diagnostic[] {
   const capacity = (of: { limit: number; burst?: number | undefined }) =>
     algorithm === 'token-bucket' ? (of.burst ?? of.limit) : of.limit

@@ -12,15 +12,18 @@ const units = (least: number) => z.int().check(z.gte(least), z.lte(MAX_LIMIT))
 const costHeader = z
   .strictObject({
     requestHeader: z.optional(
-      doc(headerName, 'The request header that says the cost. The client chooses it, unless something in front does.'),
+      doc(
+        headerName,
+        'The request header with the cost. The client chooses its value, unless a proxy in front sets it.',
+      ),
     ),
     responseHeader: z.optional(
       doc(
         headerName,
-        'The header of the answer that says the cost: 1 is taken before, the rest when it answers. It is not passed on to the client.',
+        'The response header with the cost: 1 is taken before the request, the rest with the response. The client does not receive the header.',
       ),
     ),
-    max: doc(units(1), 'The most that one request is charged, whatever the header says.'),
+    max: doc(units(1), 'The highest cost of one request; a higher number in the header counts as this.'),
     default: z.optional(doc(units(1), 'The cost without a request header that is a number of at least 1. Default 1.')),
   })
   .check(({ value, issues }) => {
@@ -39,25 +42,25 @@ const costHeader = z
 /** `cost` of a limiter. */
 export const cost = z.union([units(0), costHeader])
 
-/** A fixed cost, 0 or more, or the header of the request or its answer that says it, up to `max`. */
+/** A fixed cost, 0 or more, or the header of the request or the response that holds it, up to `max`. */
 export type CostConfig = z.output<typeof cost>
 
-/** What a request takes from a limiter. */
+/** The tokens that a request takes from a limiter. */
 export interface Cost {
-  /** What is taken before it goes on, a whole number of at least 0. */
+  /** Taken before the request goes on, a whole number of at least 0. */
   readonly before: (x: Exchange) => number
-  /** Set where only the answer says it. */
+  /** Set where the response holds the cost. */
   readonly after: ResponseCost | undefined
 }
 
-/** How an answer says its cost: in `header`, a lower-case name, which the client does not get. */
+/** The cost in a response: in `header`, a lower-case name, which the client does not receive. */
 export interface ResponseCost {
   readonly header: string
-  /** What the answer costs in all; `TAKEN_BEFORE` where it does not say, or says less. */
+  /** The whole cost of the response; `TAKEN_BEFORE` where it holds none, or less. */
   readonly of: (response: Response) => number
 }
 
-/** So that an empty count refuses: what the rest will be nobody knows yet. */
+/** Taken before the response, so that an empty count refuses although the rest of the cost is not known yet. */
 export const TAKEN_BEFORE = 1
 
 /** Compiles `cost`: a constant, or how it is read from a header. */
@@ -79,7 +82,7 @@ export function maxCostOf(config: CostConfig): number {
   return typeof config === 'number' ? config : config.max
 }
 
-/** Digits that are at least 1, as far as `max`; undefined for anything else. */
+/** A decimal integer of at least 1, reduced to `max`; undefined for every other text. */
 function parseCost(text: string | undefined, max: number): number | undefined {
   if (text === undefined || !/^\d+$/.test(text)) return undefined
   const value = Number(text)
@@ -88,19 +91,19 @@ function parseCost(text: string | undefined, max: number): number | undefined {
 
 type WaitUntil = (work: Promise<unknown>) => void
 
-/** What is still to be charged when the answer is there. */
+/** The cost that is taken after the response. */
 export interface PendingCost {
   readonly after: ResponseCost
   readonly key: string
-  /** Whoever has let the request pass: this store, or else this isolate. */
+  /** The store that admitted the request; undefined for this isolate. */
   readonly store: StoreLimiter | undefined
   readonly local: LocalLimiter
   readonly counters: LimiterCounters
-  /** Tells the decision log what was taken. */
+  /** Writes the taken tokens to the decision log. */
   readonly note: ((part: TakenPart) => void) | undefined
 }
 
-/** Takes the rest of what `response` cost, in `waitUntil`: as much as is left, for a count goes down to 0 and no further. */
+/** Takes the rest of the cost of `response`, in `waitUntil`: at most what is left, because a count never falls below 0. */
 export function consumeRest(debit: PendingCost, response: Response, waitUntil: WaitUntil): void {
   const rest = debit.after.of(response) - TAKEN_BEFORE
   if (rest > 0) waitUntil(drain(debit, rest, waitUntil))

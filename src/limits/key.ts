@@ -4,12 +4,12 @@ import type { Platform } from '../core/platform.ts'
 import { compileRequestAttribute, lengthPrefixed, type RequestAttribute } from '../core/request-attribute.ts'
 import type { LimitVerdict } from './limiter.ts'
 
-/** A longer key is hashed here too, so that a client cannot fill the memory with long ones. */
+/** A longer key is hashed, so that a client cannot fill the memory with long keys. */
 const LONGEST_PLAIN_KEY = 128
 
 /**
- * Compiles what a limiter counts by: `scope`, which no other limiter has, and the values of `parts`, each with its length in front, so that
- * no two different lists of values make the same key. A request that lacks a value is counted by the scope alone, together with all others that do, and `missing` is called.
+ * Compiles the key of a limiter: `scope`, which is unique to the limiter, and the values of `parts`, each with its length in front, so that
+ * different lists of values never make the same key. A request that lacks a value is counted by the scope alone, together with all others that do, and `missing` is called.
  */
 export function compileKey(
   scope: readonly string[],
@@ -33,7 +33,7 @@ export function compileKey(
   }
 }
 
-/** What a store knows a key by, SHA-256 in hex: it never sees who the caller is. Costs 7 µs, so nobody does it who asks no store. */
+/** The SHA-256 of a key in hex, so that a store never receives the caller's identity. It takes 7 µs and is made only for a call to a store. */
 export function hashKey(key: string): string {
   return createHash('sha256').update(key).digest('hex')
 }
@@ -41,38 +41,38 @@ export function hashKey(key: string): string {
 /** What a limiter decided about one request: a line of the decision log. */
 export interface Decision {
   readonly event: 'limit'
-  /** When, epoch milliseconds: on the store's clock, or on the isolate's where that counts. */
+  /** Epoch milliseconds: on the store's clock, or on the isolate's clock where the isolate counts. */
   readonly at: number
   /** The request's trace id. */
   readonly id: string
   readonly limiter: string
   /** Its item in RateLimit-Policy: limit and window, those of the override where there is one. */
   readonly policy: string
-  /** Whose count it is: the SHA-256 under which a store knows it, in hex. */
+  /** The key of the count: the SHA-256 that stores use, in hex. */
   readonly key: string
   readonly cost: number
-  /** `unanswered`: the store did not answer, and so the request is. `charged`: what the answer cost above what was taken before. */
+  /** `unanswered`: the store did not respond. `charged`: the cost of the response above the tokens taken before. */
   readonly outcome: 'admitted' | 'refused' | 'unanswered' | 'charged'
   readonly consistency: 'local' | 'leased' | 'strict'
-  /** The store did not answer, so that `onStoreError` decided. */
+  /** The store did not respond, so `onStoreError` decided. */
   readonly blind?: true | undefined
-  /** The limiter only watches: the request went on whatever it decided. */
+  /** Shadow mode: the request was not affected by the decision. */
   readonly shadow?: true | undefined
-  /** Taken ahead, and to be spent before then: epoch milliseconds on the store's clock. */
+  /** When the leased tokens expire: epoch milliseconds on the store's clock. */
   readonly leaseUntil?: number | undefined
 }
 
 /** The part of a decision that is the same for all of a limiter. */
 export type Decider = Pick<Decision, 'limiter' | 'consistency' | 'shadow'>
 
-/** The part that is not; `verdict` is absent where nobody has counted. */
+/** The part that differs; `verdict` is absent where nothing was counted. */
 export interface LoggedDecision extends Pick<Decision, 'id' | 'policy' | 'key' | 'cost' | 'outcome' | 'blind'> {
   readonly verdict?: Pick<LimitVerdict, 'decidedAt' | 'leaseUntil'> | undefined
 }
 
 /**
  * Writes each decision of one limiter to standard output, as a line of JSON, before the request goes on. Undefined unless the variable
- * `UMBRAL_LIMIT_LOG` is `on`: a line a decision is for an audit, not for every day.
+ * `UMBRAL_LIMIT_LOG` is `on`: a line for each decision is for audits.
  */
 export function makeDecisionLog(
   { variable, now }: Pick<Platform, 'variable' | 'now'>,

@@ -4,46 +4,46 @@ import type { HeaderEdit } from '../core/exchange.ts'
 /** Counts in windows that start at multiples of their length, in the window that ends now, or in a bucket that fills up steadily. */
 export type Algorithm = 'fixed-window' | 'sliding-window' | 'token-bucket'
 
-/** What a limiter is made from; limiters of one name, window, algorithm and consistency share their counts. */
+/** The definition of a limiter; limiters of one name, window, algorithm and consistency share their counts. */
 export interface LimiterSpec {
   readonly name: string
   /** Absent: a token bucket where `burst` is set, else fixed windows. */
   readonly algorithm?: Algorithm | undefined
-  /** How much may be taken in one window; into a bucket, how much comes back in one. */
+  /** The tokens of one window; of a bucket, the tokens that return in one window. */
   readonly limit: number
   readonly windowMs: number
-  /** How much a token bucket holds; absent where windows are counted. */
+  /** The capacity of a token bucket; absent where windows are counted. */
   readonly burst?: number | undefined
 }
 
-/** What a limiter says about one request. */
+/** A limiter's decision on one request. */
 export interface LimitVerdict {
   readonly allowed: boolean
-  /** What can still be taken in this window or from this bucket, as far as the limiter knows; never below 0. */
+  /** The tokens left in this window or bucket, in the limiter's latest state; never below 0. */
   readonly remaining: number
-  /** Milliseconds until there is more than that, at least 1: the window ends, the next token comes; after a refusal, what was asked for. */
+  /** Milliseconds until there are more tokens, at least 1: the window ends, or the next token returns. After a refusal: until the cost is available. */
   readonly resetMs: number
-  /** When it was decided, epoch milliseconds: on the store's clock as far as this isolate knows it, or on the isolate's own where that counts. */
+  /** The time of the decision, epoch milliseconds: on the store's clock as estimated here, or on the isolate's clock where the isolate counts. */
   readonly decidedAt: number
-  /** Until when, on that clock, what was taken ahead may be spent; absent where nothing was. */
+  /** When tokens that were taken ahead expire, on that clock; absent where none were. */
   readonly leaseUntil?: number | undefined
 }
 
-/** A part of what was taken after an answer: how much, when, and from which lease, as a `Verdict` says it. */
+/** A part of the tokens taken after a response: how many, when, and from which lease, with the fields of a verdict. */
 export interface TakenPart extends Pick<LimitVerdict, 'decidedAt' | 'leaseUntil'> {
   readonly taken: number
 }
 
-/** Counts in this isolate, and answers at once. */
+/** Counts in this isolate, synchronously. */
 export interface LocalLimiter {
   /** Takes all of `cost`, or nothing. */
   readonly take: (key: string, cost: number) => LimitVerdict
-  /** Takes as much of `amount` as is left. */
+  /** Takes up to `amount` tokens. */
   readonly drain: (key: string, amount: number) => readonly TakenPart[]
 }
 
 /**
- * Counts in a store that all isolates share; undefined when the store did not answer. Never rejects.
+ * Counts in a store that all isolates share; undefined when the store did not respond. Never rejects.
  * A verdict that needs no store, such as one from a lease, is no promise.
  */
 export interface StoreLimiter {
@@ -52,7 +52,7 @@ export interface StoreLimiter {
     cost: number,
     waitUntil: (work: Promise<unknown>) => void,
   ) => LimitVerdict | undefined | Promise<LimitVerdict | undefined>
-  /** Takes as much of `amount` as is left, also of what this isolate has taken ahead; nothing from a store that does not answer. */
+  /** Takes up to `amount` tokens, also from this isolate's leases; none from a store that does not respond. */
   readonly drain: (
     key: string,
     amount: number,
@@ -66,24 +66,24 @@ export interface TakeRequest {
   readonly atLeast: number
 }
 
-/** What a store has handed out; by then it is counted as used, whatever becomes of it. */
+/** The tokens that a store granted. They count as used, also when they are never spent. */
 export interface TakeGrant {
   /** 0, or `atLeast` to `want`. */
   readonly granted: number
-  /** What is left after that, whole, never below 0. */
+  /** The tokens left after the grant, a whole number, never below 0. */
   readonly remaining: number
-  /** Milliseconds until there is more than that, at least 1; when nothing was granted, until there is `atLeast`. */
+  /** Milliseconds until there are more tokens, at least 1; when none were granted, until there are `atLeast`. */
   readonly resetMs: number
   /** When it was taken, epoch milliseconds on the store's clock. */
   readonly storeNow: number
   /**
    * For how many milliseconds after `storeNow` it may be spent: at most `leaseMs(spec)`, and never past the end of its fixed window.
-   * A sliding window counts what was granted to an ask with `want > atLeast` until its expiry + window: nobody knows when it is spent.
+   * A sliding window counts what was granted to an ask with `want > atLeast` until its expiry + window, because the store does not learn when it is spent.
    */
   readonly expiresMs: number
 }
 
-/** One limiter's counts in a store. Undefined when the store did not answer in time; never rejects, and no grant without having counted it. */
+/** One limiter's counts in a store. Undefined when the store did not respond in time. Never rejects, and grants only what it has counted. */
 export interface StoreCounter {
   readonly take: (
     key: string,
@@ -92,7 +92,7 @@ export interface StoreCounter {
   ) => Promise<TakeGrant | undefined>
 }
 
-/** A kind of store: Durable Objects, or Redis behind Upstash's protocol. Each has the timeout and the rest after failures for itself. */
+/** A kind of store: Durable Objects, or Redis behind Upstash's protocol. Each has its own timeout, and its own pause after failures. */
 export interface LimitStore {
   readonly counter: (spec: LimiterSpec) => StoreCounter
   readonly failing: () => boolean
@@ -102,14 +102,14 @@ export interface LimitStore {
 export const MAX_LEASE_MS = 1_000
 
 /**
- * How long tokens that were taken ahead may be spent at most, milliseconds of the store's clock. A sliding window counts them that much longer,
- * and would admit that much less: hence at most a twentieth of it there.
+ * The longest life of a lease, in milliseconds of the store's clock. A sliding window counts leased tokens that much longer and admits that much
+ * less, so there it is at most a twentieth of the window.
  */
 export function leaseMs(spec: LimiterSpec): number {
   return algorithmOf(spec) === 'sliding-window' ? Math.min(MAX_LEASE_MS, Math.floor(spec.windowMs / 20)) : MAX_LEASE_MS
 }
 
-/** What `algorithm` stands for. */
+/** The algorithm of a limiter, with its default. */
 export function algorithmOf({ algorithm, burst }: LimiterSpec): Algorithm {
   return algorithm ?? (burst === undefined ? 'fixed-window' : 'token-bucket')
 }
@@ -118,13 +118,13 @@ export function algorithmOf({ algorithm, burst }: LimiterSpec): Algorithm {
 export interface StoreCounters {
   /** Requests that were counted in a shared overflow bucket because there were too many keys. */
   overflows: number
-  /** Hears when a store has failed too often to be asked, and when it answers again. */
+  /** Called when a store is no longer called because it failed too often, and when it responds again. */
   readonly turned?: (failing: boolean) => void
 }
 
 /**
- * How long a request waits for a store. A store in the same region answers in 1 to 10 ms, one on the same continent in 20 to 60;
- * above that the wait would cost the request more than the exact count is worth, and `onStoreError` answers.
+ * How long a request waits for a store. A store in the same region responds in 1 to 10 ms, one on the same continent in 20 to 60.
+ * A longer wait would cost the request more than the exact count is worth, so `onStoreError` decides.
  */
 export const STORE_TIMEOUT_MS = 100
 
@@ -135,15 +135,15 @@ export function windowEnd(now: number, windowMs: number): number {
 
 /**
  * Whether the window that ends at `endsAt` is past. A clock that steps back by up to a window stays in it, so that no window is counted twice;
- * one that jumps further starts anew, so that nobody is locked out until it has caught up.
+ * one that jumps further starts a new window, so that no caller is refused until the clock has caught up.
  */
 export function hasEnded(endsAt: number, now: number, windowMs: number): boolean {
   return now >= endsAt || endsAt - now > 2 * windowMs
 }
 
 /**
- * All of `amount` (at least 1), or else what is left of it; undefined when the store did not answer. In one call where there is enough: what is
- * asked for whole is spent at once, and so a sliding window counts it no longer than it must.
+ * Takes `amount` tokens (at least 1), or those that are left; undefined when the store did not respond. It is one call where there are enough: tokens
+ * that are taken whole are spent at once, so a sliding window counts them no longer than necessary.
  */
 export async function takeUpTo(
   counter: StoreCounter,
@@ -156,12 +156,12 @@ export async function takeUpTo(
   return counter.take(key, { want: amount, atLeast: 1 }, waitUntil)
 }
 
-/** What of it there is to tell: nothing, where nothing was granted. */
+/** The parts of a grant: none, where nothing was granted. */
 export function takeParts(grant: TakeGrant | undefined): TakenPart[] {
   return grant === undefined || grant.granted === 0 ? [] : [{ taken: grant.granted, decidedAt: grant.storeNow }]
 }
 
-/** How the limiters of one layer say what is left: in place of what stands in the answer by then, or beside it. */
+/** How the limiters of one layer write their fields: replacing those of the response, or adding to them. */
 export type FieldOp = 'set' | 'append'
 
 /** A limiter's item in RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers): a String with Integer parameters (RFC 9651). */
@@ -174,7 +174,7 @@ export function limitItem(name: string, { remaining, resetMs }: LimitVerdict): s
   return `"${name}";r=${remaining};t=${wholeSeconds(resetMs)}`
 }
 
-/** Rounded up: whoever waits that long has waited long enough. */
+/** In whole seconds, rounded up, so that a client which waits that long is not refused again. */
 export function wholeSeconds(ms: number): number {
   return Math.ceil(ms / 1_000)
 }
@@ -200,14 +200,14 @@ export interface LimitPlatform {
   readonly limitShards: ObjectNamespace<LimitShardApi>
 }
 
-/** One request's question to a shard; requests whose key finds no room are counted by the limiter's name. */
+/** One take from a shard; a request whose key finds no room is counted under the limiter's name. */
 export interface ShardTake {
   readonly key: string
   readonly spec: LimiterSpec
   readonly ask: TakeRequest
 }
 
-/** What one take was granted; `storeNow` is of the object's own clock. */
+/** The grant of one take; `storeNow` is the time of the object's clock. */
 export interface ShardGrant extends TakeGrant {
   /** Counted in the limiter's overflow row, because the shard has too many rows. */
   readonly overflowed: boolean

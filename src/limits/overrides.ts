@@ -29,7 +29,7 @@ export const override = z.strictObject({
         'a subject means something only beside its issuer: expected "jwt.iss" too',
       ),
     ),
-    'Whose requests: by jwt.<claim>, apiKey.tier or apiKey.id. All that stand here must be as said.',
+    'The callers, by jwt.<claim>, apiKey.tier or apiKey.id. All conditions must match.',
   ),
   limit: doc(z.int().check(z.gte(1), z.lte(MAX_LIMIT)), 'In place of the limiter’s `limit`.'),
   burst: z.optional(
@@ -62,7 +62,7 @@ export function whenText(when: When): string {
     .join('&')
 }
 
-/** Whether whoever is as `narrow` says is also as `wide` says. */
+/** Whether every caller that matches `narrow` also matches `wide`. */
 export function covers(wide: When, narrow: When): boolean {
   return Object.entries(wide).every(([name, wanted]) => name in narrow && String(narrow[name]) === String(wanted))
 }

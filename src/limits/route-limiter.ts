@@ -130,7 +130,7 @@ function consume(limiter: RouteLimiter, x: Exchange, decisions: Decisions): Prom
   return verdict instanceof Promise ? verdict.then(decide) : decide(verdict)
 }
 
-/** After a refusal: reports which other limits are violated, as far as this isolate knows, and consumes nothing. */
+/** After a refusal: reports which other limits are violated in this isolate's latest state, and consumes nothing. */
 function peek(limiter: RouteLimiter, quota: Quota, x: Exchange, decisions: Decisions): undefined {
   decisions.policies = appendItem(decisions.policies, quota.policy)
   if (quota.store !== undefined) return

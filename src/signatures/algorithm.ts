@@ -14,9 +14,9 @@ export const SIGNATURE_ALGORITHMS = [
 export type SignatureAlgorithm = (typeof SIGNATURE_ALGORITHMS)[number]
 
 interface Recipe {
-  /** What WebCrypto imports a key with. */
+  /** The algorithm for WebCrypto's import of a key. */
   readonly key: { readonly name: string; readonly hash?: string; readonly namedCurve?: string }
-  /** What WebCrypto signs and verifies with. */
+  /** The algorithm for WebCrypto's sign and verify. */
   readonly use: { readonly name: string; readonly hash?: string; readonly saltLength?: number }
   /** The same algorithm in JOSE, whose rules for keys hold here too. */
   readonly jose: string
@@ -47,7 +47,7 @@ const RECIPES: Readonly<Record<SignatureAlgorithm, Recipe>> = {
   },
 }
 
-/** What a key of this algorithm is imported with, for WebCrypto. */
+/** The algorithm with which WebCrypto imports a key. */
 export const keyRecipe = (alg: SignatureAlgorithm): Recipe['key'] => RECIPES[alg].key
 
 /** The algorithm's name in JOSE. */

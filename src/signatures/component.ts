@@ -64,7 +64,7 @@ function isDerived(name: string, parameters: Keys): boolean {
 
 function isField(name: string, parameters: Keys): boolean {
   if (!FIELD_NAME.test(name) || parameters.has('name')) return false
-  // The bytes as they came, or the value as it was meant: not both (RFC 9421 §2.1).
+  // The received bytes (`bs`) or the parsed value (`sf`, `key`), not both (RFC 9421 §2.1).
   return !(parameters.has('bs') && (parameters.has('sf') || parameters.has('key')))
 }
 
@@ -72,7 +72,7 @@ function isField(name: string, parameters: Keys): boolean {
 export function componentValue(component: Component, message: Message): string | undefined {
   const { name, parameters } = component
   const value = name.startsWith('@') ? derivedValue(component, message) : fieldValue(name, parameters, message)
-  // A line end would be another line of the base; anything beyond ASCII is not what two parties read alike.
+  // A line end would begin another line of the base, and two parties may read bytes beyond ASCII differently.
   return value !== undefined && /^[\x20-\x7e\t]*$/.test(value) ? value : undefined
 }
 
@@ -102,10 +102,10 @@ function derivedValue({ name, parameters }: Component, message: Message): string
   }
 }
 
-/** The one value of a query parameter by its encoded name (RFC 9421 §2.2.8); a name that comes twice has no one value. */
+/** The value of a query parameter by its encoded name (RFC 9421 §2.2.8); undefined for a name that occurs twice. */
 function queryParameter(search: string, name: string): string | undefined {
   const found = [...new URLSearchParams(search)].filter(([key]) => encodeParameter(key) === name)
-  // Bytes that are no UTF-8 all decode to the same character: one value could be put in place of another.
+  // Bytes that are not UTF-8 all decode to the same character, so one value could replace another.
   return found.length === 1 && !found[0]!.join('').includes('\ufffd') ? encodeParameter(found[0]![1]) : undefined
 }
 
@@ -118,24 +118,24 @@ function encodeParameter(text: string): string {
 }
 
 function fieldValue(name: string, parameters: Component['parameters'], message: Message): string | undefined {
-  // The runtime shows no trailers, so that nothing covers them. White space is of two kinds (RFC 9110 §5.6.3), not of the many that `trim` knows.
+  // The runtime provides no trailers, so they cannot be covered. White space is space and tab (RFC 9110 §5.6.3), not everything that `trim` removes.
   const value = parameters.has('tr') ? undefined : message.field(name)?.replaceAll(/^[ \t]+|[ \t]+$/g, '')
   if (value === undefined) return undefined
   const key = parameters.get('key')
   if (typeof key === 'string') return canonicalMember(value, key)
   if (parameters.has('sf')) return canonicalField(name, value)
-  // Lines of one name arrive as one: several of them are not told apart, and a signature over them does not match (RFC 9421 §2.1.3).
+  // Lines of one name arrive as one value: they cannot be distinguished, and a signature over them does not match (RFC 9421 §2.1.3).
   if (parameters.has('bs')) return /^[\x20-\x7e\t]*$/.test(value) ? `:${btoa(value)}:` : undefined
   return value
 }
 
-/** What a signature can cover of a message; of a request everything but `status`, of a response only that and the fields. */
+/** The parts of a message that a signature can cover; a request has all but `status`, a response only that and the fields. */
 export interface Message {
   readonly method: string
   readonly scheme: 'http' | 'https'
   /** Lower case, without the scheme's own port; `''` where the sender named none. */
   readonly authority: string
-  /** As it was sent, escapes and all; never empty. */
+  /** As sent, with its escapes; never empty. */
   readonly path: string
   /** `''`, or the query with its `?`. */
   readonly search: string

@@ -12,7 +12,7 @@ export async function contentDigest(body: Uint8Array): Promise<string> {
 
 /**
  * Whether a `Content-Digest` is that of `body`: it has SHA-256 or SHA-512, and each of those that it has is right. Algorithms that
- * are not known, or no longer strong, prove nothing and are passed over (RFC 9530 §2).
+ * are unknown or no longer strong are ignored (RFC 9530 §2).
  */
 export async function matchesContentDigest(field: string, body: Uint8Array): Promise<boolean> {
   const digests = [...(parseStrictDictionary(field) ?? [])].filter(([name]) => Object.hasOwn(HASHES, name))
@@ -23,12 +23,12 @@ export async function matchesContentDigest(field: string, body: Uint8Array): Pro
   return digests.length > 0
 }
 
-/** In a time that says nothing of where they differ. */
+/** Compares in a time that does not depend on where the two differ. */
 function areEqual(a: ArrayBuffer, b: ArrayBuffer): boolean {
   return a.byteLength === b.byteLength && crypto.subtle.timingSafeEqual(a, b)
 }
 
-/** How long a client may take to send a body that has to be there before anything else can be done, in milliseconds. */
+/** How long a client may take to send a body that must be complete before the request can go on, in milliseconds. */
 const BODY_TIMEOUT_MS = 30_000
 
 /**

@@ -3,7 +3,7 @@ import { signBase, type SignatureAlgorithm } from './algorithm.ts'
 import { componentKey, componentValue, plainComponent, type Component, type Message } from './component.ts'
 const DEFAULT_PORT = { http: ':80', https: ':443' } as const
 
-/** A `Host` as `@authority` wants it (RFC 9421 §2.2.3): lower case, without the port that the scheme implies. */
+/** The `@authority` of a `Host` (RFC 9421 §2.2.3): lower case, without the default port of the scheme. */
 export function normalAuthority(host: string, scheme: 'http' | 'https'): string {
   const lower = host.toLowerCase()
   const port = DEFAULT_PORT[scheme]

@@ -25,14 +25,14 @@ export class NonceStore extends DurableObject {
   }
 
   /**
-   * Whether nobody has used `id` before; from now on somebody has, for `keepMs` milliseconds at least. The answer leaves when that
-   * is on disk. Undefined when it cannot say: full, or the storage fails. An RPC method here never throws.
+   * Uses `id` up for at least `keepMs` milliseconds: true when it was unused. The response is sent after the write is on disk. Undefined when the
+   * store is full or its storage fails. Never throws, as an RPC method must not.
    */
   use(id: string, keepMs: number): boolean | undefined {
     try {
       const now = this.now()
-      // A row counts for as long as it is there, also past its end: a clock that steps forward makes nothing fresh.
-      if (this.#knows(id)) return false
+      // A row counts as long as it exists, also after its expiry: a clock that steps forward makes no nonce unused.
+      if (this.#has(id)) return false
       if (!this.#hasRoom(now)) return undefined
       this.ctx.storage.sql.exec('INSERT INTO nonces VALUES (?, ?)', id, now + keepMs)
       this.#rows++
@@ -52,7 +52,7 @@ export class NonceStore extends DurableObject {
     if (first !== null) this.#sweepSoon(first)
   }
 
-  #knows(id: string): boolean {
+  #has(id: string): boolean {
     return this.ctx.storage.sql.exec('SELECT 1 FROM nonces WHERE id = ?', id).toArray().length > 0
   }
 

@@ -3,9 +3,9 @@ import { callObject, type ObjectNamespace } from '../core/durable-object.ts'
 
 /** One object does about 1,000 writes a second. */
 export const NONCE_SHARDS = 16
-/** An answer takes a fraction of a millisecond, a new object a few. */
+/** A response takes a fraction of a millisecond, that of a new object a few milliseconds. */
 const TIMEOUT_MS = 1_000
-/** How much longer than its signature a nonce is remembered: the store has a clock of its own. */
+/** How much longer than its signature a nonce is kept, in milliseconds: the store has a clock of its own. */
 const MARGIN_MS = 60_000
 
 /** The remote calls of the Durable Object `NonceStore`. */
@@ -13,12 +13,12 @@ export interface NonceStoreApi {
   use(id: string, keepMs: number): Promise<boolean | undefined>
 }
 
-/** What the store knows of a nonce. */
+/** The result of using a nonce. */
 export type NonceVerdict = 'fresh' | 'used' | 'unavailable'
 
 /**
- * Uses up a provider's nonce: of all isolates that ask, at once or until `leftMs` milliseconds from now, one hears `fresh`.
- * `unavailable` when the store does not answer within a second, or is full; the nonce may be used up then. Never rejects.
+ * Uses a provider's nonce up: of all calls from all isolates within `leftMs` milliseconds, exactly one gets `fresh`.
+ * `unavailable` when the store does not respond within a second, or is full; the nonce may be used up then. Never rejects.
  */
 export async function takeNonce(
   namespace: ObjectNamespace<NonceStoreApi>,

@@ -20,7 +20,7 @@ const MAX_COMPONENTS = 32
 const MAX_TEXT = 256
 
 /**
- * The first signature whose key `isKnown`, in the order of Signature-Input: others may belong to somebody else's hop.
+ * The first signature whose key `isKnown`, in the order of Signature-Input: others may be meant for another hop.
  * `malformed` unless both fields are canonical dictionaries of the same labels, and that signature has nothing unknown or
  * contradictory in it.
  */
@@ -67,7 +67,7 @@ function parseClaim(
   }
 }
 
-/** The parameters of RFC 9421 §2.3: what another one would mean nobody here knows, so nobody may rely on it. */
+/** The parameters of RFC 9421 §2.3. The meaning of any other one is unknown, so a signature with one is refused. */
 function isParameter(key: string, value: BareItem): boolean {
   switch (key) {
     case 'created':

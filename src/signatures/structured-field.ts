@@ -8,13 +8,13 @@ import {
   type Dictionary,
 } from 'structured-headers'
 
-/** The most characters of a structured field that is looked at: more is no signature's business. */
+/** The longest structured field that is parsed, in characters. */
 const MAX_LENGTH = 8 * 1024
 
 /**
  * A dictionary (RFC 9651 §3.2) as its sender must have written it; undefined unless the text is its canonical form but for
- * optional white space. A parser takes the last of two members or parameters of one name: whoever reads the first one, or passes
- * the text on, would have seen another message than the one that was verified.
+ * optional white space. A parser takes the last of two members or parameters of one name. A recipient that takes the first would read another
+ * message than the one that was verified.
  */
 export function parseStrictDictionary(text: string): Dictionary | undefined {
   if (text.length > MAX_LENGTH) return undefined
@@ -33,7 +33,7 @@ function tight(text: string): string {
 
 type FieldType = 'dictionary' | 'list' | 'item'
 
-/** The structured fields that a signature may cover with `sf`; of another one nobody could say how to write it canonically. */
+/** The structured fields that a signature may cover with `sf`; the canonical form of any other field is unknown. */
 const FIELD_TYPES: Readonly<Record<string, FieldType>> = {
   'accept-ch': 'list',
   'accept-signature': 'dictionary',

@@ -114,7 +114,7 @@ describe('limits before auth', () => {
   it('have no identity to count by', () => {
     const check = (parts: object) => rateLimit.check!(rateLimit.config.parse([{ ...early, ...parts }]), nobody)
     expect(check({ key: ['jwt.sub'] })).toEqual([
-      { path: [0, 'key', 0], message: 'nobody knows jwt.sub before "auth"; expected "client.ip"' },
+      { path: [0, 'key', 0], message: 'jwt.sub is not known before "auth"; expected "client.ip"' },
     ])
     expect(check({ key: ['client.ip', 'header:x-a'] })).toEqual([])
   })

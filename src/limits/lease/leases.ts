@@ -9,7 +9,7 @@ export interface TokenLease {
   readonly toStore: number
 }
 
-/** The leases of one key, and what this isolate knows of its count. All times are epoch milliseconds of the isolate's clock. */
+/** The leases of one key, and the last state of its count that this isolate received. All times are epoch milliseconds of the isolate's clock. */
 export interface LeasedKey {
   leases: TokenLease[]
   readonly demand: Demand
@@ -35,7 +35,7 @@ const SWEEP_INTERVAL_MS = 1_000
 /** The clock stands still while a request computes, and no two clocks run equally fast. */
 const CLOCK_MARGIN_MS = 5
 
-/** Two clocks of whole milliseconds. */
+/** The rounding error between two clocks of whole milliseconds. */
 const ROUNDING_MS = 2
 
 /** Finds or adds a key; undefined while there are too many. A clock that steps back voids all leases, because their age is not known then. */
@@ -98,7 +98,7 @@ export function addGrant(
   leased.remaining = grant.remaining
   leased.resetAt = now + grant.resetMs
   leased.refusedFrom = grant.granted < atLeast ? atLeast : Infinity
-  // As if the store had decided when it was called: that can cost one call too many, and refuses no request wrongly.
+  // The time of the call counts as the time of the decision: that can cost one call too many, and refuses no request wrongly.
   leased.refusedUntil = sentAt + grant.resetMs
   leased.toStore = grant.storeNow - sentAt
   const tokens = grant.granted - spent
@@ -131,14 +131,14 @@ export function spendTokens({ leases }: LeasedKey, amount: number, now: number):
   return parts
 }
 
-/** How many tokens can be spent without asking. */
+/** How many tokens can be spent without a call to the store. */
 export function leasedTokens({ leases }: LeasedKey, now: number): number {
   let held = 0
   for (const { tokens, until } of leases) if (now < until) held += tokens
   return held
 }
 
-/** How fast a key is asked for: a smoothed rate, and the count of the period that is running. */
+/** The demand for a key: a smoothed rate, and the count of the current period. */
 export interface Demand {
   /** When the period began, milliseconds. */
   since: number
@@ -160,20 +160,20 @@ export function addDemand(demand: Demand, cost: number, now: number): void {
   demand.count += cost
 }
 
-/** Nobody takes ahead more than this part of what is left: as a limit nears, all take less, and nothing in the end. */
+/** The largest part of the remaining tokens that an isolate takes ahead: near the limit all isolates take less, and in the end nothing. */
 const SHARE = 10
 
-/** One call for so many requests is cheap, and what is taken ahead beyond that only has to outlast the next call. */
+/** One call for this many requests is cheap. Tokens beyond that only have to last until the next call has ended. */
 const PLENTY = 32
 
-/** Who needs less than this soon asks so seldom that waiting for each call costs less than losing what the others might use. */
+/** Below this demand a call for each request costs less than tokens that expire unspent, which other isolates could have used. */
 const FEW = 8
 
 /**
  * How many tokens to take ahead, each of which lives `lifeMs`: at the present rate they are spent in a fifth of that, or in half of it where
- * that makes few, so that maxKeys are spent in time even where the rate drops; and where a burst is more than the rate tells of, a quarter of what
- * it has taken so far. At maxKeys a tenth of what `remaining` says is left in the store. 0 where that makes less than two, and each request asks for
- * itself, which is `strict`: so it is for a limit below 20, for the last 20 of any, and for a key that is asked for a dozen times a second.
+ * that makes few, so that maxKeys are spent in time even where the rate drops; and where a burst exceeds the rate, a quarter of what
+ * it has taken so far. At most a tenth of `remaining`, the tokens left in the store. 0 where that makes less than two: each request then calls the
+ * store, as with `strict`. That applies to a limit below 20, to the last 20 tokens of every limit, and to a key with a dozen requests per second.
  */
 export function leaseSize({ perMs, count }: Demand, lifeMs: number, remaining: number): number {
   const inLife = perMs * lifeMs

@@ -3,7 +3,7 @@ import type { LimitVerdict, StoreLimiter } from '../limiter.ts'
 interface Refusal {
   readonly verdict: LimitVerdict
   readonly cost: number
-  /** When it was asked for, and when it was heard, epoch milliseconds: the store has decided between the two. */
+  /** When the store was called and when it responded, epoch milliseconds: it decided between the two. */
   readonly askedAt: number
   readonly heardAt: number
 }
@@ -12,7 +12,7 @@ interface Refusal {
 const MOST_REMEMBERED = 10_000
 
 /**
- * A store that is not asked again about a key that it has just refused, until there can be more of it: nothing comes back before, whoever asks.
+ * A store that is not called again for a key that it has just refused, until tokens can have returned.
  * So a flood at a used-up limit costs the deployment no calls.
  */
 export function rememberRefusals(store: StoreLimiter, now: () => number): StoreLimiter {
@@ -22,9 +22,9 @@ export function rememberRefusals(store: StoreLimiter, now: () => number): StoreL
     if (known === undefined) return undefined
     const { verdict, askedAt, heardAt } = known
     const passed = now() - heardAt
-    // What is told is the longest that it may take, what is gone by is the shortest: a call too many, and nobody refused for nothing.
+    // The longest wait and the shortest elapsed time count: that can cost one call too many, and refuses no request wrongly.
     const atMost = now() - askedAt
-    // Below 0 the clock has stepped back, and nobody knows how long ago it was.
+    // Below 0 the clock has stepped back, and the elapsed time is unknown.
     if (passed >= 0 && atMost < verdict.resetMs && cost >= known.cost)
       return { ...verdict, resetMs: verdict.resetMs - passed, decidedAt: verdict.decidedAt + atMost }
     refusals.delete(key)

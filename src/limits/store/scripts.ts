@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { algorithmOf, type LimiterSpec, type TakeRequest } from '../limiter.ts'
 import { fillMs, grainMs, markMs } from './windows.ts'
 
-/** A script, and the name by which Redis knows it once it has run. */
+/** A script, and its SHA-1, under which Redis keeps it after its first run. */
 export interface Script {
   readonly text: string
   readonly sha: string

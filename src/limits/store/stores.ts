@@ -23,21 +23,21 @@ import { makeLocalLimits } from './local-limits.ts'
 import { rememberRefusals } from './refusal-memory.ts'
 import { makeUpstashStore } from './upstash-store.ts'
 
-/** Where this deployment counts. */
+/** The stores in which this deployment counts. */
 export interface LimitStores {
   readonly local: (spec: LimiterSpec) => LocalLimiter
   /** In Upstash Redis when its URL and token are set, else in Durable Objects. */
   readonly strict: (spec: LimiterSpec) => StoreLimiter
-  /** In the same store and the same counts, of which this isolate takes some ahead. */
+  /** In the same store and the same counts, with leases in this isolate. */
   readonly leased: (spec: LimiterSpec) => StoreLimiter
   readonly counters: StoreCounters
-  /** The store that limiters cannot reach now; undefined when all is well. */
+  /** The store that limiters cannot reach now; undefined when all are reached. */
   readonly degraded: () => 'upstash' | 'durable-objects' | undefined
-  /** To be called with each request: now and then it tells an operator what is amiss. */
+  /** To be called with each request: writes the warnings that are due. */
   readonly logHealth: () => void
 }
 
-/** The stores of a platform's limiters, so that a limiter that stands in several routes counts once. */
+/** The stores of a platform's limiters, so that a limiter of several routes counts once. */
 export const limitStores = perPlatform(makeStores)
 
 function makeStores(platform: LimitPlatform, timeoutMs = STORE_TIMEOUT_MS): LimitStores {
@@ -57,7 +57,7 @@ function makeStores(platform: LimitPlatform, timeoutMs = STORE_TIMEOUT_MS): Limi
   return { local, strict, leased, counters: tally, degraded, logHealth: look }
 }
 
-/** Asks the store about each request: its whole cost, or nothing. */
+/** Takes the cost of each request from the store: all of it, or nothing. */
 function takeWhole(store: LimitStore, spec: LimiterSpec): StoreLimiter {
   const counter = hashing(store.counter(spec))
   return {
@@ -73,7 +73,7 @@ function takeWhole(store: LimitStore, spec: LimiterSpec): StoreLimiter {
   }
 }
 
-/** Hashes keys when the store is asked, and not before: most requests of a leased limiter never ask. */
+/** Hashes keys only for a call to the store: most requests of a leased limiter make none. */
 function hashing(counter: StoreCounter): StoreCounter {
   return { take: (key, ask, waitUntil) => counter.take(hashKey(key), ask, waitUntil) }
 }
@@ -88,12 +88,12 @@ function oncePerSpec<L>(make: (spec: LimiterSpec) => L): (spec: LimiterSpec) => 
   }
 }
 
-/** One object does about 1,000 takes a second; an object for each key would cost files and milliseconds for each. */
+/** One object serves about 1,000 takes per second; an object for each key would cost files and milliseconds each. */
 export const LIMIT_SHARDS = 32
 
 /**
  * Counts in sharded Durable Objects: the keys of its limiters are SHA-256 in hex, whose first byte chooses the shard.
- * Each shard fails, rests and is probed for itself.
+ * Each shard fails, pauses and is probed by itself.
  */
 export function makeDurableStore(
   namespace: ObjectNamespace<LimitShardApi>,

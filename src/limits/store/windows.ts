@@ -8,17 +8,17 @@ import {
   type TakeRequest,
 } from '../limiter.ts'
 
-/** What is kept of one key; `{ endsAt: 0, used: 0 }` of a key that nothing is known of. */
+/** The count of one key; `{ endsAt: 0, used: 0 }` for an unknown key. */
 export interface WindowCount {
-  /** Epoch milliseconds from which on it says nothing any more: the window has ended, the last mark is past, the bucket is full again. */
+  /** Epoch milliseconds of expiry: the window ends, the last mark is past, or the bucket is full again. */
   endsAt: number
-  /** Of a bucket what was missing when something was last taken, which may be a fraction. */
+  /** Of a bucket: the tokens that were missing at the last take, which may be a fraction. */
   used: number
-  /** Of a sliding window: until when (epoch milliseconds) how much counts, in turn, the earliest first. Never more than `mostMarks` pairs. */
+  /** Of a sliding window: pairs of an expiry (epoch milliseconds) and an amount, the earliest first. Never more than `mostMarks` pairs. */
   marks?: number[] | undefined
 }
 
-/** Up to this limit a sliding window knows each take by its millisecond. */
+/** Up to this limit a sliding window records each take with its millisecond. */
 const EXACT_UP_TO = 1_000
 
 /** Above it, takes are counted by sub-windows of a 128th, each whole until it is wholly past: never too few, and 0.8 % too long at most. */
@@ -28,8 +28,8 @@ const SUB_WINDOWS = 128
 const ROUNDING = 1e-6
 
 /**
- * Takes from `count` at `now` (epoch milliseconds) as much of `ask` as is left, or nothing, which changes nothing. The script in
- * scripts.ts decides the same in the same arithmetic: whoever changes one changes both. `exactUpTo` is the limit of sliding windows up
+ * Takes the tokens of `ask` that are left from `count` at `now` (epoch milliseconds), or none, which changes nothing. The script in
+ * scripts.ts decides the same with the same arithmetic: both must be changed together. `exactUpTo` is the limit of sliding windows up
  * to which each take is a mark of its own.
  */
 export function takeFrom(
@@ -49,7 +49,7 @@ export function takeFrom(
   }
 }
 
-/** How long a bucket that is empty takes to be full, milliseconds. */
+/** Milliseconds in which an empty bucket fills. */
 export function fillMs({ limit, windowMs, burst = limit }: LimiterSpec): number {
   return Math.ceil(burst / (limit / windowMs))
 }
@@ -59,7 +59,7 @@ export function grainMs({ limit, windowMs }: LimiterSpec, exactUpTo = EXACT_UP_T
   return limit <= exactUpTo ? 1 : Math.max(1, Math.floor(windowMs / SUB_WINDOWS))
 }
 
-/** How long at most a mark of a sliding window counts, milliseconds: of a lease, until it has expired and a window more has passed. */
+/** The longest time that a mark of a sliding window counts, milliseconds: for a lease, until its expiry plus a window. */
 export function markMs(spec: LimiterSpec, grain: number): number {
   return spec.windowMs + leaseMs(spec) + grain
 }
@@ -100,7 +100,7 @@ function takeOfMarks(count: WindowCount, spec: LimiterSpec, ask: TakeRequest, no
   return { granted, remaining: Math.max(0, limit - used), resetMs, storeNow: now, expiresMs: leaseMs(spec) }
 }
 
-/** A copy without what is past; a clock that has jumped back by more than `horizonMs` starts anew. */
+/** A copy without expired parts; after a clock jumped back by more than `horizonMs` the count starts anew. */
 function liveMarks(marks: readonly number[], now: number, horizonMs: number): number[] {
   const live: number[] = []
   for (let i = 0; i < marks.length; i += 2) {
@@ -124,7 +124,7 @@ function mark(marks: number[], until: number, amount: number): void {
   else marks.splice(at, 0, until, amount)
 }
 
-/** When `amount` of the marks has gone; all of them, where that is more than there are. */
+/** When marks of `amount` tokens have expired; all marks, where `amount` is more than they hold. */
 function freedAt(marks: readonly number[], amount: number, now: number): number {
   let at = now
   let freed = 0
@@ -135,13 +135,13 @@ function freedAt(marks: readonly number[], amount: number, now: number): number 
   return at
 }
 
-/** A bucket is kept for as long as an empty one takes to fill, so that `endsAt` also says when something was last taken. */
+/** A bucket is kept for as long as an empty one takes to fill, so `endsAt` also determines the time of the last take. */
 function takeOfBucket(count: WindowCount, spec: LimiterSpec, ask: TakeRequest, now: number): TakeGrant {
   const { limit, windowMs, burst = limit } = spec
   const perMs = limit / windowMs
   const fill = fillMs(spec)
   const ended = hasEnded(count.endsAt, now, fill)
-  // A clock that steps back fills nothing, and has filled nothing twice when it has caught up.
+  // A clock that steps back adds no tokens, and adds none twice when it has caught up.
   const at = ended ? now : Math.max(now, count.endsAt - fill)
   const before = ended ? 0 : Math.max(0, count.used - (at - (count.endsAt - fill)) * perMs)
   const granted = portion(Math.floor(burst - before + ROUNDING), ask)

@@ -5,7 +5,9 @@ declare namespace Cloudflare {
   /** The bindings of wrangler.toml. Variables and secrets are read by name through `Platform`. */
   interface Env {
     BREAKERS: DurableObjectNamespace<import('./src/upstream/circuit-breaker/breaker-object.ts').CircuitBreaker>
-    GLOBAL_UPSTREAMS: DurableObjectNamespace<import('./src/upstream/circuit-breaker/global-state-object.ts').GlobalUpstreamState>
+    GLOBAL_UPSTREAMS: DurableObjectNamespace<
+      import('./src/upstream/circuit-breaker/global-state-object.ts').GlobalUpstreamState
+    >
     LIMITS: DurableObjectNamespace<import('./src/limits/store/limit-shard.ts').LimitShard>
     IDENTITY: DurableObjectNamespace<import('./src/identity/store/identity-store.ts').IdentityStore>
     LOGINS: DurableObjectNamespace<import('./src/identity/login-guard.ts').LoginGuard>

@@ -3,16 +3,16 @@ import { PROBLEMS, type ProblemCode } from '../core/problem.ts'
 import { compileClaimPath } from '../core/request-attribute.ts'
 import type { Authenticated, Authenticator } from './authenticator.ts'
 
-/** What a route asks who is calling: one authenticator, or several as one. */
+/** The authentication of a route: one authenticator, or several combined. */
 export type AuthJudge = Pick<Authenticator, 'configured' | 'missing' | 'recall' | 'authenticate'>
 
 /**
- * Takes a caller that any of `judges` takes, asked in their order; else the refusal that says most is given. `now` is the clock, in epoch
+ * Accepts a caller that any of `judges` accepts, in their order; otherwise gives the most specific refusal. `now` is the clock, in epoch
  * milliseconds.
  */
 export function anyOf(judges: readonly Authenticator[], now: () => number): AuthJudge {
   if (judges.length === 1) return judges[0]!
-  // Only those that read the same credential: who is calling must not depend on which of two credentials is remembered.
+  // Only those that read the same credential: the identity must not depend on which of two credentials is cached.
   const another = judges.findIndex(
     ({ challenge, hides }) => challenge !== judges[0]!.challenge || hides !== judges[0]!.hides,
   )
@@ -40,8 +40,8 @@ export function anyOf(judges: readonly Authenticator[], now: () => number): Auth
 }
 
 /**
- * Takes a caller that every one of `judges` takes. He is who the first says, with that one's scopes, roles and claims: the
- * others only vouch, so that no one's rights add up with another's. `now` is the clock, in epoch milliseconds.
+ * Accepts a caller that all of `judges` accept. The identity, scopes, roles and claims are those of the first; the others only confirm,
+ * so that rights of several identities are never combined. `now` is the clock, in epoch milliseconds.
  */
 export function allOf(judges: readonly AuthJudge[], now: () => number): AuthJudge {
   if (judges.length === 1) return judges[0]!
@@ -69,7 +69,7 @@ export function allOf(judges: readonly AuthJudge[], now: () => number): AuthJudg
   }
 }
 
-/** The first of them, for as long as all of them are good, and with the key that any of them came with: limits count by it. */
+/** The first of them, valid while all of them are valid, and with the API key of any of them, by which limits count. */
 function vouchedFor(established: readonly Authenticated[]): Authenticated {
   const [first, ...others] = established as [Authenticated, ...Authenticated[]]
   const { keyId, tier } = established.find(({ identity }) => identity.keyId !== undefined)?.identity ?? {}
@@ -89,12 +89,12 @@ function commonMissing(judges: readonly AuthJudge[]): ProblemCode {
 }
 
 /**
- * Of the request, whoever asks: the body was read and is gone, or the request was sent before. Another provider that has the same key would
- * take it once more, as each counts its own nonces.
+ * Refusals that concern the request and end the search: the body was consumed, or the request was replayed. Another provider with the same key
+ * would accept a replay, because each counts its own nonces.
  */
 const FINAL: ReadonlySet<ProblemCode> = new Set(['body-too-large', 'client-gone', 'signature-replayed'])
 
-/** What a provider says of a credential that is none of its own, or that it never gets to see. */
+/** Refusals of a credential that belongs to another provider, or that is absent. */
 const NOT_MINE: ReadonlySet<ProblemCode> = new Set([
   'token-issuer',
   'token-malformed',
@@ -102,7 +102,7 @@ const NOT_MINE: ReadonlySet<ProblemCode> = new Set([
   'certificate-unavailable',
 ])
 
-/** Where one provider cannot say, another's "no" is not the whole truth; and whose credential it is knows best what is wrong with it. */
+/** The most specific refusal: unavailability of a provider first, because the others' refusals are then not final; then that of the credential's own provider. */
 function weightOf(code: ProblemCode): number {
   if (NOT_MINE.has(code)) return 0
   if (code === 'token-algorithm') return 1
@@ -111,17 +111,17 @@ function weightOf(code: ProblemCode): number {
 
 type ClaimValue = string | number | boolean
 
-/** What a route asks of a caller whose token is good. */
+/** The requirements of a route on an authenticated caller. */
 export interface AuthorizationRules {
-  /** All of them. */
+  /** All are required. */
   readonly scopes: readonly string[]
-  /** One of them, when there are any. */
+  /** One is required, when there are any. */
   readonly roles: readonly string[]
-  /** Claim path → the value, or a list of which one will do. A claim that is itself a list needs one element that fits. */
+  /** Claim path → the value, or a list of accepted values. A claim that is a list needs one matching element. */
   readonly claims: Readonly<Record<string, ClaimValue | readonly ClaimValue[]>>
 }
 
-/** Compiles a route's rules into a decision: undefined lets the caller in, else the first rule that is not met. */
+/** Compiles a route's requirements: undefined admits the caller, otherwise the first requirement that is not met. */
 export function compileAuthorization(rules: AuthorizationRules): (identity: Identity) => ProblemCode | undefined {
   const claims = Object.entries(rules.claims).map(([path, wanted]) => ({
     read: compileClaimPath(path),

@@ -16,7 +16,7 @@ export function ownIssuersOf(providers: Readonly<Record<string, AuthProviderConf
   )
 }
 
-/** The one provider with `"keys": "self"`. Throws where there is none: the check of a file refuses routes that need it then. */
+/** The one provider with `"keys": "self"`. Throws where there is none: the configuration check refuses routes that need it then. */
 export function ownIssuerOf(providers: Readonly<Record<string, AuthProviderConfig>>): OwnIssuer {
   const [found] = ownIssuersOf(providers)
   if (found === undefined) throw new Error('no auth provider with "keys": "self"')
@@ -24,8 +24,8 @@ export function ownIssuerOf(providers: Readonly<Record<string, AuthProviderConfi
 }
 
 /**
- * The issuers of callers that a site's providers establish, so far as routes.json says them: with a subject they name whose tokens, signatures or
- * certificates so far are revoked. API keys are not among them: each is revoked by its id.
+ * The issuers of callers, as far as routes.json names them. A revocation of earlier tokens, signatures or certificates names one of them and a
+ * subject. API keys are not among them: each is revoked by its id.
  */
 export function issuersOf(
   authProviders: Readonly<Record<string, AuthProviderConfig>>,
@@ -57,5 +57,5 @@ function issuersOfOne(
   }
 }
 
-/** Who stands for the issuer of introspected tokens where the provider names none. */
+/** The issuer of introspected tokens where the provider names none. */
 export const introspectionIssuer = (url: string): string => new URL(url).origin

@@ -3,7 +3,7 @@ import { parseDistinguishedName } from '../lib/distinguished-name.ts'
 import { authenticatedOnce, noRecall, type Authenticated, type Authenticator } from './authenticator.ts'
 import type { MtlsProviderConfig } from './config/auth-provider.ts'
 
-/** What Cloudflare says of the client's certificate, as far as it is looked at. All of it is text. */
+/** The members of Cloudflare's `tlsClientAuth` that are used. All are text. */
 type Certificate = Partial<
   Record<
     | 'certPresented'
@@ -20,8 +20,8 @@ type Certificate = Partial<
 >
 
 /**
- * A provider of type `mtls`: client certificates that Cloudflare verified, as `request.cf.tlsClientAuth` says. The runtime sets that, a
- * client cannot; a header that says the same is never looked at.
+ * A provider of type `mtls`: client certificates that Cloudflare verified, from `request.cf.tlsClientAuth`. Only the runtime can set
+ * it; headers about a certificate are never read.
  */
 export function makeMtlsAuthenticator(name: string, config: MtlsProviderConfig): Authenticator {
   const subjects = namesOf(config.subjects)
@@ -43,7 +43,7 @@ export function makeMtlsAuthenticator(name: string, config: MtlsProviderConfig):
   }
 }
 
-/** Comparable form → as written. */
+/** Comparable form → the written form. */
 type Names = ReadonlyMap<string, string>
 
 const namesOf = (names: readonly string[]): Names => new Map(names.map((name) => [parseDistinguishedName(name)!, name]))
@@ -57,7 +57,7 @@ function judge(
   if (found.certVerified !== 'SUCCESS' || found.certRevoked === '1') return 'certificate-invalid'
   const subject = lookUp(subjects, found.certSubjectDNRFC2253 ?? found.certSubjectDN)
   const issuer = found.certIssuerDNRFC2253 ?? found.certIssuerDN
-  // As the provider writes it, so that a revocation by that name finds it, however the platform spells it.
+  // In the provider's spelling, so that a revocation by that name matches, whatever the platform's spelling is.
   const iss = issuers ? lookUp(issuers, issuer) : typeof issuer === 'string' ? issuer : ''
   if (subject === undefined || iss === undefined) return 'certificate-subject'
   return authenticatedOnce({

@@ -1,4 +1,4 @@
-/** Values by token, forgotten when they are neither new nor used. */
+/** Values by token; unused ones are evicted. */
 export interface TokenCache<Value> {
   readonly get: (token: string) => Value | undefined
   readonly set: (token: string, value: Value) => void
@@ -7,8 +7,8 @@ export interface TokenCache<Value> {
 }
 
 /**
- * A cache in two generations: when the young one is half of what is allowed it becomes the old one, and the old one goes.
- * A true LRU would reorder a Map at every hit, which costs ten times what the lookup does.
+ * Makes a cache in two generations: when the young one reaches half of the bounds it becomes the old one, and the old one is dropped.
+ * An exact LRU would reorder a Map at every hit, which costs ten times the lookup.
  */
 export function makeTokenCache<Value>(
   maxEntries: number,

@@ -7,7 +7,7 @@ import { checkTemplate, templateReferences } from '../core/template.ts'
 
 const queryField = z.string().check(z.minLength(1, 'expected the name of a query field'))
 
-/** What a key cannot be made of: framing, conditions, ranges, and what the gateway itself says of a request. */
+/** Headers that a key cannot contain: framing, conditions, ranges, and those that the gateway sets itself. */
 const NOT_FOR_KEYS =
   /^(?:host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|content-.*|range|if-.*|cache-control|pragma|forwarded|x-forwarded.*|proxy-.*|traceparent|tracestate)$/
 
@@ -15,7 +15,7 @@ const key = z.strictObject({
   query: z.optional(
     doc(
       z.array(queryField).check(distinct()),
-      'The only query fields that tell answers apart; in any order, and the origin gets no others of the client’s. Default: the whole query as it stands.',
+      'The only query fields in the key, in any order; the origin receives no others of the client’s. Default: the whole query.',
     ),
   ),
   headers: doc(
@@ -23,27 +23,24 @@ const key = z.strictObject({
       z
         .array(
           headerName.check(
-            z.refine(
-              (name) => !NOT_FOR_KEYS.test(name),
-              expected('expected a header that describes what is asked for'),
-            ),
+            z.refine((name) => !NOT_FOR_KEYS.test(name), expected('expected a header that selects a representation')),
           ),
         )
         .check(distinct()),
       ['accept', 'accept-language'],
     ),
-    'The request headers that tell answers apart, besides Accept-Encoding. Default accept, accept-language.',
+    'The request headers in the key, besides Accept-Encoding. Default accept, accept-language.',
   ),
   identity: z.optional(
     doc(
       choice(['sub', 'tenant', 'none']),
-      'Who shares an answer, on a route with `auth`, where it must be said. sub: one caller alone (issuer and subject). tenant: all with the same `tenantClaim`. In both, scopes and roles tell answers apart too. none: everybody who is let in; stored only if the origin says `public` or `s-maxage`. No default.',
+      'Who shares a stored response, required on a route with `auth`. sub: one caller alone (issuer and subject). tenant: all callers with the same `tenantClaim`. In both, scopes and roles are in the key too. none: all admitted callers; stored only if the origin sends `public` or `s-maxage`. No default.',
     ),
   ),
   tenantClaim: z.optional(
     doc(
       z.string().check(z.minLength(1)),
-      'Goes with `tenant`: the claim that names the tenant; dots descend. Who lacks it gets nothing from the store. Default tenant.',
+      'With `tenant`: the claim that names the tenant; dots descend. Requests without it are not served from the cache. Default tenant.',
     ),
   ),
 })
@@ -53,33 +50,33 @@ export const cacheConfig = z.strictObject({
   ttl: z.optional(
     doc(
       duration(),
-      'How long an answer is fresh whose origin does not say. Default: a tenth of its age by Last-Modified, a day at most; else it is not stored.',
+      'How long a response is fresh when its origin states no lifetime. Default: a tenth of its age by Last-Modified, at most a day; without that it is not stored.',
     ),
   ),
   override: doc(
     z.prefault(z.boolean(), false),
-    'Whether `ttl` and the two stale times go before what the origin says of them. What must not be stored still is not. Default false.',
+    'Whether `ttl` and the two stale times replace those of the origin. A response that must not be stored still is not. Default false.',
   ),
   staleWhileRevalidate: z.optional(
     doc(
       duration(0),
-      'How long past its end an answer is still given at once, while it is asked for again behind it (RFC 5861). Default: what the origin says; else never.',
+      'How long a stale response is served while it is revalidated in the background (RFC 5861). Default: the origin’s value; without one, never.',
     ),
   ),
   staleIfError: z.optional(
     doc(
       duration(0),
-      'How long past its end an answer is given in place of a 5xx, a timeout or an open breaker (RFC 5861). Default: what the origin says; else never.',
+      'How long a stale response is served in place of a 5xx, a timeout or an open breaker (RFC 5861). Default: the origin’s value; without one, never.',
     ),
   ),
   key: doc(z.prefault(key, {}), 'What tells answers apart, besides route, host, path and Accept-Encoding.'),
   tags: doc(
     z.prefault(z.array(z.string().check(z.minLength(1))).check(distinct(), z.maxLength(16)), []),
-    'Names to purge answers by, with `{params.…}` and other references; one whose value is absent is left out. At most 16. Default none.',
+    'Names by which responses can be purged, with `{params.…}` and other references; a name whose value is absent is omitted. At most 16. Default none.',
   ),
   collapse: doc(
     z.prefault(z.boolean(), true),
-    'Whether requests that miss the same answer at the same time wait for one request to the origin. Default true.',
+    'Whether concurrent misses of one key wait for one request to the origin. Default true.',
   ),
 })
 
@@ -88,7 +85,7 @@ export type CacheConfig = z.output<typeof cacheConfig>
 /** A checked `cache.key`. */
 export type CacheKeyConfig = CacheConfig['key']
 
-/** What the schema of `cache` cannot see. */
+/** The checks of `cache` beyond its schema. */
 export function checkCache(config: CacheConfig, route: RouteFacts): Diagnostic[] {
   const found = [...checkIdentity(config, route), ...checkTags(config, route)]
   if (config.override && config.ttl === undefined && !config.staleWhileRevalidate && !config.staleIfError)
@@ -99,14 +96,14 @@ export function checkCache(config: CacheConfig, route: RouteFacts): Diagnostic[]
 function checkIdentity({ key }: CacheConfig, route: RouteFacts): Diagnostic[] {
   const path = ['key', 'identity']
   const { identity, tenantClaim } = key
-  // Inherited by a route that answers by itself.
+  // Inherited from `defaults` by a route without an upstream.
   if (route.upstream === undefined && route.id !== 'defaults') return []
   const found: Diagnostic[] = []
   if (route.hasAuth && identity === undefined && route.id !== 'defaults')
     found.push({
       path,
       message:
-        'this route has "auth": say who shares an answer, "sub" (one caller alone), "tenant" (all with the same claim) or "none" (everybody who is let in)',
+        'this route has "auth": expected who shares a response, "sub" (one caller alone), "tenant" (all with the same claim) or "none" (all admitted callers)',
     })
   if (!route.hasAuth && identity !== undefined && identity !== 'none')
     found.push({ path, message: `"${identity}" needs the policy "auth" on this route` })
@@ -128,7 +125,7 @@ export function checkShared({ key }: CacheConfig, declared: readonly DeclaredFac
     ...templates.flatMap(({ path, text }) => {
       const open = templateReferences(text).find((reference) => !isCovered(reference, key))
       if (open === undefined) return []
-      const message = `"{${open}}" is not part of the cache’s key, so that one caller would get what another asked for; ${expectedFor(open)}`
+      const message = `"{${open}}" is not part of the cache’s key, so one caller would get the response to another's request; ${expectedFor(open)}`
       return [{ path: [policy, ...path], message }]
     }),
     ...selectsBy.flatMap(({ path, text }) => {
@@ -136,7 +133,7 @@ export function checkShared({ key }: CacheConfig, declared: readonly DeclaredFac
       if (attribute === undefined || isPartOf(key, attribute)) return []
       const expected =
         attribute.kind === 'header' ? `expected "${attribute.name}" among its "headers"` : expectedFor(text)
-      const message = `"${text}" is not part of the cache’s key, so that one caller’s side would be everybody’s; ${expected}`
+      const message = `"${text}" is not part of the cache’s key, so the selection for one caller would apply to all; ${expected}`
       return [{ path: [policy, ...path], message }]
     }),
   ])

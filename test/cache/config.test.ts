@@ -60,12 +60,12 @@ it.each<[what: string, policies: object]>([
 })
 
 it.each<[policies: object, message: string]>([
-  [{ auth, cache: {} }, 'routes[0].policies.cache.key.identity: this route has "auth": say who shares an answer'],
+  [{ auth, cache: {} }, 'routes[0].policies.cache.key.identity: this route has "auth": expected who shares a response'],
   [{ cache: { key: { identity: 'sub' } } }, 'identity: "sub" needs the policy "auth"'],
   [{ auth, cache: { key: { identity: 'sub', tenantClaim: 'x' } } }, 'tenantClaim: has no use without'],
   [{ cache: { override: true } }, 'override: expected a "ttl"'],
   [{ cache: { tags: ['{params.nam}'] } }, 'tags[0]: no parameter "{params.nam}"'],
-  [{ cache: { key: { headers: ['Range'] } } }, 'headers[0]: expected a header that describes what is asked for'],
+  [{ cache: { key: { headers: ['Range'] } } }, 'headers[0]: expected a header that selects a representation'],
   [{ cache: { key: { query: ['a', 'a'] } } }, 'query[1]: "a" stands twice'],
   [{ cache: { ttl: '40d' } }, 'ttl: expected a duration'],
   [{ cache: { tll: '4d' } }, 'tll'],
@@ -89,7 +89,7 @@ it.each<[policies: object, message: string]>([
   ],
   [
     { auth, cache: { key: { identity: 'none' } }, split: [{ upstream: 'next', percent: 10, stickyOn: 'jwt.sub' }] },
-    'stickyOn: "jwt.sub" is not part of the cache’s key, so that one caller’s side would be everybody’s; expected "cache": { "key": { "identity": "sub" } }',
+    'stickyOn: "jwt.sub" is not part of the cache’s key, so the selection for one caller would apply to all; expected "cache": { "key": { "identity": "sub" } }',
   ],
 ])('refuses %j', (policies, message) => {
   expect(diagnostics(policies).join('\n')).toContain(message)

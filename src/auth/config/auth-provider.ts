@@ -16,7 +16,7 @@ import { checkJwtProvider, jwtProvider } from './jwt.ts'
 import { disclosure, revocation } from './revocation.ts'
 const NAME_EXPECTED = 'expected a distinguished name (RFC 4514) such as "CN=partner,O=Acme"'
 
-/** Headers with a meaning of their own: a key in one of them would be read, rewritten or logged as something else. */
+/** Headers with another meaning: a key in one of them would be processed, rewritten or logged as something else. */
 const NOT_FOR_KEYS =
   /^(?:authorization|cookie|host|origin|referer|user-agent|accept.*|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|range|if-.*|forwarded|x-forwarded-.*|proxy-.*|cf-.*|sec-.*|traceparent|tracestate|signature|signature-input)$/
 
@@ -30,11 +30,11 @@ export const apiKeyProvider = z.strictObject({
       ),
       'x-api-key',
     ),
-    'The header that carries the key, and that no origin behind the route gets. Keys in URLs are not taken: URLs are logged. Default x-api-key.',
+    'The header with the key. Origins do not receive it. Keys in URLs are not accepted, because URLs are logged. Default x-api-key.',
   ),
   cacheTtl: doc(
     z.prefault(duration(1_000, MAX_API_KEY_CACHE_MS), '30s'),
-    'How long an isolate believes what the store said of a key; one that is revoked stops within 5 s all the same. In use it is asked about again at half of that, while requests go on. From 1s to 1h, default 30s.',
+    'How long an isolate caches the store’s result for a key; a revoked key is refused within 5 s all the same. A key in use is checked again in the background at half of that. From 1s to 1h, default 30s.',
   ),
   ...disclosure,
   ...revocation,
@@ -48,16 +48,16 @@ const subject = z
 export const mtlsProvider = z.strictObject({
   type: doc(
     z.literal('mtls'),
-    'Client certificates that Cloudflare verified (API Shield mTLS). Elsewhere its routes answer 503: a header is never believed.',
+    'Client certificates that Cloudflare verified (API Shield mTLS). Elsewhere its routes respond with 503: headers about a certificate are never used.',
   ),
   subjects: doc(
     z.array(subject).check(z.minLength(1, 'expected at least one subject'), distinct()),
-    'The subjects that are let in, whole: `CN=partner` does not admit `CN=partner,O=Acme`. Compared part by part, as RFC 4514 writes names.',
+    'The accepted subjects, each a whole name: `CN=partner` does not match `CN=partner,O=Acme`. Compared part by part, in the notation of RFC 4514.',
   ),
   issuers: z.optional(
     doc(
       z.array(subject).check(z.minLength(1), distinct()),
-      'Who must have issued the certificate, in the same form. Default: every authority that Cloudflare verifies with.',
+      'The accepted issuers of the certificate, in the same form. Default: every authority with which Cloudflare verifies.',
     ),
   ),
   ...disclosure,
@@ -70,7 +70,7 @@ const text = z.string().check(z.minLength(1))
 export const introspectionProvider = z.strictObject({
   type: doc(
     z.literal('introspection'),
-    'Bearer tokens, opaque or not, that their issuer is asked about (RFC 7662). It is asked for every token that no provider before it in a route’s list took.',
+    'Bearer tokens, opaque or not, that are checked at their issuer (RFC 7662). Every token that no earlier provider in a route’s list accepted is checked there.',
   ),
   url: doc(documentUrlOrEnv, 'The introspection endpoint. Redirects are not followed.'),
   clientId: doc(text, 'Who the gateway is to the issuer.'),
@@ -78,17 +78,17 @@ export const introspectionProvider = z.strictObject({
   issuer: z.optional(
     doc(
       text,
-      'The exact `iss` of its tokens; where the answer names one, it must be this. Default: the URL’s origin stands for it, and no `iss` is asked for.',
+      'The exact `iss` of its tokens; a response with another `iss` is refused. Default: the origin of the URL, and any `iss` is accepted.',
     ),
   ),
   audience: z.optional(doc(text, 'The answer’s `aud` must hold this. Default: it is not looked at.')),
   timeout: doc(
     z.prefault(duration(10, 10_000), '1s'),
-    'How long the issuer may take; then the answer is 503. Default 1s.',
+    'The timeout of a call to the issuer; after it the response is 503. Default 1s.',
   ),
   cacheTtl: doc(
     z.prefault(duration(1_000, 3_600_000), '30s'),
-    'How long an answer is believed, though never past the token’s `exp`: a revoked token may work for so long. In use it is asked again at half of that, while requests go on. Default 30s.',
+    'How long a result is cached, though never past the token’s `exp`: a revoked token may be accepted for that long. A token in use is checked again in the background at half of that. Default 30s.',
   ),
   rolesClaim: doc(z.prefault(z.string(), 'roles'), 'The member of the answer that lists roles. Default roles.'),
   scopesClaim: doc(z.prefault(z.string(), 'scope'), 'The member of the answer that lists scopes. Default scope.'),

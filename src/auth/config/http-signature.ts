@@ -8,18 +8,18 @@ import { disclosure, revocation } from './revocation.ts'
 const [HMAC, ...PUBLIC_KEY_ALGORITHMS] = SIGNATURE_ALGORITHMS
 
 const KEYID_EXPECTED = 'expected 1 to 256 printable ASCII characters'
-/** What a signature names its key by; a structured-field string. */
+/** The name of a key in a signature; a structured-field string. */
 export const keyid = z.string().check(z.regex(/^[\x20-\x7e]{1,256}$/, KEYID_EXPECTED))
 
 const COMPONENT_EXPECTED =
   'expected a field name in lower case, @method, @target-uri, @authority, @scheme, @request-target, @path or @query'
-/** What a signature covers: a field, or what RFC 9421 §2.2 derives from a request without a parameter. */
+/** A covered component: a field, or a derived component without a parameter (RFC 9421 §2.2). */
 export const component = z.string().check(z.refine(isPlainComponent, expected(COMPONENT_EXPECTED)))
 
 const PEM = /^-----BEGIN PUBLIC KEY-----[\sA-Za-z0-9+/=]+-----END PUBLIC KEY-----\s*$/
 
 const ofKey = {
-  keyid: doc(keyid, 'The `keyid` of its signatures; the subject of who sends them.'),
+  keyid: doc(keyid, 'The `keyid` of its signatures; the subject of the caller.'),
   scopes: doc(z.prefault(z.array(z.string()).check(distinct()), []), 'The scopes of its owner. Default none.'),
   roles: doc(z.prefault(z.array(z.string()).check(distinct()), []), 'The roles of its owner. Default none.'),
 }
@@ -34,7 +34,7 @@ const publicKey = z
   .strictObject({
     alg: doc(
       choice(PUBLIC_KEY_ALGORITHMS),
-      'The only algorithm that this key serves, whatever a message says (RFC 9421 §3.3).',
+      'The only algorithm for this key, also when a message names another one (RFC 9421 §3.3).',
     ),
     publicKey: z.optional(
       doc(
@@ -65,19 +65,19 @@ export const httpSignatureProvider = z.strictObject({
   type: doc(z.literal('httpSignature'), 'Requests that are signed as a whole (RFC 9421).'),
   components: doc(
     z.prefault(z.array(component).check(z.minLength(1), distinct()), ['@method', '@target-uri', 'content-digest']),
-    'What a signature must cover at least, each without parameters; `content-digest` (RFC 9530) only where there is a body. Default @method, @target-uri, content-digest.',
+    'The components that a signature must cover at least, without parameters; `content-digest` (RFC 9530) only where there is a body. Default @method, @target-uri, content-digest.',
   ),
   maxAge: doc(
     z.prefault(duration(1_000, 3_600_000), '5m'),
-    'How long after `created`, which every signature must have, it is good; `expires` can only shorten that. Default 5m.',
+    'How long after `created`, which every signature must have, it is valid; `expires` can only shorten that. Default 5m.',
   ),
   clockSkew: doc(
     z.prefault(duration(0, 300_000), '30s'),
-    'How far the clocks may differ when `created` and `expires` are judged. Default 30s.',
+    'How far the clocks may differ for `created` and `expires`. Default 30s.',
   ),
   requireNonce: doc(
     z.prefault(z.boolean(), true),
-    'Whether a signature needs a `nonce`. One that is there is good once in the whole world; without it a request can be sent again until it is too old. Default true.',
+    'Whether a signature needs a `nonce`. A nonce is accepted once, in all regions together; without it a request can be replayed until it is too old. Default true.',
   ),
   maxBody: doc(
     z.prefault(size(), '1mb'),
@@ -93,7 +93,7 @@ export const httpSignatureProvider = z.strictObject({
         })
       }),
     ),
-    'The keys of those who may call.',
+    'The keys of the callers.',
   ),
   ...disclosure,
   ...revocation,

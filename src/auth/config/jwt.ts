@@ -49,22 +49,22 @@ const tokensConfig = z.strictObject({
 /** Checked `tokens`; durations in milliseconds. */
 export type TokensConfig = z.output<typeof tokensConfig>
 
-/** The schema of a provider of type `jwt`: where a token's keys come from, and what the token must say. */
+/** The schema of a provider of type `jwt`: the source of the keys, and the required claims. */
 export const jwtProvider = z.strictObject({
   type: doc(z.literal('jwt'), 'Bearer tokens that are JWTs (RFC 7519).'),
   issuer: doc(z.string().check(z.minLength(1)), 'The exact `iss` of its tokens.'),
   audience: doc(
     z.union([z.string().check(z.minLength(1)), z.array(z.string()).check(z.minLength(1), distinct())]),
-    'The token’s `aud` must hold one of these.',
+    'The token’s `aud` must contain one of these.',
   ),
   algorithms: doc(
     z.array(choice(ALGORITHMS)).check(z.minLength(1), distinct()),
-    'The only algorithms accepted, whatever the token’s header says.',
+    'The only accepted algorithms, also when the token’s header names another one.',
   ),
   jwksUri: z.optional(
     doc(
       documentUrlOrEnv,
-      'Where the issuer publishes its keys (RFC 7517); it may have a query. Fetched when first needed and kept.',
+      'The URL of the issuer’s keys (RFC 7517); it may have a query. Fetched when first needed, and cached.',
     ),
   ),
   secret: z.optional(doc(secretRef, 'The shared secret of the HS algorithms; at least as long as the hash.')),
@@ -74,7 +74,7 @@ export const jwtProvider = z.strictObject({
   tokens: doc(z.prefault(tokensConfig, {}), 'With `keys`: what the gateway issues.'),
   clockSkew: doc(
     z.prefault(duration(0, 300_000), '30s'),
-    'How far the clocks may differ when `exp` and `nbf` are judged. Default 30s.',
+    'How far the clocks may differ for `exp` and `nbf`. Default 30s.',
   ),
   jwksCooldown: doc(
     z.prefault(duration(1_000), '30s'),
@@ -83,7 +83,7 @@ export const jwtProvider = z.strictObject({
   jwksMaxAge: doc(z.prefault(duration(1_000), '10m'), 'After this the keys are fetched again. Default 10m.'),
   jwksMaxStale: doc(
     z.prefault(duration(0), '1h'),
-    'While the issuer is down the last good keys serve up to this age; then the routes answer 503. Default 1h.',
+    'While the issuer is down the last valid keys are used up to this age; then the routes respond with 503. Default 1h.',
   ),
   rolesClaim: doc(
     z.prefault(z.string(), 'roles'),

@@ -5,7 +5,7 @@ import { choice, doc } from '../../config/schema/scalars.ts'
 export const revocation = {
   onRevocationStoreError: doc(
     z.prefault(choice(['deny', 'allow']), 'deny'),
-    'What happens when an isolate has not heard for 5s who was revoked, because the identity store does not answer. deny: 503; allow: whoever was not known to be revoked is let in. Of no account where no route has the builtin admin, token or revoke: nobody can revoke there. Default deny.',
+    'What happens when an isolate’s copy of the revocations is more than 5s old, because the identity store does not respond. deny: 503; allow: credentials that are not in the copy are accepted. No effect where no route has the builtin admin, token or revoke, because nothing can be revoked there. Default deny.',
   ),
 }
 
@@ -13,6 +13,6 @@ export const revocation = {
 export const disclosure = {
   discloseRequirements: doc(
     z.prefault(z.boolean(), false),
-    'Whether a 403 names the scopes or roles that the caller lacks. Default false: it says only that something is missing.',
+    'Whether a 403 names the scopes or roles that the caller lacks. Default false: it only states that one is missing.',
   ),
 }

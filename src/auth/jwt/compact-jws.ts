@@ -3,7 +3,7 @@ import { base64url } from 'jose'
 const MAX_TOKEN_CHARS = 8 * 1024
 const MAX_HEADER_CHARS = 2 * 1024
 
-/** What a token says of itself before any of it is verified: good for choosing a key, and for nothing else. */
+/** The unverified contents of a token: only for the choice of a key. */
 export interface CompactJws {
   readonly text: string
   readonly alg: string
@@ -12,9 +12,9 @@ export interface CompactJws {
 }
 
 /**
- * Reads a JWT in JWS compact serialisation (RFC 7515 §7.1), or answers undefined for anything that is not exactly one.
+ * Reads a JWT in JWS compact serialisation (RFC 7515 §7.1), or gives undefined for any other text.
  * Stricter than jose, which takes spaces and loose trailing bits: two spellings of one token would be two cache keys,
- * and whatever two parsers read differently is a way round one of them.
+ * and a text that two parsers read differently circumvents one of them.
  */
 export function parseCompactJws(text: string): CompactJws | undefined {
   if (text.length > MAX_TOKEN_CHARS) return undefined
@@ -29,9 +29,9 @@ export function parseCompactJws(text: string): CompactJws | undefined {
 const PART = String.raw`(?=[\w-])(?:[\w-]{4})*(?:[\w-][AQgw]|[\w-]{2}[AEIMQUYcgkosw048])?`
 const COMPACT = new RegExp(String.raw`^(${PART})\.(${PART})\.(${PART})$`)
 
-/** Members that bring their own key, point at one, or change how the rest is to be read. */
+/** Members that contain a key, refer to one, or change the interpretation of the rest. */
 const REFUSED_MEMBERS = ['crit', 'b64', 'jku', 'x5u', 'x5c', 'jwk', 'zip', 'enc']
-/** Tokens of another kind (`logout+jwt`, `dpop+jwt`) say so here, and are no access tokens (RFC 8725 §3.11). */
+/** The types of access tokens. Tokens of other types (`logout+jwt`, `dpop+jwt`) are not access tokens (RFC 8725 §3.11). */
 const ACCESS_TOKEN_TYPE = /^(?:application\/)?(?:at\+)?jwt$/i
 
 function parseHeader(part: string): Pick<CompactJws, 'alg' | 'kid'> | undefined {
@@ -76,7 +76,7 @@ export function claimNames(value: unknown): string[] {
   return [value].flat().filter((item) => typeof item === 'string')
 }
 
-/** As `claimNames`, but a string is cut at its spaces, as the `scope` claim wants it (RFC 8693 §4.2). */
+/** As `claimNames`, but a string is split at its spaces, which is the form of the `scope` claim (RFC 8693 §4.2). */
 export function claimTexts(value: unknown): string[] {
   return typeof value === 'string' ? value.split(' ').filter((word) => word !== '') : claimNames(value)
 }

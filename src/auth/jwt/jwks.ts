@@ -10,7 +10,7 @@ const POLL_MS = 20
 
 type JwksPlatform = Pick<Platform, 'variable' | 'now' | 'fetch'>
 
-/** What this isolate holds of one issuer. */
+/** The keys of one issuer in this isolate. */
 interface KeyCache {
   keys: readonly VerificationKey[]
   loadedAt: number
@@ -21,7 +21,7 @@ interface KeyCache {
  * The keys that an issuer publishes at `jwksUri`, kept in this isolate.
  * Fetched when first needed, again after `jwksMaxAge` while the old ones go on serving, and for an unknown key id;
  * two fetches are never closer than `jwksCooldown`, or 2 s while no key is usable. The last good keys outlive an issuer
- * that is down up to `jwksMaxStale`; from then on nothing is believed.
+ * that is down up to `jwksMaxStale`; after that every token is refused.
  */
 export function makeJwks(config: JwtProviderConfig, platform: JwksPlatform): KeySource {
   const url = config.jwksUri && resolveUrl(config.jwksUri, platform.variable, isDocumentUrl)
@@ -70,7 +70,7 @@ function isFetching({ lastFetch }: KeyCache, now: number): boolean {
 }
 
 function mayFetch(cache: KeyCache, config: JwtProviderConfig, now: number): boolean {
-  // Without any key every request is refused, so then the issuer is asked sooner than the cooldown says.
+  // Without any key every request is refused, so the keys are fetched again sooner than after the cooldown.
   const pause = isUsable(cache, config, now) ? config.jwksCooldown : Math.min(config.jwksCooldown, FETCH_TIMEOUT_MS)
   return !isFetching(cache, now) && since(cache.lastFetch.startedAt, now) >= pause
 }
@@ -98,7 +98,7 @@ function pick(keys: readonly VerificationKey[], { alg, kid }: CompactJws): Verif
   return fitting.length === 1 ? fitting[0] : undefined
 }
 
-/** The store is ours and near: it is asked oftener than another issuer may be, so that a key that leaked is soon believed nowhere. Milliseconds. */
+/** The identity store belongs to the gateway and is near: its keys are fetched more often than another issuer's, so that a leaked key is soon refused everywhere. Milliseconds. */
 const FRESHNESS = { jwksCooldown: 1_000, jwksMaxAge: 30_000, jwksMaxStale: 600_000 } as const
 
 /** The keys of the tokens that this gateway issues, from the identity store and not over HTTP; for the rest like the key set of another issuer. */

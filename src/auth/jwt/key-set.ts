@@ -10,9 +10,9 @@ const MAX_BYTES = 64 * 1024
 const MAX_KEYS = 100
 
 /**
- * Fetches an issuer’s key set (RFC 7517 §5) and imports the keys that are fit for `algorithms`; unfit ones are left out.
- * Undefined when it cannot be had whole: network, timeout, a redirect, too large, not a key set. Never rejects.
- * A key that is among `known` stays the same object.
+ * Fetches an issuer’s key set (RFC 7517 §5) and imports the keys that fit `algorithms`; others are omitted.
+ * Undefined when it cannot be read whole: network, timeout, a redirect, too large, not a key set. Never rejects.
+ * A key that is in `known` stays the same object.
  */
 export async function loadKeySet(
   url: string,
@@ -23,7 +23,7 @@ export async function loadKeySet(
   try {
     const response = await fetch(url, {
       headers: { accept: 'application/json' },
-      // Followed, a redirect would let whoever controls one page of the issuer’s host choose the keys.
+      // A redirect that is followed would let the controller of any page of the issuer’s host choose the keys.
       redirect: 'manual',
       signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
     })
@@ -50,7 +50,7 @@ async function importKeys(
   algorithms: readonly string[],
   known: readonly VerificationKey[],
 ): Promise<VerificationKey[]> {
-  // Of two keys under one id nobody can say which the issuer means: neither is taken.
+  // Two keys with one id are ambiguous: neither is used.
   const single = jwks.filter(({ kid }) => kid === undefined || jwks.filter((other) => other.kid === kid).length === 1)
   const keys = await Promise.all(single.map((jwk) => importKey(jwk, algorithms, known)))
   return keys.filter((key) => key !== undefined)

@@ -9,22 +9,22 @@ export interface VerificationKey {
   readonly alg: string
   readonly kid: string | undefined
   readonly key: CryptoKey
-  /** What it is made of: the same text in the next key set means the same key. */
+  /** The text of the key: the same text in the next key set means the same key. */
   readonly material: string
-  /** True from the moment its issuer stops publishing it; then nothing that it verified counts any more. */
+  /** True once its issuer no longer publishes it: tokens that it verified are then no longer accepted. */
   retired: boolean
 }
 
-/** `Exchange.waitUntil`: keeps `work` going after the request has been answered. */
+/** `Exchange.waitUntil`: keeps `work` running after the response. */
 export type WaitUntil = (work: Promise<unknown>) => void
 
-/** Where one provider's keys come from. */
+/** The source of one provider's keys. */
 export interface KeySource {
   /** False when the secret or variable behind it is not set or is too weak. */
   readonly configured: boolean
-  /** Whether tokens that these keys verified earlier may still be believed at `now` (epoch ms). Refreshes in `waitUntil`. */
+  /** Whether tokens that these keys verified earlier may still be accepted at `now` (epoch ms). Refreshes in `waitUntil`. */
   readonly trusted: (now: number, waitUntil: WaitUntil) => boolean
-  /** The key for this token, or why there is none. Never rejects. */
+  /** The key for this token, or the code of the refusal. Never rejects. */
   readonly find: (jws: CompactJws, waitUntil: WaitUntil) => Promise<VerificationKey | ProblemCode>
 }
 

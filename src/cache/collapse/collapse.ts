@@ -18,7 +18,7 @@ export interface FetchLead {
   readonly finish: (end: FetchEnd) => Promise<void>
 }
 
-/** The end of a leader's fetch: a response that is being stored, which others are told of once they can read it, or nothing. */
+/** The end of a leader's fetch: a response that is being stored, which waiting requests get once it can be read, or nothing. */
 export type FetchEnd = Keeping | Exclude<FetchOutcome, 'stored'>
 
 /**
@@ -48,7 +48,7 @@ export type CollapsePlatform = Pick<
 >
 
 /**
- * The collapsing of a platform, which its routes share. Isolates of one data centre or process agree through Durable Objects, because they
+ * The collapsing of a platform, which its routes share. Isolates of one data centre or process coordinate through Durable Objects, because they
  * read the same edge tier; with Redis, which all can read, the leaders of all places agree on one leader through a lock.
  */
 export const makeCollapse = perPlatform(
@@ -114,10 +114,10 @@ async function joinFetch(
   const locked = await lock?.join(id, x.waitUntil)
   if (locked === undefined || locked === 'full' || locked === 'lead')
     return makeLead(parts, key, id, x, locked === 'lead')
-  // Redis holds what has been read already: this request fetches anew and leads in this place alone.
+  // Redis holds the response that was of no use: this request fetches again and leads in this place alone.
   if (locked === 'stored' && hasRead) return makeLead(parts, key, id, x, false)
   const outcome = locked === 'follow' ? await lock!.wait(id, until - now(), x.waitUntil) : locked
-  // The requests that wait here read what this one brings to the edge, so that they do not all ask Redis. Otherwise this one leads them.
+  // The requests that wait here read what this one brings to the edge, so that they do not all call Redis. Otherwise this one leads them.
   const isDone = outcome === 'uncacheable' || (outcome === 'stored' && (await tiers.bring(key)))
   if (!isDone) return makeLead(parts, key, id, x, false)
   await coordinator.finish(id, outcome, x)
@@ -165,7 +165,7 @@ const idOf = (key: string) => createHash('sha256').update(key).digest('hex')
 const MEMORY_MS = 10_000
 const MAX_REMEMBERED = 5_000
 
-/** Remembers keys for ten to twenty seconds, ten thousand at most, in two generations: no entry is ever searched for to be removed. */
+/** Keeps keys for ten to twenty seconds, ten thousand at most, in two generations: no scan is needed to remove entries. */
 export function rememberUncacheable(now: () => number) {
   let [young, old] = [new Set<string>(), new Set<string>()]
   let turnedAt = now()

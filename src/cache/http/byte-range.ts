@@ -3,31 +3,32 @@ import { fieldsOf, type Fields, type StoredHead } from './entry.ts'
 import { dateOf } from './freshness.ts'
 import { entityTagOf, sameEntityTag } from './validation.ts'
 
-/** The part of a stored answer that a request asks for: offsets of its first and last byte, and how many there are in all. */
+/** The requested part of a stored response: the offsets of its first and last byte, and the length of the whole. */
 export interface ByteRange {
   readonly first: number
   readonly last: number
   readonly length: number
 }
 
-/** A range that begins behind the last byte: 416 (RFC 9110 §15.5.17). */
+/** A range that begins after the last byte: 416 (RFC 9110 §15.5.17). */
 export interface UnsatisfiableRange {
   readonly unsatisfiable: true
   readonly length: number
 }
 
 /**
- * The one range of a stored 200 that a GET asks for; undefined to answer the whole: it asks for none or for several, in other
- * words than RFC 9110 §14.1.2 has, its If-Range does not hold, or nobody knows how long the answer is. Its other conditions come first.
+ * The one range of a stored 200 that a GET requests; undefined for the whole response: the request has no range, several, or one in another
+ * syntax than that of RFC 9110 §14.1.2, its If-Range is false, or the length of the response is unknown. Other conditions come first.
  */
 export function rangeOf(request: Fields, head: StoredHead): ByteRange | UnsatisfiableRange | undefined {
   const range = request.get('range')
   if (range === null || head.status !== 200) return undefined
   const fields = fieldsOf(head.headers)
   const length = lengthOf(fields)
-  const asked = /^bytes=[\t ]*(\d*)-(\d*)$/i.exec(range.trim())
-  if (length === undefined || asked === null || !ifRangeHolds(request.get('if-range'), fields, head)) return undefined
-  const [, from, to] = asked
+  const requested = /^bytes=[\t ]*(\d*)-(\d*)$/i.exec(range.trim())
+  if (length === undefined || requested === null || !ifRangeHolds(request.get('if-range'), fields, head))
+    return undefined
+  const [, from, to] = requested
   return from === '' ? suffix(to!, length) : between(from!, to!, length)
 }
 
@@ -49,7 +50,7 @@ function lengthOf(fields: Fields): number | undefined {
   return /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }
 
-/** Only a strong validator that is exactly the same holds (RFC 9110 §13.1.5): parts of two versions must never be put together. */
+/** Only an identical strong validator makes If-Range true (RFC 9110 §13.1.5): parts of two versions must never be combined. */
 function ifRangeHolds(condition: string | null, fields: Fields, head: StoredHead): boolean {
   if (condition === null) return true
   const tag = entityTagOf(fields)
@@ -65,7 +66,7 @@ export function contentRange(range: ByteRange | UnsatisfiableRange): string {
   return 'first' in range ? `bytes ${range.first}-${range.last}/${range.length}` : `bytes */${range.length}`
 }
 
-/** The bytes from `first` to `last`, both included; the rest is read no further. A body that ends before breaks the part too. */
+/** The bytes from `first` to `last`, both included; the rest is not read. A body that ends earlier breaks the part too. */
 export function sliceBody(body: ReadableStream<Uint8Array>, first: number, last: number): ReadableStream<Uint8Array> {
   let at = 0
   const slice = new TransformStream<Uint8Array, Uint8Array>({

@@ -1,25 +1,25 @@
 import { parseDictionary, Token, type BareItem } from 'structured-headers'
 import { parseNames, type Fields } from './entry.ts'
 
-/** What a request's Cache-Control asks for (RFC 9111 §5.2.1, RFC 5861 §4), in seconds. */
+/** The directives of a request's Cache-Control (RFC 9111 §5.2.1, RFC 5861 §4), in seconds. */
 export interface RequestDirectives {
   readonly noCache: boolean
   readonly noStore: boolean
   readonly onlyIfCached: boolean
   readonly maxAge?: number
-  /** `Infinity` for stale answers of any age. */
+  /** `Infinity` for stale responses of any age. */
   readonly maxStale?: number
   readonly minFresh?: number
   readonly staleIfError?: number
 }
 
-/** What an answer's cache directives say to a shared cache (RFC 9111 §5.2.2, RFC 5861), in seconds. */
+/** A response's directives for a shared cache (RFC 9111 §5.2.2, RFC 5861), in seconds. */
 export interface ResponseDirectives {
   readonly noStore: boolean
-  /** Without a list of fields, or with one that cannot be read; so is `private`. */
+  /** Without a list of fields, or with an invalid one; the same holds for `private`. */
   readonly noCache: boolean
   readonly private: boolean
-  /** Names of fields that `no-cache="…"` and `private="…"` keep out of a shared store. */
+  /** Names of fields that `no-cache="…"` and `private="…"` exclude from a shared cache. */
   readonly unsharedFields: readonly string[]
   readonly public: boolean
   readonly mustRevalidate: boolean
@@ -27,7 +27,7 @@ export interface ResponseDirectives {
   readonly mustUnderstand: boolean
   readonly maxAge?: number
   readonly sMaxage?: number
-  /** An s-maxage that could be read: only that says that an answer may be shared (RFC 9111 §3.5). */
+  /** A valid s-maxage: only that allows to share the response (RFC 9111 §3.5). */
   readonly hasSoundSMaxage: boolean
   readonly staleWhileRevalidate?: number
   readonly staleIfError?: number
@@ -40,10 +40,10 @@ const NO_DIRECTIVES: Directives = new Map()
 /** More seconds than this are this many (RFC 9111 §1.2.2). */
 const MOST_SECONDS = 2 ** 31
 
-/** For requests whose own directives are not heeded, which a cache may do (RFC 9111 §5.2.1). */
+/** For requests whose directives are ignored, which a cache may do (RFC 9111 §5.2.1). */
 export const NO_REQUEST_DIRECTIVES: RequestDirectives = { noCache: false, noStore: false, onlyIfCached: false }
 
-/** What a request asks of caches; `Pragma: no-cache` counts where there is no Cache-Control (RFC 9111 §5.4). */
+/** A request's directives; `Pragma: no-cache` counts where there is no Cache-Control (RFC 9111 §5.4). */
 export function requestDirectives(request: Fields): RequestDirectives {
   const text = request.get('cache-control')
   if (text === null) {
@@ -66,7 +66,7 @@ export function requestDirectives(request: Fields): RequestDirectives {
   }
 }
 
-/** An answer's directives: those of CDN-Cache-Control when it is a non-empty dictionary, else those of Cache-Control (RFC 9213 §2.2). */
+/** A response's directives: those of CDN-Cache-Control when it is a non-empty dictionary, else those of Cache-Control (RFC 9213 §2.2). */
 export function responseDirectives(answer: Fields): ResponseDirectives {
   const targeted = parseTargeted(answer.get('cdn-cache-control'))
   const text = answer.get('cache-control')
@@ -94,15 +94,15 @@ export function responseDirectives(answer: Fields): ResponseDirectives {
 const isSeconds = (argument: Argument | undefined) =>
   argument !== undefined && argument.form !== 'broken' && /^\d+$/.test(argument.text)
 
-/** None at all for an argument that is no number: invalid freshness is stale (RFC 9111 §4.2.1). */
+/** 0 for an argument that is not a number: invalid freshness is stale (RFC 9111 §4.2.1). */
 function seconds(all: Directives, name: string): number {
   const argument = all.get(name)
   return isSeconds(argument) ? Math.min(Number(argument!.text), MOST_SECONDS) : 0
 }
 
 /**
- * Whether a directive holds for the whole answer, and else for which fields. Only a quoted list is believed: `private=true` is
- * more likely somebody's way to say `private` than to speak of a field named true.
+ * Whether a directive applies to the whole response, and otherwise to which fields. Only a quoted list counts as one: `private=true`
+ * more likely means `private` than a field named true.
  */
 function fieldList(all: Directives, name: string): [whole: boolean, fields: readonly string[]] {
   const argument = all.get(name)
@@ -111,7 +111,7 @@ function fieldList(all: Directives, name: string): [whole: boolean, fields: read
   return fields === undefined || fields.length === 0 ? [true, []] : [false, fields]
 }
 
-/** What stands behind a directive's `=`. `broken` is what is malformed, or one of several that differ. */
+/** The argument after a directive's `=`. `broken`: malformed, or one of several that differ. */
 export interface Argument {
   readonly form: 'none' | 'token' | 'quoted' | 'broken'
   readonly text: string
@@ -128,8 +128,8 @@ const MALFORMED = /([^,"]*)(?:,|$)/y
 const EVERY_TOKEN = new RegExp(TOKEN, 'g')
 
 /**
- * The directives of a field by lower-case name. What is malformed can only forbid: its words are directives without a usable
- * argument, and after a quote out of place, where nobody knows what is quoted, so is all the rest.
+ * The directives of a field by lower-case name. A malformed part can only forbid: its words are directives without a usable
+ * argument, and so is all the rest after a misplaced quote, because what is quoted is unknown there.
  */
 export function parseDirectives(text: string): Directives {
   const all = new Map<string, Argument>()
@@ -163,7 +163,7 @@ function add(all: Map<string, Argument>, name: string, argument: Argument): void
   all.set(key, isSame ? argument : BROKEN)
 }
 
-/** A targeted field's directives (RFC 9213 §2.1); undefined when there are none or it cannot be parsed, as if it were not there. */
+/** A targeted field's directives (RFC 9213 §2.1); undefined when there are none or it cannot be parsed: an invalid field is ignored. */
 export function parseTargeted(text: string | null): Directives | undefined {
   if (text === null) return undefined
   try {
@@ -177,7 +177,7 @@ export function parseTargeted(text: string | null): Directives | undefined {
   }
 }
 
-/** Seconds are an Integer and lists of fields a String; of another type they are not to be consumed. */
+/** Seconds are an Integer and lists of fields a String; values of another type are ignored. */
 function targetedArgument(name: string, value: BareItem): Argument {
   if (value === true) return NONE
   if (typeof value === 'number') return { form: 'token', text: String(value) }

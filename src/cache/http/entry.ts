@@ -1,23 +1,23 @@
-/** What is kept of an answer besides its body; plain data, so that every tier can write it down. */
+/** The stored parts of a response besides its body; plain data, so that every tier can serialize it. */
 export interface StoredHead {
-  /** Format of this record; a reader drops what it does not know. */
+  /** The format of this record; a reader drops unknown formats. */
   readonly v: 1
   readonly status: number
   /** The origin's fields that may be stored (RFC 9111 §3.1), names in lower case, in the origin's order. */
   readonly headers: readonly (readonly [name: string, value: string])[]
-  /** When the request that brought it left, and when its answer came: epoch milliseconds (RFC 9111 §4.2.3). */
+  /** When the request was sent, and when its response arrived: epoch milliseconds (RFC 9111 §4.2.3). */
   readonly requestTime: number
   readonly responseTime: number
-  /** Scheme, host, path and keyed query as the client asked for it: what purges by URL and by prefix look at. */
+  /** Scheme, host, path and keyed query of the client's request, for purges by URL and by prefix. */
   readonly url: string
   readonly tags: readonly string[]
-  /** The fields that the origin's Vary names, as the request had them that brought this answer; absent when it names none. */
+  /** The values of the fields in the origin's Vary, from the request for this response; absent when it names none. */
   readonly selecting?: Selection
-  /** Epoch milliseconds after which no tier needs to keep it: fresh life and the stale times that the route allows. */
+  /** Epoch milliseconds after which no tier needs to keep it: the freshness lifetime plus the allowed stale times. */
   readonly keepUntil: number
 }
 
-/** A stored answer with its body, which can be read once. */
+/** A stored response with its body, which can be read once. */
 export interface StoredResponse {
   readonly head: StoredHead
   readonly body: ReadableStream<Uint8Array> | null
@@ -28,7 +28,7 @@ export interface Fields {
   get(name: string): string | null
 }
 
-/** The fields of a stored answer. */
+/** The fields of a stored response. */
 export function fieldsOf(headers: StoredHead['headers']): Fields {
   return {
     get(name) {
@@ -46,13 +46,13 @@ export function parseNames(list: string): string[] | undefined {
   return found.every((name) => /^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name)) ? found : undefined
 }
 
-/** The fields that Vary names with what a request has of them, in the order of the names; null where it has none. */
+/** The fields in Vary with a request's values, in the order of the names; null where it has none. */
 export type Selection = readonly (readonly [name: string, value: string | null])[]
 
-/** Fields whose members are told apart neither by their case nor by the white space around them (RFC 9110 §12.5). */
+/** Fields whose members are compared without case and surrounding white space (RFC 9110 §12.5). */
 const NEGOTIATION = /^accept(?:-charset|-encoding|-language)?$/
 
-/** The fields that an answer varies by: lower case, sorted, each once. `*` also when the field cannot be read. */
+/** The fields by which a response varies: lower case, sorted, each once. `*` also for an invalid Vary. */
 export function varyNames(answer: Fields): readonly string[] | '*' {
   const text = answer.get('vary')
   if (text === null) return []
@@ -60,7 +60,7 @@ export function varyNames(answer: Fields): readonly string[] | '*' {
   return names === undefined || names.includes('*') ? '*' : [...new Set(names)].toSorted()
 }
 
-/** What a request has of the named fields, normalised as RFC 9111 §4.1 allows. */
+/** A request's values of the named fields, normalised as RFC 9111 §4.1 allows. */
 export function selectionOf(names: readonly string[], request: Fields): Selection {
   return names.map((name) => {
     const value = request.get(name)
@@ -68,10 +68,10 @@ export function selectionOf(names: readonly string[], request: Fields): Selectio
   })
 }
 
-/** A text that two selections share only when they are equal; `''` for that of no field. */
+/** A text that is equal for equal selections only; `''` for an empty selection. */
 export const selectionKey = (selection: Selection): string => (selection.length === 0 ? '' : JSON.stringify(selection))
 
-/** Whether a stored answer was brought by a request that is like this one in all that Vary names (RFC 9111 §4.1). */
+/** Whether the request for a stored response matches this one in all fields of Vary (RFC 9111 §4.1). */
 export function matchesSelection(selection: Selection | undefined, request: Fields): boolean {
   if (selection === undefined) return true
   return selection.every(([name, value]) => {
@@ -80,7 +80,7 @@ export function matchesSelection(selection: Selection | undefined, request: Fiel
   })
 }
 
-/** The order of members stays: it may be read as a preference. So does what is quoted. */
+/** Keeps the order of members, which may be a preference, and quoted strings. */
 function normalise(name: string, value: string): string {
   if (!NEGOTIATION.test(name) || value.includes('"')) return value.trim()
   const members = value

@@ -2,57 +2,57 @@ import { parseHttpDate } from '../../lib/http-date.ts'
 import { responseDirectives, type ResponseDirectives } from './directives.ts'
 import { fieldsOf, type Fields, type StoredHead } from './entry.ts'
 
-/** What a route says about the life of its answers, in seconds. */
+/** The lifetimes that a route configures for its responses, in seconds. */
 export interface RouteLife {
-  /** From when an answer came; for answers to which the origin gives no life of its own, and with `override` for all. */
+  /** From the arrival of a response; for responses without a lifetime of the origin, and with `override` for all. */
   readonly ttl?: number | undefined
   readonly override: boolean
-  /** Where the origin does not say; with `override` instead of what it says. */
+  /** Where the origin states none; with `override` in place of the origin's. */
   readonly staleWhileRevalidate?: number | undefined
   readonly staleIfError?: number | undefined
 }
 
-/** How long a stored answer lives, in seconds. */
+/** The lifetimes of a stored response, in seconds. */
 export interface FreshnessLifetime {
-  /** From when the origin made the answer (RFC 9111 §4.2.1): it is fresh while it is younger. */
+  /** The freshness lifetime (RFC 9111 §4.2.1): the response is fresh while its age is less. */
   readonly lifetime: number
   readonly from: 's-maxage' | 'max-age' | 'expires' | 'route' | 'heuristic' | 'none'
-  /** After its life: how long it may be used while it is fetched anew, and when that fails (RFC 5861). */
+  /** After the freshness lifetime: how long it may be used while it is revalidated, and when the origin fails (RFC 5861). */
   readonly staleWhileRevalidate: number
   readonly staleIfError: number
-  /** Whether nothing but the origin's word lets a cache use it stale, not even a client (RFC 9111 §4.2.4). */
+  /** Whether the origin forbids stale use, also where a client allows it (RFC 9111 §4.2.4). */
   readonly forbidsStale: boolean
-  /** Whether it must be validated although it is fresh. */
+  /** Whether it must be validated even while it is fresh. */
   readonly noCache: boolean
 }
 
-/** What of an answer tells its age and life. */
+/** The parts of a response that determine its age and lifetimes. */
 export type Datable = Pick<StoredHead, 'status' | 'headers' | 'requestTime' | 'responseTime'>
 
 /**
- * Statuses that may be kept without a word of the origin (RFC 9110 §15.1). Left out although listed there: 206, which is never
- * stored, and 405, 414 and 501, which one odd request can provoke for everybody else.
+ * Heuristically cacheable statuses (RFC 9110 §15.1). Omitted although listed there: 206, which is never stored, and 405, 414 and 501,
+ * which one unusual request could cause for all other clients.
  */
 export const HEURISTIC_STATUSES: ReadonlySet<number> = new Set([200, 203, 204, 300, 301, 308, 404, 410])
 
 const HEURISTIC_FRACTION = 0.1
 const MOST_HEURISTIC_S = 86_400
 
-/** How long an answer is kept after its life for the sake of its validator: a 304 then saves its body. */
+/** How long a response with a validator is kept after its lifetime: a 304 then saves the transfer of its body. */
 const KEPT_FOR_VALIDATION_S = 3_600
 
-/** The age of a stored answer in whole seconds, as `Age` tells it (RFC 9111 §4.2.3). */
+/** The age of a stored response in whole seconds, the value of `Age` (RFC 9111 §4.2.3). */
 export function ageAt(head: Datable, now: number): number {
   return Math.floor(exactAge(head, now, fieldsOf(head.headers)))
 }
 
-/** The age in seconds with their fraction. */
+/** The age in seconds, with a fraction. */
 export function exactAge(head: Datable, now: number, fields: Fields): number {
-  // A clock that steps back makes nothing younger than it came.
+  // A clock that steps back makes no response younger than at its arrival.
   return initialAge(head, fields) + Math.max(0, now - head.responseTime) / 1000
 }
 
-/** The age that an answer had when it came, in seconds: the larger of what its Date and its Age tell. */
+/** The age of a response at its arrival, in seconds: the larger of those from its Date and its Age. */
 function initialAge({ requestTime, responseTime }: Datable, fields: Fields): number {
   const date = dateOf(fields, responseTime)
   const apparentAge = Math.max(0, Math.floor(responseTime / 1000) - date / 1000)
@@ -60,19 +60,19 @@ function initialAge({ requestTime, responseTime }: Datable, fields: Fields): num
   return Math.max(apparentAge, ageField(fields) + delay)
 }
 
-/** Of several members the first counts; what is no number is no Age (RFC 9111 §5.1). */
+/** The first of several members counts; a value that is not a number is ignored (RFC 9111 §5.1). */
 function ageField(fields: Fields): number {
   const first = fields.get('age')?.split(',', 1)[0]?.trim() ?? ''
   return /^\d+$/.test(first) ? Math.min(Number(first), 2 ** 31) : 0
 }
 
-/** The origin's Date, else when the answer came (RFC 9110 §6.6.1). */
+/** The origin's Date, otherwise the time of arrival (RFC 9110 §6.6.1). */
 export function dateOf(fields: Fields, responseTime: number): number {
   const date = fields.get('date')
   return (date === null ? undefined : parseHttpDate(date, responseTime)) ?? responseTime
 }
 
-/** How long an answer lives by the origin's word, or by the route's where the origin is silent or overridden. */
+/** The lifetimes of a response: the origin's, or the route's where the origin states none or is overridden. */
 export function freshnessOf(
   head: Datable,
   route: RouteLife,
@@ -105,7 +105,7 @@ function lifetimeOf(
   said: ResponseDirectives,
 ): [number, FreshnessLifetime['from']] {
   const mayBeRoutes = route.ttl !== undefined && HEURISTIC_STATUSES.has(head.status)
-  // The route's time starts when the answer came: a cache of the origin's must not have used it up.
+  // The route's lifetime starts at the arrival, because a cache near the origin may have used up a lifetime that starts at the Date.
   const routes = (): [number, 'route'] => [initialAge(head, fields) + route.ttl!, 'route']
   if (mayBeRoutes && route.override) return routes()
   if (said.sMaxage !== undefined) return [said.sMaxage, 's-maxage']
@@ -115,13 +115,13 @@ function lifetimeOf(
   return mayBeRoutes ? routes() : heuristic(head, fields, said)
 }
 
-/** A date that cannot be read has passed (RFC 9111 §5.3). */
+/** An invalid date counts as past (RFC 9111 §5.3). */
 function untilExpires(expires: string, { responseTime }: Datable, fields: Fields): number {
   const at = parseHttpDate(expires, responseTime)
   return at === undefined ? 0 : Math.max(0, at - dateOf(fields, responseTime)) / 1000
 }
 
-/** A tenth of the time for which it had not changed, and at most a day (RFC 9111 §4.2.2). */
+/** A tenth of the time since Last-Modified, and at most a day (RFC 9111 §4.2.2). */
 function heuristic(
   { status, responseTime }: Datable,
   fields: Fields,
@@ -134,8 +134,8 @@ function heuristic(
 }
 
 /**
- * Epoch milliseconds until which an answer can be of use: fresh, stale as allowed, or with a validator to be confirmed by a 304.
- * No later than `responseTime` when it never is.
+ * Epoch milliseconds until which a response can be used: fresh, stale as allowed, or validated by a 304.
+ * No later than `responseTime` when it cannot be used at all.
  */
 export function keepUntil(head: Datable, route: RouteLife): number {
   const fields = fieldsOf(head.headers)

@@ -2,22 +2,22 @@ import type { RequestDirectives } from './directives.ts'
 import { fieldsOf } from './entry.ts'
 import { exactAge, freshnessOf, type Datable, type FreshnessLifetime, type RouteLife } from './freshness.ts'
 
-/** What may be done with a stored answer that matches a request (RFC 9111 §4). */
+/** How a stored response that matches a request may be used (RFC 9111 §4). */
 export interface ReuseVerdict {
-  /** To answer with it at once, to do so and fetch it anew behind the client's back, or to ask the origin first. */
+  /** Serve it; serve it and revalidate in the background; or validate it first. */
   readonly use: 'serve' | 'serve-and-refresh' | 'validate'
-  /** Why the origin is asked, in the words of RFC 9211 §2.2; undefined with `serve`. */
+  /** Why the request is forwarded, as a value of RFC 9211 §2.2; undefined with `serve`. */
   readonly fwd: 'stale' | 'request' | undefined
-  /** Seconds, whole: what `Age` says. */
+  /** Whole seconds: the value of `Age`. */
   readonly age: number
-  /** Seconds of life left, rounded down; negative when it is stale. */
+  /** Seconds of freshness left, rounded down; negative when it is stale. */
   readonly ttl: number
-  /** Whether it may still be the answer when the origin fails or cannot be asked (RFC 5861 §4). */
+  /** Whether it may be served when the origin fails or cannot be reached (RFC 5861 §4). */
   readonly onError: boolean
 }
 
 /**
- * What `request` may have of a stored answer at `now`. `staleSince`, epoch milliseconds, is when a soft purge made it stale; its
+ * How `request` may use a stored response at `now`. `staleSince`, epoch milliseconds, is when a soft purge made it stale; its
  * stale times run from then. The caller has matched the method, the key and what Vary names.
  */
 export function judgeReuse(

@@ -1,7 +1,7 @@
 import { requestDirectives, responseDirectives } from './directives.ts'
 import { parseNames, varyNames, type Fields, type StoredHead } from './entry.ts'
 import { HEURISTIC_STATUSES } from './freshness.ts'
-/** Why an answer is not stored: whose rule forbids it, or what it lacks. */
+/** The reason why a response is not stored: the rule that forbids it, or the part that it lacks. */
 export type NotStored =
   | 'method'
   | 'request-no-store'
@@ -13,29 +13,29 @@ export type NotStored =
   | 'authorization'
   | 'no-life'
 
-/** What of a request decides whether its answer may be stored. */
+/** The parts of a request that decide whether its response may be stored. */
 export interface StoringRequest {
   readonly method: string
   readonly headers: Fields
-  /** Whether the gateway has established who the caller is, by whatever means. */
+  /** Whether the caller is authenticated, by any provider. */
   readonly authenticated: boolean
-  /** Whether the caller is part of the key, so that nobody else can get the answer. */
+  /** Whether the caller is part of the key, so that no other caller gets the response. */
   readonly identityInKey: boolean
 }
 
 /**
- * Answers that depend on fields which are no part of any key, Range and preconditions, beside 304, which is no whole answer. A
- * 206 could be stored (RFC 9111 §3.3); this cache keeps whole answers alone.
+ * Statuses that depend on fields outside of every key, Range and preconditions, and 304, which is not a complete response. A
+ * 206 could be stored (RFC 9111 §3.3); this cache stores complete responses only.
  */
 const NEVER_STORED = new Set([206, 304, 412, 416])
 
-/** The other final statuses of RFC 9110 §15, none of which asks more of a cache: `must-understand` asks whether it knows (§5.2.2.3). */
+/** The other final statuses of RFC 9110 §15. None has further requirements on a cache, which `must-understand` (§5.2.2.3) is about. */
 const ALSO_UNDERSTOOD = new Set([
   201, 202, 205, 302, 303, 307, 400, 401, 402, 403, 405, 406, 407, 408, 409, 411, 413, 414, 415, 417, 421, 422, 426,
   500, 501, 502, 503, 504, 505,
 ])
 
-/** The rule that keeps an answer out of a shared store (RFC 9111 §3); undefined: it may be stored. */
+/** The rule that forbids to store a response in a shared cache (RFC 9111 §3); undefined: it may be stored. */
 export function whyNotStored(
   request: StoringRequest,
   answer: { readonly status: number; readonly headers: Fields },
@@ -61,7 +61,7 @@ export function whyNotStored(
   return hasLife || HEURISTIC_STATUSES.has(status) ? undefined : 'no-life'
 }
 
-/** Fields of one connection (RFC 9111 §3.1, RFC 9110 §7.6.1), and Set-Cookie, which is never anybody else's. */
+/** Fields of one connection (RFC 9111 §3.1, RFC 9110 §7.6.1), and Set-Cookie, which is meant for one client. */
 const UNSTORED = new Set([
   'connection',
   'keep-alive',
@@ -76,12 +76,12 @@ const UNSTORED = new Set([
   'upgrade',
 ])
 
-/** What tells how long and for whom an answer may be used: no list of names takes it away. */
+/** Fields that determine how long and for whom a response may be used: no list of names removes them. */
 const RELIED_ON = new Set(['age', 'cache-control', 'cdn-cache-control', 'date', 'expires', 'vary'])
 
 /**
- * The fields of an answer that may be stored: without those of its connection (RFC 9111 §3.1) and those that the origin keeps
- * from being shared by name (§5.2.2.4, §5.2.2.7), with a Date of `responseTime` if it has none (RFC 9110 §6.6.1).
+ * The fields of a response that may be stored: without those of its connection (RFC 9111 §3.1) and those that the origin excludes
+ * by name (§5.2.2.4, §5.2.2.7), with a Date of `responseTime` if it has none (RFC 9110 §6.6.1).
  */
 export function storedHeaders(headers: Headers, responseTime: number): StoredHead['headers'] {
   const left = new Set([

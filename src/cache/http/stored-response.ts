@@ -4,17 +4,17 @@ import { fieldsOf, type Fields, type StoredHead } from './entry.ts'
 import { ageAt, dateOf } from './freshness.ts'
 import { entityTagOf, sameEntityTag } from './validation.ts'
 
-/** How a stored answer is put to one request: its own status, or what the request's conditions and range make of it. */
+/** The form in which a stored response answers one request: whole, or as its conditions and range require. */
 export type Shape = 'whole' | 'head' | 'not-modified' | 'range'
 
-/** What of a stored answer a request gets (RFC 9110 §13.2.2). */
+/** The form of a stored response for a request (RFC 9110 §13.2.2). */
 export function shapeOf(request: Request, head: StoredHead): Shape {
   if (isNotModified(request.headers, head)) return 'not-modified'
   if (request.method === 'HEAD') return 'head'
   return request.headers.has('range') && rangeOf(request.headers, head) !== undefined ? 'range' : 'whole'
 }
 
-/** The answer to a request from what is stored, with its `Age`. `body` is undefined where the shape needs none. */
+/** The response to a request from a stored response, with its `Age`. `body` is undefined where the form needs none. */
 export function responseFrom(
   request: Request,
   head: StoredHead,
@@ -23,7 +23,7 @@ export function responseFrom(
   now: number,
 ): Response {
   const pairs = shape === 'not-modified' ? notModifiedHeaders(head.headers) : head.headers
-  // Given as a list of pairs, they would cost five times as much.
+  // A list of pairs would cost five times as much.
   const headers = new Headers()
   for (const [name, value] of pairs) headers.append(name, value)
   headers.set('age', String(ageAt(head, now)))
@@ -33,7 +33,7 @@ export function responseFrom(
   return partial(request, head, headers, body)
 }
 
-/** What is stored is encoded already as its fields say. */
+/** A stored body is already encoded as its Content-Encoding states. */
 const asStored = (body: ReadableStream<Uint8Array> | null, status: number, headers: Headers) =>
   new Response(body, { status, headers, encodeBody: 'manual' })
 
@@ -60,7 +60,7 @@ function partial(
 }
 
 /**
- * Whether a GET or HEAD can be answered 304 because its client has what is stored (RFC 9111 §4.3.2, RFC 9110 §13.2.2). If-Match
+ * Whether the response to a GET or HEAD is 304, because the client has the stored response (RFC 9111 §4.3.2, RFC 9110 §13.2.2). If-Match
  * and If-Unmodified-Since are for the origin alone (RFC 9110 §13.1.1, §13.1.4).
  */
 export function isNotModified(request: Fields, head: StoredHead): boolean {
@@ -73,7 +73,7 @@ export function isNotModified(request: Fields, head: StoredHead): boolean {
   return time !== undefined && modifiedAt(fields, head.responseTime) <= time
 }
 
-/** Whether a list of entity tags has this one, or is `*`, which any stored answer satisfies. */
+/** Whether a list of entity tags contains this one, or is `*`, which any stored response satisfies. */
 function names(list: string, tag: string | undefined): boolean {
   if (list.trim() === '*') return true
   if (tag === undefined) return false
@@ -81,7 +81,7 @@ function names(list: string, tag: string | undefined): boolean {
   return tags.some((other) => sameEntityTag(other, tag, 'weak'))
 }
 
-/** Without a Last-Modified the time when the origin made the answer. */
+/** Without Last-Modified: the time at which the origin made the response. */
 function modifiedAt(fields: Fields, responseTime: number): number {
   return parseHttpDate(fields.get('last-modified') ?? '', responseTime) ?? dateOf(fields, responseTime)
 }
@@ -96,7 +96,7 @@ const OF_THE_CONTENT = new Set([
   'repr-digest',
 ])
 
-/** The fields of a stored answer that its 304 repeats: what describes the content its client has already (RFC 9110 §15.4.5). */
+/** The fields of a stored response that its 304 repeats (RFC 9110 §15.4.5). */
 export function notModifiedHeaders(headers: StoredHead['headers']): StoredHead['headers'] {
   const hasTag = headers.some(([name]) => name === 'etag')
   return headers.filter(([name]) => !OF_THE_CONTENT.has(name) && !(hasTag && name === 'last-modified'))

@@ -5,20 +5,20 @@ import { storedHeaders } from './storable.ts'
 /** One entity tag, and nothing else (RFC 9110 §8.8.3). */
 const ENTITY_TAG = /^(?:W\/)?"[\x21\x23-\x7e\x80-\uffff]*"$/
 
-/** The entity tag of an answer; undefined when there is none that its grammar allows. */
+/** The entity tag of a response; undefined when there is none, or an invalid one. */
 export function entityTagOf(answer: Fields): string | undefined {
   const tag = answer.get('etag')?.trim()
   return tag !== undefined && ENTITY_TAG.test(tag) ? tag : undefined
 }
 
-/** Whether two entity tags are the same; a weak one is never so by the strong comparison (RFC 9110 §8.8.3.2). */
+/** Whether two entity tags match; by the strong comparison a weak one never does (RFC 9110 §8.8.3.2). */
 export function sameEntityTag(a: string, b: string, comparison: 'weak' | 'strong'): boolean {
   return comparison === 'strong' ? a === b && !a.startsWith('W/') : opaque(a) === opaque(b)
 }
 
 const opaque = (tag: string) => (tag.startsWith('W/') ? tag.slice(2) : tag)
 
-/** The fields that ask the origin whether a stored answer is still right (RFC 9111 §4.3.1); undefined when nothing in it can tell. */
+/** The conditional fields that validate a stored response (RFC 9111 §4.3.1); undefined when it has no validator. */
 export function conditionsOf(head: StoredHead): Record<string, string> | undefined {
   const fields = fieldsOf(head.headers)
   const tag = entityTagOf(fields)
@@ -29,9 +29,9 @@ export function conditionsOf(head: StoredHead): Record<string, string> | undefin
 }
 
 /**
- * A stored answer with the fields of the 304 that confirms it (RFC 9111 §4.3.4, §3.2); undefined when the 304 is about another
- * one. The request must have had no conditions but those of `conditionsOf(head)`: without a validator of its own the 304 is about
- * them. `keepUntil` and `selecting` are as before, for the caller to renew, who also asks again whether the answer may be stored.
+ * A stored response with the fields of the 304 that validates it (RFC 9111 §4.3.4, §3.2); undefined when the 304 selects another
+ * one. The request must have had only the conditions of `conditionsOf(head)`: a 304 without a validator refers to them. `keepUntil` and
+ * `selecting` stay as before: the caller renews them, and checks again whether the response may be stored.
  */
 export function freshen(
   head: StoredHead,
@@ -43,8 +43,8 @@ export function freshen(
 }
 
 /**
- * A stored answer with the fields of a 200 to HEAD that describes the same content (RFC 9111 §4.3.5); undefined when it describes
- * another, so that the stored one is outdated. Any other status says nothing about it.
+ * A stored response with the fields of a 200 to HEAD that describes the same content (RFC 9111 §4.3.5); undefined when it describes
+ * other content, so that the stored response is invalid. Any other status has no effect on it.
  */
 export function freshenByHead(
   head: StoredHead,
@@ -61,7 +61,7 @@ export function freshenByHead(
   return isSame ? update(head, answer.headers, requestTime, responseTime) : undefined
 }
 
-/** The filter of RFC 9111 §4.3.4 for the only answer that is stored under a key. */
+/** The selection of RFC 9111 §4.3.4, for the only response that is stored under a key. */
 function isAbout(stored: Fields, answer: Fields): boolean {
   const tag = entityTagOf(answer)
   if (tag !== undefined) {
@@ -72,12 +72,12 @@ function isAbout(stored: Fields, answer: Fields): boolean {
   return lastModified === null || lastModified === stored.get('last-modified')
 }
 
-/** Fields that describe the bytes as they are stored, which an update leaves as they are (RFC 9111 §3.2). */
+/** Fields that describe the stored bytes, which an update does not change (RFC 9111 §3.2). */
 const OF_THE_BYTES = new Set(['content-encoding', 'content-length', 'content-range'])
 
 function update(head: StoredHead, answer: Headers, requestTime: number, responseTime: number): StoredHead {
   const added = storedHeaders(answer, responseTime).filter(([name]) => !OF_THE_BYTES.has(name))
-  // An Age was of the older answer: how old this one is it says itself.
+  // The Age belongs to the older response; the 304 has its own.
   const replaced = new Set(['age', ...added.map(([name]) => name)])
   const kept = head.headers.filter(([name]) => !replaced.has(name))
   const together = new Headers()
@@ -87,12 +87,12 @@ function update(head: StoredHead, answer: Headers, requestTime: number, response
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
 
-/** Whether a method may change what it is sent to: all that are not known to be safe (RFC 9111 §4.4). */
+/** Whether a method is unsafe: all that are not known to be safe (RFC 9111 §4.4). */
 export const isUnsafe = (method: string): boolean => !SAFE.has(method)
 
 /**
- * The URLs whose stored answers an answer to `method` at `url` outdates (RFC 9111 §4.4): with success the target itself, and what
- * Location and Content-Location name of the same origin; never another origin's, which could then be emptied by anybody.
+ * The URLs whose stored responses a response to `method` at `url` invalidates (RFC 9111 §4.4): on success the target itself, and the URLs of
+ * the same origin in Location and Content-Location; never those of another origin, whose cache any site could empty then.
  */
 export function invalidatedUrls(method: string, status: number, url: string, answer: Fields): readonly string[] {
   if (!isUnsafe(method) || status < 200 || status > 399) return []

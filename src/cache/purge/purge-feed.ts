@@ -105,14 +105,14 @@ type PurgeExchange = (
 function makePurgeReader(ask: AskPurges, purged: Purged): PurgeExchange {
   let cursor = 0
   return async (orders, x, noted = []) => {
-    const asked = cursor
-    const update = await ask(asked, orders, x)
+    const from = cursor
+    const update = await ask(from, orders, x)
     if (update === undefined) return undefined
     // This isolate applied its own orders earlier: what it has fetched since then is good.
     for (const purge of update.purges) if (!noted.includes(rowOf(purge))) purged.add(purge)
     const seen = update.purges.at(-1)?.at ?? update.last
     // Updates can overtake each other. But a store with an earlier last purge has lost its purges, and starts anew.
-    cursor = update.last < asked ? seen : Math.max(cursor, seen)
+    cursor = update.last < from ? seen : Math.max(cursor, seen)
     return update.more
   }
 }

@@ -4,10 +4,10 @@ import { FIRST_ROW, forgottenMode, purgeOf, rowOf, type PurgeOrder } from './pur
 
 /** Rows of at most 2 KB that the store keeps; each of the oldest beyond them becomes a purge of everything up to its time, in `forgottenMode`. */
 export const MAX_PURGES = 20_000
-/** Rows that one answer brings; a full answer says that there may be more. */
+/** Rows in one response; after a full one there may be more. */
 export const PURGE_BATCH = 1_000
 
-/** Keeps purges in a Durable Object's SQLite: a row each, however often it is made, numbered by its time. */
+/** Keeps purges in a Durable Object's SQLite: one row for each, however often it is made, numbered by its time. */
 export function makePurgeLog(sql: SqlStorage, now: () => number, maxRows: () => number) {
   sql.exec('CREATE TABLE IF NOT EXISTS purges (row TEXT PRIMARY KEY, at INTEGER NOT NULL)')
   sql.exec('CREATE INDEX IF NOT EXISTS purges_at ON purges (at)')
@@ -26,11 +26,11 @@ export function makePurgeLog(sql: SqlStorage, now: () => number, maxRows: () => 
   const rows = (query: string, ...values: readonly number[]) =>
     sql.exec<{ row: string; at: number }>(query, ...values).toArray()
 
-  /** Takes orders, and answers with what came after `cursor`, those among it. */
+  /** Records orders, and returns the rows after `cursor`, including them. */
   return (cursor: number, orders: readonly PurgeOrder[]): PurgeUpdate => {
     let last = lastAt()
     if (last === null) put(FIRST_ROW, (last = now() - 1))
-    // A clock that steps back must not hide a purge from whoever has seen later ones.
+    // A clock that steps back must not hide a purge from isolates that have read later ones.
     for (const order of orders) put(rowOf(order), (last = Math.max(now(), last + 1)))
     if (orders.length > 0) trim()
     const query = 'SELECT row, at FROM purges WHERE at > ? ORDER BY at LIMIT ?'
@@ -39,14 +39,14 @@ export function makePurgeLog(sql: SqlStorage, now: () => number, maxRows: () => 
   }
 }
 
-/** Does all at once, for a transaction of its caller; throws when the storage does. */
+/** Runs in the caller's transaction; throws when the storage does. */
 export type PurgeLog = ReturnType<typeof makePurgeLog>
 
 const KEY = 'umbral:purges'
 
 /**
- * The same as the Durable Object's log, in one sorted set, so that Redis loses all of it or nothing. ARGV: cursor, batch, most rows, the
- * first row, the rows that everything is purged by for a forgotten one, then the orders.
+ * The same as the Durable Object's log, in one sorted set, so that Redis loses all or none of it. ARGV: cursor, batch, most rows, the
+ * first row, the rows that purge everything in place of a removed one, then the orders.
  */
 const SCRIPT = `
 local time = redis.call('TIME')
@@ -77,7 +77,7 @@ return { last, redis.call('ZRANGEBYSCORE', KEYS[1], from, '+inf', 'WITHSCORES', 
 const SOFT_FLOOR = rowOf({ kind: 'all', value: '', mode: 'soft' })
 const FLOOR = rowOf({ kind: 'all', value: '', mode: 'validate' })
 
-/** Takes orders, and answers with what came after `cursor`; undefined when Redis does not answer, or not with that. */
+/** Records orders, and returns the rows after `cursor`; undefined when Redis does not respond, or responds with something else. */
 export async function askRedisPurges(
   redis: CacheRedis,
   cursor: number,

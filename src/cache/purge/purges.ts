@@ -1,34 +1,34 @@
 import type { StoredHead } from '../http/entry.ts'
 
-/** The kinds that a row can have; one of another kind, from a later release, is read as a purge of everything. */
+/** The kinds of rows; a row of another kind, from a later release, counts as a purge of everything. */
 export const PURGE_KINDS = ['tag', 'url', 'prefix', 'all'] as const
 /** `url` without a query means all queries of its path. `prefix` is of `StoredHead.url`. The value of `all` is `''`. */
 export type PurgeKind = (typeof PURGE_KINDS)[number]
 
-/** From mild to strict; a row with any other mode is read as a `hard` purge of everything. */
+/** From mild to strict; a row with any other mode counts as a `hard` purge of everything. */
 export const PURGE_MODES = ['soft', 'validate', 'hard'] as const
 /** `soft` makes stale, `validate` forbids reuse before the origin has confirmed it (RFC 9111 §4.4), `hard` removes. */
 export type PurgeMode = (typeof PURGE_MODES)[number]
 
-/** What is to be purged: whatever was asked of the origin up to the moment in which the store takes the order. */
+/** An order to purge responses whose requests were sent to the origin before the store records the order. */
 export interface PurgeOrder {
   readonly kind: PurgeKind
   readonly value: string
   readonly mode: PurgeMode
 }
 
-/** A purge that was made. `at`: epoch milliseconds by the store's clock, where no two are the same. */
+/** A recorded purge. `at`: epoch milliseconds of the store's clock, unique. */
 export interface Purge extends PurgeOrder {
   readonly at: number
 }
 
 /**
- * How a stored answer stands. `validate`: the origin has to confirm it before it is used, and no stale copy may stand in for it. A number:
+ * The status of a stored response. `validate`: it must be validated before it is used, and may not be served stale. A number:
  * stale since then, epoch milliseconds.
  */
 export type PurgeStatus = 'live' | 'validate' | 'gone' | number
 
-/** All purges as one isolate knows them. */
+/** One isolate's copy of all purges. */
 export interface Purged {
   readonly add: (purge: Purge) => void
   readonly standing: (head: Pick<StoredHead, 'requestTime' | 'url' | 'tags'>) => PurgeStatus
@@ -36,13 +36,13 @@ export interface Purged {
   readonly size: () => number
 }
 
-/** Until when each mode reaches, epoch milliseconds, by its place in PURGE_MODES. */
+/** Up to when everything is purged in each mode, epoch milliseconds, by the mode's index in PURGE_MODES. */
 type Reach = [soft: number, validate: number, hard: number]
 
 /** Prefixes are compared one by one. */
 const BOUNDS = { tag: 10_000, url: 10_000, prefix: 256 }
 
-/** What goes beyond the bounds, the oldest first, becomes a purge of everything up to its time: nothing that was purged ever comes back. */
+/** The oldest purges beyond the bounds become purges of everything up to their time: no purged response is ever served again. */
 export function makePurged(bounds: Readonly<Record<keyof typeof BOUNDS, number>> = BOUNDS): Purged {
   const all = nowhere()
   const known = { tag: new Map<string, Reach>(), url: new Map<string, Reach>(), prefix: new Map<string, Reach>() }
@@ -55,7 +55,7 @@ export function makePurged(bounds: Readonly<Record<keyof typeof BOUNDS, number>>
       const reaches = known[kind]
       const reach = reaches.get(value) ?? nowhere()
       raise(reach, mode, at)
-      // The oldest stand first.
+      // The oldest come first.
       reaches.delete(value)
       reaches.set(value, reach)
       if (reaches.size <= bounds[kind]) return
@@ -83,7 +83,7 @@ function raise(reach: Reach, mode: PurgeMode, at: number): void {
   reach[place] = Math.max(reach[place]!, at)
 }
 
-/** Of something that was asked of the origin at `time`; where several purges made it stale, since the first. */
+/** The status of a response that was requested at `time`; where several purges made it stale, since the first. */
 function standingIn(reaches: readonly (Reach | undefined)[], time: number): PurgeStatus {
   let since = Infinity
   let mustBeConfirmed = false
@@ -98,7 +98,7 @@ function standingIn(reaches: readonly (Reach | undefined)[], time: number): Purg
   return since === Infinity ? 'live' : since
 }
 
-/** How everything is purged for the sake of one purge that is forgotten: asking the origin is enough to be right. */
+/** The mode of the purge of everything that replaces a removed purge: validation suffices for correctness. */
 export function forgottenMode(mode: PurgeMode): PurgeMode {
   return mode === 'soft' ? 'soft' : 'validate'
 }
@@ -108,12 +108,12 @@ export function rowOf({ mode, kind, value }: PurgeOrder): string {
   return `${mode} ${kind} ${value}`
 }
 
-/** What a row says; one that a later release has written is read as more than it can mean. */
+/** The purge in a row; a row of a later release counts as a wider purge than it can mean. */
 export function purgeOf(row: string, at: number): Purge {
   const [mode, kind] = row.split(' ', 2) as [PurgeMode, PurgeKind]
   if (!PURGE_MODES.includes(mode) || !PURGE_KINDS.includes(kind)) return { kind: 'all', value: '', mode: 'hard', at }
   return { kind, value: row.slice(mode.length + kind.length + 2), mode, at }
 }
 
-/** The row that a store begins with, a millisecond before its time: of what was purged before it was there, nobody knows. */
+/** The first row of a store, a millisecond before its creation: earlier purges are unknown, so everything before is purged. */
 export const FIRST_ROW = rowOf({ kind: 'all', value: '', mode: 'validate' })

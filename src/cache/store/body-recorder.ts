@@ -23,7 +23,7 @@ export interface BodyRecorder {
 export interface RecorderBounds {
   /** Of one body, in bytes. */
   readonly body: number
-  /** Of all incomplete recordings. Beyond it the oldest ends, so that clients that stop makeReader do not block others. */
+  /** Of all incomplete recordings. Beyond it the oldest ends, so that clients that stop reading do not block others. */
   readonly total: number
 }
 

@@ -5,39 +5,39 @@ import { makeStoreHealth } from '../../lib/store-health.ts'
 import { withTimeout } from '../../lib/time.ts'
 import { decodeEntry, encodeEntry, entryBytes, type StoredBytes } from './codec.ts'
 
-/** The part of `Platform` that tells where Redis is. */
+/** The part of `Platform` with the address of Redis. */
 export interface RedisPlatform {
   readonly now: () => number
   readonly variable: (name: string) => string | undefined
   readonly secret: (ref: { $secret: string }) => string | undefined
 }
 
-/** Redis behind Upstash's protocol, as the cache asks it. */
+/** The cache's client of Redis behind Upstash's protocol. */
 export interface CacheRedis {
   /**
-   * What `send` answers; a null of Redis is an answer. Undefined when there was none within 100 ms, and at once while Redis rests after
+   * The response to `send`; a null of Redis is a response. Undefined when there was none within 100 ms, and at once during the pause after
    * three failures in a row. Never rejects.
    */
   readonly ask: <T>(
     send: (redis: Redis) => Promise<T>,
     waitUntil: (work: Promise<unknown>) => void,
   ) => Promise<T | undefined>
-  /** What `send` answers within a second, for work that nobody waits for; nothing is sent while Redis rests. Never rejects. */
+  /** The response to `send` within a second, for work in the background; nothing is sent during a pause. Never rejects. */
   readonly tell: <T>(send: (redis: Redis) => Promise<T>) => Promise<T | undefined>
-  /** True from the failure that made it rest until it answers again. */
+  /** True from the failure that started a pause until Redis responds again. */
   readonly failing: () => boolean
 }
 
 /**
- * How long anything waits for Redis, milliseconds. An origin is not much further away than that: above it, asking the origin is the
- * better way.
+ * The timeout of a call of Redis, milliseconds. An origin is rarely farther away than that: after it, a request to the origin is
+ * faster.
  */
 export const REDIS_TIMEOUT_MS = 100
 
-/** A large entry may take that long to a Redis that is far away, which is no sign of its being ill. */
+/** The timeout of a large entry: it may take that long to a Redis that is far away and healthy. */
 const WRITE_TIMEOUT_MS = 1_000
 
-/** The Redis of a platform, which its routes share, so that they learn together that it is down; undefined where none is configured. */
+/** The Redis of a platform, which its routes share, with the state of its failures; undefined where none is configured. */
 export const cacheRedis = perPlatform(connect)
 
 function connect(platform: RedisPlatform): CacheRedis | undefined {
@@ -54,25 +54,25 @@ function connect(platform: RedisPlatform): CacheRedis | undefined {
   }
 }
 
-/** Answers in Redis, which all data centres share. Never rejects. */
+/** Stored responses in Redis, which all data centres share. Never rejects. */
 export interface RedisTier {
   readonly read: (key: string, waitUntil: WaitUntil) => Promise<StoredBytes | undefined>
-  /** Within a second, for one who reads for many. */
+  /** Within a second, for a request that reads for many. */
   readonly readPatiently: (key: string) => Promise<StoredBytes | undefined>
-  /** `head` by `encodeHead`; false when it was not taken, or is too large. */
+  /** `head` by `encodeHead`; false when it was not stored, or is too large. */
   readonly write: (key: string, head: string, bytes: Uint8Array, keepUntil: number) => Promise<boolean>
-  /** False when Redis could not be told. */
+  /** False when Redis did not respond. */
   readonly drop: (key: string, waitUntil: WaitUntil) => Promise<boolean>
 }
 
 type WaitUntil = (work: Promise<unknown>) => void
 
-/** As it is sent, which is what the smallest plan of Upstash takes in one request: a body of 3/4 of that. */
+/** The size of an encoded entry, the most that Upstash's smallest plan accepts in one request: a body of 3/4 of that. */
 const MAX_ENTRY_BYTES = 1024 * 1024
 
 const PREFIX = 'umbral:cache:'
 
-/** `now` in epoch milliseconds. An entry goes from Redis at its `keepUntil`; one that is over 1 MiB as it is sent is not written. */
+/** `now` in epoch milliseconds. An entry expires in Redis at its `keepUntil`; one of more than 1 MiB encoded is not written. */
 export function makeRedisTier(redis: CacheRedis, now: () => number): RedisTier {
   const get = (key: string) => (client: Redis) => client.get(PREFIX + key)
   const decode = (text: unknown) => (typeof text === 'string' ? decodeEntry(text, now()) : undefined)

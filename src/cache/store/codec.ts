@@ -1,6 +1,6 @@
 import type { StoredHead, StoredResponse } from '../http/entry.ts'
 
-/** Characters of a head's text, which are bytes: it travels as one header field through the Cache API. */
+/** The longest encoded head, in characters, which are bytes: it is one header field in the Cache API. */
 export const MAX_HEAD_BYTES = 16 * 1024
 
 /** One line of printable ASCII; undefined when it is longer than 16 KiB. */
@@ -11,7 +11,7 @@ export function encodeHead(head: StoredHead): string | undefined {
 
 const escapeUnit = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
 
-/** Undefined for what is no head of this format, and for one that nobody needs any more at `now` (epoch milliseconds). */
+/** Undefined for a text of another format, and for a head whose `keepUntil` is past at `now` (epoch milliseconds). */
 export function decodeHead(text: string | null, now: number): StoredHead | undefined {
   const head = text === null ? undefined : parseJson(text)
   return isHead(head) && head.keepUntil > now ? head : undefined
@@ -38,30 +38,30 @@ function isHead(value: unknown): value is StoredHead {
 }
 
 /**
- * A whole answer as text, because Upstash's protocol is JSON: `head` (by `encodeHead`), the length of the body in bytes, the body in
+ * A whole stored response as text, because Upstash's protocol is JSON: `head` (by `encodeHead`), the length of the body in bytes, the body in
  * Base64, a line each.
  */
 export function encodeEntry(head: string, body: Uint8Array): string {
   return `${head}\n${body.byteLength}\n${Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('base64')}`
 }
 
-/** How long that text becomes at most. */
+/** The greatest length of that text. */
 export const entryBytes = (head: string, body: Uint8Array): number =>
   head.length + MAX_LENGTH_LINE + 4 * Math.ceil(body.byteLength / 3)
 
 const MAX_LENGTH_LINE = 18
 
-/** A stored answer whose body is in memory. */
+/** A stored response whose body is in memory. */
 export interface StoredBytes extends StoredResponse {
   readonly bytes: Uint8Array<ArrayBuffer>
 }
 
-/** Undefined for what `encodeEntry` has not written, or not whole, and where `decodeHead` is. */
+/** Undefined for a text that is not a whole result of `encodeEntry`, and where `decodeHead` gives undefined. */
 export function decodeEntry(text: string, now: number): StoredBytes | undefined {
   const [headLine = '', length, base64 = ''] = text.split('\n', 3)
   const head = decodeHead(headLine, now)
   if (head === undefined) return undefined
-  // Buffer reads what it can of anything.
+  // Buffer decodes a valid beginning of any text.
   const bytes = Buffer.from(base64, 'base64')
   return String(bytes.byteLength) === length ? { head, bytes, body: streamOf(bytes) } : undefined
 }

@@ -68,7 +68,7 @@ const BOUNDS = { body: 8 * 1024 ** 2 - 64 * 1024, total: 32 * 1024 ** 2 }
 
 const NOTHING = new Uint8Array()
 
-/** The tiers of a platform, which its routes share: they share the bounds and learn together that Redis is down. */
+/** The tiers of a platform, which its routes share: they share the bounds and the state of Redis. */
 export const makeTiers = perPlatform((platform: CachePlatform, redis: CacheRedis | undefined = cacheRedis(platform)) =>
   connect(platform, redis),
 )

@@ -7,7 +7,7 @@ import { problem } from './core/problem.ts'
 import { compileAdmission, injectedHeaders } from './ingress/admit.ts'
 import { AdmittedExchange, type IncomingRequest } from './ingress/admitted-exchange.ts'
 import { compileClientReader } from './ingress/client.ts'
-import { makeFinish } from './ingress/finish.ts'
+import { drainUpload, makeFinish } from './ingress/finish.ts'
 import { compileHeaderReader, readRequest } from './ingress/headers.ts'
 import { compileRoute, type CompiledRoute } from './route.ts'
 import { makeErrorReporter } from './telemetry/errors.ts'
@@ -44,7 +44,7 @@ function makeRequestHandler(config: Config, platform: Platform): RequestHandler 
     const id = trace?.id ?? callerTraceId(all['traceparent']) ?? makeTraceId()
     const incoming: IncomingRequest = { id, received, client: readClient(received), startedAt, trace, waitUntil }
     let x: AdmittedExchange | undefined
-    const end = (response: Response) => finish(incoming, response, inFlight--, x)
+    const end = (response: Response) => drainUpload(incoming, finish(incoming, response, inFlight--, x))
     // The outermost guard: an unexpected error becomes a problem that still gets its CORS headers, log line and span.
     const fail = (error: unknown) => {
       reportError(error, { id, route: x?.route, request }, waitUntil)

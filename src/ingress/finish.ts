@@ -2,6 +2,7 @@ import type { HeaderEdit } from '../core/exchange.ts'
 import type { Platform } from '../core/platform.ts'
 import { problemCode } from '../core/problem.ts'
 import { rawPath } from '../lib/canonical-path.ts'
+import { discardBytes } from '../lib/body.ts'
 import { applyHeaderChange } from '../lib/header.ts'
 import { makeAccessLog } from '../telemetry/access-log.ts'
 import type { Tracing } from '../telemetry/tracing.ts'
@@ -57,4 +58,52 @@ function withMutableHeaders(response: Response): Response {
   return webSocket
     ? new Response(null, { status: 101, headers: response.headers, webSocket })
     : new Response(response.body, response)
+}
+
+/** The runtime reads this much of an unread body by itself before it closes the connection. */
+const RUNTIME_DRAIN_BYTES = 64 * 1024
+const MAX_DRAIN_BYTES = 32 * 1024 * 1024
+const MAX_DRAIN_MS = 5_000
+
+/**
+ * Lets the client read a response that was made before its upload was read. Many clients read only when all is sent, and to a client that still sends,
+ * a closed connection is a failure without a response. So the rest of the upload is read and discarded, up to 32 MiB or 5 s, while the response is
+ * sent (nginx: `lingering_close`). A client that sent `Expect` waits for the response itself. Returns the same response where nothing is left to read.
+ */
+export function drainUpload(
+  { received, waitUntil }: IncomingRequest,
+  response: Response,
+): Response | Promise<Response> {
+  const { request, headers } = received
+  const { 'content-length': length, 'transfer-encoding': coding, expect } = headers.all
+  const isLarge = length === undefined ? coding !== undefined : Number(length) > RUNTIME_DRAIN_BYTES
+  if (!isLarge || expect !== undefined || response.status === 101) return response
+  const { body } = request
+  if (body === null || body.locked) return response
+  const drained = discardBytes(body, MAX_DRAIN_BYTES, MAX_DRAIN_MS)
+  waitUntil(drained)
+  return withLateEnd(response, drained, waitUntil)
+}
+
+/** Sends the whole response at once and ends it only when `drained` resolves, because the runtime closes the connection at its end. */
+async function withLateEnd(
+  response: Response,
+  drained: Promise<void>,
+  waitUntil: IncomingRequest['waitUntil'],
+): Promise<Response> {
+  const bytes = new Uint8Array(await response.arrayBuffer())
+  if (bytes.byteLength === 0) {
+    await drained
+    return new Response(null, response)
+  }
+  const { readable, writable } = new FixedLengthStream(bytes.byteLength)
+  const send = async () => {
+    const writer = writable.getWriter()
+    await writer.write(bytes)
+    await drained
+    await writer.close()
+  }
+  // The client may disconnect at any time; then nobody is left to read the response.
+  waitUntil(send().catch(() => {}))
+  return new Response(readable, response)
 }

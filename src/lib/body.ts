@@ -67,3 +67,24 @@ export async function readText({ body }: Response, maxBytes: number): Promise<st
 export function discardBody({ body }: Response): void {
   body?.cancel().catch(() => {})
 }
+
+/** Reads and discards `body` until its end, until more than `maxBytes` have arrived, or for `timeoutMs` milliseconds. Never rejects. */
+export async function discardBytes(
+  body: ReadableStream<Uint8Array>,
+  maxBytes: number,
+  timeoutMs: number,
+): Promise<void> {
+  const reader = body.getReader()
+  const cancel = () => void reader.cancel().catch(() => {})
+  const timer = setTimeout(cancel, timeoutMs)
+  let length = 0
+  try {
+    for (let chunk = await reader.read(); !chunk.done && length <= maxBytes; chunk = await reader.read())
+      length += chunk.value.byteLength
+    if (length > maxBytes) cancel()
+  } catch {
+    // The client disconnected, or the time is over.
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -30,7 +30,7 @@ function declaredLength(x: Exchange, body: ReadableStream<Uint8Array>): number |
 }
 
 async function countBody(x: Exchange, body: ReadableStream<Uint8Array>, max: number, next: Handler): Promise<Response> {
-  x.outgoing.body = body.pipeThrough(makeCounter(x, max))
+  x.outgoing.body = body.pipeThrough(makeCounter(x, max), { preventCancel: true })
   try {
     const response = await next(x)
     if (x.uploadProblem === undefined) return response

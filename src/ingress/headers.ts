@@ -19,7 +19,7 @@ const NEVER_FORWARDED = [
   'x-original-url x-rewrite-url x-http-method x-http-method-override x-method-override',
 ].flatMap((names) => names.split(' '))
 
-/** Servers that read `_` as `-` take other spellings of these for message framing: request smuggling (RFC 9112 §11.2). */
+/** Some servers take other spellings of these for message framing: request smuggling (RFC 9112 §11.2). */
 const FRAMING = new Set(['transfer-encoding', 'content-length', 'connection', 'host'])
 
 // eslint-disable-next-line no-control-regex
@@ -63,7 +63,8 @@ export function compileHeaderReader(injected: Iterable<string>): HeaderReader {
       const { name, isDropped } = rule
       count++
       length += name.length + value.length
-      const joined = name in all ? `${all[name]}, ${value}` : value
+      const line = rule.isCookie ? joinCookies(value) : value
+      const joined = name in all ? `${all[name]}, ${line}` : line
       all[name] = joined
       // Clients repeat their values: comparing two texts is cheaper than testing one for characters.
       if (value !== rule.validValue) {
@@ -88,6 +89,13 @@ export function compileHeaderReader(injected: Iterable<string>): HeaderReader {
     }
   }
 }
+
+/**
+ * The runtime joins the lines of one name with `, `, but Cookie is joined with `; ` (RFC 9113 §8.2.3). A cookie holds no comma (RFC 6265 §4.1.1): a
+ * comma counts as a separator where another pair begins after it, so that values of clients which send commas all the same stay whole.
+ */
+const joinCookies = (value: string): string =>
+  value.includes(', ') ? value.replaceAll(/, (?=[!#$%&'*+\-.^_`|~\w]+=)/g, '; ') : value
 
 /** Drops the fields that `Connection` names, and forwards an upgrade to WebSocket. */
 function forwardConnection(method: string, all: ReceivedHeaders['all'], headers: ForwardedHeaders['headers']): void {
@@ -118,6 +126,7 @@ interface HeaderRule {
   readonly isDropped: boolean
   /** Whether it is another spelling of a field of message framing. */
   readonly isFramingAlias: boolean
+  readonly isCookie: boolean
   /** The last value that held neither control nor opaque characters. */
   validValue: string | undefined
 }
@@ -134,6 +143,7 @@ function makeRuleTable(dropped: ReadonlySet<string>): (name: string) => HeaderRu
       name: internalized(name),
       isDropped: dropped.has(canonical) || /^(?:x-forwarded|proxy-)/.test(canonical),
       isFramingAlias: canonical !== name && FRAMING.has(canonical),
+      isCookie: name === 'cookie',
       validValue: undefined,
     }
     if (name.length > MAX_CACHED_LENGTH.name) return rule
@@ -147,11 +157,13 @@ function makeRuleTable(dropped: ReadonlySet<string>): (name: string) => HeaderRu
 /** The same text as V8 stores property names. Another string is looked up in V8's string table at each use as a property name. */
 const internalized = (text: string): string => Object.keys({ [text]: 0 })[0]!
 
-/** Sets `X-Forwarded-For`, `-Proto` and `-Host` from `client`. */
+/** Sets `X-Forwarded-For`, `-Proto` and `-Host` from `client`, and `-Port` and `-Prefix` where a trusted proxy states them. */
 export function setForwardedHeaders({ headers }: ForwardedHeaders, client: Client): void {
   headers['x-forwarded-for'] = client.forwardedFor
   headers['x-forwarded-proto'] = client.scheme
   headers['x-forwarded-host'] = client.host
+  if (client.port !== undefined) headers['x-forwarded-port'] = client.port
+  if (client.prefix !== undefined) headers['x-forwarded-prefix'] = client.prefix
 }
 
 /** A request as received, read once: each access to the runtime's own object is a call into the runtime. */

@@ -1,11 +1,19 @@
 /** Whether a text can be a header's name: a token (RFC 9110 §5.6.2), in any case. */
 export const isHeaderName = (text: string): boolean => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text)
 
-const PLAIN_NAME = /^[a-z0-9-]+$/
+const PLAIN_NAME = /^[a-z0-9]+(?:-[a-z0-9]+)*$/
 
-/** The common form of the names that a server which maps header names to variables (CGI, WSGI) does not distinguish: `x-debug` for `X_Debug`. */
+/**
+ * The common form of names that some servers do not distinguish, because they map header names to variables (CGI, WSGI) or trim them:
+ * `x-debug` for `X_Debug`, `X-_Debug` and `-X-Debug'`.
+ */
 export const canonicalHeaderName = (name: string): string =>
-  PLAIN_NAME.test(name) ? name : name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-')
+  PLAIN_NAME.test(name)
+    ? name
+    : name
+        .toLowerCase()
+        .replaceAll(/[^a-z0-9]+/g, '-')
+        .replaceAll(/^-|-$/g, '')
 
 /** Whether a text is a header value that all implementations read alike: printable ASCII, as RFC 9110 §5.5 advises. The runtime throws on line ends. */
 export const isHeaderValue = (text: string): boolean => /^[\x20-\x7e]*$/.test(text)

@@ -91,7 +91,7 @@ function withOpaqueValues({ request, headers: received, outgoing }: Exchange): H
   for (const name in outgoing.headers) {
     const value = outgoing.headers[name]!
     // Several field lines of one name are sent as one, as the policies read them, unless their bytes are lost in a string.
-    if (value !== received[name] || (value.includes(',') && !isOpaque(value))) headers.set(name, value)
+    if (value !== received[name] || !isOpaque(value)) headers.set(name, value)
   }
   return headers
 }

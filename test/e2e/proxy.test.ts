@@ -16,6 +16,7 @@ beforeAll(async () => {
       routes: [
         { id: 'all', match: { path: '/*' }, upstream: 'origin' },
         { id: 'small', match: { path: '/count/small' }, upstream: 'origin', policies: { bodyLimit: { max: '1kb' } } },
+        { id: 'slashes', match: { path: '/slashes/*', slashes: 'keep', encodedSlash: 'keep' }, upstream: 'origin' },
         { id: 'health', match: { path: '/health' }, builtin: 'health' },
       ],
     },
@@ -38,6 +39,9 @@ describe('the gateway under workerd serve', () => {
 
   it.each([
     ['a look-alike framing header', 'Transfer_Encoding: chunked\r\n', 400, 'header-invalid'],
+    ['a framing header with two hyphens', 'Transfer--Encoding: chunked\r\n', 400, 'header-invalid'],
+    ['a framing header with two delimiters', 'Transfer_-Encoding: chunked\r\n', 400, 'header-invalid'],
+    ['a framing header with a quote', "Content-Length': 5\r\n", 400, 'header-invalid'],
     ['too many headers', Array.from({ length: 110 }, (_, i) => `X-${i}: 1\r\n`).join(''), 431, 'headers-too-large'],
     ['too large a header', `X-Large: ${'a'.repeat(33_000)}\r\n`, 431, 'headers-too-large'],
   ])('refuses %s', async (_, headers, status, code) => {
@@ -51,6 +55,28 @@ describe('the gateway under workerd serve', () => {
     expect(headers).toMatchObject({ 'x-latin': 'caf\xe9', 'x-forwarded-for': '127.0.0.1' })
     expect(headers).not.toHaveProperty('x-real-ip')
     expect(body).not.toContain('evil')
+  })
+
+  it('sends several lines of Cookie on as one', async () => {
+    const { body } = await getRaw(gateway.port, '/x', 'Cookie: sid=abc\r\nX-A: 1\r\nCookie: theme=dark\r\nX-A: 2\r\n')
+    const { headers } = JSON.parse(body) as { headers: Record<string, string> }
+    expect(headers).toMatchObject({ cookie: 'sid=abc; theme=dark', 'x-a': '1, 2' })
+  })
+
+  it.each([
+    ['/slashes/300x200/https://img.example/a.png', '/slashes/300x200/https://img.example/a.png'],
+    ['//slashes//a//', '/slashes//a//'],
+    ['/slashes/queues/%2F/q', '/slashes/queues/%2F/q'],
+    ['/slashes/a%2f%2Fb//', '/slashes/a%2F%2Fb//'],
+    ['/slashes/a/../b', '/slashes/b'],
+    ['/slashes/a//../b', 400],
+    ['/slashes/a//%2e%2e/b', 400],
+    ['/slashes/%2F../b', 400],
+    ['/slashes/..%2Fb', 400],
+  ])('forwards %s as %j where slashes are kept', async (sent, expected) => {
+    const { status, body } = await getRaw(gateway.port, sent)
+    const { target } = JSON.parse(body) as { target?: string }
+    expect(status === 200 ? target : status).toBe(expected)
   })
 
   it('lets no client speak for the gateway', async () => {

@@ -87,8 +87,12 @@ export function compileRedirect(config: RedirectConfig): Handler {
     const target = path.render(x)
     if (target === undefined) return Promise.resolve(problem(path.fault(x)))
     // Relative unless `scheme` or `host` is configured: a response that a shared cache may store must not repeat the Host of one client.
-    const base = scheme || host ? `${scheme ?? x.client.scheme}://${host ?? x.client.host}` : ''
-    return Promise.resolve(new Response(null, { status, headers: { location: base + target + x.outgoing.search } }))
+    const { client } = x
+    const base = scheme || host ? `${scheme ?? client.scheme}://${host ?? client.host}` : ''
+    const prefix = (host === undefined && client.prefix) || ''
+    // A relative location that begins with `//` would name another host.
+    const place = base === '' ? prefix + target.replace(/^\/+/, '/') : base + prefix + target
+    return Promise.resolve(new Response(null, { status, headers: { location: place + x.outgoing.search } }))
   }
 }
 

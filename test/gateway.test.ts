@@ -51,6 +51,17 @@ describe('makeGateway', () => {
     expect(echo.headers).not.toContain('evil')
   })
 
+  it('sends lines of Cookie on as one, also beside bytes that are no UTF-8', async () => {
+    const gateway = gatewayOf({ id: 'all', match: { path: '/*' }, upstream: 'origin' })
+    const lines = ['sid=abc', 'theme=dark'].map((value) => ['cookie', value])
+    for (const more of [[], [['x-latin', 'caf\ufffd']]]) {
+      const echo = await (await gateway.fetch('/', { headers: [...lines, ...more] })).json<Echo>()
+      expect(echo.headers.filter((_, i) => echo.headers[i - 1]?.toLowerCase() === 'cookie')).toEqual([
+        'sid=abc; theme=dark',
+      ])
+    }
+  })
+
   it('sends what came on several lines of Set-Cookie as it was read', async () => {
     const gateway = gatewayOf({ id: 'all', match: { path: '/*' }, upstream: 'origin' })
     const lines = ['a=1', 'b=2'].map((value) => ['set-cookie', value])
@@ -100,6 +111,64 @@ describe('makeGateway', () => {
   it('keeps %2F inside a segment where the route says so', async () => {
     const gateway = gatewayOf({ id: 'a', match: { path: '/files/:name', encodedSlash: 'keep' }, upstream: 'origin' })
     expect(await (await gateway.fetch('/files/a%2fb')).json()).toMatchObject({ target: '/files/a%2Fb' })
+  })
+
+  it.each([
+    ['/api/queues/%2F/q', '/api/queues/%2F/q'],
+    ['/api/%2f', '/api/%2F'],
+    ['/api/dir%2F', '/api/dir%2F'],
+    ['/api/a%2F%2fb', '/api/a%2F%2Fb'],
+    ['/api/%2F%2F', '/api/%2F%2F'],
+    ['/api/a%2F.%2Fb', 400],
+    ['/api/a%2F..', 400],
+    ['/api/..%2Fb', 400],
+    ['/api/%2e%2F', 400],
+    ['/api/%2F%2E./b', 400],
+  ])('takes %%2F as data where the route says so, but beside a dot segment: %s gives %j', async (sent, expected) => {
+    const gateway = gatewayOf({ id: 'a', match: { path: '/*', encodedSlash: 'keep' }, upstream: 'origin' })
+    const response = await gateway.fetch(sent)
+    const { target } = await response.json<Partial<Echo>>()
+    expect(target ?? response.status).toBe(expected)
+  })
+
+  it('hands a parameter that is %2F on as data', async () => {
+    const match = { path: '/queues/:vhost/:name', encodedSlash: 'keep' }
+    const policies = { rewrite: { path: '/api/{params.name}/{params.vhost}' } }
+    const gateway = gatewayOf({ id: 'a', match, upstream: 'origin', policies })
+    expect(await (await gateway.fetch('/queues/%2F/q')).json()).toMatchObject({ target: '/api/q/%2F' })
+    expect((await gateway.fetch('/queues/..%2F/q')).status).toBe(400)
+  })
+
+  it.each([
+    ['/unsafe/300x200/https://img.example/a.png', '/unsafe/300x200/https://img.example/a.png'],
+    ['//unsafe//x//', '/unsafe//x//'],
+    ['/unsafe//', '/unsafe//'],
+    ['/unsafe/', '/unsafe/'],
+    ['/unsafe', '/unsafe'],
+    ['/unsafe/a/../b', '/unsafe/b'],
+    ['/unsafe/a//%5c', 400],
+  ])('forwards empty segments where the route keeps them: %s gives %j', async (sent, expected) => {
+    const gateway = gatewayOf({ id: 'a', match: { path: '/unsafe/*', slashes: 'keep' }, upstream: 'origin' })
+    const response = await gateway.fetch(`https://gw.test${sent}`)
+    const { target } = await response.json<Partial<Echo>>()
+    expect(target ?? response.status).toBe(expected)
+  })
+
+  it('matches routes with slashes merged, so that a guarded path is not reached by another spelling', async () => {
+    const gateway = gatewayOf(
+      {
+        id: 'all',
+        match: { path: '/*', slashes: 'keep' },
+        upstream: 'origin',
+        policies: { rules: { forbidPaths: ['/x/admin*'] } },
+      },
+      { id: 'admin', match: { path: '/admin/*' }, respond: { status: 403 } },
+      { id: 'old', match: { path: '/old/*', slashes: 'keep' }, redirect: { path: '/*' } },
+    )
+    for (const path of ['/admin/a', '//admin//a', '///admin', '/x//admin', '/x/admin/b', '//x///admin//'])
+      expect([path, (await gateway.fetch(`https://gw.test${path}`)).status]).toEqual([path, 403])
+    const { headers } = await gateway.fetch('/old//evil.example', { redirect: 'manual' })
+    expect(headers.get('location')).toBe('/evil.example')
   })
 
   it('answers HEAD as GET without its body', async () => {
@@ -222,6 +291,33 @@ describe('makeGateway', () => {
     // This is not a preflight.
     expect(await send('/a')).toEqual(noMethod)
     expect(await send('/a', 'POST', 'DELETE')).toEqual(noMethod)
+  })
+
+  it('finds the route of a preflight among those that match on headers', async () => {
+    const policies = { cors: { origins: ['https://app.test'], headers: ['x-version'] } }
+    const respond = { status: 200 }
+    const versioned = { path: '/d', methods: ['GET'], headers: { 'X-Version': '2', accept: 'a/b' } }
+    const alone = gatewayOf({ id: 'versioned', match: versioned, respond, policies })
+    const beside = gatewayOf(
+      { id: 'versioned', match: versioned, respond, policies },
+      { id: 'other', match: { path: '/d', headers: { 'x-version': '1', 'x-other': '1' } }, respond },
+      { id: 'bare', match: { path: '/d' }, respond },
+    )
+    const ask = async (gateway: typeof alone, announced: string) => {
+      const headers = {
+        origin: 'https://app.test',
+        'access-control-request-method': 'GET',
+        'access-control-request-headers': announced,
+      }
+      const response = await gateway.fetch('/d', { method: 'OPTIONS', headers })
+      return [response.status, response.headers.get('access-control-allow-headers')]
+    }
+    for (const announced of ['x-version', 'X-Version', 'x-version , x-version'])
+      for (const gateway of [alone, beside]) expect(await ask(gateway, announced)).toEqual([204, 'x-version'])
+    expect(await ask(beside, 'x-other,x-version')).toEqual([403, null])
+    // What it announces cannot have that header: the bare route gets the request, and its preflight.
+    expect(await ask(beside, 'x-own')).toEqual([200, null])
+    expect(await ask(alone, 'x-own')).toEqual([404, null])
   })
 
   it('gives a refusal its CORS headers', async () => {

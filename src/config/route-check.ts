@@ -30,6 +30,7 @@ export function checkRoute(
   const facts = routeFacts(route, config)
   return [
     ...checkEncodedSlash(route, at),
+    ...checkSlashes(route, at),
     ...checkTerminals(route, at),
     ...policies.flatMap((policy) =>
       checkPolicy(policy, configOf(route.policies, policy.name), facts, [...at, 'policies']),
@@ -48,6 +49,12 @@ function checkEncodedSlash({ match }: RouteConfig, at: Path): Diagnostic[] {
   if (match.encodedSlash === 'keep' || !match.path.includes('%2F')) return []
   const message = 'every request with "%2F" is answered 400; expected "encodedSlash": "keep" beside this path'
   return [{ path: [...at, 'match', 'path'], message }]
+}
+
+function checkSlashes({ match }: RouteConfig, at: Path): Diagnostic[] {
+  if (match.slashes !== 'keep' || match.path.endsWith('/*')) return []
+  const message = 'empty segments are kept in what a final "/*" matches, and this path has none'
+  return [{ path: [...at, 'match', 'slashes'], message }]
 }
 
 /** The diagnostics of a policy's own check. `at` is the path of `policies`. */

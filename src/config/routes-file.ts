@@ -26,7 +26,7 @@ const clientAddress = z.strictObject({
   ),
   trustedProxies: doc(
     z.prefault(z.array(cidr).check(distinct()), []),
-    'The proxies whose X-Forwarded-For is trusted; required with the source `x-forwarded-for`. Default none.',
+    'The proxies whose X-Forwarded-For, -Proto, -Host, -Port and -Prefix are trusted; required with the source `x-forwarded-for`. Default none.',
   ),
 })
 
@@ -59,7 +59,13 @@ const match = z.strictObject({
   headers: z.optional(doc(z.record(headerName, z.string()), 'Headers that must have exactly these values.')),
   query: z.optional(doc(z.record(z.string(), z.string()), 'Query fields that must have exactly these values.')),
   encodedSlash: z.optional(
-    doc(choice(['keep']), '`keep` allows `%2F` inside a segment; without it such a path is refused.'),
+    doc(choice(['keep']), '`keep` accepts `%2F` as data inside a segment; without it a path with `%2F` is refused.'),
+  ),
+  slashes: z.optional(
+    doc(
+      choice(['merge', 'keep']),
+      '`merge` forwards `//` as `/`; `keep` forwards what the final `/*` matched with its empty segments. Routes are matched with slashes merged. Default merge.',
+    ),
   ),
 })
 

@@ -7,8 +7,11 @@ export interface Client {
   /** The value of `X-Forwarded-For` towards origins: the client, or `unknown`, then the trusted proxies in between. */
   readonly forwardedFor: string
   readonly scheme: 'http' | 'https'
-  /** The `Host` of the request, with its port. */
+  /** The host that the client named, with its port: `Host`, or what a trusted proxy states. */
   readonly host: string
+  /** `X-Forwarded-Port` and `X-Forwarded-Prefix` of a trusted proxy: the port and the path prefix of the client's URL that the proxy removed. */
+  readonly port?: string | undefined
+  readonly prefix?: string | undefined
   /** ISO 3166-1 alpha-2; undefined where the platform does not state it, or the client is behind a proxy. */
   readonly country: string | undefined
 }

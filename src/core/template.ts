@@ -5,8 +5,8 @@ import type { RouteFacts } from './policy.ts'
 import type { ProblemCode } from './problem.ts'
 import { compileClaimPath } from './request-attribute.ts'
 
-/** Escapes a value for its place; undefined when the value is not allowed there. */
-export type Encode = (value: string) => string | undefined
+/** Escapes the value of a reference for its place; undefined when the value is not allowed there. */
+export type Encode = (value: string, reference: string) => string | undefined
 
 /** A compiled text with `{references}`, which is rendered for each exchange. */
 export interface Template {
@@ -34,7 +34,7 @@ export function compileTemplate(text: string, encode?: Encode): Template {
   const parsed = parse(text)
   if (parsed === undefined) throw new TypeError(`not a template: ${text}`)
   const { literals, references } = parsed
-  const reads = references.map((reference) => withEncoding(compileReader(reference), encode))
+  const reads = references.map((reference) => withEncoding(reference, encode))
   const constant = literals[0]!
   if (reads.length === 0) return { render: () => constant, references }
   const render: Read = (x) => {
@@ -94,11 +94,12 @@ function parse(text: string): { literals: string[]; references: string[] } | und
   return { literals, references }
 }
 
-function withEncoding(read: Read, encode: Encode | undefined): Read {
+function withEncoding(reference: string, encode: Encode | undefined): Read {
+  const read = compileReader(reference)
   if (encode === undefined) return read
   return (x) => {
     const value = read(x)
-    return value === undefined ? undefined : encode(value)
+    return value === undefined ? undefined : encode(value, reference)
   }
 }
 
@@ -120,11 +121,15 @@ function claimListText(value: unknown): string | undefined {
   return isList ? value.join(',') : undefined
 }
 
-/** A segment that is empty, `.` or `..`: an origin that decodes `%2F` would remove a segment there. */
-const UNSAFE_SEGMENT = /(?:^|\/)\.{0,2}(?=\/|$)/
+/** `.` or `..`, between slashes: an origin that decodes `%2F` would climb. */
+const DOT_SEGMENT = /(?:^|\/)\.{1,2}(?=\/|$)/
+/** Empty, between slashes: an origin that decodes `%2F` would lose a segment there. */
+const EMPTY_SEGMENT = /(?:^|\/)(?=\/|$)/
 
-function encodePathValue(value: string): string | undefined {
-  return UNSAFE_SEGMENT.test(value) ? undefined : encodeURIComponent(value.toWellFormed())
+/** A parameter of the path may be `/`, as a route with `encodedSlash: "keep"` admits; a claim may not. */
+function encodePathValue(value: string, reference: string): string | undefined {
+  const isEmpty = reference.startsWith('params.') ? value === '' : EMPTY_SEGMENT.test(value)
+  return isEmpty || DOT_SEGMENT.test(value) ? undefined : encodeURIComponent(value.toWellFormed())
 }
 
 /** Percent-encodes a value for a query parameter. */

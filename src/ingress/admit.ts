@@ -5,14 +5,13 @@ import type { Client } from '../core/exchange.ts'
 import { problem } from '../core/problem.ts'
 import { canonicalPath, rawPath, rawSearch } from '../lib/canonical-path.ts'
 import { policies } from '../policies/index.ts'
-import { compileRouter, type RouteResult } from '../routing/router.ts'
+import { compileRouter, type Router, type RouteResult } from '../routing/router.ts'
+import { isHost } from './client.ts'
 import { exceedsBytes, setForwardedHeaders, type ReceivedRequest } from './headers.ts'
 
 const MAX_URL_BYTES = 8 * 1024
-/** A name or an address, with an optional port (RFC 9110 §7.2); HTTP/1.0 has none at all. */
-const HOST = /^(?:(?:[\w-]+(?:\.[\w-]+)*\.?|\[[\da-f:.]+\])(?::\d{1,5})?)?$/i
-/** An empty or dot segment beside `%2F`: an origin that decodes `%2F` would resolve it. */
-const ENCODED_DOT_SEGMENT = /(?:\/|%2F)\.{0,2}%2F|%2F\.{0,2}(?:\/|%2F|$)/
+/** A dot segment beside `%2F`: an origin that decodes `%2F` would resolve it. */
+const ENCODED_DOT_SEGMENT = /(?:\/|%2F)\.{1,2}%2F|%2F\.{1,2}(?:\/|%2F|$)/
 const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS)
 
 /** The route of an admitted request. */
@@ -36,14 +35,16 @@ export function compileAdmission(config: Config): RequestAdmission {
     config.routes.map((route) => route.insecure === true),
   )
   const keepsSlash = config.routes.map((route) => route.match.encodedSlash === 'keep')
+  const keepEmpty = config.routes.map(({ match }) => compileSlashes(match))
 
   return (received, client) => {
-    const { request, method, url, headers } = received
+    const { request, url, headers } = received
     const malformed = checkRequestLine(received, client)
     if (malformed !== undefined) return malformed
-    const path = canonicalPath(rawPath(url))
+    const raw = rawPath(url)
+    const path = canonicalPath(raw)
     if (path === undefined) return problem('path-invalid')
-    const found = findRoute(router, method, path, request, hasCors)
+    const found = findRoute(router, received, path, client.host, hasCors)
     if (path.includes('%2F') && !(found.kind === 'route' && keepsSlash[found.index] && !ENCODED_DOT_SEGMENT.test(path)))
       return problem('path-invalid')
     if (found.kind === 'none') return problem('not-found')
@@ -53,37 +54,60 @@ export function compileAdmission(config: Config): RequestAdmission {
     if (insecure !== undefined) return insecure
     if (headers.fault !== undefined) return problem(headers.fault)
     setForwardedHeaders(headers.forwarded, client)
-    return { index: found.index, params: found.params, path }
+    const { index, params } = found
+    if (keepEmpty[index] !== undefined && raw.includes('//'))
+      return keepEmpty[index](raw, found) ?? problem('path-invalid')
+    return { index, params, path }
+  }
+}
+
+/** A route with its path as it is forwarded; undefined for a path that two servers could read in two ways. */
+type EmptySegments = (raw: string, found: Omit<MatchedRoute, 'path'>) => MatchedRoute | undefined
+
+/** Compiles `slashes: "keep"`: the empty segments in what the final `/*` matched stay, those before it are merged. Undefined without `keep`. */
+function compileSlashes({ path, slashes }: Config['routes'][number]['match']): EmptySegments | undefined {
+  if (slashes !== 'keep') return undefined
+  const segments = path.split('/').length - 2
+  const prefix = new RegExp(`^(?:/+[^/]+){${segments}}`)
+  return (raw, { index, params }) => {
+    const whole = canonicalPath(raw, 'keep')
+    if (whole === undefined) return undefined
+    const [before] = prefix.exec(whole)!
+    const rest = whole.slice(before.length)
+    const kept = Object.assign(Object.create(null) as Record<string, string>, params, { '*': rest.slice(1) })
+    return { index, params: kept, path: before.replaceAll(/\/+/g, '/') + rest }
   }
 }
 
 function checkRequestLine({ method, url }: ReceivedRequest, client: Client): Response | undefined {
   // The runtime builds the URL from the Host field as sent: a Host of `gw/secret?` would make `/secret` the path.
-  if (!HOST.test(client.host)) return problem('header-invalid', { detail: 'Host is not a name with an optional port.' })
+  if (!isHost(client.host)) return problem('header-invalid', { detail: 'Host is not a name with an optional port.' })
   if (exceedsBytes(url, MAX_URL_BYTES)) return problem('uri-too-long', { detail: `At most ${MAX_URL_BYTES} bytes.` })
   if (!KNOWN_METHODS.has(method)) return problem('method-not-implemented', { headers: { allow: METHODS.join(', ') } })
   return undefined
 }
 
 /**
- * The route of a CORS preflight is the route of the method that it announces, if that route has `cors`. If no route takes that method,
- * it is any route of the path with `cors`, which refuses the method. Without such a route OPTIONS is matched like any other method.
+ * The route of a CORS preflight is the route that the announced request could match, if that route has `cors`. If no route takes the announced
+ * method, it is any route of the path with `cors`, which refuses the method. Without such a route OPTIONS is matched like any other method.
  */
 function findRoute(
-  router: ReturnType<typeof compileRouter>,
-  method: string,
+  router: Router,
+  { request, method, headers: { all } }: ReceivedRequest,
   path: string,
-  request: Request,
+  host: string,
   hasCors: readonly boolean[],
 ): RouteResult {
-  if (method === 'OPTIONS') {
-    const announced = request.headers.get('access-control-request-method')
-    const found = announced === null ? undefined : router(announced, path, request)
-    const candidates = found?.kind === 'method' ? found.allow.map((other) => router(other, path, request)) : [found]
-    const preflight = candidates.find((result) => result?.kind === 'route' && hasCors[result.index])
+  const announcedMethod = method === 'OPTIONS' ? all['access-control-request-method'] : undefined
+  if (announcedMethod !== undefined) {
+    const announced = new Set((all['access-control-request-headers'] ?? '').toLowerCase().split(/[ \t]*,[ \t]*/))
+    const find = (other: string) => router(other, path, request, host, { announced, hasCors })
+    const found = find(announcedMethod)
+    const candidates = found.kind === 'method' ? found.allow.map(find) : [found]
+    const preflight = candidates.find((result) => result.kind === 'route' && hasCors[result.index])
     if (preflight !== undefined) return preflight
   }
-  return router(method, path, request)
+  return router(method, path, request, host)
 }
 
 /** The refusal or redirect of a request that came by plain HTTP; undefined when the request may go on. */
@@ -95,13 +119,13 @@ type TransportCheck = (request: Request, client: Client, path: string, route: nu
  */
 function compileTransportCheck(clients: 'any' | 'https' | 'redirect', insecure: readonly boolean[]): TransportCheck {
   if (clients === 'any') return () => undefined
-  return (request, { scheme, host }, path, route) => {
+  return (request, { scheme, host, prefix }, path, route) => {
     if (scheme === 'https' || insecure[route]) return undefined
     if (clients === 'https') return problem('https-required')
     const name = host.replace(/:\d+$/, '')
     // HTTP/1.0 may lack Host, and then there is no URL to redirect to.
     if (name === '') return problem('https-required')
-    const location = `https://${name}${path}${rawSearch(request.url)}`
+    const location = `https://${name}${prefix ?? ''}${path}${rawSearch(request.url)}`
     return new Response(null, { status: 308, headers: { location, 'cache-control': 'no-store' } })
   }
 }

@@ -8,6 +8,8 @@ const PLAIN = /^(?:\/[\w\-~!$&'()*+,;=:@][\w\-.~!$&'()*+,;=:@]*)*\/?$/
 const AMBIGUOUS =
   // eslint-disable-next-line no-control-regex
   /%(?:5c|[01][0-9a-f]|7f|25(?:2e|2f|5c|00))|%(?![0-9a-f]{2})|[\\\x00-\x1f\x7f]|(?:\/|%2f)\.{1,2}(?:;|%3b)/i
+/** Servers that merge slashes before they resolve `..` read `/a//../b` as `/b`, others as `/a/b` (RFC 3986 §5.2.4). */
+const DOT_SEGMENT = /\/\.{1,2}(?:\/|$)/
 const UNRESERVED = /[\w\-.~]/
 /** The characters that `new URL` would escape in a path (the URL standard's path percent-encode set): escaped here, so that `new URL` changes nothing. */
 // eslint-disable-next-line no-control-regex
@@ -33,16 +35,19 @@ export function rawSearch(url: string): string {
 
 /**
  * The one spelling of a path that is matched and forwarded: unreserved characters decoded, other escapes upper-case, dot segments resolved
- * (RFC 3986 §6.2.2), empty segments merged. A fixed point of `new URL`. `%2F` stays, for the router to accept or refuse.
- * Undefined for a path that two parsers could read in two ways.
+ * (RFC 3986 §6.2.2), empty segments merged or, with `keep`, left as they are. A fixed point of `new URL`. `%2F` stays, for the router to accept or
+ * refuse. Undefined for a path that two parsers could read in two ways: with `keep` also one that has a dot segment beside an empty one.
  */
-export function canonicalPath(raw: string): string | undefined {
+export function canonicalPath(raw: string, slashes: 'merge' | 'keep' = 'merge'): string | undefined {
   if (PLAIN.test(raw)) return raw
   if (AMBIGUOUS.test(raw)) return undefined
   try {
     const escaped = raw.replace(UNESCAPED, encodeURIComponent)
     decodeURIComponent(escaped) // throws on what is not UTF-8
-    const path = resolveSegments(escaped.replace(/%[0-9a-f]{2}/gi, canonicalEscape))
+    const unescaped = escaped.replace(/%[0-9a-f]{2}/gi, canonicalEscape)
+    const keepsEmpty = slashes === 'keep' && unescaped.includes('//')
+    if (keepsEmpty && DOT_SEGMENT.test(unescaped)) return undefined
+    const path = keepsEmpty ? unescaped : resolveSegments(unescaped)
     // `%25%32%65` has become `%252e` only now.
     return AMBIGUOUS.test(path) ? undefined : path
   } catch {

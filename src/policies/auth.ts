@@ -31,7 +31,7 @@ const config = z.strictObject({
   ),
   require: doc(
     z.prefault(choice(['any', 'all']), 'any'),
-    'any: one of the providers must accept the request. all: each of them must; the caller, scopes, roles and claims are those of the first. Default any.',
+    'any: one of the providers must accept the request. all: each of them must accept the credentials that the request has for it; the caller, scopes, roles and claims are those of the first. Default any.',
   ),
   scopes: doc(z.prefault(z.array(scope), []), 'The caller must have all of these scopes. Default none.'),
   roles: doc(z.prefault(z.array(text), []), 'The caller must have at least one of these roles. Default none.'),

@@ -57,7 +57,7 @@ export const rules = definePolicy({
       const { method: requestMethod, headers } = x.request
       if (allow !== undefined && !allow.some((name) => name === requestMethod))
         return Promise.resolve(problem('method-not-allowed', { headers: { allow: allow.toSorted().join(', ') } }))
-      if (isForbiddenPath(x.path) || (x.path.includes('%') && isForbiddenPath(decodeURIComponent(x.path))))
+      if (isForbiddenPath(x.path) || (/%|\/\//.test(x.path) && readings(x.path).some(isForbiddenPath)))
         return refused('This path is not allowed')
       for (const { name, matches } of required) {
         const value = headers.get(name)
@@ -74,6 +74,12 @@ export const rules = definePolicy({
     }
   },
 })
+
+/** What an origin may read in a path: its escapes decoded, its empty segments merged, or both. */
+function readings(path: string): string[] {
+  const decoded = decodeURIComponent(path)
+  return [decoded, ...[decoded, path].map((text) => text.replaceAll(/\/{2,}/g, '/'))]
+}
 
 const refused = (detail: string): Promise<Response> => Promise.resolve(problem('rule-refused', { detail }))
 

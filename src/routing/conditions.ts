@@ -40,7 +40,9 @@ export function makeCandidates(route: number, params: readonly string[], conditi
     params,
     methods,
     host: host?.toLowerCase(),
-    headers: conditions.headers ? Object.entries(conditions.headers) : NO_FIELDS,
+    headers: conditions.headers
+      ? Object.entries(conditions.headers).map(([name, value]) => [name.toLowerCase(), value] as const)
+      : NO_FIELDS,
     query: conditions.query ? Object.entries(conditions.query) : NO_FIELDS,
   }))
 }
@@ -62,10 +64,27 @@ function hostRank(host: string | undefined): number {
   return host.startsWith('*.') ? 1 + host.length / 1000 : 2
 }
 
-/** Whether a request meets every condition but the method. */
-export function meetsConditions(candidate: Candidate, request: Request): boolean {
-  if (candidate.host !== undefined && !hostMatches(candidate.host, request.headers.get('host') ?? '')) return false
-  if (candidate.headers.some(([name, value]) => request.headers.get(name) !== value)) return false
+/** The request that conditions are held against. */
+export interface RoutedRequest {
+  readonly request: Request
+  /** The host that the client named; undefined takes the request's `Host`. */
+  readonly host: string | undefined
+  /** The lower-case header names in a CORS preflight's Access-Control-Request-Headers; undefined for every other request. */
+  readonly announced: ReadonlySet<string> | undefined
+}
+
+/** Headers that a browser sends without announcing them: the CORS-safelisted ones, and those that a page cannot set (Fetch §2.2.2). */
+const NEVER_ANNOUNCED =
+  /^(?:accept(?:-charset|-encoding|-language)?|content-(?:language|length|type)|cookie|date|dnt|host|range|referer|user-agent|via|(?:proxy|sec)-.*)$/
+
+/** Whether a request meets every condition but the method. A preflight meets a condition on a header when the request that it announces could. */
+export function meetsConditions(candidate: Candidate, { request, host, announced }: RoutedRequest): boolean {
+  if (candidate.host !== undefined && !hostMatches(candidate.host, host ?? request.headers.get('host') ?? ''))
+    return false
+  for (const [name, value] of candidate.headers) {
+    if (announced?.has(name) || (announced && NEVER_ANNOUNCED.test(name))) continue
+    if (request.headers.get(name) !== value) return false
+  }
   if (candidate.query.length === 0) return true
   const query = new URLSearchParams(rawSearch(request.url))
   return candidate.query.every(([name, value]) => query.get(name) === value)

@@ -1,4 +1,11 @@
-import { bySpecificity, makeCandidates, meetsConditions, type Candidate, type Conditions } from './conditions.ts'
+import {
+  bySpecificity,
+  makeCandidates,
+  meetsConditions,
+  type Candidate,
+  type Conditions,
+  type RoutedRequest,
+} from './conditions.ts'
 import { paramNames, parsePathPattern } from './path-pattern.ts'
 
 /** The requests that a route matches: a path pattern and conditions. */
@@ -12,8 +19,24 @@ export type RouteResult =
   | { readonly kind: 'method'; readonly allow: readonly string[] }
   | { readonly kind: 'none' }
 
-/** Finds the route of a request by its method and canonical path; reads its Host, headers and query only where routes have conditions on them. */
-export type Router = (method: string, path: string, request: Request) => RouteResult
+/** A CORS preflight: the headers that it announces, in lower case, and for each route, by index, whether it has `cors`. */
+export interface Preflight {
+  readonly announced: ReadonlySet<string>
+  readonly hasCors: readonly boolean[]
+}
+
+/**
+ * Finds the route of a request by its method and canonical path; reads its Host, headers and query only where routes have conditions on them.
+ * `host` stands in for the request's `Host`. For a preflight, `method` is the announced one, and a route without `cors` is skipped where it depends on
+ * a header's value, which the preflight does not state.
+ */
+export type Router = (
+  method: string,
+  path: string,
+  request: Request,
+  host?: string,
+  preflight?: Preflight,
+) => RouteResult
 
 /** Absent parts are undefined and not empty: with 10,000 routes, memory accesses dominate the time of a lookup. */
 interface Node {
@@ -34,8 +57,18 @@ const makeNode = (): Node => ({ literals: undefined, param: undefined, leaves: u
 export function compileRouter(routes: readonly RouteMatch[]): Router {
   const root = makeNode()
   for (const [index, route] of routes.entries()) insert(root, index, route)
-  return (method, path, request) => {
-    const walk: Walk = { method, path, request, values: [], allow: undefined }
+  return (method, path, request, host, preflight) => {
+    const announced = preflight?.announced
+    const walk: Walk = {
+      method,
+      path,
+      request,
+      host,
+      announced,
+      hasCors: preflight?.hasCors,
+      values: [],
+      allow: undefined,
+    }
     return find(root, 1, walk) ?? (walk.allow ? { kind: 'method', allow: [...walk.allow] } : { kind: 'none' })
   }
 }
@@ -59,10 +92,10 @@ function insert(root: Node, index: number, route: RouteMatch): void {
 }
 
 /** What one lookup carries down the trie. */
-interface Walk {
+interface Walk extends RoutedRequest {
   readonly method: string
   readonly path: string
-  readonly request: Request
+  readonly hasCors: Preflight['hasCors'] | undefined
   /** The values of the `:name` segments passed so far. */
   readonly values: string[]
   allow: Set<string> | undefined
@@ -94,7 +127,8 @@ function choose(
 ): RouteResult | undefined {
   if (candidates === undefined) return undefined
   for (const candidate of candidates) {
-    if (!meetsConditions(candidate, walk.request)) continue
+    if (!meetsConditions(candidate, walk)) continue
+    if (walk.hasCors?.[candidate.route] === false && candidate.headers.length > 0) continue
     if (candidate.methods === undefined || candidate.methods.has(walk.method)) {
       return { kind: 'route', index: candidate.route, params: paramsOf(candidate, walk.values, rest) }
     }

@@ -134,7 +134,7 @@ describe('compilePath', () => {
     expect(rendered('/orders/*', { path, params: { '*': '' } })).toBe(expected)
   })
 
-  it.each(['', '.', '..', '../admin', 'a/../b', 'a//b', '/a', 'a\\b', 'a\0', 'a\nb', '%2e%2e', 'a%2Fb', '%00'])(
+  it.each(['', '.', '..', '../admin', 'a/../b', 'a/.', 'a\\b', 'a\0', 'a\nb', '%2e%2e', 'a%2Fb', '%00'])(
     'refuses %j, which some origin would read as another path',
     (id) => {
       const path = compilePath('/v1/users/{params.id}')
@@ -149,6 +149,14 @@ describe('compilePath', () => {
     expect(path.fault(exchange())).toBe('claim-mismatch')
   })
 
+  it.each(['', '/', '/a', 'a/', 'a//b', '..'])(
+    'refuses the claim %j, in which an origin could lose a segment',
+    (sub) => {
+      const x = exchange({ identity: { ...identity, subject: sub, claims: { v: sub } } })
+      expect(compilePath('/u/{jwt.v}').render(x)).toBeUndefined()
+    },
+  )
+
   it('refuses values that together make what neither is', () => {
     const x = exchange({ params: { id: '%2' }, identity: { ...identity, claims: { v: 'e' } } })
     expect(compilePath('/{params.id}{jwt.v}').render(x)).toBeUndefined()
@@ -156,6 +164,8 @@ describe('compilePath', () => {
 
   it.each([
     ['a/b', 'a%2Fb'],
+    ['/', '%2F'],
+    ['/a//b/', '%2Fa%2F%2Fb%2F'],
     ['a?b#c', 'a%3Fb%23c'],
     ['100%', '100%25'],
     ['…', '%E2%80%A6'],

@@ -113,6 +113,46 @@ describe('compileClientReader', () => {
     ])
   })
 
+  it('takes host, port and prefix of a trusted proxy', () => {
+    const headers = {
+      'x-forwarded-proto': 'https',
+      'x-forwarded-host': 'api.example.com',
+      'x-forwarded-port': '8443',
+      'x-forwarded-prefix': '/shop/',
+    }
+    expect(read(proxied, '10.0.0.3:1', headers)).toMatchObject({
+      scheme: 'https',
+      host: 'api.example.com:8443',
+      port: '8443',
+      prefix: '/shop',
+    })
+    const direct = read(proxied, '192.0.2.3:1', headers)
+    expect(direct).toMatchObject({ scheme: 'http', host: 'gw.test', port: undefined, prefix: undefined })
+    expect(read({}, '10.0.0.3:1', headers)).toMatchObject({ host: 'gw.test', port: undefined, prefix: undefined })
+  })
+
+  it.each([
+    ['x-forwarded-host', 'a.test:8080', 'a.test:8080'],
+    ['x-forwarded-host', '[2001:db8::1]:8080', '[2001:db8::1]:8080'],
+    ['x-forwarded-host', 'a.test, b.test', 'gw.test'],
+    ['x-forwarded-host', 'a.test/secret?', 'gw.test'],
+    ['x-forwarded-host', '', 'gw.test'],
+    ['x-forwarded-port', '8080', 'gw.test:8080'],
+    ['x-forwarded-port', '80', 'gw.test'],
+    ['x-forwarded-port', '443', 'gw.test:443'],
+    ['x-forwarded-port', '80, 81', 'gw.test'],
+    ['x-forwarded-port', '080', 'gw.test'],
+  ])('with %s: %s of a trusted proxy the host is that of %s', (name, value, host) => {
+    expect(read(proxied, '10.0.0.3:1', { [name]: value }).host).toBe(host)
+  })
+
+  it.each(['/', '', 'shop', '/a/../b', '/a//b', '/a, /b', 'https://evil.test/', '//evil.test', '/%zz'])(
+    'takes no prefix from X-Forwarded-Prefix: %s',
+    (prefix) => {
+      expect(read(proxied, '10.0.0.3:1', { 'x-forwarded-prefix': prefix }).prefix).toBeUndefined()
+    },
+  )
+
   it('does not take the country of a proxy for that of the client', () => {
     const countryOf = (headers: Record<string, string>) => {
       const cf = { clientIp: '10.0.0.3:1', country: 'DE' } as RequestInitCfProperties

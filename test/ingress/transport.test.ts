@@ -72,4 +72,29 @@ describe('transport.clients', () => {
     expect(await ask('10.0.0.1', 'https, http')).toBe(403)
     expect(await ask('192.0.2.9', 'https')).toBe(403)
   })
+
+  it('redirects to the host, the port and the prefix that a trusted proxy states', async () => {
+    const gateway = makeTestGateway({
+      transport: { clients: 'redirect' },
+      clientAddress: { source: 'x-forwarded-for', trustedProxies: ['10.0.0.0/8'] },
+      routes: [
+        { id: 'moved', match: { path: '/moved' }, insecure: true, redirect: { path: '/new' } },
+        { id: 'secure', match: { path: '/secure' }, insecure: true, redirect: { path: '/new', scheme: 'https' } },
+        { id: 'away', match: { path: '/away' }, insecure: true, redirect: { path: '/new', host: 'other.test' } },
+        { id: 'hello', match: { path: '/hello', hosts: ['api.test'] }, ...hello },
+      ],
+    })
+    const forwarded = { 'x-forwarded-host': 'api.test', 'x-forwarded-port': '8080', 'x-forwarded-prefix': '/shop' }
+    const locationOf = async (path: string, clientIp: string) => {
+      const init = { redirect: 'manual', headers: { host: 'gw.test', ...forwarded }, cf: { clientIp } } as RequestInit
+      const response = await gateway.fetch(path, init)
+      return response.headers.get('location') ?? response.status
+    }
+    expect(await locationOf('/moved', '10.0.0.1')).toBe('/shop/new')
+    expect(await locationOf('/secure', '10.0.0.1')).toMatch(/^https:\/\/api\.test(:8080)?\/shop\/new$/)
+    expect(await locationOf('/away', '10.0.0.1')).toBe('http://other.test/new')
+    expect(await locationOf('/hello', '10.0.0.1')).toBe('https://api.test/shop/hello')
+    expect(await locationOf('/moved', '192.0.2.1')).toBe('/new')
+    expect(await locationOf('/hello', '192.0.2.1')).toBe(404)
+  })
 })

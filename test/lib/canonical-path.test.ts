@@ -54,6 +54,19 @@ describe('canonicalPath', () => {
     expect(canonicalPath(raw)).toBeUndefined()
   })
 
+  it.each([
+    ['//a///b', '//a///b'],
+    ['/a//', '/a//'],
+    ['/a/../b', '/b'],
+    ['/%61//b', '/a//b'],
+    ['/a//../b', undefined],
+    ['/.//a', undefined],
+    ['/a//%2e', undefined],
+    ['/a//%5c', undefined],
+  ])('keeps empty segments in %s: %s', (raw, canonical) => {
+    expect(canonicalPath(raw, 'keep')).toBe(canonical)
+  })
+
   const piece = fc.constantFrom(
     '%32',
     '%65',
@@ -96,6 +109,19 @@ describe('canonicalPath', () => {
           expect(path).not.toMatch(/\/\/|\/\.\.?(\/|$)/)
         },
       ),
+      { numRuns: 5_000 },
+    )
+  })
+
+  it('with its empty segments is a fixed point of new URL too, and merged the path that is matched', () => {
+    fc.assert(
+      fc.property(paths, (raw) => {
+        const path = canonicalPath(raw, 'keep')
+        if (path === undefined) return
+        expect(canonicalPath(path, 'keep')).toBe(path)
+        expect(new URL(`http://h${path}`).pathname).toBe(path)
+        expect(canonicalPath(raw)).toBe(path.replaceAll(/\/{2,}/g, '/'))
+      }),
       { numRuns: 5_000 },
     )
   })

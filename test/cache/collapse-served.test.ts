@@ -77,6 +77,59 @@ it('nobody waits again for a body that has turned out to be too large', async ()
   expect(most).toBe(4)
 })
 
+/** A body that begins at once and has no end; and the time until its first bytes reach the second of two subscribers. */
+async function secondSubscriber(headers: Record<string, string>): Promise<number> {
+  const { gateway, asked } = makeCachedGateway({ ttl: '1m' }, () => {
+    const body = new ReadableStream({ start: (stream) => stream.enqueue(new TextEncoder().encode('one')) })
+    return new Response(body, { headers })
+  })
+  const url = `https://${crypto.randomUUID()}.test/a`
+  const subscribe = async () => {
+    const { body } = await gateway.fetch(url)
+    const reader = body!.getReader()
+    await reader.read()
+    return reader
+  }
+  const first = await subscribe()
+  const since = Date.now()
+  const second = await subscribe()
+  const waited = Date.now() - since
+  expect(asked).toHaveLength(2)
+  await Promise.all([first.cancel(), second.cancel()])
+  return waited
+}
+
+it.each([
+  'text/event-stream',
+  'Text/Event-Stream; charset=utf-8',
+  'application/x-ndjson',
+  'application/ndjson',
+  'application/jsonl',
+  'application/json-seq',
+  'application/geo+json-seq',
+  'application/stream+json',
+  'multipart/x-mixed-replace; boundary=frame',
+  'application/grpc-web+proto',
+  'application/grpc-web-text',
+])('nobody waits for a body of type %s, which has no end', async (type) => {
+  expect(await secondSubscriber({ 'content-type': type })).toBeLessThan(500)
+})
+
+it('nobody waits for a body that the origin wants not to be buffered', async () => {
+  expect(await secondSubscriber({ 'content-type': 'text/plain', 'x-accel-buffering': 'no' })).toBeLessThan(500)
+})
+
+it('a body whose end does not come soon after its headers is waited for no longer than that', async () => {
+  expect(await secondSubscriber({ 'content-type': 'text/plain' })).toBeLessThan(2_000)
+})
+
+it.each(['text/event-stream', 'application/x-ndjson'])('a %s with a length has an end, and is stored', async (type) => {
+  const headers = { 'content-type': type, 'content-length': '3' }
+  const { get } = makeCachedGateway({ ttl: '1m' }, () => new Response('one', { headers }))
+  await get('/a')
+  expect((await get('/a')).status).toMatch(/^hit/)
+})
+
 it("a refresh that brings the gateway's own word leaves what is stored", async () => {
   let ahead = 0
   const platform = makeTestPlatform({

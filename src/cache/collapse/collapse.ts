@@ -151,13 +151,20 @@ function turnOf({ uncacheable }: CollapseParts, key: string, outcome: Exclude<Wa
   return outcome === 'stored' ? READ : ALONE
 }
 
+/** How long requests wait for a body after its headers, in milliseconds. Later ones do not wait: the body may be endless. */
+const LONGEST_BODY_MS = 1_000
+
 /** The outcome for the requests that read the same edge tier (`near`), and for those that share only Redis (`far`). */
 function outcomesOf(end: FetchEnd): { readonly near: Promise<FetchOutcome>; readonly far: Promise<FetchOutcome> } {
   if (typeof end === 'string') return { near: Promise.resolve(end), far: Promise.resolve(end) }
   // The next response would be too large as well.
   const lost = (): FetchOutcome => (end.isTooLarge() ? 'uncacheable' : 'failed')
   const storedIf = (isStored: boolean): FetchOutcome => (isStored ? 'stored' : lost())
-  return { near: end.kept.then(storedIf), far: end.shared.then(storedIf) }
+  const near = withTimeout(LONGEST_BODY_MS, () => end.kept).then((isStored) =>
+    isStored === undefined ? 'uncacheable' : storedIf(isStored),
+  )
+  const far = near.then((outcome) => (outcome === 'uncacheable' ? outcome : end.shared.then(storedIf)))
+  return { near, far }
 }
 
 const idOf = (key: string) => createHash('sha256').update(key).digest('hex')

@@ -11,6 +11,7 @@ export type NotStored =
   | 'set-cookie'
   | 'vary'
   | 'authorization'
+  | 'endless'
   | 'no-life'
 
 /** The parts of a request that decide whether its response may be stored. */
@@ -50,6 +51,7 @@ export function whyNotStored(
   if (said.noStore && !said.mustUnderstand) return 'no-store'
   if (said.private) return 'private'
   if (headers.get('set-cookie') !== null) return 'set-cookie'
+  if (isEndless(headers)) return 'endless'
   if (varyNames(headers) === '*') return 'vary'
   const isShared = said.public || said.hasSoundSMaxage
   if (!request.identityInKey && !isShared) {
@@ -59,6 +61,21 @@ export function whyNotStored(
   const hasExpires = !said.isTargeted && headers.get('expires') !== null
   const hasLife = said.public || said.sMaxage !== undefined || said.maxAge !== undefined || hasExpires
   return hasLife || HEURISTIC_STATUSES.has(status) ? undefined : 'no-life'
+}
+
+/** Media types of events and records that an origin sends while they happen. */
+const ENDLESS =
+  /^(?:text\/event-stream|multipart\/x-mixed-replace|application\/(?:(?:x-)?ndjson|(?:x-)?jsonl(?:ines)?|(?:[\w.-]+\+)?json-seq|stream\+json|grpc(?:-web(?:-text)?)?(?:\+[\w.-]+)?))[\t ]*(?:;|$)/i
+
+/**
+ * Whether a body may never end: an endless media type, or a response for which the origin forbids buffering (nginx's `X-Accel-Buffering:
+ * no`), without a Content-Length. Such a response is not stored, and no request waits for it.
+ */
+export function isEndless(headers: Fields): boolean {
+  const hasLength = headers.get('content-length') !== null && headers.get('transfer-encoding') === null
+  if (hasLength) return false
+  const mayNotBuffer = headers.get('x-accel-buffering')?.trim().toLowerCase() === 'no'
+  return mayNotBuffer || ENDLESS.test(headers.get('content-type')?.trim() ?? '')
 }
 
 /** Fields of one connection (RFC 9111 §3.1, RFC 9110 §7.6.1), and Set-Cookie, which is meant for one client. */

@@ -69,7 +69,7 @@ export const cacheConfig = z.strictObject({
       'How long a stale response is served in place of a 5xx, a timeout or an open breaker (RFC 5861). Default: the origin’s value; without one, never.',
     ),
   ),
-  key: doc(z.prefault(key, {}), 'What tells answers apart, besides route, host, path and Accept-Encoding.'),
+  key: doc(z.prefault(key, {}), 'The parts of the key besides route, host, path and Accept-Encoding.'),
   tags: doc(
     z.prefault(z.array(z.string().check(z.minLength(1))).check(distinct(), z.maxLength(16)), []),
     'Names by which responses can be purged, with `{params.…}` and other references; a name whose value is absent is omitted. At most 16. Default none.',

@@ -35,7 +35,10 @@ const costHeader = z
     if (requestHeader !== undefined && responseHeader !== undefined)
       report('responseHeader', 'has no use beside requestHeader')
     if (responseHeader !== undefined && otherwise !== undefined)
-      report('default', 'has no use with responseHeader: an answer that says nothing costs the 1 taken before')
+      report(
+        'default',
+        'has no use with responseHeader: a response without the header costs the 1 that was taken before',
+      )
     if (otherwise !== undefined && otherwise > max) report('default', `expected at most max, ${max}`)
   })
 
@@ -110,7 +113,7 @@ export function consumeRest(debit: PendingCost, response: Response, waitUntil: W
 }
 
 async function drain(
-  { store, local, key, note, counters: tally }: PendingCost,
+  { store, local, key, note, counters }: PendingCost,
   rest: number,
   waitUntil: WaitUntil,
 ): Promise<void> {
@@ -120,5 +123,5 @@ async function drain(
     note?.(part)
     taken += part.taken
   }
-  tally.uncharged += rest - taken
+  counters.uncharged += rest - taken
 }

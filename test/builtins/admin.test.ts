@@ -352,7 +352,7 @@ describe('an admin route', () => {
     worlds[orders] = { inspect }
     worlds[users] = { inspect: () => Promise.resolve(seen), order: hanging }
 
-    const silent = `the object of "${orders}" did not answer`
+    const silent = `the object of "${orders}" did not respond`
     for (const response of [await admin(`/breakers/${orders}`), await put(`/breakers/${orders}`, { forced: 'open' })]) {
       expect(response.headers.get('retry-after')).toBe('1')
       expect(await problemOf(response)).toEqual([503, 'state-unavailable', silent])
@@ -369,7 +369,7 @@ describe('an admin route', () => {
     expect(await problemOf(late)).toEqual([
       503,
       'state-unavailable',
-      `the object of "${users}" did not answer; the change may have been made all the same`,
+      `the object of "${users}" did not respond; the change may have been made all the same`,
     ])
     // What may have happened is written down too; what cannot have happened is not.
     const acts = log.mock.calls.map(([line]) => line as string).filter((line) => line.includes('"event":"admin"'))

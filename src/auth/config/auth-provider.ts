@@ -81,7 +81,7 @@ export const introspectionProvider = z.strictObject({
       'The exact `iss` of its tokens; a response with another `iss` is refused. Default: the origin of the URL, and any `iss` is accepted.',
     ),
   ),
-  audience: z.optional(doc(text, 'The answer’s `aud` must hold this. Default: it is not looked at.')),
+  audience: z.optional(doc(text, 'The response’s `aud` must contain this. Default: `aud` is not checked.')),
   timeout: doc(
     z.prefault(duration(10, 10_000), '1s'),
     'The timeout of a call to the issuer; after it the response is 503. Default 1s.',
@@ -90,8 +90,8 @@ export const introspectionProvider = z.strictObject({
     z.prefault(duration(1_000, 3_600_000), '30s'),
     'How long a result is cached, though never past the token’s `exp`: a revoked token may be accepted for that long. A token in use is checked again in the background at half of that. Default 30s.',
   ),
-  rolesClaim: doc(z.prefault(z.string(), 'roles'), 'The member of the answer that lists roles. Default roles.'),
-  scopesClaim: doc(z.prefault(z.string(), 'scope'), 'The member of the answer that lists scopes. Default scope.'),
+  rolesClaim: doc(z.prefault(z.string(), 'roles'), 'The member of the response that lists roles. Default roles.'),
+  scopesClaim: doc(z.prefault(z.string(), 'scope'), 'The member of the response that lists scopes. Default scope.'),
   ...disclosure,
   ...revocation,
 })

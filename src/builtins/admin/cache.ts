@@ -79,6 +79,6 @@ function storedUrl(given: string): string | undefined {
 }
 
 function unavailable(): Response {
-  const detail = 'the store of purges did not answer; the purge may have been made all the same'
+  const detail = 'the store of purges did not respond; the purge may have been made all the same'
   return problem('state-unavailable', { detail, headers: { 'retry-after': '1' } })
 }

@@ -51,7 +51,7 @@ export function resultOrProblem<T>(result: T, what: string): Exclude<T, Failure>
 }
 
 function unavailable(): Response {
-  const detail = 'the identity store did not answer; a change may have been made all the same'
+  const detail = 'the identity store did not respond; a change may have been made all the same'
   return problem('state-unavailable', { detail, headers: { 'retry-after': '1' } })
 }
 

@@ -93,7 +93,7 @@ function findUpstream(upstreamName: string, { owner, upstreams }: ResourceOwners
 }
 
 function unavailable({ name }: Upstream, suffix = ''): Response {
-  const detail = `the object of "${name}" did not answer${suffix}`
+  const detail = `the object of "${name}" did not respond${suffix}`
   return problem('state-unavailable', { detail, headers: { 'retry-after': '1' } })
 }
 

@@ -48,7 +48,7 @@ function readCredentials(authorization: string | null, form: Form): PresentedCre
   // Clients with a login form, such as Swagger UI, send an empty id and secret when they are not configured.
   if (inHeader && (inHeader.id !== '' || inHeader.secret !== undefined)) {
     const isAmbiguous = secret !== undefined || (id !== undefined && id !== inHeader.id)
-    return isAmbiguous ? oauthError('form-invalid', 'the client shows who it is in two ways') : inHeader
+    return isAmbiguous ? oauthError('form-invalid', 'the client authenticates in two ways') : inHeader
   }
   if (id === undefined && secret !== undefined) return oauthError('form-invalid', 'client_secret needs client_id')
   return id === undefined ? undefined : { id, secret }

@@ -67,9 +67,9 @@ export function requestDirectives(request: Fields): RequestDirectives {
 }
 
 /** A response's directives: those of CDN-Cache-Control when it is a non-empty dictionary, else those of Cache-Control (RFC 9213 §2.2). */
-export function responseDirectives(answer: Fields): ResponseDirectives {
-  const targeted = parseTargeted(answer.get('cdn-cache-control'))
-  const text = answer.get('cache-control')
+export function responseDirectives(response: Fields): ResponseDirectives {
+  const targeted = parseTargeted(response.get('cdn-cache-control'))
+  const text = response.get('cache-control')
   const all = targeted ?? (text === null ? NO_DIRECTIVES : parseDirectives(text))
   const [isPrivate, privateFields] = fieldList(all, 'private')
   const [noCache, noCacheFields] = fieldList(all, 'no-cache')

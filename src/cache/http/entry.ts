@@ -53,8 +53,8 @@ export type Selection = readonly (readonly [name: string, value: string | null])
 const NEGOTIATION = /^accept(?:-charset|-encoding|-language)?$/
 
 /** The fields by which a response varies: lower case, sorted, each once. `*` also for an invalid Vary. */
-export function varyNames(answer: Fields): readonly string[] | '*' {
-  const text = answer.get('vary')
+export function varyNames(response: Fields): readonly string[] | '*' {
+  const text = response.get('vary')
   if (text === null) return []
   const names = parseNames(text)
   return names === undefined || names.includes('*') ? '*' : [...new Set(names)].toSorted()

@@ -6,8 +6,8 @@ import { storedHeaders } from './storable.ts'
 const ENTITY_TAG = /^(?:W\/)?"[\x21\x23-\x7e\x80-\uffff]*"$/
 
 /** The entity tag of a response; undefined when there is none, or an invalid one. */
-export function entityTagOf(answer: Fields): string | undefined {
-  const tag = answer.get('etag')?.trim()
+export function entityTagOf(response: Fields): string | undefined {
+  const tag = response.get('etag')?.trim()
   return tag !== undefined && ENTITY_TAG.test(tag) ? tag : undefined
 }
 
@@ -35,11 +35,11 @@ export function conditionsOf(head: StoredHead): Record<string, string> | undefin
  */
 export function freshen(
   head: StoredHead,
-  answer: Headers,
+  response: Headers,
   requestTime: number,
   responseTime: number,
 ): StoredHead | undefined {
-  return isAbout(fieldsOf(head.headers), answer) ? update(head, answer, requestTime, responseTime) : undefined
+  return isAbout(fieldsOf(head.headers), response) ? update(head, response, requestTime, responseTime) : undefined
 }
 
 /**
@@ -48,35 +48,35 @@ export function freshen(
  */
 export function freshenByHead(
   head: StoredHead,
-  answer: { readonly status: number; readonly headers: Headers },
+  response: { readonly status: number; readonly headers: Headers },
   requestTime: number,
   responseTime: number,
 ): StoredHead | undefined {
-  if (answer.status !== 200) return head
+  if (response.status !== 200) return head
   const stored = fieldsOf(head.headers)
   const isSame = ['etag', 'last-modified', 'content-length'].every((name) => {
-    const value = answer.headers.get(name)
+    const value = response.headers.get(name)
     return value === null || value === stored.get(name)
   })
-  return isSame ? update(head, answer.headers, requestTime, responseTime) : undefined
+  return isSame ? update(head, response.headers, requestTime, responseTime) : undefined
 }
 
 /** The selection of RFC 9111 §4.3.4, for the only response that is stored under a key. */
-function isAbout(stored: Fields, answer: Fields): boolean {
-  const tag = entityTagOf(answer)
+function isAbout(stored: Fields, response: Fields): boolean {
+  const tag = entityTagOf(response)
   if (tag !== undefined) {
     const own = entityTagOf(stored)
     return own !== undefined && sameEntityTag(own, tag, tag.startsWith('W/') ? 'weak' : 'strong')
   }
-  const lastModified = answer.get('last-modified')
+  const lastModified = response.get('last-modified')
   return lastModified === null || lastModified === stored.get('last-modified')
 }
 
 /** Fields that describe the stored bytes, which an update does not change (RFC 9111 §3.2). */
 const OF_THE_BYTES = new Set(['content-encoding', 'content-length', 'content-range'])
 
-function update(head: StoredHead, answer: Headers, requestTime: number, responseTime: number): StoredHead {
-  const added = storedHeaders(answer, responseTime).filter(([name]) => !OF_THE_BYTES.has(name))
+function update(head: StoredHead, response: Headers, requestTime: number, responseTime: number): StoredHead {
+  const added = storedHeaders(response, responseTime).filter(([name]) => !OF_THE_BYTES.has(name))
   // The Age belongs to the older response; the 304 has its own.
   const replaced = new Set(['age', ...added.map(([name]) => name)])
   const kept = head.headers.filter(([name]) => !replaced.has(name))
@@ -94,11 +94,11 @@ export const isUnsafe = (method: string): boolean => !SAFE.has(method)
  * The URLs whose stored responses a response to `method` at `url` invalidates (RFC 9111 §4.4): on success the target itself, and the URLs of
  * the same origin in Location and Content-Location; never those of another origin, whose cache any site could empty then.
  */
-export function invalidatedUrls(method: string, status: number, url: string, answer: Fields): readonly string[] {
+export function invalidatedUrls(method: string, status: number, url: string, response: Fields): readonly string[] {
   if (!isUnsafe(method) || status < 200 || status > 399) return []
   const target = new URL(url)
   const named = ['location', 'content-location'].flatMap((name) => {
-    const reference = answer.get(name)
+    const reference = response.get(name)
     const other = reference === null ? null : URL.parse(reference, url)
     return other === null || other.origin !== target.origin ? [] : [withoutFragment(other)]
   })

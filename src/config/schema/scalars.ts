@@ -184,5 +184,5 @@ export const cidr = z
 
 /** The methods that the gateway supports. */
 export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
-/** A method that the gateway accepts; every other one is answered 501. */
+/** A method that the gateway accepts; every other one gets 501. */
 export const method = choice(METHODS)

@@ -34,19 +34,19 @@ export function makeLimitLog(platform: LimitPlatform, store: string, overflows: 
       if (Math.abs(now - wroteAt) < LINE_INTERVAL_MS || Math.abs(now - lookedAt) < LOOK_INTERVAL_MS) return
       lookedAt = now
       const risen = Object.entries(limiterCounters.all(platform)).filter(
-        ([name, tally]) => amiss(tally) > (reported.get(name) ?? 0),
+        ([name, counters]) => problemCount(counters) > (reported.get(name) ?? 0),
       )
       if (risen.length === 0 && overflows() === toldOverflows) return
       wroteAt = now
       toldOverflows = overflows()
-      for (const [name, tally] of risen) reported.set(name, amiss(tally))
+      for (const [name, counters] of risen) reported.set(name, problemCount(counters))
       write('limits', Object.fromEntries(risen), {})
     },
   }
 }
 
 /** The number of problems that no response shows. */
-function amiss({ missingKeys, shadowRefused, storeFailures, uncharged }: LimiterCounters): number {
+function problemCount({ missingKeys, shadowRefused, storeFailures, uncharged }: LimiterCounters): number {
   return missingKeys + shadowRefused + storeFailures + uncharged
 }
 

@@ -45,16 +45,16 @@ function makeStores(platform: LimitPlatform, timeoutMs = STORE_TIMEOUT_MS): Limi
   const token = platform.secret({ $secret: 'UPSTASH_REDIS_REST_TOKEN' })
   const upstash = url !== undefined && token !== undefined
   const kind = upstash ? 'upstash' : 'durable-objects'
-  const { turned, logHealth: look } = makeLimitLog(platform, kind, () => tally.overflows)
-  const tally: StoreCounters = { overflows: 0, turned }
-  const local = oncePerSpec(makeLocalLimits(platform.now, tally))
+  const { turned, logHealth: look } = makeLimitLog(platform, kind, () => counters.overflows)
+  const counters: StoreCounters = { overflows: 0, turned }
+  const local = oncePerSpec(makeLocalLimits(platform.now, counters))
   const store = upstash
-    ? makeUpstashStore(url, token, platform.now, tally, timeoutMs)
-    : makeDurableStore(platform.limitShards, platform.now, tally, timeoutMs)
+    ? makeUpstashStore(url, token, platform.now, counters, timeoutMs)
+    : makeDurableStore(platform.limitShards, platform.now, counters, timeoutMs)
   const strict = oncePerSpec((spec) => rememberRefusals(takeWhole(store, spec), platform.now))
   const leased = oncePerSpec((spec) => makeLeasedLimiter(hashing(store.counter(spec)), spec, platform.now))
   const degraded = () => (store.failing() ? kind : undefined)
-  return { local, strict, leased, counters: tally, degraded, logHealth: look }
+  return { local, strict, leased, counters, degraded, logHealth: look }
 }
 
 /** Takes the cost of each request from the store: all of it, or nothing. */
@@ -98,12 +98,12 @@ export const LIMIT_SHARDS = 32
 export function makeDurableStore(
   namespace: ObjectNamespace<LimitShardApi>,
   now: () => number,
-  tally: StoreCounters,
+  counters: StoreCounters,
   timeoutMs: number,
 ): LimitStore {
   const shards = Array.from({ length: LIMIT_SHARDS }, (_, i) => ({
     name: `limits-${i}`,
-    health: makeStoreHealth(now, timeoutMs, tally.turned),
+    health: makeStoreHealth(now, timeoutMs, counters.turned),
   }))
   return {
     failing: () => shards.some(({ health }) => health.failing()),
@@ -111,13 +111,13 @@ export function makeDurableStore(
       async take(key, ask, waitUntil) {
         const { name, health } = shards[parseInt(key.slice(0, 2), 16) % LIMIT_SHARDS]!
         const stub = () => namespace.getByName(name)
-        const answer = await health.call(
+        const grant = await health.call(
           async () => await stub().take({ key, spec, ask }),
           async () => await stub().take(PROBE),
           waitUntil,
         )
-        if (answer?.overflowed) tally.overflows++
-        return answer
+        if (grant?.overflowed) counters.overflows++
+        return grant
       },
     }),
   }

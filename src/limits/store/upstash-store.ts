@@ -21,19 +21,19 @@ interface RedisGrant extends TakeGrant {
 }
 
 /**
- * Counts in Redis behind Upstash's protocol, at Redis' own time, by the scripts in scripts.ts. Whatever is no complete answer of a script
- * (an error, a page of HTML, a hang) is no answer.
+ * Counts in Redis behind Upstash's protocol, at Redis' own time, by the scripts in scripts.ts. Whatever is no complete grant of a script
+ * (an error, a page of HTML, a hang) is no response.
  */
 export function makeUpstashStore(
   url: string,
   token: string,
   now: () => number,
-  tally: StoreCounters,
+  counters: StoreCounters,
   timeoutMs: number,
   maxRows = MAX_ROWS,
 ): LimitStore {
   const redis = connectRedis(url, token, 2 * timeoutMs)
-  const health = makeStoreHealth(now, timeoutMs, tally.turned)
+  const health = makeStoreHealth(now, timeoutMs, counters.turned)
   const compile = (spec: LimiterSpec) => {
     const question = compileScriptCall(spec, maxRows)
     return async (key: string, ask: TakeRequest) => redis && parseGrant(await run(redis, question, key, ask), spec, ask)
@@ -46,9 +46,9 @@ export function makeUpstashStore(
       const send = compile(spec)
       return {
         async take(key, ask, waitUntil) {
-          const answer = await health.call(() => send(key, ask), probe, waitUntil)
-          if (answer?.overflowed) tally.overflows++
-          return answer
+          const grant = await health.call(() => send(key, ask), probe, waitUntil)
+          if (grant?.overflowed) counters.overflows++
+          return grant
         },
       }
     },

@@ -373,7 +373,7 @@ describe('a store that does not answer', () => {
       name === 'revocationsSince' ? real.execute(name, args) : Promise.reject(new Error('no'))
     const hanging = { getByName: () => ({ execute }) } as unknown as Platform['identityStore']
     const admin = await deploy({ identityStore: hanging })
-    const silent = { code: 'state-unavailable', detail: expect.stringMatching(/did not answer; a change may/) }
+    const silent = { code: 'state-unavailable', detail: expect.stringMatching(/did not respond; a change may/) }
     for (const path of ['users', 'users/ada', 'clients', 'keys', 'revocations', 'sessions', 'audit'])
       expect(await admin('GET', path)).toMatchObject({ status: 503, body: silent })
     expect(await admin('POST', 'keys', { owner: 'acme' })).toMatchObject({ status: 503, body: silent })

@@ -3,12 +3,12 @@ import type { Handler } from '../core/pipeline.ts'
 import { problemCode } from '../core/problem.ts'
 import { discardBody } from '../lib/body.ts'
 import type { FetchEnd } from './collapse/collapse.ts'
-import type { StoredHead } from './http/entry.ts'
+import { fieldsOf, type StoredHead } from './http/entry.ts'
 import type { CacheKey } from './key.ts'
 import type { Lookup } from './lookup.ts'
 import { fetchFromOrigin } from './origin-fetch.ts'
 import type { RouteCache } from './route-cache.ts'
-import { planKeeping, planStoring } from './storing.ts'
+import { planKeeping, planStoring, uncoveredFields } from './storing.ts'
 
 /** Refreshes in the background a response that was served stale (RFC 5861 §3); one request at a time per key does. Never rejects. */
 export async function refresh(
@@ -36,8 +36,10 @@ async function fetchInBackground(
   const { tiers } = cache
   x.outgoing.method = 'GET'
   const normalized = cache.normalizeRequest(x, place.varies)
-  // The fields outside the key would keep the response from being stored.
-  for (const name of normalized.unkeyed) delete x.outgoing.headers[name]
+  // These fields would keep the response from being stored.
+  const uncovered = uncoveredFields(normalized, fieldsOf(stored.headers))
+  for (const name of uncovered) delete x.outgoing.headers[name]
+  const unkeyed = normalized.unkeyed.filter((name) => !uncovered.includes(name))
   const fetched = await fetchFromOrigin(x, next, normalized, cache.now, stored)
   if (fetched.kind === 'confirmed') {
     const head = planKeeping(cache, x, fetched.head)
@@ -48,7 +50,7 @@ async function fetchInBackground(
     return 'uncacheable'
   }
   const { response } = fetched
-  const plan = planStoring(cache, x, key, place, { ...normalized, unkeyed: [] }, fetched)
+  const plan = planStoring(cache, x, key, place, { ...normalized, unkeyed }, fetched)
   if ('head' in plan) return tiers.keep(plan.slot, { head: plan.head, body: response.body }, x)
   discardBody(response)
   // A problem of the gateway says nothing about the stored response.

@@ -5,7 +5,7 @@ import { discardBody } from '../lib/body.ts'
 import type { FetchEnd } from './collapse/collapse.ts'
 import type { ForwardReason } from './http/cache-status.ts'
 import type { RequestDirectives } from './http/directives.ts'
-import type { StoredHead } from './http/entry.ts'
+import { fieldsOf, type StoredHead } from './http/entry.ts'
 import { responseFrom, shapeOf } from './http/stored-response.ts'
 import { freshenByHead } from './http/validation.ts'
 import type { CacheKey } from './key.ts'
@@ -14,7 +14,7 @@ import type { NormalizedRequest } from './normalize-request.ts'
 import { fetchFromOrigin, type OriginResponse } from './origin-fetch.ts'
 import type { RouteCache } from './route-cache.ts'
 import type { FoundResponse } from './store/tiers.ts'
-import { planKeeping, planStoring } from './storing.ts'
+import { planKeeping, planStoring, uncoveredFields } from './storing.ts'
 
 /** A request that fetches from the origin. */
 interface OriginFetchState {
@@ -104,7 +104,7 @@ function serveConfirmed(fetch: OriginFetchState, { found }: Usable, updated: Sto
   cache.counters.confirmed++
   const { tiers } = cache
   // A field outside the key may have influenced the 304: then it is for its sender alone.
-  const isClientSpecific = normalized.unkeyed.length > 0
+  const isClientSpecific = uncoveredFields(normalized, fieldsOf(updated.headers)).length > 0
   const kept = isClientSpecific ? undefined : planKeeping(cache, x, updated)
   const head = kept ?? updated
   const shape = shapeOf(x.request, head)
@@ -160,7 +160,7 @@ function updateByHead(
   const { head, body } = found
   const updated = freshenByHead(head, got.response, got.requestTime, got.responseTime)
   // A field outside the key may have influenced the response: it changes nothing for others.
-  if (updated === head || normalized.unkeyed.length > 0) return dropBody(found)
+  if (updated === head || uncoveredFields(normalized, got.response.headers).length > 0) return dropBody(found)
   const kept = updated && planKeeping(cache, x, updated)
   if (kept !== undefined) return void cache.tiers.keep(place.slot, { head: kept, body }, x)
   dropBody(found)

@@ -1,7 +1,8 @@
 import type { Exchange } from '../core/exchange.ts'
-import { fieldsOf, selectionOf, varyNames, type StoredHead } from './http/entry.ts'
+import { responseDirectives } from './http/directives.ts'
+import { fieldsOf, selectionOf, varyNames, type Fields, type StoredHead } from './http/entry.ts'
 import { keepUntil } from './http/freshness.ts'
-import { storedHeaders, whyNotStored, type NotStored } from './http/storable.ts'
+import { sharesAuthorized, storedHeaders, whyNotStored, type NotStored } from './http/storable.ts'
 import type { CacheKey } from './key.ts'
 import type { Lookup } from './lookup.ts'
 import type { NormalizedRequest } from './normalize-request.ts'
@@ -20,16 +21,18 @@ export function planStoring(
   x: Exchange,
   key: CacheKey,
   place: Pick<Lookup, 'slot' | 'varies'>,
-  { seen, unkeyed, forwarded }: NormalizedRequest,
+  normalized: NormalizedRequest,
   { response, requestTime, responseTime }: OriginResponse,
 ): Plan {
   const { status } = response
+  const { seen, forwarded } = normalized
   const why = refusal(cache, x, response)
   if (why !== undefined) return { why }
   const names = varyNames(response.headers)
   if (names === '*') return { why: 'vary' }
   // The response may depend on such a field, so it is for the sender of the field alone.
-  if (unkeyed.some((name) => !names.includes(name))) return { why: 'unkeyed-header' }
+  if (uncoveredFields(normalized, response.headers).some((name) => !names.includes(name)))
+    return { why: 'unkeyed-header' }
   if (forwarded.some((name) => !names.includes(name))) return { why: 'vary-changed' }
   const datable = {
     status,
@@ -52,6 +55,15 @@ export function planStoring(
   const isVariant = names.length > 0 && names.join() === place.varies.join()
   const slot = isVariant ? place.slot : key.hash
   return cache.tiers.takes(slot, { head, body: response.body }) ? { slot, head } : { why: 'too-large' }
+}
+
+/**
+ * The fields outside the key on which a response may depend. Authorization is none of them where the origin allows to share the response
+ * all the same (RFC 9111 §3.5).
+ */
+export function uncoveredFields({ unkeyed }: NormalizedRequest, response: Fields): readonly string[] {
+  if (!unkeyed.includes('authorization') || !sharesAuthorized(responseDirectives(response))) return unkeyed
+  return unkeyed.filter((name) => name !== 'authorization')
 }
 
 /** Decides whether a stored response that a 304 has updated is still stored: the 304 may forbid it. */

@@ -11,18 +11,25 @@ it('gives back none of 1,000 marked header fields to a clean request after them'
   const { settled, ask } = makeCachedGateway({ collapse: false }, gullible)
   let marks = 0
   let sent = 0
-  const attack = async (name: string, i: number) => {
-    const path = `/page-${i}`
-    const poisoned = await ask(path, { headers: { [name]: `mark-${i}.evil.example` } })
+  const markOf = (i: number) => `mark-${i}.evil.example`
+  const poison = async (name: string, i: number) => {
+    const { response } = await ask(`/page-${i}`, { headers: { [name]: markOf(i) } })
     // Refused at the door, or seen by the origin, or not even that.
-    if (poisoned.response.status === 200) sent++
-    await settled()
-    const clean = await ask(path)
-    if (clean.text.includes(`mark-${i}`)) marks++
-    expect([name, clean.response.status]).toEqual([name, 200])
+    if (response.status === 200) sent++
   }
-  for (let i = 0; i < HEADER_NAMES.length; i += 20)
-    await Promise.all(HEADER_NAMES.slice(i, i + 20).map((name, j) => attack(name, i + j)))
+  const read = async (name: string, i: number) => {
+    const { response, text } = await ask(`/page-${i}`)
+    if (text.includes(markOf(i))) marks++
+    expect([name, response.status]).toEqual([name, 200])
+  }
+  // An origin that says `public` allows to share what it says to a bearer of credentials (RFC 9111 §3.5).
+  const names = HEADER_NAMES.filter((name) => name !== 'authorization')
+  for (let i = 0; i < names.length; i += 20) {
+    const some = names.slice(i, i + 20)
+    await Promise.all(some.map((name, j) => poison(name, i + j)))
+    await settled()
+    await Promise.all(some.map((name, j) => read(name, i + j)))
+  }
   await settled()
   expect(marks).toBe(0)
   expect(sent).toBeGreaterThan(950)

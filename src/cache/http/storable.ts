@@ -1,4 +1,4 @@
-import { requestDirectives, responseDirectives } from './directives.ts'
+import { requestDirectives, responseDirectives, type ResponseDirectives } from './directives.ts'
 import { parseNames, varyNames, type Fields, type StoredHead } from './entry.ts'
 import { HEURISTIC_STATUSES } from './freshness.ts'
 /** The reason why a response is not stored: the rule that forbids it, or the part that it lacks. */
@@ -53,15 +53,19 @@ export function whyNotStored(
   if (headers.get('set-cookie') !== null) return 'set-cookie'
   if (isEndless(headers)) return 'endless'
   if (varyNames(headers) === '*') return 'vary'
-  const isShared = said.public || said.hasSoundSMaxage
-  if (!request.identityInKey && !isShared) {
-    if (request.authenticated) return 'authorization'
-    if (request.headers.get('authorization') !== null && !said.mustRevalidate) return 'authorization'
+  if (!request.identityInKey) {
+    if (request.authenticated && !isShared(said)) return 'authorization'
+    if (request.headers.get('authorization') !== null && !sharesAuthorized(said)) return 'authorization'
   }
   const hasExpires = !said.isTargeted && headers.get('expires') !== null
   const hasLife = said.public || said.sMaxage !== undefined || said.maxAge !== undefined || hasExpires
   return hasLife || HEURISTIC_STATUSES.has(status) ? undefined : 'no-life'
 }
+
+const isShared = (said: ResponseDirectives) => said.public || said.hasSoundSMaxage
+
+/** Whether the origin allows to share a response to a request with Authorization (RFC 9111 §3.5). */
+export const sharesAuthorized = (said: ResponseDirectives): boolean => isShared(said) || said.mustRevalidate
 
 /** Media types of events and records that an origin sends while they happen. */
 const ENDLESS =

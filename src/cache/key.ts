@@ -3,6 +3,7 @@ import type { Exchange } from '../core/exchange.ts'
 import { compileRequestAttribute, lengthPrefixed } from '../core/request-attribute.ts'
 import { rawSearch } from '../lib/canonical-path.ts'
 import type { CacheKeyConfig } from './config.ts'
+import { normalValue } from './http/entry.ts'
 
 /** The key of a stored response. */
 export interface CacheKey {
@@ -25,14 +26,15 @@ export function compileCacheKey(config: CacheKeyConfig, route: string): (x: Exch
     const url = siteOf(x) + x.path + queryOf(x)
     let text = scope + lengthPrefixed(url) + identity
     const received = x.request.headers
-    for (const name of headers) text += fieldText(received.get(name))
+    for (const name of headers) text += fieldText(name, received.get(name))
     text += normalCodings(received.get('accept-encoding'))
     return { hash: createHash('sha256').update(text).digest('hex'), url }
   }
 }
 
 /** An absent field and an empty field have different texts. */
-const fieldText = (value: string | null): string => (value === null ? '-' : lengthPrefixed(value))
+const fieldText = (name: string, value: string | null): string =>
+  value === null ? '-' : lengthPrefixed(normalValue(name, value))
 
 /** `https://api.example.com`: the scheme and host of a request, without the default port of the scheme. */
 export function siteOf(x: Pick<Exchange, 'client'>): string {

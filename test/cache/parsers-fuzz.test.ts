@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { rangeOf } from '../../src/cache/http/byte-range.ts'
 import { requestDirectives, responseDirectives } from '../../src/cache/http/directives.ts'
-import { matchesSelection, selectionOf, varyNames } from '../../src/cache/http/entry.ts'
+import { matchesSelection, normalValue, selectionOf, varyNames } from '../../src/cache/http/entry.ts'
 import { ageAt, freshnessOf, keepUntil } from '../../src/cache/http/freshness.ts'
 import { judgeReuse } from '../../src/cache/http/reuse.ts'
 import { whyNotStored } from '../../src/cache/http/storable.ts'
@@ -53,6 +53,21 @@ describe('whatever the fields hold', () => {
         if (names !== '*') expect(matchesSelection(selectionOf(names, asked), asked)).toBe(true)
       }),
       { numRuns: 3000 },
+    )
+  })
+
+  it('the normal form of a value is its own normal form, and that of its members in any order', () => {
+    fc.assert(
+      fc.property(
+        fc.array(text, { maxLength: 6 }),
+        fc.constantFrom('accept-language', 'accept', 'x-a'),
+        (parts, name) => {
+          const normal = normalValue(name, parts.join(','))
+          expect(normalValue(name, normal)).toBe(normal)
+          const isList = name !== 'x-a' && !parts.some((part) => part.includes('"'))
+          if (isList) expect(normalValue(name, parts.toReversed().join(' , ').toUpperCase())).toBe(normal)
+        },
+      ),
     )
   })
 

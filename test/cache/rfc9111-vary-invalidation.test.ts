@@ -20,13 +20,18 @@ describe('RFC 9111 §4.1 Vary', () => {
 
   it.each([
     ['accept-language', 'de, en;q=0.5', 'DE,EN ; q=0.5'],
+    ['accept-language', 'de, en', 'EN , de'],
+    ['accept-language', 'en-GB,fr;q=0.7,*;q=0.1', '*;q=0.1, fr;q=0.7, en-gb'],
+    ['accept', 'text/html, */*;q=0.8', '*/*;q=0.8,Text/HTML'],
+    ['accept-charset', 'utf-8, iso-8859-1', 'ISO-8859-1,UTF-8'],
     ['accept-encoding', 'gzip,br', ' gzip , br,'],
     ['x-a', 'a', ' a '],
     ['x-a', null, null],
   ])('%s: "%s" is "%s"', (name, a, b) => expect(differ(name, a, b)).toBe(false))
 
   it.each([
-    ['accept-language', 'de, en', 'en, de'],
+    ['accept-language', 'de, en', 'de'],
+    ['accept-language', 'de, en;q=0.5', 'en, de;q=0.5'],
     ['accept', 'text/html;x="A, b"', 'text/html;x="a, b"'],
     ['x-a', 'a', 'A'],
     ['x-a', 'a,b', 'a, b'],

@@ -51,6 +51,8 @@ export type Selection = readonly (readonly [name: string, value: string | null])
 
 /** Fields whose members are compared without case and surrounding white space (RFC 9110 §12.5). */
 const NEGOTIATION = /^accept(?:-charset|-encoding|-language)?$/
+/** One member in its normal form, the most frequent value: no upper case, white space, quote or comma. */
+const PLAIN_MEMBER = /^[!#-+\--@[-~]*$/
 
 /** The fields by which a response varies: lower case, sorted, each once. `*` also for an invalid Vary. */
 export function varyNames(response: Fields): readonly string[] | '*' {
@@ -64,7 +66,7 @@ export function varyNames(response: Fields): readonly string[] | '*' {
 export function selectionOf(names: readonly string[], request: Fields): Selection {
   return names.map((name) => {
     const value = request.get(name)
-    return [name, value === null ? null : normalise(name, value)]
+    return [name, value === null ? null : normalValue(name, value)]
   })
 }
 
@@ -76,18 +78,25 @@ export function matchesSelection(selection: Selection | undefined, request: Fiel
   if (selection === undefined) return true
   return selection.every(([name, value]) => {
     const other = request.get(name)
-    return value === null || other === null ? value === other : value === normalise(name, other)
+    return value === null || other === null ? value === other : value === normalValue(name, other)
   })
 }
 
-/** Keeps the order of members, which may be a preference, and quoted strings. */
-function normalise(name: string, value: string): string {
+/**
+ * The value of a request field in the form in which it is compared (RFC 9111 §4.1): the members of a negotiation field without case and white
+ * space, sorted, because preferences are told by `q`. A field with a quoted string is only trimmed.
+ */
+export function normalValue(name: string, value: string): string {
+  if (PLAIN_MEMBER.test(value)) return value
   if (!NEGOTIATION.test(name) || value.includes('"')) return value.trim()
   const members = value
     .toLowerCase()
     .split(',')
     .map((member) => tight(member, ';'))
-  return members.filter((member) => member !== '').join(',')
+  return members
+    .filter((member) => member !== '')
+    .toSorted()
+    .join(',')
 }
 
 const tight = (text: string, separator: string) =>

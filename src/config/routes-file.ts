@@ -3,7 +3,7 @@ import { authProvider } from '../auth/config/auth-provider.ts'
 import { OAUTH_BUILTINS } from '../identity/oauth-builtins.ts'
 import { laterPolicies, policies, type PolicySchemas } from '../policies/index.ts'
 import { upstream, upstreamOverride } from '../upstream/config.ts'
-import { choice, cidr, distinct, doc, expected, headerName, headerValue, method, notYet } from './schema/scalars.ts'
+import { choice, cidr, distinct, doc, expected, headerRecord, headerValue, method, notYet } from './schema/scalars.ts'
 
 /** The schema of `transport`: where https is required. A file for production sets both sides. */
 export const transport = z.strictObject({
@@ -56,7 +56,7 @@ const match = z.strictObject({
       'Exact, or `*.example.com` for every sub-domain. Default: every host.',
     ),
   ),
-  headers: z.optional(doc(z.record(headerName, z.string()), 'Headers that must have exactly these values.')),
+  headers: z.optional(doc(headerRecord(z.string()), 'Headers that must have exactly these values.')),
   query: z.optional(doc(z.record(z.string(), z.string()), 'Query fields that must have exactly these values.')),
   encodedSlash: z.optional(
     doc(choice(['keep']), '`keep` accepts `%2F` as data inside a segment; without it a path with `%2F` is refused.'),
@@ -101,10 +101,7 @@ const redirect = z.strictObject({
 
 const respond = z.strictObject({
   status: doc(z.prefault(z.int().check(z.gte(200), z.lte(599)), 200), 'The status of the response. Default 200.'),
-  headers: doc(
-    z.prefault(z.record(headerName, headerValue), {}),
-    'Its headers: name to printable ASCII. Default none.',
-  ),
+  headers: doc(z.prefault(headerRecord(headerValue), {}), 'Its headers: name to printable ASCII. Default none.'),
   body: z.optional(doc(z.string(), 'Its body; a 204, 205 or 304 has none. Default none.')),
 })
 

@@ -5,7 +5,7 @@ import { forbid, refuse } from '../auth/challenge.ts'
 import { allOf, anyOf, compileAuthorization } from '../auth/combined.ts'
 import { compileRevocationCheck } from '../auth/revocation/revocation-check.ts'
 import { expectedOneOf } from '../config/schema/diagnostic.ts'
-import { choice, distinct, doc, headerName } from '../config/schema/scalars.ts'
+import { choice, distinct, doc, headerRecord } from '../config/schema/scalars.ts'
 import type { Exchange, Identity } from '../core/exchange.ts'
 import { definePolicy } from '../core/policy.ts'
 import type { ProblemCode } from '../core/problem.ts'
@@ -40,7 +40,7 @@ const config = z.strictObject({
     'The required values of claims: a value, or a list of allowed ones. Dots descend into objects; of a claim that is a list one element must match. Default none.',
   ),
   identityHeaders: doc(
-    z.prefault(z.record(headerName, text), DEFAULT_IDENTITY_HEADERS),
+    z.prefault(headerRecord(text), DEFAULT_IDENTITY_HEADERS),
     'Headers sent to the origin: name → `$scopes`, `$roles` or the path of a claim. A client’s own copies are removed. Default x-auth-subject, x-auth-issuer, x-auth-scopes, x-auth-roles.',
   ),
 })

@@ -1,12 +1,12 @@
 import * as z from 'zod/mini'
 import type { Diagnostic } from '../config/schema/diagnostic.ts'
-import { doc } from '../config/schema/scalars.ts'
+import { distinctHeaders, doc } from '../config/schema/scalars.ts'
 import type { Exchange, HeaderEdit } from '../core/exchange.ts'
 import { definePolicy, placedTexts, type RouteFacts } from '../core/policy.ts'
 import { checkTemplate, compileTemplate } from '../core/template.ts'
 import { applyFieldChange, encodeHeaderValue, isConnectionHeader, isHeaderName, isHeaderValue } from '../lib/header.ts'
 
-const templates = z.prefault(z.record(z.string(), z.string()), {})
+const templates = z.prefault(z.record(z.string(), z.string()).check(distinctHeaders()), {})
 
 const changes = z.strictObject({
   set: doc(templates, 'Name to template: replaces all other values. An absent value removes the header. Default {}.'),
@@ -98,13 +98,8 @@ function checkChanges(config: Changes, at: Diagnostic['path'], route: RouteFacts
   }
   config.remove.forEach((name, i) => report(['remove', i], checkName(name)))
   for (const op of ['set', 'add'] as const) {
-    const names = Object.keys(config[op])
-    names.forEach((name, i) => {
-      const template = config[op][name]!
-      const duplicate = names.slice(0, i).find((other) => other.toLowerCase() === name.toLowerCase())
+    for (const [name, template] of Object.entries(config[op]))
       report([op, name], checkName(name) ?? checkValue(template, route))
-      if (duplicate !== undefined) report([op, name], `"${duplicate}" is the same header`)
-    })
   }
   return found
 }

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import type { Diagnostic } from '../config/schema/diagnostic.ts'
-import { distinct, doc, headerName, headerValue, method } from '../config/schema/scalars.ts'
+import { distinct, doc, headerRecord, headerValue, method } from '../config/schema/scalars.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { definePolicy } from '../core/policy.ts'
 import { problem } from '../core/problem.ts'
@@ -9,7 +9,7 @@ import { canonicalHeaderName } from '../lib/header.ts'
 
 const pattern = headerValue.check(z.minLength(1, 'expected a pattern such as "application/json*", or "*" for anything'))
 const patterns = z.union([pattern, z.array(pattern).check(z.minLength(1), distinct())])
-const headerPatterns = z.prefault(z.record(headerName, patterns), {})
+const headerPatterns = z.prefault(headerRecord(patterns), {})
 
 const config = z.strictObject({
   methods: z.optional(

@@ -165,14 +165,39 @@ export function resolveUrl(
   return url !== undefined && isUrl(url) ? url : undefined
 }
 
+const headerNameText = z.string().check(z.refine(isHeaderName, expected('expected a header name')))
+
 /** An HTTP field name (RFC 9110 §5.1), lower-cased. */
 export const headerName = z.pipe(
-  z.string().check(z.refine(isHeaderName, expected('expected a header name'))),
+  headerNameText,
   z.transform((name: string) => name.toLowerCase()),
 )
 
 /** An HTTP field value: printable ASCII. */
 export const headerValue = z.string().check(z.refine(isHeaderValue, expected('expected printable ASCII')))
+
+/** A check that refuses an object in which two keys are the same header: one of them would have no effect. */
+export function distinctHeaders<Value>() {
+  return z.check<Record<string, Value>>(({ value, issues }) => {
+    const spellings = new Map<string, string>()
+    for (const name of Object.keys(value)) {
+      const other = spellings.get(name.toLowerCase())
+      if (other === undefined) spellings.set(name.toLowerCase(), name)
+      else issues.push({ code: 'custom', input: name, path: [name], message: `"${other}" is the same header` })
+    }
+  })
+}
+
+/** An object that is keyed by header names, each at most once in whatever case; the keys are lower-cased. */
+export function headerRecord<Schema extends z.ZodMiniType>(value: Schema) {
+  type Value = z.output<Schema>
+  return z.pipe(
+    z.record(headerNameText, value).check(distinctHeaders<Value>()),
+    z.transform((headers: Record<string, Value>) =>
+      Object.fromEntries(Object.entries(headers).map(([name, each]) => [name.toLowerCase(), each])),
+    ),
+  )
+}
 
 const CIDR_EXPECTED =
   'expected a network such as "10.0.0.0/8" or "2001:db8::/32", or one address, without leading zeros'

@@ -39,8 +39,8 @@ const node = {
 
 export default defineConfig({
   test: {
-    // Most tests wait for something: more of them than there are cores.
-    maxWorkers: 4,
+    // Many tests measure time against real processes: with more workers than cores they would measure each other.
+    maxWorkers: 2,
     // What the gateway under test logs is of interest when its test fails.
     silent: 'passed-only',
     projects: [

@@ -299,9 +299,9 @@ describe('in the gateway', () => {
     const routes = [{ id: 'a', match: { path: '/*' }, upstream, policies: { split: [{ ...entry, upstream: 'slow' }] } }]
     const users = { targets: [{ url: originUrl }] }
     const gateway = makeTestGateway({ upstreams: { ...upstreams, users }, routes }, silent)
-    const statusOf = async (value: string) =>
-      (await gateway.fetch('/delay/200', { headers: { 'x-canary': value } })).status
-    expect([await statusOf('never'), await statusOf('always')]).toEqual([504, 200])
+    const statusOf = async (path: string, value: string) =>
+      (await gateway.fetch(path, { headers: { 'x-canary': value } })).status
+    expect([await statusOf('/delay/20000', 'never'), await statusOf('/delay/200', 'always')]).toEqual([504, 200])
     await gateway.settled()
   })
 

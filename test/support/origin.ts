@@ -12,12 +12,23 @@ export function startOrigin(): Promise<Origin> {
   return listen(createServer((request, response) => void answer(request, response)))
 }
 
+/** Waits `ms` milliseconds; false as soon as the client has closed the connection. */
+function isStillWaiting(response: ServerResponse, ms: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms, true)
+    response.on('close', () => {
+      clearTimeout(timer)
+      resolve(false)
+    })
+  })
+}
+
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(chunk as Buffer)
   const [, verb, argument] = (request.url ?? '').split('?')[0]!.split('/')
   if (verb === 'reset') return void request.socket.resetAndDestroy()
-  if (verb === 'delay') await new Promise((passed) => setTimeout(passed, Number(argument)))
+  if (verb === 'delay' && !(await isStillWaiting(response, Number(argument)))) return
   const status = verb === 'status' ? Number(argument) : 200
   const body = {
     method: request.method,

@@ -66,7 +66,7 @@ describe('send', () => {
 
   it('answers 504 when the response headers are late, and only then', async () => {
     const { handler, upstream } = makeTestUpstream({ ...origin(), timeout: '80ms' })
-    const pending = handler(makeTestExchange(new Request('https://gw.test/delay/1000')))
+    const pending = handler(makeTestExchange(new Request('https://gw.test/delay/20000')))
     expect(upstream.load.inFlight).toBe(1)
     const response = await pending
     expect([problemCode(response), response.status, upstream.load.inFlight]).toEqual(['upstream-timeout', 504, 0])
@@ -92,7 +92,7 @@ describe('send', () => {
   it('ends with the client', async () => {
     const { handler, upstream } = makeTestUpstream(origin())
     const client = new AbortController()
-    const x = makeTestExchange(new Request('https://gw.test/delay/2000'), { signal: client.signal })
+    const x = makeTestExchange(new Request('https://gw.test/delay/20000'), { signal: client.signal })
     const pending = handler(x)
     client.abort()
     expect(problemCode(await pending)).toBe('client-gone')

@@ -113,8 +113,8 @@ describe('the circuit breaker', () => {
   })
 
   it.each([
-    ['timeout', '/delay/1000', { 'x-request-timeout-ms': '30' }, 'ok'],
-    ['timeout', '/delay/1000', {}, 'open'],
+    ['timeout', '/delay/20000', { 'x-request-timeout-ms': '30' }, 'ok'],
+    ['timeout', '/delay/20000', {}, 'open'],
   ])('judges a %s of %s with %o', async (_, path, headers, condition) => {
     const config = { targets: [{ url: originUrl }], timeout: '60ms', circuitBreaker: SETTINGS }
     const { upstream, handler } = makeTestUpstream(config)
@@ -157,8 +157,8 @@ describe('the circuit breaker', () => {
     ['answered after a slow upload', {}, {}, '/ok', 200, 'ok'],
     ['answered after a slow upload that a retry would repeat', { retry: { methods: ['PUT'] } }, {}, '/ok', 200, 'ok'],
     ['answered slowly after it', {}, {}, '/delay/200', 200, 'open'],
-    ['left hardly any time by it', { timeout: '240ms' }, { slowCallDuration: '60s' }, '/delay/2000', 504, 'ok'],
-    ['given time enough after it', { timeout: '1s' }, { slowCallDuration: '60s' }, '/delay/2000', 504, 'open'],
+    ['left hardly any time by it', { timeout: '240ms' }, { slowCallDuration: '60s' }, '/delay/20000', 504, 'ok'],
+    ['given time enough after it', { timeout: '1s' }, { slowCallDuration: '60s' }, '/delay/20000', 504, 'open'],
   ])('judges an upstream that was %s', async (_, upstream, breaker, path, status, condition) => {
     const circuitBreaker = { ...SETTINGS, slowCallDuration: '150ms', ...breaker }
     const made = makeTestUpstream({ targets: [{ url: originUrl }], circuitBreaker, ...upstream })
@@ -230,7 +230,7 @@ describe('the circuit breaker', () => {
     pass(310)
     await (await ask()).x.settled()
     const client = new AbortController()
-    const probe = ask('/delay/2000', client.signal)
+    const probe = ask('/delay/20000', client.signal)
     await wait(180)
     client.abort()
     await (await probe).x.settled()

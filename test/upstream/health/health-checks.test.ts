@@ -90,7 +90,7 @@ it('takes 2xx alone for healthy, and knows why a target is not', async () => {
     missing: '/status/404',
     failing: '/status/503',
     reset: '/reset',
-    slow: '/delay/2000',
+    slow: '/delay/20000',
   })
   await it.configure({ targets: { ...targets(...labels), dead: 'http://127.0.0.1:1' }, timeout: 600 })
   await it.rounds(8)
@@ -168,7 +168,7 @@ it('forgets a target that is removed', async () => {
 
 it('learns nothing from the answer of a target that was removed or moved meanwhile', async () => {
   const it = await scene('meanwhile')
-  it.does.a = it.does.b = '/delay/2000'
+  it.does.a = it.does.b = '/delay/20000'
   await it.configure({ targets: targets('a', 'b') })
   await vi.waitFor(() => expect(it.open.now).toBe(2), { interval: 10 })
   it.does.elsewhere = '/status/200'

@@ -8,7 +8,7 @@ import { echoOf, makeTestUpstream } from '../../support/upstream.ts'
 
 const DEAD = 'http://127.0.0.1:1'
 const at = (path: string) => ({ url: originUrl + path })
-const slow = at('/delay/1000')
+const slow = at('/delay/20000')
 const good = at('/good')
 
 interface Try {
@@ -154,7 +154,7 @@ describe('a hedge', () => {
   })
 
   it('sends up to `max`, one after each wait, each to another target', async () => {
-    const { ask, tries } = make([slow, at('/delay/1001'), at('/delay/1002'), good], { after: '40ms', max: 3 })
+    const { ask, tries } = make([slow, at('/delay/20001'), at('/delay/20002'), good], { after: '40ms', max: 3 })
     const { response, x } = await ask()
     expect([response.status, x.attempts, new Set(tries.map(({ url }) => url)).size]).toEqual([200, 4, 4])
     const two = make([slow], { after: '20ms', max: 2 }, { timeout: '200ms' })

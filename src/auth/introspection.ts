@@ -8,7 +8,7 @@ import { BEARER_CHALLENGE, bearerToken, isBearerToken } from './challenge.ts'
 import type { IntrospectionProviderConfig } from './config/auth-provider.ts'
 import { makeCredentialCache } from './credential-cache.ts'
 import { introspectionIssuer } from './issuers.ts'
-import { claimNames, claimTexts } from './jwt/compact-jws.ts'
+import { claimNames, claimTexts, parseJsonObject } from './jwt/compact-jws.ts'
 
 const MAX_ENTRIES = 4096
 const MAX_BYTES = 64 * 1024
@@ -67,14 +67,14 @@ function compileCheck(
   }
 }
 
-/** The issuer's response; undefined when there is none: network, timeout, a redirect, another status than 200, too large, no JSON object. */
+/** The issuer's response; undefined when there is none: network, timeout, a redirect, another status than 200, too large, no JSON object, or a member name twice in one. */
 async function introspect(
   token: string,
   url: string,
   authorization: string,
   timeoutMs: number,
   fetch: Platform['fetch'],
-): Promise<Readonly<Record<string, unknown>> | undefined> {
+): Promise<Introspected | undefined> {
   try {
     const response = await fetch(url, {
       method: 'POST',
@@ -84,7 +84,7 @@ async function introspect(
       redirect: 'manual',
       signal: AbortSignal.timeout(timeoutMs),
     })
-    if (response.status === 200) return parseIntrospected(await readText(response, MAX_BYTES))
+    if (response.status === 200) return parseJsonObject(await readText(response, MAX_BYTES))
     await response.body?.cancel()
     return undefined
   } catch {
@@ -100,12 +100,6 @@ function basicCredentials(id: string, secret: string): string {
 
 /** The members of an introspection response (RFC 7662 §2.2). */
 type Introspected = Readonly<Record<string, unknown>>
-
-/** The object in a JSON text; undefined for every other value. Throws when the text is not JSON. */
-export function parseIntrospected(json: string): Introspected | undefined {
-  const value: unknown = JSON.parse(json)
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Introspected) : undefined
-}
 
 /** Compiles a provider's requirements: the identity in a response that meets them at `now` (epoch ms), or the code of the refusal. */
 export function compileIntrospectedIdentity(

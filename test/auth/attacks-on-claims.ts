@@ -6,7 +6,7 @@ const values = (claim: string, code: string, ...odd: unknown[]): Attack[] =>
   odd.map((value) => [`${claim} ${JSON.stringify(value)}`, code, () => claiming({ [claim]: value })])
 /** The same with values that only JSON text can have. */
 const texts = (claim: string, code: string, ...odd: string[]): Attack[] =>
-  odd.map((text) => [`${claim} ${text}, as text`, code, () => payloadWith(`"${claim}":${text}`)])
+  odd.map((text) => [`${claim} ${text}, as text`, code, () => payloadWith(`"${claim}":${text}`, claim)])
 
 const TIMES: Attack[] = [
   ...values(
@@ -138,6 +138,14 @@ const RIGHTS: Attack[] = [
     'claim-mismatch',
     () => claiming({ tenant: undefined, constructor: { prototype: { tenant: 'acme' } } }),
   ],
+  ...[
+    `"exp":${claims.exp + 60}`,
+    '"sub":"eve"',
+    '"\\u0073ub":"eve"',
+    '"x":{"role":"user","role":"admin"}',
+    '"x":[1,{"a":{"b":0},"a":{"b":1}}]',
+    '"__proto__":1,"__proto__":2',
+  ].map((members): Attack => [`a name twice: ${members}`, 'token-malformed', () => payloadWith(members)]),
   ...[4_000, 10_000].map((depth): Attack => [
     `claims ${depth} deep`,
     'token-malformed',

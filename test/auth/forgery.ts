@@ -49,8 +49,9 @@ async function signed(header: unknown, payload: unknown, how: SubtleCryptoSignAl
   return `${input}.${base64url.encode(new Uint8Array(await crypto.subtle.sign(how, by, bytesOf(input))))}`
 }
 
-/** A token with a payload of JSON text, for what no value of JavaScript becomes. */
-export const payloadWith = (member: string) => raw(HEADER, JSON.stringify(claims).replace(/\}$/, `,${member}}`))
+/** A token with one more member of JSON text, for what no value of JavaScript becomes; `without` is the claim that it replaces. */
+export const payloadWith = (member: string, without = '') =>
+  raw(HEADER, JSON.stringify({ ...claims, [without]: undefined }).replace(/\}$/, `,${member}}`))
 
 /** A good token with claims replaced; `undefined` takes one away. */
 export const claiming = (changed: Record<string, unknown>) => raw(HEADER, { ...claims, ...changed })

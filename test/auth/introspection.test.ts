@@ -101,6 +101,7 @@ describe('introspection', () => {
     ['redirects', () => new Response('', { status: 307, headers: { location: 'https://evil.test/' } })],
     ['answers with no JSON', () => new Response('active')],
     ['answers with a list', () => Response.json([{ active: true }])],
+    ['answers with a member twice', () => new Response('{"active":true,"active":true,"sub":"ada"}')],
     ['answers with null', () => new Response('null')],
     ['answers with a JWT', () => new Response('eyJhbGciOiJub25lIn0.e30.')],
     ['answers without end', () => Response.json({ active: true, filler: 'x'.repeat(70_000) })],

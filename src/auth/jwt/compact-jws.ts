@@ -20,7 +20,7 @@ export function parseCompactJws(text: string): CompactJws | undefined {
   if (text.length > MAX_TOKEN_CHARS) return undefined
   const parts = COMPACT.exec(text)
   const header = parts && parseHeader(parts[1]!)
-  const claims = parts && parseObject(decode(parts[2]!))
+  const claims = parts && parseJsonObject(decode(parts[2]!))
   if (!header || !claims) return undefined
   return { text, ...header, issuer: Object.hasOwn(claims, 'iss') ? claims.iss : undefined }
 }
@@ -36,20 +36,14 @@ const ACCESS_TOKEN_TYPE = /^(?:application\/)?(?:at\+)?jwt$/i
 
 function parseHeader(part: string): Pick<CompactJws, 'alg' | 'kid'> | undefined {
   if (part.length > MAX_HEADER_CHARS) return undefined
-  const text = decode(part)
-  const header = parseObject(text)
-  if (!header || Object.keys(header).length !== countMembers(text!)) return undefined
+  const header = parseJsonObject(decode(part))
+  if (!header) return undefined
   if (REFUSED_MEMBERS.some((name) => Object.hasOwn(header, name))) return undefined
   if (Object.values(header).some((value) => typeof value === 'object')) return undefined
   const { alg, kid, typ } = header
   if (typeof alg !== 'string' || (kid !== undefined && typeof kid !== 'string')) return undefined
   if (typ !== undefined && !(typeof typ === 'string' && ACCESS_TOKEN_TYPE.test(typ))) return undefined
   return { alg, kid }
-}
-
-/** Members of all objects in a valid JSON text. More than the parsed object has keys: a name came twice (or objects nest). */
-function countMembers(json: string): number {
-  return json.replace(/"(?:[^"\\]|\\.)*"/g, '').split(':').length - 1
 }
 
 function decode(part: string): string | undefined {
@@ -60,15 +54,38 @@ function decode(part: string): string | undefined {
   }
 }
 
-function parseObject(json: string | undefined): Record<string, unknown> | undefined {
+/**
+ * The object in a JSON text; undefined for any other text, and for one in which a member name stands twice in an object, at any depth:
+ * `JSON.parse` keeps the last member, another parser the first (RFC 8259 §4), and RFC 7519 §4 lets a token with repeated claim names be rejected.
+ * Undefined too when it nests more than 64 levels.
+ */
+export function parseJsonObject(json: string | undefined): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(json ?? '')
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+    return countNames(value) === countMembers(json!) ? (value as Record<string, unknown>) : undefined
   } catch {
     return undefined
   }
+}
+
+/** The members of all objects in a valid JSON text: outside strings each colon ends a name. */
+function countMembers(json: string): number {
+  return json.replace(/"[^"\\]*(?:\\.[^"\\]*)*"/g, '').split(':').length - 1
+}
+
+/** Claims of real issuers nest a few levels. Functions that descend into claims could exhaust the stack with thousands. */
+const MAX_DEPTH = 64
+
+/** The names of all objects in a parsed value; NaN, which equals no count, when it nests deeper than `MAX_DEPTH`. */
+function countNames(value: object, depth = 1): number {
+  if (depth > MAX_DEPTH) return Number.NaN
+  const values: unknown[] = Object.values(value)
+  const own = Array.isArray(value) ? 0 : values.length
+  return values.reduce<number>(
+    (count, inner) => (typeof inner === 'object' && inner !== null ? count + countNames(inner, depth + 1) : count),
+    own,
+  )
 }
 
 /** The strings of an array, or a string as the only one; none of anything else. */

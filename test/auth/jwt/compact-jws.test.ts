@@ -1,5 +1,6 @@
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseCompactJws } from '../../../src/auth/jwt/compact-jws.ts'
+import { parseCompactJws, parseJsonObject } from '../../../src/auth/jwt/compact-jws.ts'
 
 const part = (text: string) => btoa(text).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 const token = (header: string, claims = '{"iss":"i"}', signature = 'c2ln') =>
@@ -49,6 +50,8 @@ describe('parseCompactJws', () => {
     ['a lone last character', token(`{${ALG}}`, '{}', 'c2lnb')],
     ['claims that are a list', token(`{${ALG}}`, '[]')],
     ['claims that are no JSON', token(`{${ALG}}`, 'x')],
+    ['a claim twice', token(`{${ALG}}`, '{"exp":1,"exp":4102444800}')],
+    ['a claim twice, deep', token(`{${ALG}}`, '{"a":[{"b":1,"\\u0062":2}]}')],
     ['8 KiB', token(`{${ALG}}`, JSON.stringify({ iss: 'i'.repeat(6200) }))],
   ])('refuses %s', (_, text) => {
     expect(parseCompactJws(text)).toBeUndefined()
@@ -58,4 +61,37 @@ describe('parseCompactJws', () => {
     for (const signature of ['c2ln', 'c2lnbg', 'c2lnbgE'])
       expect(parseCompactJws(token(`{${ALG}}`, '{}', signature))).toBeDefined()
   })
+})
+
+describe('parseJsonObject', () => {
+  it('gives every object whose names differ as JSON.parse does, whatever its strings hold', () => {
+    const members = fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue({ maxDepth: 5 }))
+    const texts = members.map((value) => JSON.stringify(value))
+    fc.assert(
+      fc.property(texts, (text) => {
+        expect(parseJsonObject(text)).toEqual(JSON.parse(text))
+      }),
+    )
+  })
+
+  it('gives none in which a name stands twice, at any depth', () => {
+    const name = fc.string({ unit: 'binary' }).map((text) => JSON.stringify(text))
+    const value = fc.json({ maxDepth: 3 })
+    const wrap = fc.constantFrom<(text: string) => string>(
+      (text) => text,
+      (text) => `{"a":${text}}`,
+      (text) => `{"a":[0,{"b":":"},${text}]}`,
+    )
+    const repeated = fc
+      .tuple(name, value, value, wrap)
+      .map(([key, first, second, inside]) => inside(`{${key}:${first},${key} : ${second}}`))
+    fc.assert(fc.property(repeated, (text) => parseJsonObject(text) === undefined))
+  })
+
+  it.each(['', 'x', '1', 'null', '[]', '{"a":1}x', `{"a":${'['.repeat(65)}${']'.repeat(65)}}`])(
+    'gives none in %s',
+    (text) => {
+      expect(parseJsonObject(text)).toBeUndefined()
+    },
+  )
 })

@@ -11,6 +11,10 @@ const queryField = z.string().check(z.minLength(1, 'expected the name of a query
 const NOT_FOR_KEYS =
   /^(?:host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|content-.*|range|if-.*|cache-control|pragma|forwarded|x-forwarded.*|proxy-.*|traceparent|tracestate)$/
 
+/** Headers that `forward` cannot list: those that the gateway handles itself, and credentials, whose responses are never stored on a route's word. */
+const NOT_FORWARDED =
+  /^(?:host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|range|if-.*|accept-encoding|forwarded|x-forwarded.*|proxy-.*|cookie|authorization)$/
+
 const key = z.strictObject({
   query: z.optional(
     doc(
@@ -30,6 +34,23 @@ const key = z.strictObject({
       ['accept', 'accept-language'],
     ),
     'The request headers in the key, besides Accept-Encoding. Default accept, accept-language.',
+  ),
+  unkeyed: doc(
+    z.prefault(choice(['strip', 'refuse', 'trust']), 'strip'),
+    'What happens to the other request headers of a client. strip: the origin receives one only if its `Vary` names it or `forward` lists it; the response is stored. Cookie and Authorization are forwarded, and the response is stored only if `Vary` names them, or RFC 9111 §3.5 allows it. refuse: all are forwarded, and no response to a request with a header that browsers do not send of themselves is stored, unless `Vary` names it. trust: all are forwarded, and every response is stored that RFC 9111 allows to store; an origin that uses a header without naming it in `Vary` then serves one client’s response to others. Default strip.',
+  ),
+  forward: doc(
+    z.prefault(
+      z
+        .array(
+          headerName.check(
+            z.refine((name) => !NOT_FORWARDED.test(name), expected('expected a header on which no response depends')),
+          ),
+        )
+        .check(distinct()),
+      [],
+    ),
+    'Request headers that the origin receives although they are not in the key, such as x-request-id. The response is stored, so no response may depend on them. Default none.',
   ),
   identity: z.optional(
     doc(
@@ -87,7 +108,7 @@ export type CacheKeyConfig = CacheConfig['key']
 
 /** The checks of `cache` beyond its schema. */
 export function checkCache(config: CacheConfig, route: RouteFacts): Diagnostic[] {
-  const found = [...checkIdentity(config, route), ...checkTags(config, route)]
+  const found = [...checkIdentity(config, route), ...checkForward(config), ...checkTags(config, route)]
   if (config.override && config.ttl === undefined && !config.staleWhileRevalidate && !config.staleIfError)
     found.push({ path: ['override'], message: 'expected a "ttl" or a stale time that goes before the origin’s' })
   return found
@@ -110,6 +131,17 @@ function checkIdentity({ key }: CacheConfig, route: RouteFacts): Diagnostic[] {
   if (tenantClaim !== undefined && identity !== 'tenant')
     found.push({ path: ['key', 'tenantClaim'], message: 'has no use without "identity": "tenant"' })
   return found
+}
+
+function checkForward({ key: { unkeyed, forward, headers } }: CacheConfig): Diagnostic[] {
+  const path = ['key', 'forward']
+  if (unkeyed === 'trust' && forward.length > 0)
+    return [{ path, message: 'has no use with "unkeyed": "trust", which forwards every header' }]
+  return forward.flatMap((name, i) =>
+    headers.includes(name)
+      ? [{ path: [...path, i], message: `"${name}" is forwarded already, as one of "headers"` }]
+      : [],
+  )
 }
 
 function checkTags({ tags }: CacheConfig, route: RouteFacts): Diagnostic[] {

@@ -24,7 +24,8 @@ export function compileCacheKey(config: CacheKeyConfig, route: string): (x: Exch
     const identity = identityOf(x)
     if (identity === undefined) return undefined
     const url = siteOf(x) + x.path + queryOf(x)
-    let text = scope + lengthPrefixed(url) + identity
+    const { port = null, prefix = null } = x.client
+    let text = scope + lengthPrefixed(url) + identity + fieldText('', port) + fieldText('', prefix)
     const received = x.request.headers
     for (const name of headers) text += fieldText(name, received.get(name))
     text += normalCodings(received.get('accept-encoding'))

@@ -13,7 +13,9 @@ const ORDINARY =
 /** Evaluated against the stored response; the origin is requested to send the whole response. */
 const CONDITION = /^(?:if-.*|range)$/
 /** In every key, or overwritten by the gateway. */
-const OWN = /^(?:host|x-forwarded-(?:for|proto|host))$/
+const OWN = /^(?:host|x-forwarded-(?:for|proto|host|port|prefix))$/
+/** Not stripped with the other unkeyed fields: without its credentials a client would get another response. */
+const CREDENTIAL = /^(?:cookie|authorization)$/
 
 const BEARER = new Set(['jwt', 'introspection'])
 
@@ -29,21 +31,18 @@ export interface NormalizedRequest {
   readonly forwarded: string[]
 }
 
+type CacheFacts = Pick<RouteFacts, 'querySet' | 'headersSet' | 'authProviders'>
+
 /** Compiles the reduction of an outgoing GET or HEAD; `varies` are the fields that the Vary of a stored response named. */
 export function compileNormalizeRequest(
   { key }: Pick<CacheConfig, 'key'>,
-  { querySet, headersSet, authProviders }: Pick<RouteFacts, 'querySet' | 'headersSet' | 'authProviders'>,
+  facts: CacheFacts,
 ): (x: Exchange, varies: readonly string[]) => NormalizedRequest {
-  const keyed = new Set(key.headers)
-  const set = new Set(headersSet)
-  const bearers = new Set(Object.keys(authProviders).filter((name) => BEARER.has(authProviders[name]!.type)))
-  // A bearer token that established the identity is covered: the identity is in the key, or the origin has to mark the response as shared.
-  // Beside another credential the token may not have been verified.
-  const isCaller = (name: string, { identity }: Exchange) =>
-    name === 'authorization' && identity !== undefined && bearers.has(identity.provider)
-  const query = key.query && new Set([...key.query, ...querySet])
+  const isCovered = compileCoverage(key, facts)
+  const isStripped = compileStripping(key)
+  const query = key.query && new Set([...key.query, ...facts.querySet])
   return (x, varies) => {
-    const { outgoing, request } = x
+    const { outgoing } = x
     const { headers } = outgoing
     const seen = seenBy({ ...headers })
     const stripped = new Map<string, string>()
@@ -51,10 +50,9 @@ export function compileNormalizeRequest(
     const forwarded: string[] = []
     for (const name of Object.keys(headers)) {
       if (CONDITION.test(name)) delete headers[name]
-      // A field that the client has not sent comes from the gateway.
-      else if (keyed.has(name) || set.has(name) || !request.headers.has(name) || isCaller(name, x)) continue
+      else if (isCovered(name, x)) continue
       else if (varies.includes(name)) forwarded.push(name)
-      else if (ORDINARY.test(name)) {
+      else if (isStripped(name, x)) {
         stripped.set(name, headers[name]!)
         delete headers[name]
       } else if (!OWN.test(name)) unkeyed.push(name)
@@ -66,6 +64,32 @@ export function compileNormalizeRequest(
     else headers['accept-encoding'] = codings
     if (query !== undefined && outgoing.search !== '') outgoing.search = onlyFields(query, outgoing.search)
     return { seen, stripped, unkeyed, forwarded }
+  }
+}
+
+/** Compiles which fields are forwarded without a condition: those in the key, those of the gateway, and those that the route trusts. */
+function compileCoverage(
+  { headers, forward, unkeyed }: CacheConfig['key'],
+  { headersSet, authProviders }: CacheFacts,
+): (name: string, x: Exchange) => boolean {
+  const covered = new Set(['accept-encoding', ...headers, ...forward, ...headersSet])
+  const bearers = new Set(Object.keys(authProviders).filter((name) => BEARER.has(authProviders[name]!.type)))
+  // A bearer token that established the identity is covered: the identity is in the key, or the origin has to mark the response as shared.
+  // Beside another credential the token may not have been verified.
+  const isCaller = ({ identity }: Exchange) => identity !== undefined && bearers.has(identity.provider)
+  return (name, x) => {
+    // A field that the client has not sent comes from the gateway.
+    if (covered.has(name) || !x.request.headers.has(name)) return true
+    return name === 'authorization' ? isCaller(x) : unkeyed === 'trust'
+  }
+}
+
+function compileStripping({ unkeyed }: CacheConfig['key']): (name: string, x: Exchange) => boolean {
+  if (unkeyed !== 'strip') return (name) => ORDINARY.test(name)
+  return (name, { headers, outgoing }) => {
+    // A value that a policy has changed is not the client's alone.
+    const isClients = headers[name] === outgoing.headers[name]
+    return ORDINARY.test(name) || (isClients && !OWN.test(name) && !CREDENTIAL.test(name))
   }
 }
 

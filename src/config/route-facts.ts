@@ -40,8 +40,16 @@ export function routeFacts(
     upstream: upstreamName(route),
     upstreams: Object.keys(config.upstreams),
     querySet: factsOf(declared, 'setsQuery').flat(),
-    headersSet: factsOf(declared, 'setsHeaders').flat(),
+    headersSet: [...factsOf(declared, 'setsHeaders').flat(), ...injectedOn(route)],
   }
+}
+
+/** The request headers that the policies of a route set, and of which no copy of a client's is forwarded. */
+export function injectedOn({ policies: configs }: Pick<RouteConfig, 'policies'>): string[] {
+  return policies.flatMap((policy) => {
+    const config = configOf(configs, policy.name)
+    return config == null ? [] : (policy.injects?.(config) ?? [])
+  })
 }
 
 /** The name of a route's own upstream; undefined where it responds without one. */

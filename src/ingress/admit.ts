@@ -1,10 +1,9 @@
-import { configOf } from '../config/route-facts.ts'
+import { injectedOn } from '../config/route-facts.ts'
 import type { Config } from '../config/routes-file.ts'
 import { METHODS } from '../config/schema/scalars.ts'
 import type { Client } from '../core/exchange.ts'
 import { problem } from '../core/problem.ts'
 import { canonicalPath, rawPath, rawSearch } from '../lib/canonical-path.ts'
-import { policies } from '../policies/index.ts'
 import { compileRouter, type Router, type RouteResult } from '../routing/router.ts'
 import { isHost } from './client.ts'
 import { exceedsBytes, setForwardedHeaders, type ReceivedRequest } from './headers.ts'
@@ -132,11 +131,5 @@ function compileTransportCheck(clients: 'any' | 'https' | 'redirect', insecure: 
 
 /** The request headers that the policies of this configuration set towards origins. */
 export function injectedHeaders(config: Config): Set<string> {
-  const names = config.routes.flatMap((route) =>
-    policies.flatMap((policy) => {
-      const policyConfig = configOf(route.policies, policy.name)
-      return policyConfig == null ? [] : (policy.injects?.(policyConfig) ?? [])
-    }),
-  )
-  return new Set(names)
+  return new Set(config.routes.flatMap(injectedOn))
 }

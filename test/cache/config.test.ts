@@ -27,7 +27,7 @@ it.each<[what: string, policies: object]>([
       cache: {
         ttl: '1m',
         override: true,
-        key: { query: ['a'], headers: ['X-B'] },
+        key: { query: ['a'], headers: ['X-B'], unkeyed: 'strip', forward: ['X-Request-Id', 'traceparent'] },
         tags: ['u:{params.id}'],
         collapse: false,
       },
@@ -99,4 +99,15 @@ it('has no use beside what answers without an upstream', () => {
   expect(diagnostics({ cache: {} }, { respond: { body: 'x' } }).join('\n')).toContain(
     'cache: has no use beside "respond"',
   )
+})
+
+it.each<[key: object, message: string]>([
+  [{ unkeyed: 'drop' }, 'unkeyed'],
+  [{ forward: ['Cookie'] }, 'key.forward[0]: expected a header on which no response depends'],
+  [{ forward: ['x-a', 'if-none-match'] }, 'key.forward[1]: expected a header on which no response depends'],
+  [{ forward: ['x-a', 'X-A'] }, 'key.forward'],
+  [{ forward: ['accept'] }, '"accept" is forwarded already, as one of "headers"'],
+  [{ unkeyed: 'trust', forward: ['x-a'] }, 'has no use with "unkeyed": "trust"'],
+])('refuses the key %j', (key, message) => {
+  expect(diagnostics({ cache: { key } })).toEqual([expect.stringContaining(message)])
 })

@@ -83,22 +83,62 @@ export const stickyKey = z
 /** The members of a token's payload. */
 export type TokenClaims = Readonly<Record<string, unknown>>
 
+const claimName = z.string().check(z.minLength(1, 'expected the name of a claim'))
+
+/** The schema of a claim's path: names joined by dots, or an array of names. */
+export const claimPath = z.union(
+  [claimName, z.array(claimName).check(z.minLength(1, 'expected at least one name'))],
+  expected(
+    'expected a claim such as "realm_access.roles", or an array of names such as ["https://example.com/claims", "roles"]',
+  ),
+)
+
+/** `"realm_access.roles"`, or each name by itself: `["https://example.com/claims", "roles"]`. */
+export type ClaimPath = string | readonly string[]
+
 /**
- * Compiles `"tenant"` or `"realm_access.roles"` into a reader of that claim; undefined where there is none.
- * A claim whose whole name is the path comes first, because names such as `https://id.example/roles` hold dots; else each dot descends.
+ * Compiles `"tenant"`, `"realm_access.roles"` or an array of names into a reader of that claim; undefined where there is none.
+ * Names such as `app.example.com` hold dots, so in a text the longest name that an object has comes first, and a shorter one where it leads nowhere.
  * Only own members are read: `__proto__` and `constructor` are names like any other.
  */
-export function compileClaimPath(path: string): (claims: TokenClaims) => unknown {
-  const steps = path.split('.')
-  return (claims) => {
-    if (Object.hasOwn(claims, path)) return claims[path]
-    let value: unknown = claims
-    for (const step of steps) {
-      if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined
-      value = (value as TokenClaims)[step]
-    }
-    return value
+export function compileClaimPath(path: ClaimPath): (claims: TokenClaims) => unknown {
+  const names = typeof path === 'string' ? path.split('.') : path
+  if (names.length === 1) {
+    const [name] = names as [string]
+    return (claims) => (Object.hasOwn(claims, name) ? claims[name] : undefined)
   }
+  const steps = names.map((_, start) =>
+    typeof path === 'string' ? namesFrom(names, start) : [step(names, start, start + 1)],
+  )
+  return (claims) => readSteps(claims, steps, 0)
+}
+
+/** One own name of an object on the way to a claim, and the index of the step after it. */
+interface ClaimStep {
+  readonly name: string
+  readonly next: number
+}
+
+const step = (names: readonly string[], start: number, next: number): ClaimStep => ({
+  name: names.slice(start, next).join('.'),
+  next,
+})
+
+/** The names that can begin at `start`, the longest first. */
+function namesFrom(names: readonly string[], start: number): ClaimStep[] {
+  return names.slice(start).map((_, index) => step(names, start, names.length - index))
+}
+
+/** Visits no object twice, so that its time is bounded by the size of the claims. */
+function readSteps(value: unknown, steps: readonly (readonly ClaimStep[])[], at: number): unknown {
+  if (at === steps.length) return value
+  if (typeof value !== 'object' || value === null) return undefined
+  for (const { name, next } of steps[at]!) {
+    if (!Object.hasOwn(value, name)) continue
+    const found = readSteps((value as TokenClaims)[name], steps, next)
+    if (found !== undefined) return found
+  }
+  return undefined
 }
 
 const CLAIM_PATH = /^(?!\$(?:\.|$))[^\s.[\]{}"'*]+(?:\.[^\s.[\]{}"'*]+)*$/

@@ -9,7 +9,7 @@ import { choice, distinct, doc, headerRecord } from '../config/schema/scalars.ts
 import type { Exchange, Identity } from '../core/exchange.ts'
 import { definePolicy } from '../core/policy.ts'
 import type { ProblemCode } from '../core/problem.ts'
-import { compileClaimPath } from '../core/request-attribute.ts'
+import { claimPath, compileClaimPath, type ClaimPath } from '../core/request-attribute.ts'
 import { encodeHeaderValue } from '../lib/header.ts'
 
 /** The default of `identityHeaders`: header sent to the origin → source of its value. */
@@ -37,11 +37,11 @@ const config = z.strictObject({
   roles: doc(z.prefault(z.array(text), []), 'The caller must have at least one of these roles. Default none.'),
   claims: doc(
     z.prefault(z.record(text, z.union([claimValue, z.array(claimValue).check(z.minLength(1))])), {}),
-    'The required values of claims: a value, or a list of allowed ones. Dots descend into objects; of a claim that is a list one element must match. Default none.',
+    'The required values of claims: a value, or a list of allowed ones. Names of claims are joined by dots, and the longest name that an object has comes first; of a claim that is a list one element must match. Default none.',
   ),
   identityHeaders: doc(
-    z.prefault(headerRecord(text), DEFAULT_IDENTITY_HEADERS),
-    'Headers sent to the origin: name → `$scopes`, `$roles` or the path of a claim. A client’s own copies are removed. Default x-auth-subject, x-auth-issuer, x-auth-scopes, x-auth-roles.',
+    z.prefault(headerRecord(claimPath), DEFAULT_IDENTITY_HEADERS),
+    'Headers sent to the origin: name → `$scopes`, `$roles` or the path of a claim (names joined by dots, or an array of names). A client’s own copies are removed. Default x-auth-subject, x-auth-issuer, x-auth-scopes, x-auth-roles.',
   ),
 })
 
@@ -130,7 +130,7 @@ export const auth = definePolicy({
  * missing, empty or an object makes no header.
  */
 export function compileIdentityHeaders(
-  sources: Readonly<Record<string, string>>,
+  sources: Readonly<Record<string, ClaimPath>>,
 ): (caller: Authenticated) => HeaderPairs {
   const key = JSON.stringify(sources)
   const readers = Object.entries(sources).map(([name, source]) => ({ name, read: compileSource(source) }))
@@ -144,7 +144,7 @@ export function compileIdentityHeaders(
   }
 }
 
-function compileSource(source: string): (identity: Identity) => string {
+function compileSource(source: ClaimPath): (identity: Identity) => string {
   if (source === '$scopes') return (identity) => identity.scopes.map(encodeItem).join(' ')
   if (source === '$roles') return (identity) => identity.roles.map(encodeItem).join(',')
   const read = compileClaimPath(source)

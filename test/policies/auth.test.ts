@@ -120,6 +120,20 @@ describe('what a route asks of its caller', () => {
     expect(await claims.response.text()).not.toMatch(/acme|tenant/)
   })
 
+  it.each<[unknown, object]>([
+    ['resource_access.app.example.com.roles', { resource_access: { 'app.example.com': { roles: ['admin'] } } }],
+    [['resource_access', 'app.example.com', 'roles'], { resource_access: { 'app.example.com': { roles: ['admin'] } } }],
+    [['https://example.com/claims', 'roles'], { 'https://example.com/claims': { roles: ['admin'] } }],
+  ])('finds the roles and scopes of a provider at %j', async (path, claims) => {
+    const named = makeTestPlatform({
+      authProviders: { main: provider({ rolesClaim: path, scopesClaim: path }) },
+      fetch: issuer.fetch,
+    })
+    const allowed = makeGate(named, { roles: ['admin'], scopes: ['admin'] })
+    expect((await allowed(`Bearer ${await sign(key, { ...claims })}`)).code).toBeUndefined()
+    expect((await allowed(`Bearer ${await sign(key)}`)).code).toBe('scope-missing')
+  })
+
   it('keeps the decisions of two routes about one token apart', async () => {
     const token = `Bearer ${await sign(key, { scope: 'a' })}`
     const [open, closed] = [makeGate(platform, { scopes: ['a'] }), makeGate(platform, { scopes: ['b'] })]
@@ -139,6 +153,8 @@ describe('identity headers', () => {
     ['$scopes', { scope: ['a b', 'c'] }, 'a%20b c'],
     ['groups', { groups: ['x', 2, { y: 1 }] }, 'x,2,'],
     ['org.id', { org: { id: 7 } }, '7'],
+    [['https://id.test/org', 'id'], { 'https://id.test/org': { id: 7 } }, '7'],
+    ['https://id.test/org.id', { 'https://id.test/org': { id: 7 } }, '7'],
     ['org', { org: { id: 7 } }, undefined],
     ['missing', {}, undefined],
     ['$roles', { roles: [] }, undefined],

@@ -9,6 +9,7 @@ import {
   headerName,
   secretRef,
 } from '../../config/schema/scalars.ts'
+import { claimPath } from '../../core/request-attribute.ts'
 import { MAX_API_KEY_CACHE_MS } from '../../identity/store-limits.ts'
 import { parseDistinguishedName } from '../../lib/distinguished-name.ts'
 import { httpSignatureProvider } from './http-signature.ts'
@@ -90,8 +91,14 @@ export const introspectionProvider = z.strictObject({
     z.prefault(duration(1_000, 3_600_000), '30s'),
     'How long a result is cached, though never past the token’s `exp`: a revoked token may be accepted for that long. A token in use is checked again in the background at half of that. Default 30s.',
   ),
-  rolesClaim: doc(z.prefault(z.string(), 'roles'), 'The member of the response that lists roles. Default roles.'),
-  scopesClaim: doc(z.prefault(z.string(), 'scope'), 'The member of the response that lists scopes. Default scope.'),
+  rolesClaim: doc(
+    z.prefault(claimPath, 'roles'),
+    'The member of the response that lists roles: names joined by dots, or an array of names. Default roles.',
+  ),
+  scopesClaim: doc(
+    z.prefault(claimPath, 'scope'),
+    'The member of the response that lists scopes, as a path like that of `rolesClaim`. Default scope.',
+  ),
   ...disclosure,
   ...revocation,
 })

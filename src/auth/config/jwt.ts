@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import { choice, distinct, doc, documentUrlOrEnv, duration, secretRef } from '../../config/schema/scalars.ts'
+import { claimPath } from '../../core/request-attribute.ts'
 import { MAX_ACCESS_TOKEN_MS } from '../../identity/store-limits.ts'
 import { GRANTS } from '../../identity/types.ts'
 import { disclosure, revocation } from './revocation.ts'
@@ -86,12 +87,12 @@ export const jwtProvider = z.strictObject({
     'While the issuer is down the last valid keys are used up to this age; then the routes respond with 503. Default 1h.',
   ),
   rolesClaim: doc(
-    z.prefault(z.string(), 'roles'),
-    'The claim that lists roles; dots descend into objects. Default roles.',
+    z.prefault(claimPath, 'roles'),
+    'The claim that lists roles: names joined by dots, or an array of names. Default roles.',
   ),
   scopesClaim: doc(
-    z.prefault(z.string(), 'scope'),
-    'The claim that lists scopes: a space-separated string or an array. Default scope.',
+    z.prefault(claimPath, 'scope'),
+    'The claim that lists scopes, as a path like that of `rolesClaim`: a space-separated string or an array. Default scope.',
   ),
   ...disclosure,
   ...revocation,

@@ -54,6 +54,9 @@ describe('auth providers', () => {
       /^authProviders\.p\.clientSecret: expected \{ "\$secret"(?!.*hunter2)/,
     ],
     [{ ...introspection, url: 'https://u:hunter2@id.test/' }, /^authProviders\.p\.url: (?!.*hunter2)/],
+    [{ ...introspection, rolesClaim: [] }, /^authProviders\.p\.rolesClaim: expected at least one name/],
+    [{ ...introspection, scopesClaim: ['a', ''] }, /^authProviders\.p\.scopesClaim\[1\]: expected the name of a claim/],
+    [{ ...introspection, rolesClaim: 7 }, /^authProviders\.p\.rolesClaim: expected a claim such as /],
     [{ ...introspection, timeout: '1m' }, /^authProviders\.p\.timeout: expected a duration from 10ms to 10s/],
   ])('%j is refused', (provider, message) => {
     expect(diagnostics(provider)).toEqual([expect.stringMatching(message)])

@@ -1,3 +1,4 @@
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { claimNames, claimTexts } from '../../../src/auth/jwt/compact-jws.ts'
 import { compileClaimPath } from '../../../src/core/request-attribute.ts'
@@ -19,6 +20,57 @@ describe('compileClaimPath', () => {
     ['s.length', undefined],
   ])('%s → %j', (path, expected) => {
     expect(compileClaimPath(path)(claims)).toEqual(expected)
+  })
+
+  const dotted = {
+    resource_access: { 'app.example.com': { roles: ['admin'] }, app: { 'example.com': { roles: ['shadowed'] } } },
+    'https://example.com/claims': { roles: ['editor'], 'x.y': 1 },
+    'a.b': { c: 1 },
+    a: { b: { c: 2, d: 3 } },
+  }
+
+  it.each<[string | string[], unknown]>([
+    ['resource_access.app.example.com.roles', ['admin']],
+    ['https://example.com/claims.roles', ['editor']],
+    ['https://example.com/claims.x.y', 1],
+    ['a.b.c', 1],
+    ['a.b.d', 3],
+    ['a.b.e', undefined],
+    [['https://example.com/claims', 'roles'], ['editor']],
+    [['resource_access', 'app.example.com', 'roles'], ['admin']],
+    [['resource_access', 'app', 'example.com', 'roles'], ['shadowed']],
+    [['a', 'b', 'c'], 2],
+    [['a.b', 'c'], 1],
+    [['a.b.c'], undefined],
+    [['resource_access.app.example.com.roles'], undefined],
+    [['a', 'constructor'], undefined],
+    [['__proto__'], undefined],
+  ])('%j of names with dots → %j', (path, expected) => {
+    expect(compileClaimPath(path)(dotted)).toEqual(expected)
+  })
+
+  const name = fc.string({ minLength: 1, maxLength: 6, unit: fc.constantFrom('a', 'b', '.', '/', '__proto__') })
+  const names = fc.array(name, { minLength: 1, maxLength: 5 })
+  const nest = (path: readonly string[], leaf: unknown) =>
+    path.reduceRight<unknown>((inner, key) => Object.fromEntries([[key, inner]]), leaf) as Record<string, unknown>
+
+  it('reads the one claim of a payload by its names, as an array and joined by dots', () => {
+    fc.assert(
+      fc.property(names, fc.jsonValue(), (path, leaf) => {
+        expect(compileClaimPath(path)(nest(path, leaf))).toEqual(leaf)
+        expect(compileClaimPath(path.join('.'))(nest(path, leaf))).toEqual(leaf)
+      }),
+    )
+  })
+
+  it('prefers the claim whose own name is longer', () => {
+    fc.assert(
+      fc.property(names, names, (outer, inner) => {
+        const long = outer.join('.')
+        const claims = { ...nest([...outer, ...inner], 'short'), ...nest([long, inner.join('.')], 'long') }
+        expect(compileClaimPath([long, ...inner].join('.'))(claims)).toBe('long')
+      }),
+    )
   })
 })
 

@@ -92,7 +92,7 @@ function commonMissing(judges: readonly AuthJudge[]): ProblemCode {
  * Refusals that concern the request and end the search: the body was consumed, or the request was replayed. Another provider with the same key
  * would accept a replay, because each counts its own nonces.
  */
-const FINAL: ReadonlySet<ProblemCode> = new Set(['body-too-large', 'client-gone', 'signature-replayed'])
+const FINAL: ReadonlySet<ProblemCode> = new Set(['body-too-large', 'body-timeout', 'client-gone', 'signature-replayed'])
 
 /** Refusals of a credential that belongs to another provider, or that is absent. */
 const NOT_MINE: ReadonlySet<ProblemCode> = new Set([

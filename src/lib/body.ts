@@ -4,25 +4,34 @@ export type BodyFailure = 'too-large' | 'timeout' | 'aborted'
 /** The type of a body before it is read. */
 export type Body = ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> | null
 
+/** How long a body may take, in milliseconds: without a byte, and in all. */
+interface ReadLimits {
+  readonly idleMs: number
+  readonly totalMs: number
+}
+
+/** A client that sends nothing for 10 s has stopped; one that sends a byte now and then must not hold the request for ever. */
+const REQUEST_LIMITS: ReadLimits = { idleMs: 10_000, totalMs: 30_000 }
+
 /**
- * All bytes of `body`; none for null. The rest is cancelled as soon as more than `maxBytes` have arrived, or after `timeoutMs`
- * milliseconds. Never rejects.
+ * All bytes of a client's `body`, which has 10 s to send its next byte and 30 s in all. The rest is cancelled as soon as more than `maxBytes` have
+ * arrived, or when it is late. Never rejects.
  */
+export function readRequestBytes(body: Body, maxBytes: number): Promise<Uint8Array<ArrayBuffer> | BodyFailure> {
+  return readBytes(body, maxBytes, REQUEST_LIMITS)
+}
+
+/** All bytes of `body`; none for null. The rest is cancelled as soon as more than `maxBytes` have arrived, or a limit has passed. Never rejects. */
 export async function readBytes(
   body: Body,
   maxBytes: number,
-  timeoutMs = Infinity,
+  limits?: ReadLimits,
 ): Promise<Uint8Array<ArrayBuffer> | BodyFailure> {
   if (body === null) return new Uint8Array()
   if (body instanceof Uint8Array) return body.byteLength > maxBytes ? 'too-large' : body
   const reader = body.getReader()
   const cancel = () => void reader.cancel().catch(() => {})
-  let isLate = false
-  const expire = () => {
-    isLate = true
-    cancel()
-  }
-  const timer = timeoutMs === Infinity ? undefined : setTimeout(expire, timeoutMs)
+  const timer = limits && startReadTimer(limits, cancel)
   const chunks: Uint8Array[] = []
   let length = 0
   try {
@@ -33,14 +42,40 @@ export async function readBytes(
         return 'too-large'
       }
       chunks.push(chunk.value)
+      timer?.progress()
     }
   } catch {
     // When cancelled, a stream of the runtime rejects the pending read; a stream made in JavaScript ends.
-    return isLate ? 'timeout' : 'aborted'
+    return timer?.isLate() ? 'timeout' : 'aborted'
   } finally {
-    clearTimeout(timer)
+    timer?.stop()
   }
-  return isLate ? 'timeout' : concatBytes(chunks, length)
+  return timer?.isLate() ? 'timeout' : concatBytes(chunks, length)
+}
+
+/** Calls `onLate` once, when `idleMs` have passed since the last `progress`, or `totalMs` since the start. */
+function startReadTimer({ idleMs, totalMs }: ReadLimits, onLate: () => void) {
+  let isLate = false
+  const expire = () => {
+    isLate = true
+    stop()
+    onLate()
+  }
+  const total = setTimeout(expire, totalMs)
+  let idle = setTimeout(expire, idleMs)
+  const stop = () => {
+    clearTimeout(total)
+    clearTimeout(idle)
+  }
+  return {
+    isLate: () => isLate,
+    stop,
+    progress() {
+      if (isLate) return
+      clearTimeout(idle)
+      idle = setTimeout(expire, idleMs)
+    },
+  }
 }
 
 /** `chunks` one after the other; `length` is the sum of their lengths. */

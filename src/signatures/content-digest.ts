@@ -1,5 +1,7 @@
 import { serializeDictionary } from 'structured-headers'
 import type { Exchange } from '../core/exchange.ts'
+import type { ProblemCode } from '../core/problem.ts'
+import { readRequestBytes, type BodyFailure } from '../lib/body.ts'
 import { parseStrictDictionary } from './structured-field.ts'
 
 /** The algorithms of RFC 9530 §5 that are still strong. */
@@ -28,59 +30,25 @@ function areEqual(a: ArrayBuffer, b: ArrayBuffer): boolean {
   return a.byteLength === b.byteLength && crypto.subtle.timingSafeEqual(a, b)
 }
 
-/** How long a client may take to send a body that must be complete before the request can go on, in milliseconds. */
-const BODY_TIMEOUT_MS = 30_000
-
 /**
  * The whole body that would be sent on, which stays there as bytes; empty where there is none. `body-too-large` as soon as it
- * passes `max` bytes, `client-gone` when it breaks off or takes longer than 30 s. Never rejects.
+ * passes `max` bytes, `body-timeout` when it is late, `client-gone` when it breaks off. Never rejects.
  */
 export async function readBody(
   x: Exchange,
   max: number,
-): Promise<Uint8Array<ArrayBuffer> | 'body-too-large' | 'client-gone'> {
+): Promise<Uint8Array<ArrayBuffer> | 'body-too-large' | 'body-timeout' | 'client-gone'> {
   const { body } = x.outgoing
-  if (body === null) return new Uint8Array()
-  if (body instanceof Uint8Array) return body.byteLength > max ? 'body-too-large' : body
-  if (Number(x.request.headers.get('content-length') ?? 0) > max) return 'body-too-large'
-  const bytes = await readStream(body, max)
-  if (bytes instanceof Uint8Array) x.outgoing.body = bytes
+  if (body instanceof ReadableStream && Number(x.request.headers.get('content-length') ?? 0) > max)
+    return 'body-too-large'
+  const bytes = await readRequestBytes(body, max)
+  if (typeof bytes === 'string') return READ_PROBLEMS[bytes]
+  if (body !== null) x.outgoing.body = bytes
   return bytes
 }
 
-async function readStream(body: ReadableStream<Uint8Array>, max: number) {
-  const reader = body.getReader()
-  const chunks: Uint8Array[] = []
-  let length = 0
-  let late = false
-  const end = () => reader.cancel().catch(() => {})
-  const timer = setTimeout(() => {
-    late = true
-    void end()
-  }, BODY_TIMEOUT_MS)
-  try {
-    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
-      length += chunk.value.byteLength
-      if (length > max) {
-        void end()
-        return 'body-too-large'
-      }
-      chunks.push(chunk.value)
-    }
-  } catch {
-    return 'client-gone'
-  } finally {
-    clearTimeout(timer)
-  }
-  return late ? 'client-gone' : join(chunks, length)
-}
-
-function join(chunks: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length)
-  let filled = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, filled)
-    filled += chunk.byteLength
-  }
-  return bytes
-}
+const READ_PROBLEMS = {
+  'too-large': 'body-too-large',
+  timeout: 'body-timeout',
+  aborted: 'client-gone',
+} as const satisfies Readonly<Record<BodyFailure, ProblemCode>>

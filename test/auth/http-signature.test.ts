@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import * as z from 'zod/mini'
 import { httpSignatureProvider } from '../../src/auth/config/http-signature.ts'
 import { makeHttpSignatureAuthenticator } from '../../src/auth/http-signature.ts'
@@ -7,6 +7,7 @@ import { keyRecipe, type SignatureAlgorithm } from '../../src/signatures/algorit
 import { SECRET, signedRequest } from '../signatures/client.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeTestPlatform } from '../support/platform.ts'
+import { advanceUntilSettled, stalledBody } from '../support/stalled-body.ts'
 
 type Written = z.input<typeof httpSignatureProvider>
 type Parts = Parameters<typeof signedRequest>[0]
@@ -128,6 +129,18 @@ describe('a provider of signed requests', () => {
     ['a body of more than 1 MiB', 'body-too-large', { body: 'x'.repeat(1024 * 1024 + 1) }],
   ])('refuses %s: %s', async (_, code, parts) => {
     expect(await verdictOf(await signedRequest(parts))).toBe(code)
+  })
+
+  it('gives up a body that stops half-way, after 10 s', async () => {
+    const { url, method, headers } = await signedRequest({ body: '{"id":1}' })
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const verdict = verdictOf(new Request(url, { method, headers, body: stalledBody('{"id"') }))
+      expect(await advanceUntilSettled(verdict)).toBe(10_000)
+      expect(await verdict).toBe('body-timeout')
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it.each([

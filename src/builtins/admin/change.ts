@@ -8,12 +8,12 @@ import { problem } from '../../core/problem.ts'
 import type { IdentityClient } from '../../identity/api.ts'
 import { MAX_ACCESS_TOKEN_MS, MAX_SKEW_MS } from '../../identity/store-limits.ts'
 import type { Actor, SubjectRevocation } from '../../identity/types.ts'
-import { readBytes } from '../../lib/body.ts'
+import { readRequestBytes } from '../../lib/body.ts'
 
 /** A change is a short JSON object. */
 const MAX_BYTES = 4_096
 
-/** The change in a request's JSON body, or the error response: 415, 413, or 400 that names each invalid field and what was expected there. */
+/** The change in a request's JSON body, or the error response: 415, 413, 408, or 400 that names each invalid field and what was expected there. */
 export async function readChange<Schema extends z.ZodMiniType>(
   x: Exchange,
   schema: Schema,
@@ -21,8 +21,9 @@ export async function readChange<Schema extends z.ZodMiniType>(
   // The content type also prevents cross-site requests: a browser sends it to another origin only after a preflight, to which `cors` responds.
   if (!/^application\/json *(?:;|$)/i.test(x.request.headers.get('content-type') ?? ''))
     return problem('media-type-unsupported', { detail: 'expected content-type: application/json' })
-  const bytes = await readBytes(x.outgoing.body, MAX_BYTES)
+  const bytes = await readRequestBytes(x.outgoing.body, MAX_BYTES)
   if (bytes === 'too-large') return problem('body-too-large', { detail: `a change has at most ${MAX_BYTES} bytes` })
+  if (bytes === 'timeout') return problem('body-timeout')
   return parseInput(typeof bytes === 'string' ? undefined : parseJson(new TextDecoder().decode(bytes)), schema)
 }
 

@@ -2,12 +2,13 @@ import { Hono } from 'hono/tiny'
 import type { Exchange } from '../../core/exchange.ts'
 import type { Handler } from '../../core/pipeline.ts'
 import { problem, PROBLEMS, type ProblemCode } from '../../core/problem.ts'
-import { readBytes } from '../../lib/body.ts'
+import { readRequestBytes } from '../../lib/body.ts'
 
 /** The `error` of each problem (RFC 6749 §5.2). */
 const ERRORS = {
   'form-invalid': 'invalid_request',
   'body-too-large': 'invalid_request',
+  'body-timeout': 'invalid_request',
   'media-type-unsupported': 'invalid_request',
   'client-invalid': 'invalid_client',
   'login-failed': 'invalid_grant',
@@ -64,15 +65,16 @@ const MAX_BYTES = 16_384
 const FORM_TYPE = /^(?:application\/x-www-form-urlencoded|multipart\/form-data) *(?:;|$)/i
 
 /**
- * The form in a request's body, or the error response: 415, 413, or 400 for a body that is not a form or has a parameter twice
+ * The form in a request's body, or the error response: 415, 413, 408, or 400 for a body that is not a form or has a parameter twice
  * (RFC 6749 §3.2). The query is ignored.
  */
 export async function readForm(x: Exchange): Promise<Form | Response> {
   const type = x.request.headers.get('content-type') ?? ''
   if (!FORM_TYPE.test(type))
     return oauthError('media-type-unsupported', 'expected content-type: application/x-www-form-urlencoded')
-  const bytes = await readBytes(x.outgoing.body, MAX_BYTES)
+  const bytes = await readRequestBytes(x.outgoing.body, MAX_BYTES)
   if (bytes === 'too-large') return oauthError('body-too-large', `a form has at most ${MAX_BYTES} bytes`)
+  if (bytes === 'timeout') return oauthError('body-timeout')
   const form = typeof bytes === 'string' ? undefined : await parseForm(bytes, type)
   return form ?? oauthError('form-invalid', 'the body is not a form with text fields, each of them once')
 }

@@ -28,7 +28,6 @@ export function compileCacheKey(config: CacheKeyConfig, route: string): (x: Exch
     let text = scope + lengthPrefixed(url) + identity + fieldText('', port) + fieldText('', prefix)
     const received = x.request.headers
     for (const name of headers) text += fieldText(name, received.get(name))
-    text += normalCodings(received.get('accept-encoding'))
     return { hash: createHash('sha256').update(text).digest('hex'), url }
   }
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Exchange } from '../core/exchange.ts'
 import { cacheStatus, type CacheHandling, type ForwardReason } from './http/cache-status.ts'
 import type { RequestDirectives } from './http/directives.ts'
-import { matchesSelection, selectionKey, selectionOf, type Fields } from './http/entry.ts'
+import { isSelected, selectionKey, selectionOf, type Fields } from './http/entry.ts'
 import { judgeReuse, type ReuseVerdict } from './http/reuse.ts'
 import { responseFrom, shapeOf } from './http/stored-response.ts'
 import type { CacheKey } from './key.ts'
@@ -14,13 +14,13 @@ export interface Lookup {
   /** The key under which its response is stored, or would be. */
   readonly slot: string
   readonly found: FoundResponse | undefined
-  /** The fields that Vary named in the response stored under this key. */
+  /** The fields that select among the responses stored under this key. */
   readonly varies: readonly string[]
 }
 
 /**
  * Finds the stored response that a request selects. The first variant is stored under the key itself. Other variants are stored under the
- * key and a hash of their selecting fields, so that a response without Vary costs one read. `seen`: the header fields of the request as the
+ * key and a hash of their selecting fields, so that most responses cost one read. `seen`: the header fields of the request as the
  * origin would get them.
  */
 export async function lookUp(tiers: Tiers, key: CacheKey, x: Exchange, seen: Fields): Promise<Lookup> {
@@ -28,7 +28,7 @@ export async function lookUp(tiers: Tiers, key: CacheKey, x: Exchange, seen: Fie
   const selecting = first?.head.selecting
   if (first === undefined || selecting === undefined) return { slot: key.hash, found: first, varies: [] }
   const varies = selecting.map(([name]) => name)
-  if (matchesSelection(selecting, seen)) return { slot: key.hash, found: first, varies }
+  if (isSelected(first.head, seen)) return { slot: key.hash, found: first, varies }
   dropBody(first)
   const slot = `${key.hash}.${sha256(selectionKey(selectionOf(varies, seen)))}`
   const found = await tiers.read(slot, x)

@@ -1,6 +1,6 @@
 import type { Exchange } from '../core/exchange.ts'
 import { responseDirectives } from './http/directives.ts'
-import { fieldsOf, selectionOf, varyNames, type Fields, type StoredHead } from './http/entry.ts'
+import { fieldsOf, selectingNames, selectionOf, type Fields, type StoredHead } from './http/entry.ts'
 import { keepUntil } from './http/freshness.ts'
 import { sharesAuthorized, storedHeaders, whyNotStored, type NotStored } from './http/storable.ts'
 import type { CacheKey } from './key.ts'
@@ -28,7 +28,7 @@ export function planStoring(
   const { seen, forwarded } = normalized
   const why = refusal(cache, x, response)
   if (why !== undefined) return { why }
-  const names = varyNames(response.headers)
+  const names = selectingNames(response.headers)
   if (names === '*') return { why: 'vary' }
   // The response may depend on such a field, so it is for the sender of the field alone.
   if (uncoveredFields(normalized, response.headers).some((name) => !names.includes(name)))
@@ -48,11 +48,11 @@ export function planStoring(
     ...datable,
     url: key.url,
     tags: cache.tagsOf(x),
-    ...(names.length > 0 && { selecting: selectionOf(names, seen) }),
+    selecting: selectionOf(names, seen),
     keepUntil: until,
   }
-  // Under the key itself, unless the response there varies by the same fields and is another variant.
-  const isVariant = names.length > 0 && names.join() === place.varies.join()
+  // Under the key itself, unless the response there is selected by the same fields and is another variant.
+  const isVariant = names.join() === place.varies.join()
   const slot = isVariant ? place.slot : key.hash
   return cache.tiers.takes(slot, { head, body: response.body }) ? { slot, head } : { why: 'too-large' }
 }
@@ -73,7 +73,7 @@ export function planKeeping(cache: RouteCache, x: Exchange, updated: StoredHead)
   if (refusal(cache, x, response, 'GET') !== undefined || !isText(updated.headers)) return undefined
   // With a changed Vary, the selecting fields of the stored response are not known.
   const names = (updated.selecting ?? []).map(([name]) => name)
-  if (names.join() !== [varyNames(response.headers)].flat().join()) return undefined
+  if (names.join() !== [selectingNames(response.headers)].flat().join()) return undefined
   const head = { ...updated, keepUntil: keepUntil(updated, cache.life) }
   return head.keepUntil > head.responseTime && encodeHead(head) !== undefined ? head : undefined
 }

@@ -11,7 +11,7 @@ export interface StoredHead {
   /** Scheme, host, path and keyed query of the client's request, for purges by URL and by prefix. */
   readonly url: string
   readonly tags: readonly string[]
-  /** The values of the fields in the origin's Vary, from the request for this response; absent when it names none. */
+  /** The values of the fields that select it (`selectingNames`), from the request for this response. */
   readonly selecting?: Selection
   /** Epoch milliseconds after which no tier needs to keep it: the freshness lifetime plus the allowed stale times. */
   readonly keepUntil: number
@@ -60,6 +60,28 @@ export function varyNames(response: Fields): readonly string[] | '*' {
   if (text === null) return []
   const names = parseNames(text)
   return names === undefined || names.includes('*') ? '*' : [...new Set(names)].toSorted()
+}
+
+/**
+ * The fields that select among the stored responses of a key: those of Vary, and Accept-Encoding, because some origins compress without
+ * naming it in Vary.
+ */
+export function selectingNames(answer: Fields): readonly string[] | '*' {
+  const names = varyNames(answer)
+  return names === '*' || names.includes('accept-encoding') ? names : [...names, 'accept-encoding'].toSorted()
+}
+
+/**
+ * Whether a stored response is the one that a request selects. One without a content coding, whose origin does not vary by Accept-Encoding,
+ * also serves requests that accept no coding, and ranges: clients request these with another Accept-Encoding than the whole.
+ */
+export function isSelected({ headers, selecting = [] }: StoredHead, request: Fields): boolean {
+  if (matchesSelection(selecting, request)) return true
+  if (request.get('accept-encoding') !== null && request.get('range') === null) return false
+  const fields = fieldsOf(headers)
+  if (fields.get('content-encoding') !== null || varyNames(fields).includes('accept-encoding')) return false
+  const others = selecting.filter(([name]) => name !== 'accept-encoding')
+  return others.length < selecting.length && matchesSelection(others, request)
 }
 
 /** A request's values of the named fields, normalised as RFC 9111 §4.1 allows. */

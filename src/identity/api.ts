@@ -13,6 +13,7 @@ import type {
   OAuthClientChange,
   Page,
   PageRequest,
+  RevocableToken,
   Revocation,
   RevocationTarget,
   RevocationUpdate,
@@ -77,6 +78,8 @@ export interface IdentityApi {
   revokeSession: (id: string, by: Actor) => 'revoked' | 'unknown'
 
   revoke: (target: RevocationTarget, until: number, by: Revoker) => 'revoked' | StoreRefusal
+  /** Whether a token of the gateway is revoked by its id, its session or its subject. */
+  isTokenRevoked: (token: RevocableToken) => boolean
   /** The entries after `cursor`; `''` starts at the first. */
   revocationsSince: (cursor: string) => RevocationUpdate
   listRevocations: (request: PageRequest) => Page<Revocation> | Invalid
@@ -125,6 +128,7 @@ export const OPERATIONS = {
   listSessions: true,
   revokeSession: true,
   revoke: true,
+  isTokenRevoked: true,
   revocationsSince: true,
   listRevocations: true,
   signingKeys: true,

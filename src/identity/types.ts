@@ -118,6 +118,15 @@ export type RevocationTarget =
   | { readonly sid: string }
   | { readonly keyId: string }
 
+/** The parts of a token of the gateway that a revocation may name. `issuedAt`: its `iat`, in epoch milliseconds. */
+export interface RevocableToken {
+  readonly issuer: string
+  readonly subject: string
+  readonly jti: string
+  readonly sid: string | undefined
+  readonly issuedAt: number
+}
+
 /** A revocation made at `at`. It may be deleted after `until`, when the last token that it covers has expired. */
 export interface Revocation {
   readonly target: RevocationTarget

@@ -7,7 +7,7 @@ import type { Platform } from '../../core/platform.ts'
 import { PROBLEMS, type ProblemCode } from '../../core/problem.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
 import { sessionOfRefreshToken } from '../../identity/password.ts'
-import type { OAuthClient, User } from '../../identity/types.ts'
+import type { OAuthClient, RevocableToken, User } from '../../identity/types.ts'
 import { compileEndpoint, oauthError, readForm } from './endpoint.ts'
 import { authenticateOAuthClient, invalidOAuthClient } from './oauth-client.ts'
 
@@ -35,7 +35,10 @@ export function makeIntrospect(platform: Platform): Handler {
   })
 }
 
-/** Stricter than `auth`: reads the user and the OAuth client, so that no token of one that was just disabled is active. */
+/**
+ * Stricter than `auth`, whose copy of the revocations may be five seconds old: asks the store, so that no token is active that was just revoked, or
+ * whose user or OAuth client was just disabled.
+ */
 function makeAccessTokenInfo(platform: Platform): (token: string, x: Exchange) => Promise<TokenInfo> {
   const identity = makeIdentityClient(platform.identityStore)
   const verifyOwnToken = makeOwnTokenVerifier(platform)
@@ -44,12 +47,25 @@ function makeAccessTokenInfo(platform: Platform): (token: string, x: Exchange) =
     if (typeof found !== 'object') return found
     const info = { token_type: 'Bearer', ...found.claims }
     const { username, client_id: clientId } = found.claims
-    const accounts = await Promise.all([
+    const [isRevoked, ...accounts] = await Promise.all([
+      identity.isTokenRevoked(revocablePartOf(found)),
       typeof username === 'string' ? identity.getUser(username) : undefined,
       typeof clientId === 'string' ? identity.getOAuthClient(clientId) : undefined,
     ])
-    if (accounts.includes('unavailable')) return 'unavailable'
+    if (isRevoked === 'unavailable' || accounts.includes('unavailable')) return 'unavailable'
+    if (isRevoked) return undefined
     return accounts.some((account) => account === 'unknown' || isDisabled(account)) ? undefined : info
+  }
+}
+
+/** The gateway's own tokens have all of these; `sid` where the login started a session. */
+function revocablePartOf({ issuer, subject, claims: { jti, sid, iat } }: Identity): RevocableToken {
+  return {
+    issuer,
+    subject,
+    jti: String(jti),
+    sid: typeof sid === 'string' ? sid : undefined,
+    issuedAt: Number(iat) * 1000,
   }
 }
 

@@ -1,12 +1,15 @@
 import type { IdentityApi } from '../api.ts'
 import { MAX_REVOCATION_MS, MAX_SKEW_MS, STORE_LIMITS } from '../store-limits.ts'
 import { makeId } from '../password.ts'
-import type { Revocation, RevocationTarget, RevocationUpdate } from '../types.ts'
+import type { RevocableToken, Revocation, RevocationTarget, RevocationUpdate } from '../types.ts'
 import { invalidField, revocationTarget } from './schema.ts'
 import { countOf, newestPageOf, rowsOf, type StoreContext } from './store-context.ts'
 
 /** Revocations, numbered in the order of their creation, so that readers can read those after a cursor. */
-export interface RevocationStore extends Pick<IdentityApi, 'revoke' | 'revocationsSince' | 'listRevocations'> {
+export interface RevocationStore extends Pick<
+  IdentityApi,
+  'revoke' | 'isTokenRevoked' | 'revocationsSince' | 'listRevocations'
+> {
   /** Adds an entry whatever STORE_LIMITS allows, because it follows from a change that was made. */
   readonly add: (target: RevocationTarget, until: number) => void
   /** Adds an entry for the holder of the token (RFC 7009). */
@@ -49,11 +52,21 @@ export function makeRevocationStore({ sql, now, audit }: StoreContext): Revocati
       if (result === 'revoked') audit('revoke', keyOf(target), by, { until })
       return result
     },
+    isTokenRevoked: (token) => isTokenRevoked(sql, token),
     revocationsSince: (cursor) => readFeed(sql, cursor, isOver),
     listRevocations: (request) =>
       newestPageOf(sql, 'revocations', request, ({ data }) => JSON.parse(data) as Revocation),
     prune: () => void sql.exec('DELETE FROM revocations WHERE until <= ?', now() - MAX_SKEW_MS),
   }
+}
+
+/** An entry whose time is over counts too: the tokens that it names have expired. */
+function isTokenRevoked(sql: SqlStorage, { issuer, subject, jti, sid, issuedAt }: RevocableToken): boolean {
+  const find = (target: RevocationTarget) =>
+    rowsOf<Revocation>(sql, 'SELECT data FROM revocations WHERE key = ?', keyOf(target))[0]
+  if (find({ jti }) || (sid !== undefined && find({ sid }))) return true
+  const cutoff = find({ issuer, subject })
+  return cutoff !== undefined && issuedAt <= cutoff.at
 }
 
 /** The entries after `cursor`. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { addClient, addUser, basic, BY, deploy, PASSWORD, type TokenAnswer } from './authority.ts'
+import { addClient, addUser, basic, BY, deploy, ISSUER, PASSWORD, type TokenAnswer } from './authority.ts'
 
 const jsonOf = (response: Response) => response.json<Record<string, unknown>>()
 const tokensOf = (response: Response) => response.json<TokenAnswer>()
@@ -30,6 +30,23 @@ it('revokes one access token and no other', async () => {
   expect((await get('/items', second.access_token)).status).toBe(200)
   expect(await introspect(first.access_token)).toEqual({ active: false })
 })
+
+it.each<[what: string, revoke: (parts: Awaited<ReturnType<typeof deploy>>, tokens: TokenAnswer) => Promise<unknown>]>([
+  ['its holder', ({ post }, tokens) => post('/revoke', { token: tokens.access_token })],
+  ['its login', ({ post }, tokens) => post('/revoke', { token: tokens.refresh_token! })],
+  ['its subject', ({ store }) => store.revoke({ issuer: ISSUER, subject: 'johndoe' }, Date.now() + 3_600_000, BY)],
+])(
+  'says of a revoked token at once that it is not active, in an isolate with a fresh copy: by %s',
+  async (_, revoke) => {
+    const authority = await deploy({ refreshTokens: 'always' })
+    const headers = basic('resources', await addClient(authority.store, { clientId: 'resources' }))
+    const introspect = async (token: string) => jsonOf(await authority.post('/introspect', { token }, headers))
+    const tokens = await tokensOf(await authority.logIn())
+    expect(await introspect(tokens.access_token)).toMatchObject({ active: true })
+    await revoke(authority, tokens)
+    expect(await introspect(tokens.access_token)).toEqual({ active: false })
+  },
+)
 
 it('revokes a refresh token with the access tokens of its login', async () => {
   const { logIn, post, get, introspect } = await deployWithServer()

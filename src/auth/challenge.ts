@@ -53,6 +53,9 @@ function missingOf(code: ProblemCode, { scopes, roles, held }: Requirements): Re
 /** The challenge of providers that read a bearer token (RFC 6750 §3). */
 export const BEARER_CHALLENGE = 'Bearer realm="api"'
 
+/** The characters of a bearer token at most: as many as all headers of a request together may have. Issuers put hundreds of groups into one. */
+export const MAX_BEARER_CHARS = 32 * 1024
+
 /** `b64token` (RFC 6750 §2.1). Any other text after the scheme, also two fields joined by a comma, is a malformed request. */
 export const isBearerToken = (text: string): boolean => /^[\w.~+/-]+=*$/.test(text)
 

@@ -4,7 +4,7 @@ import type { ProblemCode } from '../core/problem.ts'
 import { compileClaimPath } from '../core/request-attribute.ts'
 import { readText } from '../lib/body.ts'
 import type { Authenticated, Authenticator } from './authenticator.ts'
-import { BEARER_CHALLENGE, bearerToken, isBearerToken } from './challenge.ts'
+import { BEARER_CHALLENGE, bearerToken, isBearerToken, MAX_BEARER_CHARS } from './challenge.ts'
 import type { IntrospectionProviderConfig } from './config/auth-provider.ts'
 import { makeCredentialCache } from './credential-cache.ts'
 import { introspectionIssuer } from './issuers.ts'
@@ -12,7 +12,6 @@ import { claimNames, claimTexts, parseJsonObject } from './jwt/compact-jws.ts'
 
 const MAX_ENTRIES = 4096
 const MAX_BYTES = 64 * 1024
-const MAX_TOKEN_CHARS = 8 * 1024
 
 /** A provider of type `introspection`: bearer tokens that are checked at their issuer (RFC 7662). The results are cached. */
 export function makeIntrospectionAuthenticator(
@@ -44,8 +43,8 @@ export function makeIntrospectionAuthenticator(
       const token = bearerToken(x)
       if (token === undefined) return undefined
       if (!configured) return 'not-configured'
-      if (!isBearerToken(token)) return 'bearer-malformed'
-      return token.length <= MAX_TOKEN_CHARS ? cache.check(token) : 'token-malformed'
+      if (token.length > MAX_BEARER_CHARS) return 'token-too-large'
+      return isBearerToken(token) ? cache.check(token) : 'bearer-malformed'
     },
   }
 }
@@ -109,6 +108,7 @@ export function compileIntrospectedIdentity(
 ): (introspected: Introspected, now: number) => Authenticated | ProblemCode {
   const scopes = compileClaimPath(config.scopesClaim)
   const roles = compileClaimPath(config.rolesClaim)
+  const audiences = compileClaimPath(config.audienceClaim)
   const issuer = config.issuer ?? introspectionIssuer(url)
   return (introspected, now) => {
     if (introspected.active !== true) return 'token-inactive'
@@ -116,7 +116,8 @@ export function compileIntrospectedIdentity(
     if (typeof iss !== 'string' || typeof sub !== 'string' || !isAccessToken(introspected)) return 'token-claims'
     if (!isTime(exp) || !isTime(nbf)) return 'token-claims'
     if (config.issuer !== undefined && iss !== config.issuer) return 'token-issuer'
-    if (config.audience !== undefined && ![introspected.aud].flat().includes(config.audience)) return 'token-audience'
+    const isMeant = config.audience === undefined || [audiences(introspected)].flat().includes(config.audience)
+    if (!isMeant) return 'token-audience'
     const [validFrom, validUntil] = [(nbf ?? -Infinity) * 1000, (exp ?? Infinity) * 1000]
     if (now >= validUntil) return 'token-expired'
     if (now < validFrom) return 'token-not-yet-valid'

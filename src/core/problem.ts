@@ -21,6 +21,7 @@ export const PROBLEMS = {
   'token-missing': [401, 'A bearer token is required'],
   'bearer-malformed': [400, 'Authorization does not hold exactly one bearer token'],
   'token-malformed': [401, 'The token is not a well-formed JWT'],
+  'token-too-large': [401, 'The token is larger than 32 KiB'],
   'token-algorithm': [401, 'The token is signed with an algorithm that is not allowed'],
   'token-key-unknown': [401, 'The token names a key that its issuer does not publish'],
   'token-signature': [401, 'The signature of the token does not match'],

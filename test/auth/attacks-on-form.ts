@@ -44,7 +44,7 @@ const HEADERS: Attack[] = [
     'token-malformed',
     () => raw({ ...HEADER, kid }),
   ]),
-  ['kid of 1 MB', 'token-malformed', () => raw({ ...HEADER, kid: 'k1'.repeat(500_000) })],
+  ['kid of 1 MB', 'token-too-large', () => raw({ ...HEADER, kid: 'k1'.repeat(500_000) })],
   ...[{ crit: ['exp'], exp: 1 }, { crit: [] }, { crit: ['evil'] }, { crit: 'b64' }, { crit: null }].map(
     (members): Attack => [JSON.stringify(members), 'token-malformed', () => raw({ ...HEADER, ...members })],
   ),
@@ -129,9 +129,9 @@ const SPELLINGS: Attack[] = [
   ],
   ['claims that are a list', 'token-malformed', () => raw(HEADER, [claims])],
   ['claims that are empty', 'token-malformed', () => raw(HEADER, '')],
-  ['1 MB', 'token-malformed', () => raw(HEADER, { ...claims, x: 'x'.repeat(1_000_000) })],
-  ['1 MB of dots', 'token-malformed', () => '.'.repeat(1_000_000)],
-  ['9 KiB', 'token-malformed', () => raw(HEADER, { ...claims, x: 'x'.repeat(6500) })],
+  ['1 MB', 'token-too-large', () => raw(HEADER, { ...claims, x: 'x'.repeat(1_000_000) })],
+  ['1 MB of dots', 'token-too-large', () => '.'.repeat(1_000_000)],
+  ['33 KiB', 'token-too-large', () => raw(HEADER, { ...claims, x: 'x'.repeat(25_000) })],
 ]
 
 /** Odd headers, and odd spellings of good tokens. */

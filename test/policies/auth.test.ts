@@ -134,6 +134,34 @@ describe('what a route asks of its caller', () => {
     expect((await allowed(`Bearer ${await sign(key)}`)).code).toBe('scope-missing')
   })
 
+  it.each<[unknown, unknown, Record<string, unknown>, string | undefined]>([
+    ['client_id', 'abc', { client_id: 'abc', aud: undefined }, undefined],
+    ['client_id', ['x', 'abc'], { client_id: 'abc' }, undefined],
+    ['azp', 'abc', { azp: ['x', 'abc'], aud: undefined }, undefined],
+    [['https://id.test/app', 'id'], 'abc', { 'https://id.test/app': { id: 'abc' } }, undefined],
+    ['client_id', 'abc', { aud: 'abc' }, 'token-claims'],
+    ['client_id', 'abc', { client_id: 'abcd', aud: 'abc' }, 'token-audience'],
+    ['client_id', 'abc', { client_id: { abc: 'abc' } }, 'token-audience'],
+    ['client_id', 'abc', { client_id: [['abc']] }, 'token-audience'],
+    ['client_id', 'abc', { client_id: null }, 'token-audience'],
+    ['aud', 'api', { aud: undefined, client_id: 'api' }, 'token-claims'],
+  ])('audienceClaim %j, audience %j: %j → %s', async (audienceClaim, audience, claims, code) => {
+    const named = makeTestPlatform({
+      authProviders: { main: provider({ audienceClaim, audience }) },
+      fetch: issuer.fetch,
+    })
+    const allowed = makeGate(named)
+    expect((await allowed(`Bearer ${await sign(key, claims)}`)).code).toBe(code)
+  })
+
+  it('accepts a token with many groups', async () => {
+    const groups = Array.from({ length: 170 }, () => crypto.randomUUID())
+    const token = await sign(key, { groups })
+    expect(token.length).toBeGreaterThan(8 * 1024)
+    expect((await makeGate(platform)(`Bearer ${token}`)).status).toBe(200)
+    expect((await makeGate(platform)(`Bearer ${await sign(key, { x: 'x'.repeat(23_500) })}`)).status).toBe(200)
+  })
+
   it('keeps the decisions of two routes about one token apart', async () => {
     const token = `Bearer ${await sign(key, { scope: 'a' })}`
     const [open, closed] = [makeGate(platform, { scopes: ['a'] }), makeGate(platform, { scopes: ['b'] })]

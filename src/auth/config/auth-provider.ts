@@ -82,7 +82,16 @@ export const introspectionProvider = z.strictObject({
       'The exact `iss` of its tokens; a response with another `iss` is refused. Default: the origin of the URL, and any `iss` is accepted.',
     ),
   ),
-  audience: z.optional(doc(text, 'The response’s `aud` must contain this. Default: `aud` is not checked.')),
+  audience: z.optional(
+    doc(
+      text,
+      'The response’s `aud`, or the member of `audienceClaim`, must contain this. Default: it is not compared.',
+    ),
+  ),
+  audienceClaim: doc(
+    z.prefault(claimPath, 'aud'),
+    'The member of the response that is compared with `audience`, as a path like that of `rolesClaim`. Default aud.',
+  ),
   timeout: doc(
     z.prefault(duration(10, 10_000), '1s'),
     'The timeout of a call to the issuer; after it the response is 503. Default 1s.',
@@ -130,7 +139,10 @@ export function checkAuthProvider(
   config: AuthProviderConfig,
   written: z.input<typeof authProvider>,
 ): [key: string, message: string][] {
-  return config.type === 'jwt' && written.type === 'jwt' ? checkJwtProvider(config, written) : []
+  if (config.type === 'jwt' && written.type === 'jwt') return checkJwtProvider(config, written)
+  return written.type === 'introspection' && written.audienceClaim !== undefined && written.audience === undefined
+    ? [['audienceClaim', 'has no use without "audience"']]
+    : []
 }
 
 /** A checked provider of type `apiKey`; durations in milliseconds. */

@@ -56,7 +56,11 @@ export const jwtProvider = z.strictObject({
   issuer: doc(z.string().check(z.minLength(1)), 'The exact `iss` of its tokens.'),
   audience: doc(
     z.union([z.string().check(z.minLength(1)), z.array(z.string()).check(z.minLength(1), distinct())]),
-    'The token’s `aud` must contain one of these.',
+    'The token’s `aud`, or the claim of `audienceClaim`, must contain one of these.',
+  ),
+  audienceClaim: doc(
+    z.prefault(claimPath, 'aud'),
+    'The claim that is compared with `audience`, as a path like that of `rolesClaim`, for issuers without `aud`: `client_id` for access tokens of Amazon Cognito. A token without this claim is refused. Default aud.',
   ),
   algorithms: doc(
     z.array(choice(ALGORITHMS)).check(z.minLength(1), distinct()),
@@ -128,7 +132,7 @@ export function checkJwtProvider(
   return found
 }
 
-const NOT_FOR_SELF = ['jwksUri', 'secret', ...FETCH_SETTINGS, 'rolesClaim', 'scopesClaim'] as const
+const NOT_FOR_SELF = ['jwksUri', 'secret', ...FETCH_SETTINGS, 'audienceClaim', 'rolesClaim', 'scopesClaim'] as const
 
 function checkSelfIssued(
   { algorithms }: JwtProviderConfig,

@@ -3,13 +3,13 @@ import type { Platform } from '../../core/platform.ts'
 import type { ProblemCode } from '../../core/problem.ts'
 import { compileClaimPath } from '../../core/request-attribute.ts'
 import type { Authenticator } from '../authenticator.ts'
-import { BEARER_CHALLENGE, bearerToken, isBearerToken } from '../challenge.ts'
+import { BEARER_CHALLENGE, bearerToken, isBearerToken, MAX_BEARER_CHARS } from '../challenge.ts'
 import type { JwtProviderConfig } from '../config/jwt.ts'
 import { makeTokenCache, type TokenCache } from '../token-cache.ts'
 import { claimNames, claimTexts, parseCompactJws, type CompactJws } from './compact-jws.ts'
 import { makeJwks, makeOwnIssuerKeys } from './jwks.ts'
 import { makeSecretKey, type KeySource, type WaitUntil } from './key-source.ts'
-import { verify, type VerifiedClaims, type VerifiedToken } from './verify.ts'
+import { compileVerification, type VerifiedClaims, type VerifiedToken } from './verify.ts'
 
 const MAX_ENTRIES = 4096
 const MAX_BYTES = 8 * 1024 * 1024
@@ -38,6 +38,7 @@ export function makeJwtAuthenticator(name: string, config: JwtProviderConfig, pl
     async authenticate(x) {
       const token = bearerToken(x)
       if (token === undefined) return undefined
+      if (token.length > MAX_BEARER_CHARS) return 'token-too-large'
       const jws = parseCompactJws(token)
       if (jws === undefined) return isBearerToken(token) ? 'token-malformed' : 'bearer-malformed'
       // The token names its issuer, and so its provider: no other provider looks for its key.
@@ -57,10 +58,11 @@ function compileVerify(
   platform: Pick<Platform, 'now'>,
 ): (jws: CompactJws, waitUntil: WaitUntil) => Promise<VerifiedToken | ProblemCode> {
   const makeIdentity = compileIdentity(name, config)
+  const verify = compileVerification(config)
   return async (jws, waitUntil) => {
     const key = await keys.find(jws, waitUntil)
     if (typeof key === 'string') return key
-    const claims = await verify(jws, key, config, platform.now())
+    const claims = await verify(jws, key, platform.now())
     if (typeof claims === 'string') return claims
     const verified: VerifiedToken = {
       identity: makeIdentity(claims),

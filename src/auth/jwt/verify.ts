@@ -1,5 +1,6 @@
 import { errors, jwtVerify, type JWTPayload } from 'jose'
 import type { ProblemCode } from '../../core/problem.ts'
+import { compileClaimPath } from '../../core/request-attribute.ts'
 import type { Authenticated } from '../authenticator.ts'
 import type { JwtProviderConfig } from '../config/jwt.ts'
 import type { CompactJws } from './compact-jws.ts'
@@ -11,25 +12,30 @@ export type VerifiedClaims = JWTPayload & { readonly iss: string; readonly exp: 
 /** The last instant that a Date can hold, in seconds: past it a number is no time, and 1e400 is Infinity. */
 const MAX_SECONDS = 8.64e12
 
-/** Verifies signature, `iss`, `aud`, `exp` and `nbf` at `now` (epoch ms), or says what is wrong with the token. */
-export async function verify(
-  jws: CompactJws,
-  { alg, key }: VerificationKey,
+/**
+ * Compiles the check of a token's signature, `iss`, `exp`, `nbf` at `now` (epoch ms), and of its audience, in the claim that the provider names:
+ * the claims, or the code of the refusal.
+ */
+export function compileVerification(
   config: JwtProviderConfig,
-  now: number,
-): Promise<VerifiedClaims | ProblemCode> {
-  try {
-    const { payload } = await jwtVerify(jws.text, key, {
-      algorithms: [alg],
-      issuer: config.issuer,
-      audience: config.audience,
-      clockTolerance: config.clockSkew / 1000,
-      requiredClaims: ['exp', 'iss', 'aud'],
-      currentDate: new Date(now),
-    })
-    return isSane(payload) ? payload : 'token-claims'
-  } catch (error) {
-    return refusalOf(error)
+): (jws: CompactJws, key: VerificationKey, now: number) => Promise<VerifiedClaims | ProblemCode> {
+  const audiences = compileClaimPath(config.audienceClaim)
+  const accepted = new Set<unknown>([config.audience].flat())
+  return async (jws, { alg, key }, now) => {
+    try {
+      const { payload } = await jwtVerify(jws.text, key, {
+        algorithms: [alg],
+        issuer: config.issuer,
+        clockTolerance: config.clockSkew / 1000,
+        requiredClaims: ['exp', 'iss'],
+        currentDate: new Date(now),
+      })
+      const found = audiences(payload)
+      if (found === undefined || !isSane(payload)) return 'token-claims'
+      return [found].flat().some((audience) => accepted.has(audience)) ? payload : 'token-audience'
+    } catch (error) {
+      return refusalOf(error)
+    }
   }
 }
 
@@ -53,7 +59,6 @@ function refusalOf(error: unknown): ProblemCode {
 
 const CLAIM_REFUSALS: Readonly<Record<string, ProblemCode>> = {
   iss: 'token-issuer',
-  aud: 'token-audience',
   nbf: 'token-not-yet-valid',
 }
 

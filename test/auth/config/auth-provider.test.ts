@@ -57,6 +57,14 @@ describe('auth providers', () => {
     [{ ...introspection, rolesClaim: [] }, /^authProviders\.p\.rolesClaim: expected at least one name/],
     [{ ...introspection, scopesClaim: ['a', ''] }, /^authProviders\.p\.scopesClaim\[1\]: expected the name of a claim/],
     [{ ...introspection, rolesClaim: 7 }, /^authProviders\.p\.rolesClaim: expected a claim such as /],
+    [
+      { ...introspection, audienceClaim: 'client_id' },
+      /^authProviders\.p\.audienceClaim: has no use without "audience"/,
+    ],
+    [
+      { type: 'jwt', issuer: 'i', audience: 'a', algorithms: ['ES256'], keys: 'self', audienceClaim: 'client_id' },
+      /^authProviders\.p\.audienceClaim: has no use with "keys": "self"/,
+    ],
     [{ ...introspection, timeout: '1m' }, /^authProviders\.p\.timeout: expected a duration from 10ms to 10s/],
   ])('%j is refused', (provider, message) => {
     expect(diagnostics(provider)).toEqual([expect.stringMatching(message)])

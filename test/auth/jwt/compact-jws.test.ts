@@ -52,7 +52,6 @@ describe('parseCompactJws', () => {
     ['claims that are no JSON', token(`{${ALG}}`, 'x')],
     ['a claim twice', token(`{${ALG}}`, '{"exp":1,"exp":4102444800}')],
     ['a claim twice, deep', token(`{${ALG}}`, '{"a":[{"b":1,"\\u0062":2}]}')],
-    ['8 KiB', token(`{${ALG}}`, JSON.stringify({ iss: 'i'.repeat(6200) }))],
   ])('refuses %s', (_, text) => {
     expect(parseCompactJws(text)).toBeUndefined()
   })

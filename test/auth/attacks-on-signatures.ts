@@ -155,9 +155,6 @@ const OWN_KEYS: Attack[] = (
   [
     ['jwk', attackerJwk],
     ['jwk', jwk],
-    ['jku', 'https://evil.test/'],
-    ['jku', 'https://id.test/jwks.json'],
-    ['x5u', 'https://evil.test/'],
     ['x5c', ['MIIB']],
     ['x5c', []],
   ] as const
@@ -170,5 +167,25 @@ const OWN_KEYS: Attack[] = (
   [`the right key and ${name} ${JSON.stringify(value)}`, 'token-malformed', () => raw({ ...HEADER, [name]: value })],
 ])
 
+/** Addresses of keys are ignored, so that these tokens are ones of a wrong key. */
+const ADDRESSES = (
+  [
+    ['jku', 'https://evil.test/'],
+    ['jku', 'https://id.test/jwks.json'],
+    ['x5u', 'https://evil.test/'],
+  ] as const
+).map(([name, value]): Attack => [
+  `its own key at ${name} ${JSON.stringify(value)}`,
+  'token-signature',
+  () => raw({ ...HEADER, [name]: value }, claims, attacker.privateKey),
+])
+
 /** Wrong keys, wrong algorithms, wrong signatures. */
-export const SIGNATURE_ATTACKS = [...ALGORITHMS, ...CONFUSED, ...RSA_SIGNATURES, ...CURVE_SIGNATURES, ...OWN_KEYS]
+export const SIGNATURE_ATTACKS = [
+  ...ALGORITHMS,
+  ...CONFUSED,
+  ...RSA_SIGNATURES,
+  ...CURVE_SIGNATURES,
+  ...OWN_KEYS,
+  ...ADDRESSES,
+]

@@ -27,8 +27,11 @@ export function parseCompactJws(text: string): CompactJws | undefined {
 const PART = String.raw`(?=[\w-])(?:[\w-]{4})*(?:[\w-][AQgw]|[\w-]{2}[AEIMQUYcgkosw048])?`
 const COMPACT = new RegExp(String.raw`^(${PART})\.(${PART})\.(${PART})$`)
 
-/** Members that contain a key, refer to one, or change the interpretation of the rest. */
-const REFUSED_MEMBERS = ['crit', 'b64', 'jku', 'x5u', 'x5c', 'jwk', 'zip', 'enc']
+/**
+ * Members that contain a key, or change the interpretation of the rest. `jku` and `x5u`, the addresses of keys, are ignored as RFC 7515 §4.1.2
+ * allows, because some issuers (UAA, XSUAA) always send them; nothing is fetched from there.
+ */
+const REFUSED_MEMBERS = ['crit', 'b64', 'x5c', 'jwk', 'zip', 'enc']
 /** The types of access tokens. Tokens of other types (`logout+jwt`, `dpop+jwt`) are not access tokens (RFC 8725 §3.11). */
 const ACCESS_TOKEN_TYPE = /^(?:application\/)?(?:at\+)?jwt$/i
 

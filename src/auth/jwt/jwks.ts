@@ -40,8 +40,8 @@ export function makeJwks(config: JwtProviderConfig, platform: JwksPlatform): Key
     async find(jws, waitUntil) {
       if (url === undefined) return 'not-configured'
       const now = platform.now()
-      const known = trusted(now, waitUntil) && pick(cache.keys, jws)
-      if (known) return known
+      const known = trusted(now, waitUntil) ? pick(cache.keys, jws) : []
+      if (known.length > 0) return known
       if (mayFetch(cache, config, now)) {
         const work = refresh(cache, url, config, platform)
         // A client that leaves takes its handler with it; the fetch is for everyone and goes on.
@@ -50,7 +50,9 @@ export function makeJwks(config: JwtProviderConfig, platform: JwksPlatform): Key
       } else await runningFetch(cache, platform.now)
       if (!isUsable(cache, config, platform.now())) return 'keys-unavailable'
       // "Unknown" may only be said of a set that was seen: a key made during the issuer's outage could be real.
-      return pick(cache.keys, jws) ?? (cache.lastFetch.state === 'done' ? 'token-key-unknown' : 'keys-unavailable')
+      const found = pick(cache.keys, jws)
+      if (found.length > 0) return found
+      return cache.lastFetch.state === 'done' ? 'token-key-unknown' : 'keys-unavailable'
     },
   }
 }
@@ -92,10 +94,14 @@ async function runningFetch(cache: KeyCache, now: () => number): Promise<void> {
     await new Promise((passed) => setTimeout(passed, POLL_MS))
 }
 
-/** The key with the token's id and algorithm; for a token without an id the only one of that algorithm. */
-function pick(keys: readonly VerificationKey[], { alg, kid }: CompactJws): VerificationKey | undefined {
+/** Bounds the verifications of a token without an id. */
+const MAX_CANDIDATES = 8
+
+/** The one key of the token's id and algorithm, none when several have both; for a token without an id the keys of its algorithm, the first 8. */
+function pick(keys: readonly VerificationKey[], { alg, kid }: CompactJws): readonly VerificationKey[] {
   const fitting = keys.filter((key) => key.alg === alg && (kid === undefined || key.kid === kid))
-  return fitting.length === 1 ? fitting[0] : undefined
+  if (kid === undefined) return fitting.slice(0, MAX_CANDIDATES)
+  return fitting.length === 1 ? fitting : []
 }
 
 /** The identity store belongs to the gateway and is near: its keys are fetched more often than another issuer's, so that a leaked key is soon refused everywhere. Milliseconds. */

@@ -60,19 +60,23 @@ function compileVerify(
   const makeIdentity = compileIdentity(name, config)
   const verify = compileVerification(config)
   return async (jws, waitUntil) => {
-    const key = await keys.find(jws, waitUntil)
-    if (typeof key === 'string') return key
-    const claims = await verify(jws, key, platform.now())
-    if (typeof claims === 'string') return claims
-    const verified: VerifiedToken = {
-      identity: makeIdentity(claims),
-      validFrom: (claims.nbf ?? -Infinity) * 1000 - config.clockSkew,
-      validUntil: claims.exp * 1000 + config.clockSkew,
-      key,
-      headers: undefined,
+    const candidates = await keys.find(jws, waitUntil)
+    if (typeof candidates === 'string') return candidates
+    for (const key of candidates) {
+      const claims = await verify(jws, key, platform.now())
+      if (claims === 'token-signature') continue
+      if (typeof claims === 'string') return claims
+      const verified: VerifiedToken = {
+        identity: makeIdentity(claims),
+        validFrom: (claims.nbf ?? -Infinity) * 1000 - config.clockSkew,
+        validUntil: claims.exp * 1000 + config.clockSkew,
+        key,
+        headers: undefined,
+      }
+      cache.set(jws.text, verified)
+      return verified
     }
-    cache.set(jws.text, verified)
-    return verified
+    return 'token-signature'
   }
 }
 

@@ -10,7 +10,7 @@ const MAX_BYTES = 64 * 1024
 const MAX_KEYS = 100
 
 /**
- * Fetches an issuer’s key set (RFC 7517 §5) and imports the keys that fit `algorithms`; others are omitted.
+ * Fetches an issuer’s key set (RFC 7517 §5) and imports the keys that fit `algorithms`; others are omitted, and so are repetitions.
  * Undefined when it cannot be read whole: network, timeout, a redirect, too large, not a key set. Never rejects.
  * A key that is in `known` stays the same object.
  */
@@ -50,10 +50,10 @@ async function importKeys(
   algorithms: readonly string[],
   known: readonly VerificationKey[],
 ): Promise<VerificationKey[]> {
-  // Two keys with one id are ambiguous: neither is used.
-  const single = jwks.filter(({ kid }) => kid === undefined || jwks.filter((other) => other.kid === kid).length === 1)
-  const keys = await Promise.all(single.map((jwk) => importKey(jwk, algorithms, known)))
-  return keys.filter((key) => key !== undefined)
+  const keys = await Promise.all(jwks.map((jwk) => importKey(jwk, algorithms, known)))
+  // A key that stands twice is one key.
+  const unique = new Map(keys.flatMap((key) => (key === undefined ? [] : [[key.material, key]])))
+  return [...unique.values()]
 }
 
 async function importKey(

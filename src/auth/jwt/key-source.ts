@@ -24,8 +24,8 @@ export interface KeySource {
   readonly configured: boolean
   /** Whether tokens that these keys verified earlier may still be accepted at `now` (epoch ms). Refreshes in `waitUntil`. */
   readonly trusted: (now: number, waitUntil: WaitUntil) => boolean
-  /** The key for this token, or the code of the refusal. Never rejects. */
-  readonly find: (jws: CompactJws, waitUntil: WaitUntil) => Promise<VerificationKey | ProblemCode>
+  /** The keys of which one may have signed this token, at least one; or the code of the refusal. Never rejects. */
+  readonly find: (jws: CompactJws, waitUntil: WaitUntil) => Promise<readonly VerificationKey[] | ProblemCode>
 }
 
 /** The one key of a provider with a shared secret. Not configured when unset, or shorter than a hash (RFC 7518 §3.2). */
@@ -41,7 +41,7 @@ export function makeSecretKey(config: JwtProviderConfig, platform: Pick<Platform
       if (!configured) return 'not-configured'
       const known = imported.get(alg) ?? (await importSecret(bytes, alg))
       imported.set(alg, known)
-      return known
+      return [known]
     },
   }
 }

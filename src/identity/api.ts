@@ -44,8 +44,13 @@ export interface IdentityApi {
   createOAuthClient: (oauthClient: NewOAuthClient, by: Actor) => CreatedOAuthClient | StoreRefusal
   getOAuthClient: (clientId: string) => OAuthClient | 'unknown'
   listOAuthClients: (request: PageRequest) => Page<OAuthClient> | Invalid
-  updateOAuthClient: (clientId: string, change: OAuthClientChange, by: Actor) => CreatedOAuthClient | StoreRefusal
-  removeOAuthClient: (clientId: string, by: Actor) => 'removed' | 'unknown'
+  updateOAuthClient: (
+    clientId: string,
+    change: OAuthClientChange,
+    by: Actor,
+    revocation?: SubjectRevocation,
+  ) => CreatedOAuthClient | StoreRefusal
+  removeOAuthClient: (clientId: string, by: Actor, revocation?: SubjectRevocation) => 'removed' | 'unknown'
   /** `secretHash` is the client secret's `sha256Hex`; undefined for a public client. */
   oauthClientCredentials: (
     clientId: string,

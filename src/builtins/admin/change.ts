@@ -5,9 +5,8 @@ import { diagnosticText } from '../../config/schema/diagnostic.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import type { Platform } from '../../core/platform.ts'
 import { problem } from '../../core/problem.ts'
-import type { IdentityClient } from '../../identity/api.ts'
 import { MAX_ACCESS_TOKEN_MS, MAX_SKEW_MS } from '../../identity/store-limits.ts'
-import type { Actor, SubjectRevocation } from '../../identity/types.ts'
+import type { SubjectRevocation } from '../../identity/types.ts'
 import { readRequestBytes } from '../../lib/body.ts'
 
 /** A change is a short JSON object. */
@@ -56,15 +55,4 @@ export function makeSubjectRevocation({
 }: Pick<Platform, 'authProviders' | 'now'>): () => SubjectRevocation {
   const issuers = ownIssuersOf(authProviders).map(({ config }) => config.issuer)
   return () => ({ issuers, until: now() + MAX_ACCESS_TOKEN_MS + MAX_SKEW_MS })
-}
-
-/** Revokes all tokens that `subject` has so far. The result is `revoked`, or the first failure. */
-export async function revokeTokensOf(
-  identity: IdentityClient,
-  subject: string,
-  { issuers, until }: SubjectRevocation,
-  by: Actor,
-) {
-  const results = await Promise.all(issuers.map((issuer) => identity.revoke({ issuer, subject }, until, by)))
-  return results.find((result) => result !== 'revoked') ?? 'revoked'
 }

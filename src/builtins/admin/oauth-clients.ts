@@ -3,7 +3,7 @@ import { choice, distinct } from '../../config/schema/scalars.ts'
 import type { Platform } from '../../core/platform.ts'
 import type { IdentityClient } from '../../identity/api.ts'
 import { GRANTS, type CreatedOAuthClient, type OAuthClient, type SubjectRevocation } from '../../identity/types.ts'
-import { makeSubjectRevocation, readChange, revokeTokensOf } from './change.ts'
+import { makeSubjectRevocation, readChange } from './change.ts'
 import {
   actorOf,
   jsonResponse,
@@ -48,11 +48,9 @@ export function makeOAuthClientEndpoints(platform: Platform, identity: IdentityC
         },
         PATCH: makeUpdateOAuthClient(identity, tokensSoFar),
         DELETE: async ({ name, x }) => {
-          const by = actorOf(x)
-          const removed = resultOrProblem(await identity.removeOAuthClient(name, by), `client "${name}"`)
-          if (removed instanceof Response) return removed
-          const revoked = await revokeTokensOf(identity, name, tokensSoFar(), by)
-          return { client_id: name, removed: true, ...(revoked !== 'revoked' && { tokens_revoked: false }) }
+          const result = await identity.removeOAuthClient(name, actorOf(x), tokensSoFar())
+          const removed = resultOrProblem(result, `client "${name}"`)
+          return removed instanceof Response ? removed : { client_id: name, removed: true }
         },
       },
     },
@@ -75,15 +73,13 @@ function makeUpdateOAuthClient(identity: IdentityClient, tokensSoFar: () => Subj
     const read = await readChange(x, oauthClientChange)
     if (read instanceof Response) return read
     const { new_secret: newSecret, ...fields } = read.value
-    const by = actorOf(x)
     const change = { ...fields, ...(newSecret && { newSecret }) }
-    const updated = resultOrProblem(await identity.updateOAuthClient(name, change, by), `client "${name}"`)
-    if (updated instanceof Response) return updated
     const hasNewRights = fields.roles !== undefined || fields.scopes !== undefined
     const endsTokens = fields.disabled === true || hasNewRights || newSecret === true
-    // Only this response contains a new secret, so it is sent whether or not the old tokens could be revoked.
-    const revoked = endsTokens ? await revokeTokensOf(identity, name, tokensSoFar(), by) : 'revoked'
-    return { ...createdBody(updated), ...(revoked !== 'revoked' && { tokens_revoked: false }) }
+    const revocation = endsTokens ? tokensSoFar() : undefined
+    const result = await identity.updateOAuthClient(name, change, actorOf(x), revocation)
+    const updated = resultOrProblem(result, `client "${name}"`)
+    return updated instanceof Response ? updated : createdBody(updated)
   }
 }
 

@@ -58,8 +58,8 @@ function makeIdentityOperations(sql: SqlStorage, now: () => number): IdentityOpe
   const sessions = makeSessionStore(context, revocations)
   const apiKeys = makeApiKeyStore(context, revocations)
   const api: IdentityApi = {
-    ...makeUserStore(context, { sessions: sessions, apiKeys, revocations }),
-    ...makeOAuthClientStore(context, sessions),
+    ...makeUserStore(context, { sessions, apiKeys, revocations }),
+    ...makeOAuthClientStore(context, { sessions, revocations }),
     ...makeSigningKeyStore(context),
     ...makeAuditReader(context),
     ...apiKeys,

@@ -9,7 +9,9 @@ import type {
   OAuthClient,
   OAuthClientChange,
   StoreRefusal,
+  SubjectRevocation,
 } from '../types.ts'
+import type { RevocationStore } from './revocations.ts'
 import { invalidField, newOAuthClient, oauthClientChange } from './schema.ts'
 import type { SessionStore } from './sessions.ts'
 import { countOf, findOAuthClient, hasKey, pageOf, type StoreContext } from './store-context.ts'
@@ -24,8 +26,14 @@ type OAuthClientApi = Pick<
   | 'oauthClientCredentials'
 >
 
+/** The stores of what ends with an OAuth client. */
+interface OAuthClientParts {
+  readonly sessions: SessionStore
+  readonly revocations: RevocationStore
+}
+
 /** Makes the store of OAuth clients, by client id. */
-export function makeOAuthClientStore(context: StoreContext, sessions: SessionStore): OAuthClientApi {
+export function makeOAuthClientStore(context: StoreContext, parts: OAuthClientParts): OAuthClientApi {
   const { sql, audit } = context
   return {
     createOAuthClient: (input, by) => createOAuthClient(context, input, by),
@@ -36,11 +44,13 @@ export function makeOAuthClientStore(context: StoreContext, sessions: SessionSto
       const row = sql.exec<{ hash: string | null; data: string }>(query, clientId).toArray()[0]
       return row ? { oauthClient: JSON.parse(row.data) as OAuthClient, secretHash: row.hash ?? undefined } : 'unknown'
     },
-    updateOAuthClient: (clientId, change, by) => updateOAuthClient(context, sessions, clientId, change, by),
-    removeOAuthClient(clientId, by) {
+    updateOAuthClient: (clientId, change, by, revocation) =>
+      updateOAuthClient(context, parts, clientId, change, by, revocation),
+    removeOAuthClient(clientId, by, revocation) {
       if (!findOAuthClient(sql, clientId)) return 'unknown'
       sql.exec('DELETE FROM clients WHERE key = ?', clientId)
-      sessions.endOfOAuthClient(clientId)
+      parts.sessions.endOfOAuthClient(clientId)
+      parts.revocations.addSubject(clientId, revocation)
       audit('client.remove', clientId, by)
       return 'removed'
     },
@@ -72,10 +82,11 @@ function createOAuthClient(
 
 function updateOAuthClient(
   { sql, now, audit }: StoreContext,
-  sessions: SessionStore,
+  { sessions, revocations }: OAuthClientParts,
   clientId: string,
   change: OAuthClientChange,
   by: Actor,
+  revocation: SubjectRevocation | undefined,
 ): CreatedOAuthClient | StoreRefusal {
   const before = findOAuthClient(sql, clientId)
   const invalid = invalidField(oauthClientChange, change)
@@ -89,6 +100,7 @@ function updateOAuthClient(
   const query = 'UPDATE clients SET data = ?, hash = COALESCE(?, hash) WHERE key = ?'
   sql.exec(query, JSON.stringify(oauthClient), hash, clientId)
   if (oauthClient.disabled) sessions.endOfOAuthClient(clientId)
+  revocations.addSubject(clientId, revocation)
   const rights = { before: rightsOf(before), ...rightsOf(oauthClient) }
   audit('client.update', clientId, by, { fields: Object.keys(change), ...rights })
   return { oauthClient, secret }

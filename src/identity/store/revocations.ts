@@ -1,7 +1,7 @@
 import type { IdentityApi } from '../api.ts'
 import { MAX_REVOCATION_MS, MAX_SKEW_MS, STORE_LIMITS } from '../store-limits.ts'
 import { makeId } from '../password.ts'
-import type { RevocableToken, Revocation, RevocationTarget, RevocationUpdate } from '../types.ts'
+import type { RevocableToken, Revocation, RevocationTarget, RevocationUpdate, SubjectRevocation } from '../types.ts'
 import { invalidField, revocationTarget } from './schema.ts'
 import { countOf, newestPageOf, rowsOf, type StoreContext } from './store-context.ts'
 
@@ -12,6 +12,8 @@ export interface RevocationStore extends Pick<
 > {
   /** Adds an entry whatever STORE_LIMITS allows, because it follows from a change that was made. */
   readonly add: (target: RevocationTarget, until: number) => void
+  /** Adds, likewise, the entries of a subject; none when `revocation` is undefined. */
+  readonly addSubject: (subject: string, revocation: SubjectRevocation | undefined) => void
   /** Adds an entry for the holder of the token (RFC 7009). */
   readonly revokeByHolder: (target: RevocationTarget, until: number) => 'revoked' | 'full'
   /** Deletes entries that have left the feed. */
@@ -42,6 +44,9 @@ export function makeRevocationStore({ sql, now, audit }: StoreContext): Revocati
 
   return {
     add,
+    addSubject(subject, revocation) {
+      if (revocation) for (const issuer of revocation.issuers) add({ issuer, subject }, revocation.until)
+    },
     revokeByHolder,
     revoke(target, until, by) {
       const invalid = invalidField(revocationTarget, { target, until })

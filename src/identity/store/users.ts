@@ -38,7 +38,7 @@ export function makeUserStore(context: StoreContext, parts: UserParts): UserApi 
       sql.exec('DELETE FROM users WHERE key = ?', username)
       parts.sessions.endOfUser(username)
       parts.apiKeys.revokeAllOf(username)
-      if (revocation) revokeTokens(parts, username, revocation)
+      parts.revocations.addSubject(username, revocation)
       context.audit('user.remove', username, by)
       return 'removed'
     },
@@ -77,13 +77,9 @@ function updateUser(
   sql.exec(query, JSON.stringify(after), passwordHash ?? null, username)
   if (after.disabled || passwordHash !== undefined) parts.sessions.endOfUser(username)
   if (after.disabled) parts.apiKeys.revokeAllOf(username)
-  if (revocation) revokeTokens(parts, username, revocation)
+  parts.revocations.addSubject(username, revocation)
   audit('user.update', username, by, { fields: Object.keys(change), before: rightsOf(before), ...rightsOf(after) })
   return after
-}
-
-function revokeTokens({ revocations }: UserParts, username: string, { issuers, until }: SubjectRevocation): void {
-  for (const issuer of issuers) revocations.add({ issuer, subject: username }, until)
 }
 
 /** Whether there is a user, or ever was one. */

@@ -168,6 +168,43 @@ describe('users', () => {
 })
 
 describe('clients', () => {
+  it('end with their tokens in one call of the store, which nothing can come between', async () => {
+    const object = env.IDENTITY.getByName('store-of-one-call') as unknown as ReturnType<
+      Platform['identityStore']['getByName']
+    >
+    const calls: string[] = []
+    const admin = await deploy({
+      identityStore: {
+        getByName: () => ({
+          execute(name: string, args: readonly unknown[]) {
+            calls.push(name)
+            return object.execute(name as never, args)
+          },
+        }),
+      } as unknown as Platform['identityStore'],
+    })
+    const changes = (path: string) => [
+      () => admin('PATCH', path, { roles: ['dev'] }),
+      () => admin('PATCH', path, { new_secret: true }),
+      () => admin('PATCH', path, { disabled: true }),
+      () => admin('DELETE', path),
+    ]
+    for (const [nth, change] of changes('clients/cron').entries()) {
+      if (nth === 0) await admin('POST', 'clients', { client_id: 'cron' })
+      const before = (await admin('GET', 'revocations')).body
+      calls.length = 0
+      expect((await change()).body).not.toHaveProperty('tokens_revoked')
+      expect(calls).toEqual([nth === 3 ? 'removeOAuthClient' : 'updateOAuthClient'])
+      const after = (await admin('GET', 'revocations')).body
+      expect(after).toMatchObject({ revocations: [{ issuer: OWN, subject: 'cron' }] })
+      expect(after).not.toEqual(before)
+    }
+    calls.length = 0
+    await admin('POST', 'clients', { client_id: 'other' })
+    await admin('PATCH', 'clients/other', { name: 'Another' })
+    expect((await admin('GET', 'revocations')).body).toMatchObject({ revocations: [{ subject: 'cron' }] })
+  })
+
   it('are made, changed and removed; a secret is shown once, when it is made', async () => {
     const admin = await deploy()
     const made = await admin('POST', 'clients', { client_id: 'cron', name: 'Nightly', scopes: ['orders:read'] })

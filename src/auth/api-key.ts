@@ -1,5 +1,6 @@
 import type { Platform } from '../core/platform.ts'
 import type { ProblemCode } from '../core/problem.ts'
+import { compileRequestAttribute } from '../core/request-attribute.ts'
 import { makeIdentityClient } from '../identity/client.ts'
 import { sha256Hex } from '../identity/password.ts'
 import type { ApiKey } from '../identity/types.ts'
@@ -34,15 +35,16 @@ export function makeApiKeyAuthenticator(name: string, config: ApiKeyProviderConf
       const key = headers[config.header]
       return key !== undefined && API_KEY.test(key) ? cache.recall(key, now, waitUntil) : undefined
     },
-    async authenticate({ headers }) {
-      const key = headers[config.header]
+    async authenticate(x) {
+      const key = x.headers[config.header]
       if (key === undefined || key === '') return undefined
-      return API_KEY.test(key) ? cache.check(key) : 'api-key-invalid'
+      return API_KEY.test(key) ? cache.check(key, clientNetwork(x) ?? '') : 'api-key-invalid'
     },
   }
 }
 
 const MAX_ENTRIES = 4096
+const clientNetwork = compileRequestAttribute({ kind: 'ip' })
 
 const REFUSALS = {
   unknown: 'api-key-invalid',

@@ -25,7 +25,7 @@ interface Refusal {
 export interface CredentialCacheSettings {
   /** Checks a credential at the store or the issuer. Never rejects; a 503 code means that neither could be reached. */
   readonly check: (credential: string) => Promise<Authenticated | ProblemCode>
-  /** The 503 code for a credential that is not checked, because too many were wrong within the last second. */
+  /** The 503 code for a credential that is not checked, because too many of its client's network were wrong within the last second, or too many in all. */
   readonly unavailable: ProblemCode
   /** How long a positive result may be used, in milliseconds. */
   readonly ttlMs: number
@@ -38,13 +38,15 @@ export interface CredentialCacheSettings {
 export interface CredentialCache {
   /** A cached positive result that may be used at `now` (epoch ms). Past half of its lifetime it is checked again, in `waitUntil`. */
   readonly recall: (credential: string, now: number, waitUntil: WaitUntil) => Authenticated | undefined
-  /** The cached refusal, or the result of a check. */
-  readonly check: (credential: string) => Promise<Authenticated | ProblemCode>
+  /** The cached refusal, or the result of a check. `network` is the client's network, by which wrong credentials are counted. */
+  readonly check: (credential: string, network: string) => Promise<Authenticated | ProblemCode>
 }
 
 const REFUSAL_TTL_MS = 10_000
-/** Checks of wrong credentials in one second, including those that are running. */
-const MAX_WRONG_PER_SECOND = 100
+/** Checks of wrong credentials in one second, including those that are running, for one client network. */
+const MAX_WRONG_OF_NETWORK = 100
+/** The same for all networks: what a flood from many networks may cost the store or the issuer. */
+const MAX_WRONG = 1_000
 /** `validatedAt` of a credential that was valid before and was refused since. */
 const REFUSED = -Infinity
 /** For positive results and for refusals each. */
@@ -52,7 +54,7 @@ const MAX_BYTES = 8 * 1024 * 1024
 
 /**
  * Caches results by the credential's SHA-256, so that neither memory nor the time of a lookup discloses the secret. Refusals have a cache of their own:
- * a flood of wrong credentials evicts no valid one, and only a bounded number of them is checked per second. A credential that was valid at its last
+ * a flood of wrong credentials evicts no valid one, and only a bounded number of them is checked per second, for each client network and in all. A credential that was valid at its last
  * check is always checked.
  */
 export function makeCredentialCache(settings: CredentialCacheSettings): CredentialCache {
@@ -60,7 +62,7 @@ export function makeCredentialCache(settings: CredentialCacheSettings): Credenti
   const valid = makeTokenCache<Entry>(maxEntries, MAX_BYTES, (_, { bytes }) => bytes)
   const refusals = makeTokenCache<Refusal>(maxEntries, MAX_BYTES)
   const checkAndCache = makeCheck(settings, valid, refusals)
-  let second = { at: 0, wrong: 0 }
+  let second: WrongCount = { at: 0, total: 0, byNetwork: new Map() }
 
   return {
     recall(credential, at, waitUntil) {
@@ -76,21 +78,37 @@ export function makeCredentialCache(settings: CredentialCacheSettings): Credenti
       }
       return entry.result
     },
-    async check(credential) {
+    async check(credential, network) {
       const hash = sha256Hex(credential)
       const at = now()
       const refusal = refusals.get(hash)
       if (refusal !== undefined && distance(at, refusal.at) < Math.min(ttlMs, REFUSAL_TTL_MS)) return refusal.code
       if ((valid.get(hash)?.validatedAt ?? REFUSED) !== REFUSED) return checkAndCache(hash, credential)
-      if (distance(at, second.at) >= 1_000) second = { at, wrong: 0 }
-      if (second.wrong >= MAX_WRONG_PER_SECOND) return unavailable
+      if (distance(at, second.at) >= 1_000) second = { at, total: 0, byNetwork: new Map() }
       const current = second
-      current.wrong++
+      const ofNetwork = current.byNetwork.get(network) ?? 0
+      if (current.total >= MAX_WRONG || ofNetwork >= MAX_WRONG_OF_NETWORK) return unavailable
+      addWrong(current, network, 1)
       const result = await checkAndCache(hash, credential)
-      if (typeof result === 'object') current.wrong--
+      if (typeof result === 'object') addWrong(current, network, -1)
       return result
     },
   }
+}
+
+/** Checks of credentials since `at` (epoch ms) that were wrong or have no result yet. */
+interface WrongCount {
+  readonly at: number
+  total: number
+  readonly byNetwork: Map<string, number>
+}
+
+/** Holds no more networks than `total`, so that its memory is bounded. */
+function addWrong(count: WrongCount, network: string, change: 1 | -1): void {
+  count.total += change
+  const ofNetwork = (count.byNetwork.get(network) ?? 0) + change
+  if (ofNetwork === 0) count.byNetwork.delete(network)
+  else count.byNetwork.set(network, ofNetwork)
 }
 
 /** Checks a credential and caches the result, except a 503. */

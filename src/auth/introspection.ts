@@ -1,7 +1,7 @@
 import { isDocumentUrl, resolveUrl } from '../config/schema/scalars.ts'
 import type { Platform } from '../core/platform.ts'
 import type { ProblemCode } from '../core/problem.ts'
-import { compileClaimPath } from '../core/request-attribute.ts'
+import { compileClaimPath, compileRequestAttribute } from '../core/request-attribute.ts'
 import { readText } from '../lib/body.ts'
 import type { Authenticated, Authenticator } from './authenticator.ts'
 import { BEARER_CHALLENGE, bearerToken, isBearerToken, MAX_BEARER_CHARS } from './challenge.ts'
@@ -12,6 +12,7 @@ import { claimNames, claimTexts, parseJsonObject } from './jwt/compact-jws.ts'
 
 const MAX_ENTRIES = 4096
 const MAX_BYTES = 64 * 1024
+const clientNetwork = compileRequestAttribute({ kind: 'ip' })
 
 /** A provider of type `introspection`: bearer tokens that are checked at their issuer (RFC 7662). The results are cached. */
 export function makeIntrospectionAuthenticator(
@@ -44,7 +45,7 @@ export function makeIntrospectionAuthenticator(
       if (token === undefined) return undefined
       if (!configured) return 'not-configured'
       if (token.length > MAX_BEARER_CHARS) return 'token-too-large'
-      return isBearerToken(token) ? cache.check(token) : 'bearer-malformed'
+      return isBearerToken(token) ? cache.check(token, clientNetwork(x) ?? '') : 'bearer-malformed'
     },
   }
 }

@@ -13,15 +13,16 @@ export interface Passage {
   readonly x: Exchange
 }
 
-/** A route with `auth` in front of a terminal that answers 200; each call sends one request and waits for its background work. */
+/** A route with `auth` in front of a terminal that answers 200; each call sends one request, from the address `ip`, and waits for its background work. */
 export function makeGate(platform: Platform, config: Record<string, unknown> = {}) {
   const parsed = auth.config.parse({ providers: Object.keys(platform.authProviders), ...config })
   const facts = makeTestFacts({ hasAuth: true, authProviders: platform.authProviders })
   const handler = auth.compile(parsed, platform, facts)(() => Promise.resolve(new Response('passed')))
-  return async (authorization?: string, init: RequestInit = {}): Promise<Passage> => {
+  return async (authorization?: string, init: RequestInit = {}, ip?: string): Promise<Passage> => {
     const headers = new Headers(init.headers)
     if (authorization !== undefined) headers.set('authorization', authorization)
-    const x = makeTestExchange(new Request('https://gw.test/users/7', { ...init, headers }))
+    const received = makeTestExchange(new Request('https://gw.test/users/7', { ...init, headers }))
+    const x = ip === undefined ? received : { ...received, client: { ...received.client, ip } }
     const response = await handler(x)
     await x.settled()
     const body = await response.clone().text()

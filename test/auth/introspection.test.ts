@@ -191,6 +191,38 @@ describe('introspection', () => {
     expect(codes.filter((code) => code === 'introspection-unavailable')).toHaveLength(200)
   })
 
+  it('counts a flood by client network, so that it keeps nobody else out', async () => {
+    const { issuer, answering, gate } = setup()
+    answering({ active: false })
+    const flood = async (name: string, ip: (nth: number) => string) => {
+      const before = issuer.calls.length
+      await Promise.all(Array.from({ length: 150 }, (_, i) => gate(`Bearer ${name}${i}`, {}, ip(i))))
+      return issuer.calls.length - before
+    }
+    expect(await flood('a', () => '192.0.2.7')).toBe(100)
+    expect(await flood('b', (nth) => `2001:db8:0:1::${nth.toString(16)}`)).toBe(100)
+    expect((await gate('Bearer c', {}, '2001:db8:0:1:ffff::1')).code).toBe('introspection-unavailable')
+    expect((await gate('Bearer c', {}, '2001:db8:0:2::1')).code).toBe('token-inactive')
+    answering({ active: true })
+    expect((await gate('Bearer d', {}, '192.0.2.8')).status).toBe(200)
+    expect((await gate('Bearer e', {}, '192.0.2.7')).code).toBe('introspection-unavailable')
+    issuer.now += 1_000
+    expect((await gate('Bearer e', {}, '192.0.2.7')).status).toBe(200)
+  })
+
+  it('protects the issuer from a flood of many networks too', async () => {
+    const { issuer, answering, gate } = setup()
+    answering({ active: false })
+    await Promise.all(Array.from({ length: 1_100 }, (_, i) => gate(`Bearer t${i}`, {}, `10.0.${i >> 8}.${i & 255}`)))
+    expect(issuer.calls).toHaveLength(1_000)
+  })
+
+  it('counts no valid token', async () => {
+    const { issuer, send } = setup()
+    for (let i = 0; i < 300; i++) expect((await send(`t${i}`)).status).toBe(200)
+    expect(issuer.calls).toHaveLength(300)
+  })
+
   it('remembers less of an issuer that says more', async () => {
     const { issuer, answering, send } = setup()
     const known = async (groups: number) => {

@@ -3,22 +3,16 @@ import type { Handler } from '../core/pipeline.ts'
 import { discardBody } from '../lib/body.ts'
 import { varyNames, type StoredHead } from './http/entry.ts'
 import { conditionsOf, freshen } from './http/validation.ts'
+import { complete, type OriginResponse } from './partial.ts'
 import { restore, type NormalizedRequest } from './normalize-request.ts'
-
-/** A response of the origin, or a problem of the gateway in its place; times in epoch milliseconds. */
-export interface OriginResponse {
-  readonly kind: 'answered'
-  readonly response: Response
-  readonly requestTime: number
-  readonly responseTime: number
-}
+import type { FoundResponse } from './store/tiers.ts'
 
 /** The result of a fetch. `confirmed`: the stored response is still valid, with the updated `head`. */
 export type OriginFetch = OriginResponse | { readonly kind: 'confirmed'; readonly head: StoredHead }
 
 /**
  * Sends a normalized request to the origin, with the validators of `stored` as conditions. Sends it again when the 304 is about another
- * response than the stored one, or when the response varies by fields that were stripped.
+ * response than the stored one, or when the response varies by fields that were stripped. `part`: a fresh part, which is completed.
  */
 export async function fetchFromOrigin(
   x: Exchange,
@@ -26,9 +20,12 @@ export async function fetchFromOrigin(
   normalized: NormalizedRequest,
   now: () => number,
   stored?: StoredHead,
+  part?: FoundResponse,
 ): Promise<OriginFetch> {
   const conditions = stored && conditionsOf(stored)
-  let fetched = await send(x, next, now, conditions)
+  const completed = part && (await complete(part, (fields) => send(x, next, now, fields)))
+  if (part !== undefined) delete x.outgoing.headers['range']
+  let fetched = completed ?? (await send(x, next, now, conditions))
   if (stored !== undefined && conditions !== undefined && fetched.response.status === 304) {
     const head = freshen(stored, fetched.response.headers, fetched.requestTime, fetched.responseTime)
     if (head !== undefined) return { kind: 'confirmed', head }
@@ -40,6 +37,8 @@ export async function fetchFromOrigin(
   return send(x, next, now)
 }
 
+const OWN_CONDITIONS = ['if-none-match', 'if-modified-since', 'if-range']
+
 async function send(
   x: Exchange,
   next: Handler,
@@ -47,8 +46,7 @@ async function send(
   conditions: Readonly<Record<string, string>> = {},
 ): Promise<OriginResponse> {
   const { headers } = x.outgoing
-  delete headers['if-none-match']
-  delete headers['if-modified-since']
+  for (const name of OWN_CONDITIONS) delete headers[name]
   Object.assign(headers, conditions)
   const requestTime = now()
   const response = await next(x)

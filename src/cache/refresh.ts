@@ -43,8 +43,9 @@ async function fetchInBackground(
   const fetched = await fetchFromOrigin(x, next, normalized, cache.now, stored)
   if (fetched.kind === 'confirmed') {
     const head = planKeeping(cache, x, fetched.head)
-    const body = (await tiers.read(place.slot, x))?.body
-    if (head !== undefined && body !== undefined) return tiers.keep(place.slot, { head, body }, x)
+    const { head: read, body } = (await tiers.read(place.slot, x)) ?? {}
+    if (read?.part === undefined && head !== undefined && body !== undefined)
+      return tiers.keep(place.slot, { head, body }, x)
     body?.cancel().catch(() => {})
     await tiers.drop(place.slot, x)
     return 'uncacheable'

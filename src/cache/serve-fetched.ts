@@ -11,7 +11,8 @@ import { freshenByHead } from './http/validation.ts'
 import type { CacheKey } from './key.ts'
 import { assess, dropBody, labelled, lookUp, missOf, respondFromStore, type Lookup, type Usable } from './lookup.ts'
 import type { NormalizedRequest } from './normalize-request.ts'
-import { fetchFromOrigin, type OriginResponse } from './origin-fetch.ts'
+import { fetchFromOrigin } from './origin-fetch.ts'
+import type { OriginResponse } from './partial.ts'
 import type { RouteCache } from './route-cache.ts'
 import type { FoundResponse } from './store/tiers.ts'
 import { planKeeping, planStoring, uncoveredFields } from './storing.ts'
@@ -38,6 +39,8 @@ interface FetchState {
   readonly place: Lookup
   /** The stored response, which must be validated before it is used. */
   readonly usable: Usable | undefined
+  /** A stored part that is fresh, which the response to a request for the whole completes. */
+  readonly part: FoundResponse | undefined
   /** Until when the request may wait for others, epoch milliseconds. */
   readonly until: number
   /** How often it has read a stored response in vain. */
@@ -52,35 +55,53 @@ export async function fetchAndServe(
   directives: RequestDirectives,
   state: FetchState,
 ): Promise<Response> {
-  const { key, place, usable, reads } = state
+  const { key, place, usable, part, reads } = state
   const received = { ...x.outgoing.headers }
   const normalized = cache.normalizeRequest(x, place.varies)
-  const fwd = usable?.verdict.fwd ?? missOf(place)
+  const fwd = reasonOf(state)
   const isCollapsed = reads < MAX_READS && isShared(cache, x, normalized, usable, directives)
   const turn = isCollapsed ? await cache.collapse.join(place.slot, x, state.until - cache.now(), reads > 0) : undefined
   if (turn?.role === 'read') {
-    if (usable !== undefined) dropBody(usable.found)
-    const reread = await lookUp(cache.tiers, key, x, normalized.seen)
-    const shared = await assess(cache, reread.found, x, directives)
+    const again = await readAgain(cache, x, directives, normalized, state)
+    const { usable: shared } = again
     if (shared !== undefined && shared.verdict.use !== 'validate') {
       cache.counters.collapsed++
       return respondFromStore(cache, x, shared, { fwd, collapsed: true, ttl: shared.verdict.ttl })
     }
     // Purged, expired, or another variant: the requests that found this out can still wait for one of them.
     Object.assign(x.outgoing.headers, received)
-    return fetchAndServe(cache, x, next, directives, { ...state, place: reread, usable: shared, reads: reads + 1 })
+    return fetchAndServe(cache, x, next, directives, again)
   }
   const finish = (end: FetchEnd) => {
     if (turn?.role === 'lead') x.waitUntil(turn.finish(end))
   }
   try {
     const fetch: OriginFetchState = { cache, x, key, place, normalized, usable, fwd, finish }
-    const got = await fetchFromOrigin(x, next, normalized, cache.now, usable?.found.head)
+    const got = await fetchFromOrigin(x, next, normalized, cache.now, usable?.found.head, part)
     return got.kind === 'confirmed' ? serveConfirmed(fetch, usable!, got.head) : serveResponse(fetch, got)
   } catch (error) {
     finish('failed')
     throw error
   }
+}
+
+const reasonOf = ({ place, usable, part }: FetchState): ForwardReason =>
+  part === undefined ? (usable?.verdict.fwd ?? missOf(place)) : 'partial'
+
+/** The state of a request after another one has stored a response; a stored part is none. */
+async function readAgain(
+  cache: RouteCache,
+  x: Exchange,
+  directives: RequestDirectives,
+  { seen }: NormalizedRequest,
+  state: FetchState,
+): Promise<FetchState> {
+  for (const unused of [state.usable?.found, state.part]) if (unused !== undefined) dropBody(unused)
+  const place = await lookUp(cache.tiers, state.key, x, seen)
+  const assessed = await assess(cache, place.found, x, directives)
+  const isPart = assessed?.found.head.part !== undefined
+  if (isPart) dropBody(assessed.found)
+  return { ...state, place, usable: isPart ? undefined : assessed, part: undefined, reads: state.reads + 1 }
 }
 
 /** Whether other requests may get the same response: then one request fetches for all. */
@@ -172,7 +193,7 @@ function store(
   got: OriginResponse,
 ): Response {
   const { response } = got
-  const { status } = response
+  const status = got.fwdStatus ?? response.status
   const plan = planStoring(cache, x, key, place, normalized, got)
   if ('why' in plan) {
     // A problem of the gateway in place of the origin's response says nothing about the responses to others.

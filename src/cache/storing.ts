@@ -6,7 +6,7 @@ import { sharesAuthorized, storedHeaders, whyNotStored, type NotStored } from '.
 import type { CacheKey } from './key.ts'
 import type { Lookup } from './lookup.ts'
 import type { NormalizedRequest } from './normalize-request.ts'
-import type { OriginResponse } from './origin-fetch.ts'
+import type { OriginResponse } from './partial.ts'
 import type { RouteCache } from './route-cache.ts'
 import { encodeHead } from './store/codec.ts'
 
@@ -22,7 +22,7 @@ export function planStoring(
   key: CacheKey,
   place: Pick<Lookup, 'slot' | 'varies'>,
   normalized: NormalizedRequest,
-  { response, requestTime, responseTime }: OriginResponse,
+  { response, requestTime, responseTime, part }: OriginResponse,
 ): Plan {
   const { status } = response
   const { seen, forwarded } = normalized
@@ -50,6 +50,7 @@ export function planStoring(
     tags: cache.tagsOf(x),
     selecting: selectionOf(names, seen),
     keepUntil: until,
+    ...(part && { part }),
   }
   // Under the key itself, unless the response there is selected by the same fields and is another variant.
   const isVariant = names.join() === place.varies.join()

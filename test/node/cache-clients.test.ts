@@ -1,4 +1,4 @@
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { afterEach, expect, test } from 'vitest'
 import { startGateway } from '../support/gateway.ts'
 import { listen } from '../support/listen.ts'
@@ -7,6 +7,20 @@ const stops: (() => Promise<unknown>)[] = []
 afterEach(async () => {
   await Promise.all(stops.splice(0).map((stop) => stop()))
 })
+
+const FILM = Buffer.from(Array.from({ length: 1_000_000 }, (_, i) => (i * 31 + (i >> 8)) % 256))
+
+function sendFilm({ headers }: IncomingMessage, response: ServerResponse): void {
+  const fields = { 'cache-control': 'max-age=60', etag: '"film"' }
+  const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? '') ?? []
+  if (from === undefined) {
+    response.writeHead(200, { ...fields, 'content-length': FILM.length }).end(FILM)
+    return
+  }
+  const part = FILM.subarray(Number(from), Number(to) + 1)
+  const range = { 'content-range': `bytes ${from}-${to}/${FILM.length}`, 'content-length': part.length }
+  response.writeHead(206, { ...fields, ...range }).end(part)
+}
 
 /** A gateway with a cached route; `responses` counts those of its origin. */
 async function start(): Promise<{ url: string; responses: () => number }> {
@@ -18,6 +32,7 @@ async function start(): Promise<{ url: string; responses: () => number }> {
         response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: one\n\n')
         return
       }
+      if (request.url === '/film') return sendFilm(request, response)
       response.writeHead(200, { 'cache-control': 'max-age=60', 'content-length': '16' }).end('0123456789abcdef')
     }),
   )
@@ -49,6 +64,32 @@ test('clients that send headers of their own share an answer, and ranges of it',
   const part = await get(`${url}/a`, { ...other, range: 'bytes=0-9' })
   expect(part).toEqual({ code: 206, text: '0123456789', status: expect.stringContaining('umbral; hit') })
   expect(responses()).toBe(before)
+})
+
+test('ranges are stored, and complete each other', async () => {
+  const { url, responses } = await start()
+  const ask = async (range?: string) => {
+    // As fetch sends it with a range: a client that accepts a coding gets the whole from the origin.
+    const headers = { 'accept-encoding': 'identity', ...(range !== undefined && { range: `bytes=${range}` }) }
+    const response = await fetch(`${url}/film`, { headers })
+    const bytes = Buffer.from(await response.arrayBuffer())
+    return { code: response.status, bytes, status: response.headers.get('cache-status')! }
+  }
+  const stored = async (range?: string) => expect.poll(async () => (await ask(range)).status).toContain('umbral; hit')
+  expect(await ask('0-299999')).toMatchObject({ code: 206, bytes: FILM.subarray(0, 300_000) })
+  await stored('0-299999')
+  const second = await ask('300000-599999')
+  expect(second).toMatchObject({ code: 206, bytes: FILM.subarray(300_000, 600_000) })
+  expect(second.status).toContain('fwd=partial; fwd-status=206; stored')
+  await stored('100000-500000')
+  expect((await ask('100000-500000')).bytes.equals(FILM.subarray(100_000, 500_001))).toBe(true)
+  const before = responses()
+  const whole = await ask()
+  expect([whole.code, whole.bytes.equals(FILM)]).toEqual([200, true])
+  expect(whole.status).toContain('fwd=partial; fwd-status=206; stored')
+  await stored()
+  expect((await ask()).bytes.equals(FILM)).toBe(true)
+  expect(responses()).toBe(before + 1)
 })
 
 test('subscribers of one event stream do not wait for each other', async () => {

@@ -13,6 +13,8 @@ export interface StoredHead {
   readonly tags: readonly string[]
   /** The values of the fields that select it (`selectingNames`), from the request for this response. */
   readonly selecting?: Selection
+  /** The offsets of the first and last stored byte where the body is only a part; status and headers are those of the whole (RFC 9111 §3.3). */
+  readonly part?: { readonly first: number; readonly last: number }
   /** Epoch milliseconds after which no tier needs to keep it: the freshness lifetime plus the allowed stale times. */
   readonly keepUntil: number
 }

@@ -30,7 +30,7 @@ export interface FreshnessLifetime {
 export type Datable = Pick<StoredHead, 'status' | 'headers' | 'requestTime' | 'responseTime'>
 
 /**
- * Heuristically cacheable statuses (RFC 9110 §15.1). Omitted although listed there: 206, which is never stored, and 405, 414 and 501,
+ * Heuristically cacheable statuses (RFC 9110 §15.1). Omitted although listed there: 206, which is judged as a 200, and 405, 414 and 501,
  * which one unusual request could cause for all other clients.
  */
 export const HEURISTIC_STATUSES: ReadonlySet<number> = new Set([200, 203, 204, 300, 301, 308, 404, 410])

@@ -25,8 +25,8 @@ export interface StoringRequest {
 }
 
 /**
- * Statuses that depend on fields outside of every key, Range and preconditions, and 304, which is not a complete response. A
- * 206 could be stored (RFC 9111 §3.3); this cache stores complete responses only.
+ * Statuses that depend on fields outside of every key, Range and preconditions, and 304, which is not a complete response. A 206 that can be
+ * combined with others is judged as the 200 of which it is a part (RFC 9111 §3.3).
  */
 const NEVER_STORED = new Set([206, 304, 412, 416])
 

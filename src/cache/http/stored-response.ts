@@ -52,10 +52,11 @@ function partial(
     return asStored(null, 416, headers)
   }
   const { first, last } = range
+  const offset = head.part?.first ?? 0
   const length = last - first + 1
   headers.set('content-length', String(length))
   // A stream made in JavaScript has no length, and the client would get chunks.
-  const part = body && sliceBody(body, first, last).pipeThrough(new FixedLengthStream(length))
+  const part = body && sliceBody(body, first - offset, last - offset).pipeThrough(new FixedLengthStream(length))
   return asStored(part, 206, headers)
 }
 

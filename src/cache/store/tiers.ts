@@ -158,8 +158,9 @@ async function readOut(reader: ReadableStreamDefaultReader<Uint8Array>, kept: Pr
   if (!(await kept)) reader.cancel().catch(() => {})
 }
 
-/** The Content-Length, which counts the bytes as encoded; NaN where it is invalid. */
-function statedLength({ headers }: StoredHead): number | undefined {
+/** The Content-Length, which counts the bytes as encoded, or the length of a part; NaN where it is invalid. */
+function statedLength({ headers, part }: StoredHead): number | undefined {
+  if (part !== undefined) return part.last - part.first + 1
   const lengths = headers.filter(([name]) => name === 'content-length')
   if (lengths.length === 0) return undefined
   const [[, value] = ['', '']] = lengths

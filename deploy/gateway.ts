@@ -1,8 +1,8 @@
 import * as fs from 'node:fs'
 import { join } from 'node:path'
-import { unsetKeys, unsetTargets } from '../src/config/environment.ts'
+import { configWarnings, unsetKeys, unsetTargets } from '../src/config/environment.ts'
 import type { Config } from '../src/config/routes-file.ts'
-import { diagnosticLines } from '../src/config/schema/diagnostic.ts'
+import { diagnosticLines, diagnosticText } from '../src/config/schema/diagnostic.ts'
 import { workerdConfig } from './config.ts'
 import { buildRoutes, buildWorker, cacheSpec, gatewaySpec } from './worker.ts'
 import { startWorkerd, type Workerd, type WorkerdOptions } from './workerd.ts'
@@ -15,7 +15,7 @@ const STANDARD_VARIABLES =
 export interface GatewayOptions extends Omit<WorkerdOptions, 'config'> {
   /** The path of a routes file. */
   readonly routes: string
-  /** Receives a line for each unset variable without which the gateway starts all the same. */
+  /** Receives a line for each likely mistake, and for each unset variable, with which the gateway starts all the same. */
   readonly warn?: (line: string) => void
 }
 
@@ -28,7 +28,7 @@ export async function startGatewayProcess({ routes, warn, ...options }: GatewayO
     await buildRoutes(routes, routesText, options.env)
     const checked = fs.readFileSync(routesText, 'utf8')
     refuseUnset(routes, checked, options.env)
-    unsetKeys(JSON.parse(checked) as Config, (name) => options.env[name]).forEach((line) => warn?.(line))
+    for (const line of warningLines(JSON.parse(checked) as Config, options.env)) warn?.(line)
     const worker = await buildWorker(routesText)
     const variables = boundVariables(checked, options.env)
     const config = workerdConfig(gatewaySpec(worker, routesText, variables), cacheSpec(worker))
@@ -37,6 +37,11 @@ export async function startGatewayProcess({ routes, warn, ...options }: GatewayO
     // workerd has read the files when it listens.
     fs.rmSync(folder, { recursive: true, force: true })
   }
+}
+
+function warningLines(config: Config, env: NodeJS.ProcessEnv): string[] {
+  const variable = (name: string) => env[name]
+  return [...configWarnings(config, variable).map(diagnosticText), ...unsetKeys(config, variable)]
 }
 
 /** Throws an Error that lists every target whose variable is not in `env`; `checked` is the checked text of the file `routes`. */

@@ -28,7 +28,7 @@ const variable = process.env.UMBRAL_ROUTES
 const file = (values.check ? (argument ?? variable) : (variable ?? argument)) ?? 'routes.json'
 const { diagnosticLines } = await import('../src/config/schema/diagnostic.ts')
 const { loadConfig } = await import('../src/config/load.ts')
-const { environmentDiagnostics } = await import('../src/config/environment.ts')
+const { configWarnings, environmentDiagnostics } = await import('../src/config/environment.ts')
 
 const { json, diagnostics } = read()
 if (diagnostics.length > 0) refuse(diagnostics)
@@ -36,6 +36,9 @@ const loaded = loadConfig(json)
 if ('diagnostics' in loaded) refuse(loaded.diagnostics)
 const wrong = environmentDiagnostics(loaded.config, (name) => process.env[name])
 if (wrong.length > 0) refuse(wrong)
+const warnings = configWarnings(loaded.config, (name) => process.env[name])
+if (warnings.length > 0)
+  console.error([`${file}: ${counted(warnings, 'warning')}`, ...diagnosticLines(warnings)].join('\n'))
 if (values.check) console.log(`${file}: no mistakes`)
 else {
   mkdirSync(dirname(values.out), { recursive: true })
@@ -57,7 +60,12 @@ function read() {
 }
 
 function refuse(found: readonly Diagnostic[]): never {
-  fail([`${file}: ${found.length} mistake${found.length > 1 ? 's' : ''}`, ...diagnosticLines(found)].join('\n'))
+  fail([`${file}: ${counted(found, 'mistake')}`, ...diagnosticLines(found)].join('\n'))
+}
+
+/** `1 mistake`, `2 mistakes`. */
+function counted({ length }: readonly Diagnostic[], noun: string): string {
+  return `${length} ${noun}${length > 1 ? 's' : ''}`
 }
 
 function fail(message: string): never {

@@ -1,5 +1,8 @@
 import type { AuthProviderConfig } from '../auth/config/auth-provider.ts'
-import { declaredFacts, factsOf } from './route-facts.ts'
+import { ownIssuersOf } from '../auth/issuers.ts'
+import { isOAuthBuiltin } from '../identity/oauth-builtins.ts'
+import { makeCidrMatcher } from '../lib/ip.ts'
+import { declaredFacts, factsOf, upstreamNames } from './route-facts.ts'
 import type { Config } from './routes-file.ts'
 import type { Diagnostic } from './schema/diagnostic.ts'
 import { isBaseUrl, isDocumentUrl, type UrlOrEnv } from './schema/scalars.ts'
@@ -40,6 +43,44 @@ export function unsetTargets(config: Config, variable: (name: string) => string 
         : [{ path: ['upstreams', name, 'targets', i, 'url'], message: `the variable ${url.$env} is not set` }],
     ),
   )
+}
+
+const isLinkLocal = makeCidrMatcher(['169.254.0.0/16', 'fe80::/10', 'fd00:ec2::/32'])
+
+/** Whether a URL names a link-local address or the metadata service of a cloud, by its address or by its name. */
+function isMetadataUrl(url: string | undefined): boolean {
+  const host = URL.parse(url ?? '')?.hostname.replaceAll(/^\[|\]$|\.$/g, '') ?? ''
+  return isLinkLocal(host) || host === 'metadata.google.internal'
+}
+
+/** The parts of a checked file that are allowed and most likely mistakes: upstreams and auth providers that no route uses, and metadata services as targets. */
+export function configWarnings(config: Config, variable: (name: string) => string | undefined): Diagnostic[] {
+  const { routes, upstreams, authProviders } = config
+  const usedUpstreams = new Set(routes.flatMap(upstreamNames))
+  const usedProviders = new Set(
+    routes.flatMap((route) => factsOf(declaredFacts(route), 'authentication').flatMap(({ providers }) => providers)),
+  )
+  if (routes.some(({ builtin }) => isOAuthBuiltin(builtin)))
+    ownIssuersOf(authProviders).forEach(({ name }) => usedProviders.add(name))
+  const unused = (part: string, names: string[], used: ReadonlySet<string>) =>
+    names.filter((name) => !used.has(name)).map((name) => ({ path: [part, name], message: 'no route uses it' }))
+  return [
+    ...unused('authProviders', Object.keys(authProviders), usedProviders),
+    ...unused('upstreams', Object.keys(upstreams), usedUpstreams),
+    ...Object.entries(upstreams).flatMap(([name, { targets }]) =>
+      targets.flatMap(({ url }, i) =>
+        isMetadataUrl(typeof url === 'string' ? url : variable(url.$env))
+          ? [
+              {
+                path: ['upstreams', name, 'targets', i, 'url'],
+                message:
+                  'is a link-local or metadata address, which gives the credentials of the machine to its callers',
+              },
+            ]
+          : [],
+      ),
+    ),
+  ]
 }
 
 /** `JWT_SECRET is not set: routes a, b answer 503`: a line for each unset variable that an auth provider or a signing upstream requires. */

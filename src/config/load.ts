@@ -11,6 +11,8 @@ const PARSING = { error: explainIssue, reportInput: true }
 
 /** Checks a whole routes.json: first by its schema, then the references and contradictions between its parts. Reads nothing but `json`. */
 export function loadConfig(json: unknown): Loaded {
+  const reserved = reservedKeys(json)
+  if (reserved.length > 0) return { diagnostics: reserved }
   const ofDefaults = parseDefaults(json)
   // A value that is only absent may be set by a route.
   const certain = ofDefaults.filter((diagnostic) => !diagnostic.message.startsWith(REQUIRED))
@@ -21,6 +23,16 @@ export function loadConfig(json: unknown): Loaded {
   const written = json as WrittenConfig
   const diagnostics = withoutRepeats(crossCheck(config, written), checkDefaults(config, written), written)
   return diagnostics.length > 0 ? { diagnostics } : { config }
+}
+
+/** A diagnostic for each key `__proto__`: objects do not hold it as a member, so that its value would be dropped without a word. */
+function reservedKeys(json: unknown, path: Diagnostic['path'] = []): Diagnostic[] {
+  if (typeof json !== 'object' || json === null) return []
+  const inArray = Array.isArray(json)
+  return Object.entries(json).flatMap(([key, value]: [string, unknown]) => {
+    const at = [...path, inArray ? Number(key) : key]
+    return key === '__proto__' ? [{ path: at, message: 'cannot be a name' }] : reservedKeys(value, at)
+  })
 }
 
 /** The diagnostics of the policies' schemas for `defaults.policies`. */

@@ -29,6 +29,9 @@ export function checkRoute(
   }
   const facts = routeFacts(route, config)
   return [
+    ...facts.params.flatMap((name) =>
+      name === '__proto__' ? [{ path: [...at, 'match', 'path'], message: '"__proto__" cannot be a name' }] : [],
+    ),
     ...checkEncodedSlash(route, at),
     ...checkSlashes(route, at),
     ...checkTerminals(route, at),

@@ -1,5 +1,6 @@
-/** Whether a text can be a header's name: a token (RFC 9110 §5.6.2), in any case. */
-export const isHeaderName = (text: string): boolean => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text)
+/** Whether a text can be a header's name: a token (RFC 9110 §5.6.2), in any case. `__proto__` cannot: an object by name does not hold it. */
+export const isHeaderName = (text: string): boolean =>
+  /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text) && text.toLowerCase() !== '__proto__'
 
 const PLAIN_NAME = /^[a-z0-9]+(?:-[a-z0-9]+)*$/
 

@@ -31,7 +31,12 @@ export function parseIp(text: string): Ip | undefined {
 export function canonicalIp(text: string): string | undefined {
   if (IPV4.test(text)) return text
   const ip = parseIp(text)
-  if (ip?.length !== 2) return ip && new ipaddr.IPv6([...ip]).toString()
+  return ip && ipText(ip)
+}
+
+/** IPv4 as four decimal numbers, IPv6 by RFC 5952. */
+function ipText(ip: Ip): string {
+  if (ip.length !== 2) return new ipaddr.IPv6([...ip]).toString()
   return ip.flatMap((group) => [group >> 8, group & 255]).join('.')
 }
 
@@ -58,6 +63,15 @@ export function parseCidr(text: string): Cidr | undefined {
   // The bits of a mapped address count from the IPv6 side: ::ffff:10.0.0.0/104 is 10.0.0.0/8.
   const bits = Number(suffix) - (length === 32 && address.includes(':') ? 96 : 0)
   return bits >= 0 && bits <= length ? { network, bits } : undefined
+}
+
+/** The network without its host bits, as text: `10.0.0.0/8` for `10.1.2.3/8`. Undefined where it has none. */
+export function withoutHostBits({ network, bits }: Cidr): string | undefined {
+  const base = network.map((group, i) => {
+    const ignored = Math.min(16, Math.max(0, (i + 1) * 16 - bits))
+    return (group >> ignored) << ignored
+  })
+  return base.every((group, i) => group === network[i]) ? undefined : `${ipText(base)}/${bits}`
 }
 
 /** Whether an address is in one of the networks; IPv4 is never in an IPv6 network, not even in `::/0`. */

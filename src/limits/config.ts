@@ -24,6 +24,17 @@ const keyPart = z.pipe(
   z.transform((text: string) => parseRequestAttribute(text)!),
 )
 
+/** A check that refuses a key in which one attribute stands twice: it would count nothing more. Header names are compared in lower case. */
+function distinctParts() {
+  return z.check<RequestAttribute[]>(({ value, issues }) => {
+    const texts = value.map((part) => JSON.stringify(part))
+    texts.forEach((text, i) => {
+      const first = texts.indexOf(text)
+      if (first < i) issues.push({ code: 'custom', input: value, path: [i], message: `is the same as key[${first}]` })
+    })
+  })
+}
+
 const written = z
   .strictObject({
     name: doc(
@@ -40,7 +51,9 @@ const written = z
     ),
     window: doc(duration(1_000), 'How long a window is: whole seconds, from 1s to 31d.'),
     key: doc(
-      z.array(keyPart).check(z.minLength(1, `expected at least one of ${REQUEST_ATTRIBUTES.join(', ')}`)),
+      z
+        .array(keyPart)
+        .check(z.minLength(1, `expected at least one of ${REQUEST_ATTRIBUTES.join(', ')}`), distinctParts()),
       'What requests are counted by: client.ip, jwt.<claim> (jwt.sub is issuer and subject), apiKey.id, header:<name>, param:<name>, route, const:<text>; several together. IPv6 counts by /64. Requests that lack a part share one count.',
     ),
     consistency: doc(

@@ -49,7 +49,12 @@ describe('transport.targets', () => {
       `upstreams.users.targets[1].url: ${expected}; "insecure": true on the target allows it`,
     ],
     ['it in capitals', fileOf([{ url: 'HTTP://a.test' }]), {}, expected],
-    ['it as only the URL parser sees it', fileOf([{ url: 'ht\ttp://a.test' }]), {}, expected],
+    [
+      'a scheme with a tab, which the URL parser drops',
+      fileOf([{ url: 'ht\ttp://a.test' }]),
+      {},
+      'upstreams.users.targets[0].url: expected a URL without spaces and control characters',
+    ],
     [
       'a variable with plain HTTP',
       fileOf([{ url: { $env: 'A' } }]),

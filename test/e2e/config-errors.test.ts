@@ -52,6 +52,18 @@ test.for(mistakes)('%s stops npm start before anything runs', async ([, right, w
   expect(readdirSync(TMPDIR)).toEqual([])
 })
 
+test('a warning names its path and stops nothing', () => {
+  const metadata = { targets: [{ url: 'http://169.254.169.254' }] }
+  const file = { version: 1, upstreams: { metadata }, routes: [{ id: 'a', match: { path: '/a' }, respond: {} }] }
+  writeFileSync(routes, JSON.stringify(file))
+  const { status, output } = run('dev/build.ts', '--check')
+  expect(status).toBe(0)
+  expect(output).toContain(
+    `${routes}: 2 warnings\n  upstreams.metadata: no route uses it\n  upstreams.metadata.targets[0].url: is a link-local`,
+  )
+  expect(output).toContain(`${routes}: no mistakes\n`)
+})
+
 test('npm start lists every target whose variable is not set', async () => {
   writeMistake('"ORDERS_URL" } }]', '"UNSET_A" } }, { "url": { "$env": "UNSET_B" } }]')
   const [port] = await freePorts(1)

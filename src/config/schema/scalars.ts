@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { isHeaderName, isHeaderValue } from '../../lib/header.ts'
-import { parseCidr } from '../../lib/ip.ts'
+import { parseCidr, withoutHostBits } from '../../lib/ip.ts'
 import { expectedOneOf, valueText } from './diagnostic.ts'
 
 const MS_PER_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -126,9 +126,12 @@ const envRef = z.strictObject({
   ),
 })
 
-/** Whether a text is an absolute http(s) URL without credentials or fragment: the URL of one document. */
+/** Whether a text holds spaces or control characters, which URL parsers drop or escape: what is written is not what is requested. */
+const hasControls = (text: string): boolean => /[\0-\x20\x7f]/.test(text)
+
+/** Whether a text is an absolute http(s) URL without credentials, fragment, spaces or control characters: the URL of one document. */
 export function isDocumentUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false
+  if (!URL.canParse(text) || hasControls(text)) return false
   const { protocol, username, password } = new URL(text)
   return /^https?:$/.test(protocol) && !username && !password && !text.includes('#')
 }
@@ -141,15 +144,22 @@ export function isBaseUrl(text: string): boolean {
 const BASE_EXPECTED = 'expected an absolute http(s) URL without credentials, query or fragment, or { "$env": "NAME" }'
 const DOCUMENT_EXPECTED = 'expected an absolute http(s) URL without credentials or fragment, or { "$env": "NAME" }'
 
+const urlExpected = (what: string) => ({
+  error: ({ input }: { readonly input?: unknown }) =>
+    typeof input === 'string' && hasControls(input)
+      ? withFound('expected a URL without spaces and control characters', input)
+      : withFound(what, input),
+})
+
 /** A base URL, or the name of the variable that holds it. */
 export const urlOrEnv = z.union(
-  [z.string().check(z.refine(isBaseUrl, expected(BASE_EXPECTED))), envRef],
-  expected(BASE_EXPECTED),
+  [z.string().check(z.refine(isBaseUrl, urlExpected(BASE_EXPECTED))), envRef],
+  urlExpected(BASE_EXPECTED),
 )
 /** The URL of a document, which may have a query, or the name of the variable that holds it. */
 export const documentUrlOrEnv = z.union(
-  [z.string().check(z.refine(isDocumentUrl, expected(DOCUMENT_EXPECTED))), envRef],
-  expected(DOCUMENT_EXPECTED),
+  [z.string().check(z.refine(isDocumentUrl, urlExpected(DOCUMENT_EXPECTED))), envRef],
+  urlExpected(DOCUMENT_EXPECTED),
 )
 /** A checked URL, or the variable that will hold one. */
 export type UrlOrEnv = z.output<typeof urlOrEnv>
@@ -203,9 +213,16 @@ const CIDR_EXPECTED =
   'expected a network such as "10.0.0.0/8" or "2001:db8::/32", or one address, without leading zeros'
 
 /** A network or one address, as text that `parseCidr` accepts. */
-export const cidr = z
-  .string(expected(CIDR_EXPECTED))
-  .check(z.refine((text) => parseCidr(text) !== undefined, expected(CIDR_EXPECTED)))
+export const cidr = z.string(expected(CIDR_EXPECTED)).check(
+  z.refine((text) => parseCidr(text) !== undefined, { ...expected(CIDR_EXPECTED), abort: true }),
+  z.refine((text) => withoutHostBits(parseCidr(text)!) === undefined, {
+    error: ({ input }) =>
+      withFound(
+        `the address has bits beyond its prefix; expected "${withoutHostBits(parseCidr(String(input))!)}"`,
+        input,
+      ),
+  }),
+)
 
 /** The methods that the gateway supports. */
 export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const

@@ -22,8 +22,8 @@ export interface Target extends InFlightCount {
   failedAt: number
   /** Whether outlier detection has it ejected. */
   outlierState: OutlierState
-  /** Its current weight in smooth weighted round-robin. */
-  credit: number
+  /** Its current weight in smooth weighted round-robin, by the id of the route. */
+  readonly credits: Map<string, number>
   /** Its response times; updated only by the strategy `ewma`. */
   readonly latencyEwma: LatencyEwma
   /** The hash of its label, which consistent hashing combines with each key: the same in every isolate. */
@@ -67,7 +67,7 @@ export function makeTargets(
       failedAt: -Infinity,
       inFlight: 0,
       outlierState: NEVER_EJECTED,
-      credit: 0,
+      credits: new Map(),
       latencyEwma: makeLatencyEwma(),
       seed: hash32(label),
     }

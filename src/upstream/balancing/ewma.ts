@@ -27,7 +27,7 @@ export function ewma(targets: readonly Target[], platform: Pick<Platform, 'now' 
   const isQuicker = (other: Target, next: Target, now: number) =>
     cost(other, other.inFlight + 1, now) < cost(next, next.inFlight, now)
   return {
-    choose: (candidates, _, now) => chooseOfTwo(candidates, platform.random, isQuicker, now),
+    choose: (candidates, { route }, now) => chooseOfTwo(candidates, platform.random, isQuicker, now, route),
     middlewareFor: ({ latencyEwma }) => measureLatency(latencyEwma, platform),
   }
 }

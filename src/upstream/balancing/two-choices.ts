@@ -6,15 +6,16 @@ import type { Target } from '../target.ts'
 /**
  * The power of two choices: the next candidate in turn, unless another, drawn by weight, is `isBetter`. Two candidates are enough to
  * avoid a bad target, and unlike the best of all they do not send every isolate to the same target at once. On a tie the turn
- * decides, so that the weights' shares hold.
+ * decides, so that the weights' shares hold. `route` is the id of the route, each of which has turns of its own.
  */
 export function chooseOfTwo(
   candidates: readonly Target[],
   random: () => number,
   isBetter: (other: Target, next: Target, now: number) => boolean,
   now: number,
+  route: string,
 ): Target {
-  const next = nextInTurn(candidates)
+  const next = nextInTurn(candidates, route)
   const other = drawOther(candidates, next, random)
   return isBetter(other, next, now) ? other : next
 }
@@ -35,7 +36,7 @@ function drawOther(candidates: readonly Target[], next: Target, random: () => nu
 
 /** Chooses the one of two candidates with fewer tries in flight for its weight; on a tie the next in turn. */
 export function leastRequests({ random }: Pick<Platform, 'random'>): BalancingStrategy {
-  return { choose: (candidates, _, now) => chooseOfTwo(candidates, random, isLessLoaded, now) }
+  return { choose: (candidates, { route }, now) => chooseOfTwo(candidates, random, isLessLoaded, now, route) }
 }
 
 /** Whether `other` with this try has at most the load per weight that `next` has without it. */
@@ -44,21 +45,26 @@ function isLessLoaded(other: Target, next: Target): boolean {
 }
 
 /** Chooses the candidates in turn, in proportion to their weights. */
-export const roundRobin: BalancingStrategy = { choose: nextInTurn }
+export const roundRobin: BalancingStrategy = { choose: (candidates, { route }) => nextInTurn(candidates, route) }
 
 /**
  * Smooth weighted round-robin: each candidate's credit grows by its weight; the one with the highest credit is chosen and its credit falls
- * by the total weight. In every run of total-weight turns among the same candidates each one gets exactly its share, interleaved.
+ * by the total weight. In every run of total-weight turns among the same candidates each one gets exactly its share, interleaved. Each route has
+ * turns of its own: with common turns, regular traffic to several routes would fall in step, and each route would always get the same target.
  */
-export function nextInTurn(candidates: readonly Target[]): Target {
+function nextInTurn(candidates: readonly Target[], route: string): Target {
   let highest: Target | undefined
+  let highestCredit = -Infinity
   let total = 0
   for (const target of candidates) {
-    target.credit += target.weight
+    const credit = (target.credits.get(route) ?? 0) + target.weight
+    target.credits.set(route, credit)
     total += target.weight
-    if (highest === undefined || target.credit > highest.credit) highest = target
+    if (credit <= highestCredit) continue
+    highest = target
+    highestCredit = credit
   }
-  highest!.credit -= total
+  highest!.credits.set(route, highestCredit - total)
   return highest!
 }
 

@@ -82,6 +82,23 @@ describe('a retry', () => {
   })
 })
 
+describe('regular traffic to two routes of one upstream', () => {
+  it.each(['round-robin', 'least-requests', 'ewma'] as const)(
+    'gets the targets of %s by their weights',
+    (loadBalancing) => {
+      const config = { loadBalancing, hashOn: undefined, outlierDetection: undefined }
+      const { pick } = makeBalancer(makeTestTargets(3, 1), config, platform())
+      const counts: Record<string, number> = {}
+      for (let nth = 0; nth < 80; nth++) {
+        const route = nth % 2 === 0 ? 'a' : 'b'
+        const name = `${route}: ${nameOf(pick(makeTestExchange(undefined, { route })))}`
+        counts[name] = (counts[name] ?? 0) + 1
+      }
+      expect(Object.values(counts).toSorted((a, b) => a - b)).toEqual([10, 10, 30, 30])
+    },
+  )
+})
+
 describe('round-robin', () => {
   it('spreads the choices instead of sending them in runs', () => {
     const targets = makeTestTargets(3, 1)

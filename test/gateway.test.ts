@@ -72,9 +72,9 @@ describe('makeGateway', () => {
   it('sends on a parameter whose name every object has', async () => {
     const gateway = gatewayOf({
       id: 'a',
-      match: { path: '/pp/:__proto__' },
+      match: { path: '/pp/:constructor' },
       upstream: 'origin',
-      policies: { rewrite: { path: '/raw/{params.__proto__}' } },
+      policies: { rewrite: { path: '/raw/{params.constructor}' } },
     })
     expect(await (await gateway.fetch('/pp/x%20y')).json()).toMatchObject({ target: '/raw/x%20y' })
   })

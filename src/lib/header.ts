@@ -33,11 +33,16 @@ interface HeaderChange {
   readonly value: string
 }
 
-/** Applies one change to `headers`, which must be mutable. */
+/** Whether a list holds an item, in any case. */
+const hasItem = (list: string | null, item: string): boolean =>
+  list?.split(',').some((other) => other.trim().toLowerCase() === item.toLowerCase()) === true
+
+/** Applies one change to `headers`, which must be mutable. A name that Vary lists already is not appended again. */
 export function applyHeaderChange(headers: Headers, { op, name, value }: HeaderChange): void {
   if (op === 'set') headers.set(name, value)
-  else if (op === 'append') headers.append(name, value)
-  else headers.delete(name)
+  else if (op === 'append') {
+    if (name !== 'vary' || !hasItem(headers.get(name), value)) headers.append(name, value)
+  } else headers.delete(name)
 }
 
 /** Applies one change to fields by lower-case name. Appended values form a list (RFC 9110 §5.3), those of Cookie with `; ` (RFC 6265 §4.2.1). */

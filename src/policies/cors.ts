@@ -19,6 +19,9 @@ const listedHeader = headerName.check(
   z.refine((name) => name !== '*', 'expected header names; "*" stands for none of them here'),
 )
 
+/** What a script needs in order to wait, or to report an error. */
+const EXPOSED_BY_DEFAULT = ['ratelimit', 'ratelimit-policy', 'retry-after', 'x-request-id']
+
 const config = z.strictObject({
   origins: doc(
     z.array(originSchema).check(z.minLength(1, 'expected at least one origin')),
@@ -26,12 +29,12 @@ const config = z.strictObject({
   ),
   methods: doc(
     z.prefault(z.array(method).check(z.minLength(1)), ['GET', 'HEAD', 'POST']),
-    'The methods that a preflight may ask for. Default GET, HEAD, POST.',
+    'The methods that a preflight may ask for: GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS. Default GET, HEAD, POST.',
   ),
   headers: doc(z.prefault(z.array(listedHeader), []), 'The request headers that a preflight may ask for. Default [].'),
   exposeHeaders: doc(
-    z.prefault(z.array(listedHeader), []),
-    'The response headers that scripts may read in addition to the CORS-safelisted ones. Default [].',
+    z.prefault(z.array(listedHeader), EXPOSED_BY_DEFAULT),
+    'The response headers that scripts may read in addition to the CORS-safelisted ones; a list replaces the default. Default ratelimit, ratelimit-policy, retry-after, x-request-id.',
   ),
   credentials: doc(
     z.prefault(z.boolean(), false),

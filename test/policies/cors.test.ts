@@ -128,8 +128,30 @@ describe('cors, requests', () => {
       [],
     )
     const { response } = await ask({ origins: [APP] }, { origin: APP }, 'GET', upstream)
-    expect(grants(response)).toEqual(['access-control-allow-origin'])
+    expect(grants(response)).toEqual(['access-control-allow-origin', 'access-control-expose-headers'])
     expect(response.headers.get('access-control-allow-origin')).toBe(APP)
+    expect(response.headers.get('access-control-expose-headers')).not.toContain('x-secret')
+  })
+
+  it('exposes the fields of limits and the request id by default, and a list in their place', async () => {
+    const exposed = async (config: object) =>
+      (await ask({ origins: [APP], ...config }, { origin: APP })).response.headers.get('access-control-expose-headers')
+    expect(await exposed({})).toBe('ratelimit, ratelimit-policy, retry-after, x-request-id')
+    expect(await exposed({ exposeHeaders: ['etag'] })).toBe('etag')
+    expect(await exposed({ exposeHeaders: [] })).toBeNull()
+  })
+
+  it.each(['Origin', 'origin', 'accept, ORIGIN', 'origin,accept'])(
+    'adds no second Origin to "Vary: %s"',
+    async (vary) => {
+      const { response } = await ask({ origins: [APP] }, { origin: APP }, 'GET', { vary })
+      expect(response.headers.get('vary')).toBe(vary)
+    },
+  )
+
+  it('adds Origin beside a name that only contains it', async () => {
+    const { response } = await ask({ origins: [APP] }, { origin: APP }, 'GET', { vary: 'x-origin' })
+    expect(response.headers.get('vary')).toBe('x-origin, Origin')
   })
 
   it.each([[{ origin: 'https://any.test' }], [{}]])('"*" is one answer for everybody: %j', async (headers) => {

@@ -1,4 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
+import { logObjectError } from '../telemetry/errors.ts'
 import type { LoginDecision } from './api.ts'
 
 /** About 1 MB on disk, and a scan of about 2 ms. */
@@ -37,16 +38,22 @@ export class LoginGuard extends DurableObject {
       } else if (ofPair) this.#delete(pair)
       // A success clears the failures of its own pair alone: otherwise an attacker would gain guesses from each login of the owner.
       return { allowed: passwordMatches, delayMs }
-    } catch {
+    } catch (error) {
+      logObjectError('LoginGuard', 'decide', error, this.env)
       return undefined
     }
   }
 
-  /** Deletes expired failures. */
+  /** Deletes expired failures. Rejects when the storage fails: the runtime calls it again. */
   override async alarm(): Promise<void> {
-    this.ctx.storage.sql.exec('DELETE FROM failures WHERE until <= ?', this.now())
-    this.#rows = this.#count()
-    if (this.#rows > 0) await this.ctx.storage.setAlarm(this.now() + SWEEP_INTERVAL_MS)
+    try {
+      this.ctx.storage.sql.exec('DELETE FROM failures WHERE until <= ?', this.now())
+      this.#rows = this.#count()
+      if (this.#rows > 0) await this.ctx.storage.setAlarm(this.now() + SWEEP_INTERVAL_MS)
+    } catch (error) {
+      logObjectError('LoginGuard', 'alarm', error, this.env)
+      throw error
+    }
   }
 
   #find(key: string, now: number): LoginFailures | undefined {

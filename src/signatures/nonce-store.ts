@@ -1,4 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
+import { logObjectError } from '../telemetry/errors.ts'
 
 /** About 10 MB on disk: at a lifetime of five minutes, more than 300 requests a second on each of the shards. */
 const MAX_ROWS = 100_000
@@ -38,18 +39,24 @@ export class NonceStore extends DurableObject {
       this.#rows++
       this.#sweepSoon(now + keepMs)
       return true
-    } catch {
+    } catch (error) {
+      logObjectError('NonceStore', 'use', error, this.env)
       return undefined
     }
   }
 
-  /** Deletes what has expired. */
+  /** Deletes what has expired. Throws when the storage fails: the runtime calls it again. */
   override alarm(): void {
-    this.#sweepAt = Infinity
-    this.#sweep(this.now())
-    const query = 'SELECT MIN(ends_at) AS first FROM nonces'
-    const { first } = this.ctx.storage.sql.exec<{ first: number | null }>(query).one()
-    if (first !== null) this.#sweepSoon(first)
+    try {
+      this.#sweepAt = Infinity
+      this.#sweep(this.now())
+      const query = 'SELECT MIN(ends_at) AS first FROM nonces'
+      const { first } = this.ctx.storage.sql.exec<{ first: number | null }>(query).one()
+      if (first !== null) this.#sweepSoon(first)
+    } catch (error) {
+      logObjectError('NonceStore', 'alarm', error, this.env)
+      throw error
+    }
   }
 
   #has(id: string): boolean {
@@ -57,8 +64,11 @@ export class NonceStore extends DurableObject {
   }
 
   #sweepSoon(endsAt: number): void {
-    const due = Math.max(this.now() + SWEEP_INTERVAL_MS, endsAt)
-    if (due >= this.#sweepAt) return
+    const now = this.now()
+    const due = Math.max(now + SWEEP_INTERVAL_MS, endsAt)
+    // An alarm that is overdue is lost: the runtime gives one up after some failures.
+    const isLost = now >= this.#sweepAt + SWEEP_INTERVAL_MS
+    if (due >= this.#sweepAt && !isLost) return
     this.#sweepAt = due
     void this.ctx.storage.setAlarm(due)
   }

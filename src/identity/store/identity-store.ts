@@ -1,4 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
+import { logObjectError } from '../../telemetry/errors.ts'
 import { OPERATIONS, type IdentityApi } from '../api.ts'
 import { makeApiKeyStore } from './api-keys.ts'
 import { makeOAuthClientStore } from './oauth-clients.ts'
@@ -33,15 +34,21 @@ export class IdentityStore extends DurableObject {
       if (!Object.hasOwn(OPERATIONS, name)) return undefined
       const operation = this.#operations.api[name] as (...parameters: readonly unknown[]) => unknown
       return this.ctx.storage.transactionSync(() => operation(...args))
-    } catch {
+    } catch (error) {
+      logObjectError('IdentityStore', name, error, this.env)
       return undefined
     }
   }
 
-  /** Deletes expired rows. */
+  /** Deletes expired rows. Rejects when the storage fails: the runtime calls it again. */
   override async alarm(): Promise<void> {
-    this.#operations.prune()
-    await this.ctx.storage.setAlarm(this.now() + PRUNE_INTERVAL_MS)
+    try {
+      this.#operations.prune()
+      await this.ctx.storage.setAlarm(this.now() + PRUNE_INTERVAL_MS)
+    } catch (error) {
+      logObjectError('IdentityStore', 'alarm', error, this.env)
+      throw error
+    }
   }
 }
 

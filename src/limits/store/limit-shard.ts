@@ -1,4 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
+import { logObjectError } from '../../telemetry/errors.ts'
 import {
   algorithmOf,
   type LimiterSpec,
@@ -58,19 +59,24 @@ export class LimitShard extends DurableObject {
       if (!overflowed) return { ...this.count(own, found, spec, ask, now), overflowed }
       const shared = `overflow:${limiter}`
       return { ...this.count(shared, this.find(shared), spec, ask, now), overflowed }
-    } catch {
+    } catch (error) {
+      logObjectError('LimitShard', 'take', error, this.env)
       return undefined
     }
   }
 
-  /** Deletes the rows of windows that have ended and of buckets that are full. */
+  /** Deletes the rows of windows that have ended and of buckets that are full. Throws when the storage fails: the runtime calls it again. */
   override alarm(): void {
-    this.sweepAt = Infinity
-    this.sweep(this.now())
-    const { first } = this.ctx.storage.sql
-      .exec<{ first: number | null }>('SELECT MIN(ends_at) AS first FROM takes')
-      .one()
-    if (first !== null) this.sweepSoon(first)
+    try {
+      this.sweepAt = Infinity
+      this.sweep(this.now())
+      const query = 'SELECT MIN(ends_at) AS first FROM takes'
+      const { first } = this.ctx.storage.sql.exec<{ first: number | null }>(query).one()
+      if (first !== null) this.sweepSoon(first)
+    } catch (error) {
+      logObjectError('LimitShard', 'alarm', error, this.env)
+      throw error
+    }
   }
 
   private count(

@@ -99,6 +99,16 @@ describe('regular traffic to two routes of one upstream', () => {
   )
 })
 
+describe('many routes that are called once', () => {
+  it('begin at different targets, by their weights', () => {
+    const config = { loadBalancing: 'round-robin', hashOn: undefined, outlierDetection: undefined } as const
+    const { pick } = makeBalancer(makeTestTargets(3, 1), config, platform())
+    const names = times(40, (nth) => nameOf(pick(makeTestExchange(undefined, { route: `route-${nth}` }))))
+    expect(new Set(names).size).toBe(2)
+    expect(names.filter((name) => name === names[0]).length).toBe(30)
+  })
+})
+
 describe('round-robin', () => {
   it('spreads the choices instead of sending them in runs', () => {
     const targets = makeTestTargets(3, 1)

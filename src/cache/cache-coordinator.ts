@@ -1,4 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
+import { logObjectError } from '../telemetry/errors.ts'
 import type { PurgeUpdate } from './api.ts'
 import {
   makeInFlightFetches,
@@ -42,7 +43,8 @@ export class CacheCoordinator extends DurableObject {
         )
         return this.#log(cursor, orders)
       })
-    } catch {
+    } catch (error) {
+      logObjectError('CacheCoordinator', 'purges', error, this.env)
       this.#log = undefined
       return undefined
     }

@@ -2,6 +2,8 @@ import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, expect, it, vi } from 'vitest'
 import { logObjectError } from '../../src/telemetry/errors.ts'
+import { GLOBAL_PROTOCOL } from '../../src/upstream/circuit-breaker/api.ts'
+import { BREAKER_PROTOCOL } from '../../src/upstream/circuit-breaker/breaker-report.ts'
 
 const written = vi.spyOn(console, 'error').mockImplementation(() => {})
 afterEach(() => written.mockClear())
@@ -57,4 +59,19 @@ it('writes nothing under silent, and never throws', () => {
   expect(lines()).toEqual([])
   logObjectError('LimitShard', 'odd', Object.create(null), {})
   expect(lines()).toMatchObject([{ message: 'an error that cannot be read', count: 1 }])
+})
+
+it('logs what fails in the objects of the cache, of a breaker and of the state of all regions', async () => {
+  const badReport = {} as never
+  await env.CACHE_STATE.getByName('broken').purges(0, undefined as never)
+  await env.BREAKERS.getByName('broken').report(BREAKER_PROTOCOL, undefined as never)
+  await env.BREAKERS.getByName('broken').receive(GLOBAL_PROTOCOL, undefined as never)
+  await env.GLOBAL_UPSTREAMS.getByName('broken').report(GLOBAL_PROTOCOL, badReport)
+  expect(lines().map(({ object, method }) => `${String(object)}.${String(method)}`)).toEqual([
+    'CacheCoordinator.purges',
+    'CircuitBreaker.report',
+    'CircuitBreaker.receive',
+    'GlobalUpstreamState.report',
+  ])
+  for (const { stack } of lines()) expect(stack).toContain('.ts')
 })

@@ -1,6 +1,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import { callObject } from '../../core/durable-object.ts'
 import { distance } from '../../lib/time.ts'
+import { logObjectError } from '../../telemetry/errors.ts'
 import { makeHealthChecks } from '../health/health-checks.ts'
 import { GLOBAL_PROTOCOL, type BreakerView, type GlobalUpdate, type RegionReport } from './api.ts'
 import { BREAKER_PROTOCOL, type BreakerReport, type BreakerUpdate } from './breaker-report.ts'
@@ -56,7 +57,8 @@ export class CircuitBreaker extends DurableObject {
       this.#settings = report.settings
       this.#checks.configure(report.health)
       return { ...(await this.#decide(report)), targets: this.#targets(report) }
-    } catch {
+    } catch (error) {
+      logObjectError('CircuitBreaker', 'report', error, this.env)
       return undefined
     }
   }
@@ -67,7 +69,8 @@ export class CircuitBreaker extends DurableObject {
     try {
       this.#setRegion(applyGlobalUpdate(this.#region, update, this.now()))
       return true
-    } catch {
+    } catch (error) {
+      logObjectError('CircuitBreaker', 'receive', error, this.env)
       return false
     }
   }

@@ -2,6 +2,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { callObject } from '../../core/durable-object.ts'
 import { breakerName, locationOf, type Region } from '../../core/region.ts'
 import { remaining } from '../../lib/time.ts'
+import { logObjectError } from '../../telemetry/errors.ts'
 import {
   GLOBAL_PROTOCOL,
   type GlobalStateView,
@@ -39,7 +40,8 @@ export class GlobalUpstreamState extends DurableObject {
       this.#setState(next)
       if (changed) this.ctx.waitUntil(this.#publish(report.region))
       return update
-    } catch {
+    } catch (error) {
+      logObjectError('GlobalUpstreamState', 'report', error, this.env)
       return undefined
     }
   }

@@ -12,6 +12,7 @@ export class LoginGuard extends DurableObject {
   now: () => number = Date.now
   maxRows = MAX_ROWS
   #rows: number
+  #sweepAt = -Infinity
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     super(ctx, env)
@@ -49,7 +50,7 @@ export class LoginGuard extends DurableObject {
     try {
       this.ctx.storage.sql.exec('DELETE FROM failures WHERE until <= ?', this.now())
       this.#rows = this.#count()
-      if (this.#rows > 0) await this.ctx.storage.setAlarm(this.now() + SWEEP_INTERVAL_MS)
+      if (this.#rows > 0) await this.#sweepAfter(SWEEP_INTERVAL_MS)
     } catch (error) {
       logObjectError('LoginGuard', 'alarm', error, this.env)
       throw error
@@ -65,9 +66,14 @@ export class LoginGuard extends DurableObject {
     const { sql } = this.ctx.storage
     if (isNew && this.#rows >= this.maxRows) this.#makeRoom()
     sql.exec('INSERT OR REPLACE INTO failures VALUES (?, ?, ?)', key, count, until)
-    if (!isNew) return
-    if (this.#rows === 0) void this.ctx.storage.setAlarm(this.now() + FAILURE_TTL_MS)
-    this.#rows++
+    // An alarm that is overdue is lost, because the runtime gives one up after some failures. After a restart it is unknown.
+    if (this.#rows === 0 || this.now() >= this.#sweepAt + SWEEP_INTERVAL_MS) void this.#sweepAfter(FAILURE_TTL_MS)
+    if (isNew) this.#rows++
+  }
+
+  #sweepAfter(ms: number): Promise<void> {
+    this.#sweepAt = this.now() + ms
+    return this.ctx.storage.setAlarm(this.#sweepAt)
   }
 
   #delete(key: string): void {

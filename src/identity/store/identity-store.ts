@@ -15,13 +15,15 @@ const PRUNE_INTERVAL_MS = 3_600_000
 export class IdentityStore extends DurableObject {
   /** Epoch milliseconds; tests replace it. */
   now: () => number = Date.now
+  #pruneAt = -Infinity
   #operations = makeIdentityOperations(this.ctx.storage.sql, () => this.now())
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     super(ctx, env)
     openTables(ctx.storage.sql)
     void ctx.blockConcurrencyWhile(async () => {
-      if ((await ctx.storage.getAlarm()) === null) await ctx.storage.setAlarm(this.now() + PRUNE_INTERVAL_MS)
+      this.#pruneAt = (await ctx.storage.getAlarm()) ?? -Infinity
+      if (this.#isAlarmLost()) await this.#setAlarm()
     })
   }
 
@@ -32,6 +34,7 @@ export class IdentityStore extends DurableObject {
   execute(name: keyof IdentityApi, args: readonly unknown[]): unknown {
     try {
       if (!Object.hasOwn(OPERATIONS, name)) return undefined
+      if (this.#isAlarmLost()) void this.#setAlarm()
       const operation = this.#operations.api[name] as (...parameters: readonly unknown[]) => unknown
       return this.ctx.storage.transactionSync(() => operation(...args))
     } catch (error) {
@@ -44,11 +47,21 @@ export class IdentityStore extends DurableObject {
   override async alarm(): Promise<void> {
     try {
       this.#operations.prune()
-      await this.ctx.storage.setAlarm(this.now() + PRUNE_INTERVAL_MS)
+      await this.#setAlarm()
     } catch (error) {
       logObjectError('IdentityStore', 'alarm', error, this.env)
       throw error
     }
+  }
+
+  /** Whether the alarm is long overdue, or was never set: the runtime gives an alarm up after some failures. */
+  #isAlarmLost(): boolean {
+    return this.now() >= this.#pruneAt + PRUNE_INTERVAL_MS
+  }
+
+  #setAlarm(): Promise<void> {
+    this.#pruneAt = this.now() + PRUNE_INTERVAL_MS
+    return this.ctx.storage.setAlarm(this.#pruneAt)
   }
 }
 

@@ -4,6 +4,7 @@ import { makeHealth } from './builtins/health.ts'
 import { makeOAuthBuiltin } from './builtins/oauth.ts'
 import { configOf, routeFacts, upstreamName } from './config/route-facts.ts'
 import type { RedirectConfig, RespondConfig, RouteConfig } from './config/routes-file.ts'
+import type { Exchange } from './core/exchange.ts'
 import { compose, passThrough, type Handler } from './core/pipeline.ts'
 import type { Platform } from './core/platform.ts'
 import type { RouteParts } from './core/policy.ts'
@@ -81,19 +82,26 @@ function compileTerminal(
 
 /** Responds with a `Location`. The query is kept, and a final `/*` becomes the rest that the matched wildcard holds. */
 export function compileRedirect(config: RedirectConfig): Handler {
-  const { status, scheme, host } = config
+  const { status, scheme, host, port } = config
   const path = compilePath(config.path)
   return (x) => {
     const target = path.render(x)
     if (target === undefined) return Promise.resolve(problem(path.fault(x)))
-    // Relative unless `scheme` or `host` is configured: a response that a shared cache may store must not repeat the Host of one client.
+    // Relative unless `scheme`, `host` or `port` is configured: a response that a shared cache may store must not repeat the Host of one client.
     const { client } = x
-    const base = scheme || host ? `${scheme ?? client.scheme}://${host ?? client.host}` : ''
+    const base = scheme || host || port ? `${scheme ?? client.scheme}://${authorityOf(config, x)}` : ''
     const prefix = (host === undefined && client.prefix) || ''
     // A relative location that begins with `//` would name another host.
     const place = base === '' ? prefix + target.replace(/^\/+/, '/') : base + prefix + target
     return Promise.resolve(new Response(null, { status, headers: { location: place + x.outgoing.search } }))
   }
+}
+
+/** The host and port of a redirect. The port of the request belongs to its scheme: a redirect to the other scheme drops it. */
+function authorityOf({ scheme, host, port }: RedirectConfig, { client }: Exchange): string {
+  if (port !== undefined) return `${(host ?? client.host).replace(/:\d+$/, '')}:${port}`
+  if (host !== undefined) return host
+  return scheme === undefined || scheme === client.scheme ? client.host : client.host.replace(/:\d+$/, '')
 }
 
 /** Responds with the configured status, headers and body. */

@@ -179,6 +179,24 @@ describe('makeGateway', () => {
     expect(await response.text()).toBe('')
   })
 
+  it.each([
+    [{ scheme: 'https' }, 'http://gw.test:8080', 'https://gw.test/b'],
+    [{ scheme: 'https', port: 8443 }, 'http://gw.test:8080', 'https://gw.test:8443/b'],
+    [{ scheme: 'https' }, 'http://[2001:db8::1]:8080', 'https://[2001:db8::1]/b'],
+    [{ scheme: 'https' }, 'http://[2001:db8::1]', 'https://[2001:db8::1]/b'],
+    [{ scheme: 'http' }, 'http://gw.test:8080', 'http://gw.test:8080/b'],
+    [{ port: 81 }, 'http://gw.test:8080', 'http://gw.test:81/b'],
+    [{ host: 'api.test', port: 81 }, 'http://gw.test:8080', 'http://api.test:81/b'],
+    [{ host: 'api.test:82' }, 'http://gw.test:8080', 'http://api.test:82/b'],
+  ])('redirects %j from %s to %s', async (parts, origin, expected) => {
+    const gateway = gatewayOf({ id: 'a', match: { path: '/a' }, redirect: { path: '/b', ...parts } })
+    const { headers } = await gateway.fetch(`${origin}/a`, {
+      redirect: 'manual',
+      headers: { host: origin.slice('http://'.length) },
+    })
+    expect(headers.get('location')).toBe(expected)
+  })
+
   it('redirects with the wildcard’s rest and the query, and responds from the file', async () => {
     const gateway = gatewayOf(
       { id: 'old', match: { path: '/old/*' }, redirect: { status: 301, path: '/new/*' } },

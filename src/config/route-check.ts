@@ -128,15 +128,18 @@ function checkBeside(route: RouteConfig, at: Path): Diagnostic[] {
 function checkRedirect({ redirect, match }: RouteConfig, at: Path, facts: RouteFacts): Diagnostic[] {
   if (redirect === undefined) return []
   const loops = 'leads back to this route: an endless redirect'
+  if (redirect.port !== undefined && /:\d+$/.test(redirect.host ?? ''))
+    return [{ path: [...at, 'redirect', 'port'], message: 'has no use beside a "host" with a port' }]
   const message = checkPath(redirect.path, facts) ?? (leadsBack(redirect, match) ? loops : undefined)
   return message === undefined ? [] : [{ path: [...at, 'redirect', 'path'], message }]
 }
 
 /** Whether a client that follows the redirect sends the same request again. */
-function leadsBack({ path, scheme, host, status }: RedirectConfig, match: RouteConfig['match']): boolean {
+function leadsBack({ path, scheme, host, port, status }: RedirectConfig, match: RouteConfig['match']): boolean {
   // After a status other than 307 and 308 the client may send GET, which another route may match (RFC 9110 §15.4).
   const sameMethod = match.methods === undefined || match.methods.includes('GET') || status >= 307
-  const sameHost = scheme === undefined && (host === undefined || match.hosts?.includes(host) === true)
+  const sameHost =
+    scheme === undefined && port === undefined && (host === undefined || match.hosts?.includes(host) === true)
   return sameMethod && sameHost && path === match.path.replaceAll(/:(\w+)/g, '{params.$1}')
 }
 

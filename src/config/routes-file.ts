@@ -86,7 +86,18 @@ const redirect = z.strictObject({
     z.string().check(z.startsWith('/')),
     'The new path; a final `/*` stands for what the `/*` of the match matched. The query is kept.',
   ),
-  scheme: z.optional(doc(choice(['http', 'https']), 'The new scheme. Default: the request’s own.')),
+  scheme: z.optional(
+    doc(
+      choice(['http', 'https']),
+      'The new scheme; the port of the request is dropped with its scheme. Default: the request’s own.',
+    ),
+  ),
+  port: z.optional(
+    doc(
+      z.int().check(z.gte(1), z.lte(65_535)),
+      'The new port. Default: that of `host`; else the request’s own, and the default port of a new `scheme`.',
+    ),
+  ),
   host: z.optional(
     doc(
       z

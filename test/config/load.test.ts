@@ -316,6 +316,11 @@ describe('loadConfig', () => {
       /^routes\[0\]\.redirect\.path: "\/\*" stands for/,
     ],
     [
+      'a redirect with two ports',
+      { routes: [{ id: 'a', match: { path: '/a' }, redirect: { path: '/b', host: 'b.test:81', port: 82 } }] },
+      'routes[0].redirect.port: has no use beside a "host" with a port',
+    ],
+    [
       'a bad proxy',
       { clientAddress: { trustedProxies: ['10.0.0.0/33'] } },
       /^clientAddress\.trustedProxies\[0\]: expected a network such as .*, found "10.0.0.0\/33"$/,

@@ -35,11 +35,11 @@ export class CircuitBreaker extends DurableObject {
   // Stored at transitions alone: an open breaker is still open after a crash. The counters of a closed breaker are not worth a
   // write for each report.
   #region: RegionalState = this.ctx.storage.kv.get<RegionalState>(KEY) ?? NEW_REGIONAL_STATE
-  #checks = makeHealthChecks(this.ctx.storage, {
-    now: () => this.now(),
-    random: Math.random,
-    fetch: (url, init) => fetch(url, init),
-  })
+  #checks = makeHealthChecks(
+    this.ctx.storage,
+    { now: () => this.now(), random: Math.random, fetch: (url, init) => fetch(url, init) },
+    (method, error) => logObjectError('CircuitBreaker', `health.${method}`, error, this.env),
+  )
   #place: Pick<BreakerReport, 'upstream' | 'region'> | undefined
   #settings: BreakerReport['settings']
   #reportedAt = -Infinity

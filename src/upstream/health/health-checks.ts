@@ -35,8 +35,12 @@ const REQUEST: RequestInit = {
   cache: 'no-store',
 }
 
-/** Makes the checks from the state in `storage`; the alarm of the object must call `alarm`. */
-export function makeHealthChecks(storage: DurableObjectStorage, platform: CheckPlatform): HealthChecks {
+/** Makes the checks from the state in `storage`; the alarm of the object must call `alarm`. `onError` gets what fails, with the name of the call. */
+export function makeHealthChecks(
+  storage: DurableObjectStorage,
+  platform: CheckPlatform,
+  onError: (method: string, error: unknown) => void = () => {},
+): HealthChecks {
   const { now, random, fetch } = platform
   let state = storage.kv.get<HealthCheckState>(KEY)
 
@@ -44,7 +48,8 @@ export function makeHealthChecks(storage: DurableObjectStorage, platform: CheckP
     if (next === state) return
     storage.kv.put(KEY, next)
     // When the alarm cannot be set, the round becomes overdue, and the next report schedules another.
-    if (next.dueAt !== state?.dueAt && next.dueAt !== NO_ROUND) void storage.setAlarm(next.dueAt).catch(() => {})
+    if (next.dueAt !== state?.dueAt && next.dueAt !== NO_ROUND)
+      void storage.setAlarm(next.dueAt).catch((error: unknown) => onError('setAlarm', error))
     state = next
   }
   const round = async () => {
@@ -61,11 +66,12 @@ export function makeHealthChecks(storage: DurableObjectStorage, platform: CheckP
     configure: (settings) => {
       try {
         if (settings) setState(configureChecks(state, settings, now()))
-      } catch {
+      } catch (error) {
         // The next report tries again.
+        onError('configure', error)
       }
     },
-    alarm: () => round().catch(() => {}),
+    alarm: () => round().catch((error: unknown) => onError('alarm', error)),
     unhealthy: () =>
       Object.entries(state?.targets ?? {}).flatMap(([label, health]) => (health.state === 'unhealthy' ? label : [])),
     inspect: () => state?.targets ?? {},
@@ -94,6 +100,7 @@ async function check(url: string, timeout: number, fetch: CheckPlatform['fetch']
     discardBody(response)
     return response.ok ? undefined : `status ${response.status}`
   } catch {
+    // The result of the check: no connection, no response, or none in time. The target's health shows it.
     return controller.signal.aborted ? 'timeout' : 'unreachable'
   } finally {
     clearTimeout(timer)

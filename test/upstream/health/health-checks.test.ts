@@ -23,6 +23,8 @@ async function scene(name: string) {
   const does: Record<string, string> = {}
   const asked: string[] = []
   const told: string[] = []
+  /** The calls that reported an error. */
+  const failed: string[] = []
   const open = { now: 0, most: 0 }
   let checks: HealthChecks
   const fetchIt = async (url: string, init?: RequestInit) => {
@@ -40,7 +42,7 @@ async function scene(name: string) {
   const parts = { now: () => Date.now() + now.offset, random: Math.random, fetch: fetchIt }
   const start = () =>
     runInDurableObject(stub, (instance, state) => {
-      checks = makeHealthChecks(state.storage, parts)
+      checks = makeHealthChecks(state.storage, parts, (method) => void failed.push(method))
       Object.assign(instance, { alarm: checks.alarm })
     })
   await start()
@@ -49,6 +51,7 @@ async function scene(name: string) {
     does,
     asked,
     told,
+    failed,
     open,
     configure: (part: Partial<HealthSettings> = {}) =>
       runInDurableObject(stub, () => checks.configure({ ...settings, ...part })),
@@ -230,7 +233,7 @@ it('sets an alarm anew that was lost, or is far off since the clock was put back
   await it.rounds(3)
 })
 
-it('never throws: not without settings, not on settings it cannot read, not when its storage fails', async () => {
+it('never throws, and reports each error: not without settings, not on settings it cannot read, not when its storage fails', async () => {
   const it = await scene('throws')
   await it.with(async (checks, storage) => {
     checks.configure(undefined)
@@ -244,5 +247,6 @@ it('never throws: not without settings, not on settings it cannot read, not when
     vi.restoreAllMocks()
     checks.configure(settings)
   })
+  expect(it.failed).toEqual(['configure', 'configure'])
   await it.rounds(1)
 })

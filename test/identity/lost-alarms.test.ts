@@ -38,3 +38,20 @@ it('sets a lost alarm of the nonces again at the next nonce', async () => {
   })
   expect(alarm).toBeGreaterThan(later)
 })
+
+it('sets a lost alarm of the limits again at the next new key', async () => {
+  const shard = env.LIMITS.getByName(`lost-${crypto.randomUUID()}`)
+  const take = (key: string) => ({
+    key,
+    spec: { name: 'n', limit: 3, windowMs: 1_000 },
+    ask: { want: 1, atLeast: 1 },
+  })
+  const alarm = await runInDurableObject(shard, async (store, { storage }) => {
+    store.take(take('a'))
+    await storage.deleteAlarm()
+    store.now = () => later
+    store.take(take('b'))
+    return storage.getAlarm()
+  })
+  expect(alarm).toBeGreaterThan(later)
+})

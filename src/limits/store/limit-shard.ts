@@ -35,9 +35,6 @@ export class LimitShard extends DurableObject {
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     super(ctx, env)
     const { sql } = ctx.storage
-    // What was counted before there were sliding windows, and before rows were capped by limiter.
-    sql.exec('DROP TABLE IF EXISTS windows')
-    sql.exec('DROP TABLE IF EXISTS counts')
     // No index on ends_at: it would double what every take writes, for a scan that runs once a minute.
     sql.exec(
       'CREATE TABLE IF NOT EXISTS takes (key TEXT PRIMARY KEY, limiter TEXT, ends_at INTEGER, used REAL, marks BLOB) WITHOUT ROWID',
@@ -108,8 +105,11 @@ export class LimitShard extends DurableObject {
   }
 
   private sweepSoon(endsAt: number): void {
-    const due = Math.max(this.now() + SWEEP_INTERVAL_MS, endsAt)
-    if (due >= this.sweepAt) return
+    const now = this.now()
+    const due = Math.max(now + SWEEP_INTERVAL_MS, endsAt)
+    // An alarm that is overdue is lost: the runtime gives one up after some failures.
+    const isLost = now >= this.sweepAt + SWEEP_INTERVAL_MS
+    if (due >= this.sweepAt && !isLost) return
     this.sweepAt = due
     void this.ctx.storage.setAlarm(due)
   }

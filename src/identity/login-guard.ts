@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-import { logObjectError } from '../telemetry/errors.ts'
+import { logObjectError } from '../telemetry/object-errors.ts'
 import type { LoginDecision } from './api.ts'
 
 /** About 1 MB on disk, and a scan of about 2 ms. */

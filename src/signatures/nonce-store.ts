@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-import { logObjectError } from '../telemetry/errors.ts'
+import { logObjectError } from '../telemetry/object-errors.ts'
 
 /** About 10 MB on disk: at a lifetime of five minutes, more than 300 requests a second on each of the shards. */
 const MAX_ROWS = 100_000

@@ -1,7 +1,7 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, expect, it, vi } from 'vitest'
-import { logObjectError } from '../../src/telemetry/errors.ts'
+import { logObjectError } from '../../src/telemetry/object-errors.ts'
 import { GLOBAL_PROTOCOL } from '../../src/upstream/circuit-breaker/api.ts'
 import { BREAKER_PROTOCOL } from '../../src/upstream/circuit-breaker/breaker-report.ts'
 

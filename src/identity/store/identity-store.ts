@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-import { logObjectError } from '../../telemetry/errors.ts'
+import { logObjectError } from '../../telemetry/object-errors.ts'
 import { OPERATIONS, type IdentityApi } from '../api.ts'
 import { makeApiKeyStore } from './api-keys.ts'
 import { makeOAuthClientStore } from './oauth-clients.ts'

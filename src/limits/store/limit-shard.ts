@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-import { logObjectError } from '../../telemetry/errors.ts'
+import { logObjectError } from '../../telemetry/object-errors.ts'
 import {
   algorithmOf,
   type LimiterSpec,

@@ -1,7 +1,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import { callObject } from '../../core/durable-object.ts'
 import { distance } from '../../lib/time.ts'
-import { logObjectError } from '../../telemetry/errors.ts'
+import { logObjectError } from '../../telemetry/object-errors.ts'
 import { makeHealthChecks } from '../health/health-checks.ts'
 import { GLOBAL_PROTOCOL, type BreakerView, type GlobalUpdate, type RegionReport } from './api.ts'
 import { BREAKER_PROTOCOL, type BreakerReport, type BreakerUpdate } from './breaker-report.ts'

@@ -2,7 +2,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { callObject } from '../../core/durable-object.ts'
 import { breakerName, locationOf, type Region } from '../../core/region.ts'
 import { remaining } from '../../lib/time.ts'
-import { logObjectError } from '../../telemetry/errors.ts'
+import { logObjectError } from '../../telemetry/object-errors.ts'
 import {
   GLOBAL_PROTOCOL,
   type GlobalStateView,

@@ -38,7 +38,9 @@ it.each(Object.entries(OBJECTS))(
     await runInDurableObject(namespace.getByName(name), (_, { storage }) => void storage.sql.exec(`DROP TABLE ${drop}`))
     expect(await call(name)).toBeUndefined()
     const [object, method] = place.split('.')
-    expect(lines()).toMatchObject([{ level: 'error', event: 'object-error', object, method, count: 1 }])
+    // Other test files of this isolate may have counted errors of the method.
+    const count: unknown = expect.any(Number)
+    expect(lines()).toMatchObject([{ level: 'error', event: 'object-error', object, method, count }])
     expect(lines()[0]!['message']).toContain(drop)
     expect(lines()[0]!['stack']).toContain('.ts')
   },

@@ -17,13 +17,18 @@ const config = z.parse(upstreamSchema, {
 const targets = makeTargets('bench', config.targets, () => undefined)
 for (const [i, target] of targets.entries()) {
   target.inFlight = i % 3
-  Object.assign(target.latencyEwma, { ms: 5 + i, heardAt: Date.now(), waiting: i % 3, sentAt: Date.now() * (i % 3) })
+  const { latencyEwma } = target
+  latencyEwma.ms = 5 + i
+  latencyEwma.updatedAt = Date.now()
+  latencyEwma.waiting = i % 3
+  latencyEwma.sentAt = Date.now() * (i % 3)
 }
 if (state === 'out') targets[0]!.outlierState = { state: 'ejected', ejections: 1, since: Date.now(), ms: 300_000 }
 const now = Date.now()
 const { pick } = makeBalancer(targets, config, { now: () => now, random: Math.random })
 const exchanges = Array.from({ length: 1024 }, (_, i) => ({
   attempts: 0,
+  route: `route-${i & 7}`,
   client: { ip: `198.51.${i >> 8}.${i & 255}` },
 }))
 

@@ -117,7 +117,7 @@ function passOn(x: Exchange, response: Response, idleTimeout: number | undefined
 }
 
 /** Propagates the trace context to the origin, and starts this try's CLIENT span when the request is sampled. */
-export function traceTry(x: Exchange, target: Target): Span | undefined {
+function traceTry(x: Exchange, target: Target): Span | undefined {
   const { trace, outgoing } = x
   if (trace === undefined) return undefined
   const span = trace.sampled ? startSpan(x, target) : undefined
@@ -140,7 +140,7 @@ function startSpan(x: Exchange, target: Target): Span {
 }
 
 /** Ends a try's span with its result. In a client span 4xx and 5xx are errors too (OpenTelemetry HTTP semantic conventions). */
-export function endTrySpan(span: Span, status: number, failure: string | undefined): void {
+function endTrySpan(span: Span, status: number, failure: string | undefined): void {
   if (failure === undefined) span.set('http.response.status_code', status)
   if (failure !== undefined || status >= 400) span.fail(failure ?? String(status))
   span.end()
@@ -153,7 +153,7 @@ const PROXY_FIELDS = ['proxy-authenticate', 'proxy-connection']
  * when there is such a field. workerd itself drops Connection, Keep-Alive, Trailer, TE, Upgrade and Transfer-Encoding, but not the fields
  * that Connection names or the Proxy- fields.
  */
-export function stripHopByHop(response: Response, headers: Headers, method: string): Response {
+function stripHopByHop(response: Response, headers: Headers, method: string): Response {
   const connection = headers.get('connection')
   const isPlain = connection === null || connection === 'keep-alive' || connection === 'close'
   const named = isPlain ? PROXY_FIELDS : [...PROXY_FIELDS, ...parseNames(connection)]
@@ -181,7 +181,7 @@ const CHUNK_BYTES = 64 * 1024
  * `response` with a body that errors when the origin pauses for more than `idleMs` milliseconds between two chunks.
  * A chunk is read when the client has room for it, so that memory stays constant and a slow client does not count as a pause.
  */
-export function watchIdle(response: Response, idleMs: number): Response {
+function watchIdle(response: Response, idleMs: number): Response {
   // WebSockets have no idle timeout.
   if (response.body === null || response.webSocket != null) return response
   const reader = response.body.getReader({ mode: 'byob' })

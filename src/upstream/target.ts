@@ -22,12 +22,21 @@ export interface Target extends InFlightCount {
   failedAt: number
   /** Whether outlier detection has it ejected. */
   outlierState: OutlierState
-  /** Its current weight in smooth weighted round-robin, by the id of the route. */
-  readonly credits: Map<string, number>
+  /** Its index among the upstream's targets, and the turns that they share. */
+  readonly index: number
+  readonly turns: Turns
   /** Its response times; updated only by the strategy `ewma`. */
   readonly latencyEwma: LatencyEwma
   /** The hash of its label, which consistent hashing combines with each key: the same in every isolate. */
   readonly seed: number
+}
+
+/** The current weights of an upstream's targets in smooth weighted round-robin, by their index. */
+export interface Turns {
+  /** The turns in which routes begin. */
+  readonly first: number[]
+  /** Those of each route, by its id. */
+  readonly byRoute: Map<string, number[]>
 }
 
 /** How long a target is passed over after a fetch to it was rejected, in milliseconds. */
@@ -53,6 +62,7 @@ export function makeTargets(
     )
   })
   const hosts = urls.map(hostAndPort)
+  const turns: Turns = { first: urls.map(() => 0), byRoute: new Map() }
   return urls.map((url, i) => {
     const prefix = url.pathname.replace(/\/+$/, '')
     const shared = hosts.filter((host) => host === hosts[i]).length > 1
@@ -67,7 +77,8 @@ export function makeTargets(
       failedAt: -Infinity,
       inFlight: 0,
       outlierState: NEVER_EJECTED,
-      credits: new Map(),
+      index: i,
+      turns,
       latencyEwma: makeLatencyEwma(),
       seed: hash32(label),
     }

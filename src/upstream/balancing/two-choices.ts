@@ -47,36 +47,36 @@ function isLessLoaded(other: Target, next: Target): boolean {
 /** Chooses the candidates in turn, in proportion to their weights. */
 export const roundRobin: BalancingStrategy = { choose: (candidates, { route }) => nextInTurn(candidates, route) }
 
-/** The key of the turns in which routes begin; no route has this id. */
-const FIRST_TURNS = ''
+/**
+ * The next of `candidates` in the turns of `route`. Each route has turns of its own: with common turns, regular traffic to several routes would fall
+ * in step, and each route would always get the same target. Routes begin in turn, so that many rarely called routes do not all begin with the same
+ * target.
+ */
+function nextInTurn(candidates: readonly Target[], route: string): Target {
+  const { first, byRoute } = candidates[0]!.turns
+  let credits = byRoute.get(route)
+  if (credits === undefined) {
+    credits = [...first]
+    byRoute.set(route, credits)
+    takeTurn(candidates, first)
+  }
+  return takeTurn(candidates, credits)
+}
 
 /**
  * Smooth weighted round-robin: each candidate's credit grows by its weight; the one with the highest credit is chosen and its credit falls
- * by the total weight. In every run of total-weight turns among the same candidates each one gets exactly its share, interleaved. Each route has
- * turns of its own: with common turns, regular traffic to several routes would fall in step, and each route would always get the same target. Routes
- * begin in turn, so that many rarely called routes do not all begin with the same target.
+ * by the total weight. In every run of total-weight turns among the same candidates each one gets exactly its share, interleaved.
  */
-function nextInTurn(candidates: readonly Target[], route: string): Target {
-  let highest: Target | undefined
-  let highestCredit = -Infinity
+function takeTurn(candidates: readonly Target[], credits: number[]): Target {
+  let highest = candidates[0]!
   let total = 0
-  let isFirst = false
   for (const target of candidates) {
-    let credit = target.credits.get(route)
-    if (credit === undefined) {
-      isFirst = true
-      credit = target.credits.get(FIRST_TURNS) ?? 0
-    }
-    credit += target.weight
-    target.credits.set(route, credit)
+    credits[target.index]! += target.weight
     total += target.weight
-    if (credit <= highestCredit) continue
-    highest = target
-    highestCredit = credit
+    if (credits[target.index]! > credits[highest.index]!) highest = target
   }
-  highest!.credits.set(route, highestCredit - total)
-  if (isFirst && route !== FIRST_TURNS) nextInTurn(candidates, FIRST_TURNS)
-  return highest!
+  credits[highest.index]! -= total
+  return highest
 }
 
 /** A way to choose among targets. */

@@ -81,7 +81,7 @@ function compileTerminal(
 }
 
 /** Responds with a `Location`. The query is kept, and a final `/*` becomes the rest that the matched wildcard holds. */
-export function compileRedirect(config: RedirectConfig): Handler {
+function compileRedirect(config: RedirectConfig): Handler {
   const { status, scheme, host, port } = config
   const path = compilePath(config.path)
   return (x) => {
@@ -105,6 +105,6 @@ function authorityOf({ scheme, host, port }: RedirectConfig, { client }: Exchang
 }
 
 /** Responds with the configured status, headers and body. */
-export function compileRespond({ status, headers, body }: RespondConfig): Handler {
+function compileRespond({ status, headers, body }: RespondConfig): Handler {
   return () => Promise.resolve(new Response(body ?? null, { status, headers }))
 }

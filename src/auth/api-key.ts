@@ -9,7 +9,7 @@ import type { ApiKeyProviderConfig } from './config/auth-provider.ts'
 import { makeCredentialCache } from './credential-cache.ts'
 
 /** The issuer of the identities that API keys stand for: the names of their owners are unique in this gateway only. */
-export const API_KEY_ISSUER = 'urn:umbral:api-keys'
+const API_KEY_ISSUER = 'urn:umbral:api-keys'
 
 /** The form of a key. Everything else is refused without a call to the store: also two headers, which arrive as one value with a comma. */
 const API_KEY = /^umb_[0-9A-Za-z]{43}$/

@@ -102,7 +102,7 @@ function basicCredentials(id: string, secret: string): string {
 type Introspected = Readonly<Record<string, unknown>>
 
 /** Compiles a provider's requirements: the identity in a response that meets them at `now` (epoch ms), or the code of the refusal. */
-export function compileIntrospectedIdentity(
+function compileIntrospectedIdentity(
   provider: string,
   config: IntrospectionProviderConfig,
   url: string,

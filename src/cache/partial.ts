@@ -137,7 +137,7 @@ function withPart(head: StoredHead, part: Part): StoredHead {
 }
 
 /** The bytes of several bodies, one after the other, read on demand. */
-export function joinBodies(bodies: readonly ReadableStream<Uint8Array>[]): ReadableStream<Uint8Array> {
+function joinBodies(bodies: readonly ReadableStream<Uint8Array>[]): ReadableStream<Uint8Array> {
   const readers = bodies.map((body) => body.getReader())
   return new ReadableStream<Uint8Array>(
     {

@@ -46,7 +46,7 @@ function parseDefaults(json: unknown): Diagnostic[] {
 type Json = Readonly<Record<string, unknown>>
 
 /** A copy of a routes.json in which `defaults.policies` is merged under every route's `policies`. Values of another shape stay as they are, for the schema to report. */
-export function mergeDefaults(json: unknown): unknown {
+function mergeDefaults(json: unknown): unknown {
   if (!isObject(json) || !isObject(json.defaults) || !isObject(json.defaults.policies) || !Array.isArray(json.routes))
     return json
   const base = json.defaults.policies
@@ -72,11 +72,7 @@ function merge(base: Json, over: Json): Json {
  * The diagnostics without repeats: one about a value that a route inherits is replaced by the one at `defaults`, if `ofDefaults` has it.
  * A diagnostic that only some routes have stays with those routes. `json` is the file as written.
  */
-export function withoutRepeats(
-  found: readonly Diagnostic[],
-  ofDefaults: readonly Diagnostic[],
-  json: unknown,
-): Diagnostic[] {
+function withoutRepeats(found: readonly Diagnostic[], ofDefaults: readonly Diagnostic[], json: unknown): Diagnostic[] {
   const defaultsByPath = new Map(ofDefaults.map((diagnostic) => [pathText(diagnostic.path.slice(2)), diagnostic]))
   const relocated = found.map((diagnostic) => {
     const [routes, i, key, ...below] = diagnostic.path

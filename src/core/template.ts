@@ -5,8 +5,8 @@ import type { RouteFacts } from './policy.ts'
 import type { ProblemCode } from './problem.ts'
 import { compileClaimPath } from './request-attribute.ts'
 
-/** Escapes the value of a reference for its place; undefined when the value is not allowed there. */
-export type Encode = (value: string, reference: string) => string | undefined
+/** Escapes a value for its place; undefined when the value is not allowed there. */
+type Encode = (value: string) => string | undefined
 
 /** A compiled text with `{references}`, which is rendered for each exchange. */
 export interface Template {
@@ -30,11 +30,11 @@ const READERS: ReadonlyMap<string, Read> = new Map<string, Read>([
 ])
 
 /** Parses a template once. `encode` is applied to every value and never to the literal text. Throws a TypeError on text that `checkTemplate` refuses. */
-export function compileTemplate(text: string, encode?: Encode): Template {
+export function compileTemplate(text: string, encoderOf?: (reference: string) => Encode): Template {
   const parsed = parse(text)
   if (parsed === undefined) throw new TypeError(`not a template: ${text}`)
   const { literals, references } = parsed
-  const reads = references.map((reference) => withEncoding(reference, encode))
+  const reads = references.map((reference) => withEncoding(reference, encoderOf?.(reference)))
   const constant = literals[0]!
   if (reads.length === 0) return { render: () => constant, references }
   const render: Read = (x) => {
@@ -99,7 +99,7 @@ function withEncoding(reference: string, encode: Encode | undefined): Read {
   if (encode === undefined) return read
   return (x) => {
     const value = read(x)
-    return value === undefined ? undefined : encode(value, reference)
+    return value === undefined ? undefined : encode(value)
   }
 }
 
@@ -121,15 +121,15 @@ function claimListText(value: unknown): string | undefined {
   return isList ? value.join(',') : undefined
 }
 
-/** `.` or `..`, between slashes: an origin that decodes `%2F` would climb. */
-const DOT_SEGMENT = /(?:^|\/)\.{1,2}(?=\/|$)/
-/** Empty, between slashes: an origin that decodes `%2F` would lose a segment there. */
-const EMPTY_SEGMENT = /(?:^|\/)(?=\/|$)/
+/** Empty as a whole, or with a segment `.` or `..`: an origin that decodes `%2F` would climb. */
+const UNSAFE_PARAM = /^$|(?:^|\/)\.{1,2}(?=\/|$)/
+/** With a segment that is empty, `.` or `..`: an origin that decodes `%2F` would lose a segment there, or climb. */
+const UNSAFE_CLAIM = /(?:^|\/)\.{0,2}(?=\/|$)/
 
 /** A parameter of the path may be `/`, as a route with `encodedSlash: "keep"` admits; a claim may not. */
-function encodePathValue(value: string, reference: string): string | undefined {
-  const isEmpty = reference.startsWith('params.') ? value === '' : EMPTY_SEGMENT.test(value)
-  return isEmpty || DOT_SEGMENT.test(value) ? undefined : encodeURIComponent(value.toWellFormed())
+function pathEncoderOf(reference: string): Encode {
+  const unsafe = reference.startsWith('params.') ? UNSAFE_PARAM : UNSAFE_CLAIM
+  return (value) => (unsafe.test(value) ? undefined : encodeURIComponent(value.toWellFormed()))
 }
 
 /** Percent-encodes a value for a query parameter. */
@@ -148,7 +148,7 @@ export interface PathTemplate {
 /** Compiles `/v1/users/{params.id}`, or `/orders/*`, whose end is what the route's own `/*` matched. No value can add or remove a segment, or begin a query. */
 export function compilePath(text: string): PathTemplate {
   const isWild = text.endsWith('/*')
-  const { render, references } = compileTemplate(isWild ? text.slice(0, -2) : text, encodePathValue)
+  const { render, references } = compileTemplate(isWild ? text.slice(0, -2) : text, pathEncoderOf)
   // Two adjacent values may form an escape together: `%2` and `e`. A path that would be refused from a client is not sent to an upstream.
   const renderBase: Read = references.length === 0 ? render : (x) => ifCanonical(render(x))
   const unencoded = compileTemplate(text)

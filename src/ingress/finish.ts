@@ -75,9 +75,10 @@ export function drainUpload(
   response: Response,
 ): Response | Promise<Response> {
   const { request, headers } = received
-  const { 'content-length': length, 'transfer-encoding': coding, expect } = headers.all
-  const isLarge = length === undefined ? coding !== undefined : Number(length) > RUNTIME_DRAIN_BYTES
-  if (!isLarge || expect !== undefined || response.status === 101) return response
+  const { all } = headers
+  const length = all['content-length']
+  const isLarge = length === undefined ? all['transfer-encoding'] !== undefined : Number(length) > RUNTIME_DRAIN_BYTES
+  if (!isLarge || all['expect'] !== undefined || response.status === 101) return response
   const { body } = request
   if (body === null || body.locked) return response
   const drained = discardBytes(body, MAX_DRAIN_BYTES, MAX_DRAIN_MS)

@@ -64,7 +64,7 @@ export interface ResponseCost {
 }
 
 /** Taken before the response, so that an empty count refuses although the rest of the cost is not known yet. */
-export const TAKEN_BEFORE = 1
+const TAKEN_BEFORE = 1
 
 /** Compiles `cost`: a constant, or how it is read from a header. */
 export function compileCost(config: CostConfig): Cost {

@@ -13,7 +13,7 @@ import { claimPath, compileClaimPath, type ClaimPath } from '../core/request-att
 import { encodeHeaderValue } from '../lib/header.ts'
 
 /** The default of `identityHeaders`: header sent to the origin → source of its value. */
-export const DEFAULT_IDENTITY_HEADERS: Readonly<Record<string, string>> = {
+const DEFAULT_IDENTITY_HEADERS: Readonly<Record<string, string>> = {
   'x-auth-subject': 'sub',
   'x-auth-issuer': 'iss',
   'x-auth-scopes': '$scopes',
@@ -129,9 +129,7 @@ export const auth = definePolicy({
  * `$scopes` (joined by spaces), `$roles` (by commas) or a claim's path; a list is joined by commas, and a claim that is
  * missing, empty or an object makes no header.
  */
-export function compileIdentityHeaders(
-  sources: Readonly<Record<string, ClaimPath>>,
-): (caller: Authenticated) => HeaderPairs {
+function compileIdentityHeaders(sources: Readonly<Record<string, ClaimPath>>): (caller: Authenticated) => HeaderPairs {
   const key = JSON.stringify(sources)
   const readers = Object.entries(sources).map(([name, source]) => ({ name, read: compileSource(source) }))
   return (caller) => {

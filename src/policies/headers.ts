@@ -81,7 +81,7 @@ function compileChanges({ set, add, remove }: Changes): EditOf[] {
 }
 
 function compileEdit(op: 'set' | 'append', name: string, template: string, whenAbsent: HeaderEdit | undefined): EditOf {
-  const { render } = compileTemplate(template, encodeHeaderValue)
+  const { render } = compileTemplate(template, () => encodeHeaderValue)
   const lowerName = name.toLowerCase()
   return (x) => {
     const value = render(x)

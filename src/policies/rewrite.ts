@@ -68,7 +68,7 @@ export const rewrite = definePolicy({
 function compileQuery({ set, remove }: z.output<typeof query>): (x: Exchange) => string {
   const removed = new Set([...remove, ...Object.keys(set)])
   const added = Object.entries(set).map(([name, template]) => {
-    const { render } = compileTemplate(template, encodeQueryValue)
+    const { render } = compileTemplate(template, () => encodeQueryValue)
     const prefix = `${encodeQueryValue(name)}=`
     return { prefix, render }
   })

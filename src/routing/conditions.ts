@@ -82,7 +82,7 @@ export function meetsConditions(candidate: Candidate, { request, host, announced
   if (candidate.host !== undefined && !hostMatches(candidate.host, host ?? request.headers.get('host') ?? ''))
     return false
   for (const [name, value] of candidate.headers) {
-    if (announced?.has(name) || (announced && NEVER_ANNOUNCED.test(name))) continue
+    if (announced && (announced.has(name) || NEVER_ANNOUNCED.test(name))) continue
     if (request.headers.get(name) !== value) return false
   }
   if (candidate.query.length === 0) return true

@@ -16,15 +16,7 @@ export function componentKey({ name, parameters }: Component): string {
 }
 
 /** The derived components of requests that take no parameter (RFC 9421 §2.2). */
-export const PLAIN_DERIVED = [
-  '@method',
-  '@target-uri',
-  '@authority',
-  '@scheme',
-  '@request-target',
-  '@path',
-  '@query',
-] as const
+const PLAIN_DERIVED = ['@method', '@target-uri', '@authority', '@scheme', '@request-target', '@path', '@query'] as const
 
 const DERIVED: ReadonlySet<string> = new Set([...PLAIN_DERIVED, '@query-param', '@status'])
 const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/

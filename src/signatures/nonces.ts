@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { callObject, type ObjectNamespace } from '../core/durable-object.ts'
 
 /** One object does about 1,000 writes a second. */
-export const NONCE_SHARDS = 16
+const NONCE_SHARDS = 16
 /** A response takes a fraction of a millisecond, that of a new object a few milliseconds. */
 const TIMEOUT_MS = 1_000
 /** How much longer than its signature a nonce is kept, in milliseconds: the store has a clock of its own. */

@@ -1,5 +1,6 @@
 import type { Exchange } from '../core/exchange.ts'
 import type { Platform } from '../core/platform.ts'
+import { distance } from '../lib/time.ts'
 import { isLogged } from './access-log.ts'
 import { cleanError, MAX_MESSAGE } from './object-errors.ts'
 import { scrub, secretsOf } from './scrub.ts'
@@ -28,7 +29,7 @@ export function makeErrorReporter(platform: Pick<Platform, 'variable' | 'now' | 
   let reports = 0
 
   function mayReport(): boolean {
-    if (Math.abs(platform.now() - windowStart) >= WINDOW_MS) [windowStart, reports] = [platform.now(), 0]
+    if (distance(platform.now(), windowStart) >= WINDOW_MS) [windowStart, reports] = [platform.now(), 0]
     return ++reports <= MAX_REPORTS
   }
 

@@ -1,3 +1,4 @@
+import { distance } from '../lib/time.ts'
 import { isLogged } from './access-log.ts'
 import { scrub } from './scrub.ts'
 
@@ -35,7 +36,7 @@ export function logObjectError(object: ObjectClass, method: string, error: unkno
     objectErrors.set(key, errors)
     errors.count++
     const now = Date.now()
-    if (Math.abs(now - errors.windowStart) >= WINDOW_MS) [errors.windowStart, errors.lines] = [now, 0]
+    if (distance(now, errors.windowStart) >= WINDOW_MS) [errors.windowStart, errors.lines] = [now, 0]
     const { LOG_LEVEL: setting } = env as { readonly LOG_LEVEL?: unknown }
     if (!isLogged('error', typeof setting === 'string' ? setting : undefined) || ++errors.lines > MAX_LINES) return
     const place = { time: new Date(now).toISOString(), level: 'error', event: 'object-error', object, method }

@@ -22,7 +22,7 @@ const NOT_FOR_KEYS =
   /^(?:authorization|cookie|host|origin|referer|user-agent|accept.*|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|range|if-.*|forwarded|x-forwarded-.*|proxy-.*|cf-.*|sec-.*|traceparent|tracestate|signature|signature-input)$/
 
 /** The schema of a provider of type `apiKey`. */
-export const apiKeyProvider = z.strictObject({
+const apiKeyProvider = z.strictObject({
   type: doc(z.literal('apiKey'), 'Keys that this gateway gave out; it stores their hashes only.'),
   header: doc(
     z.prefault(
@@ -46,7 +46,7 @@ const subject = z
   .check(z.refine((text) => parseDistinguishedName(text) !== undefined, expected(NAME_EXPECTED)))
 
 /** The schema of a provider of type `mtls`. */
-export const mtlsProvider = z.strictObject({
+const mtlsProvider = z.strictObject({
   type: doc(
     z.literal('mtls'),
     'Client certificates that Cloudflare verified (API Shield mTLS). Elsewhere its routes respond with 503: headers about a certificate are never used.',
@@ -68,7 +68,7 @@ export const mtlsProvider = z.strictObject({
 const text = z.string().check(z.minLength(1))
 
 /** The schema of a provider of type `introspection`. */
-export const introspectionProvider = z.strictObject({
+const introspectionProvider = z.strictObject({
   type: doc(
     z.literal('introspection'),
     'Bearer tokens, opaque or not, that are checked at their issuer (RFC 7662). Every token that no earlier provider in a route’s list accepted is checked there.',

@@ -83,7 +83,7 @@ type Cutoffs = Map<string, { readonly at: number; readonly until: number }>
 const SWEEP_MS = 60_000
 
 /** Makes an empty set. A lookup concatenates no text: each part of an identity is a key by itself, whose hash the engine caches. */
-export function makeRevokedSet(): RevokedSet {
+function makeRevokedSet(): RevokedSet {
   const entries: RevokedEntries = { jtis: new Map(), sids: new Map(), keyIds: new Map(), issuers: new Map() }
   const { jtis, sids, keyIds, issuers } = entries
   let isEmpty = true

@@ -173,7 +173,7 @@ const MEMORY_MS = 10_000
 const MAX_REMEMBERED = 5_000
 
 /** Keeps keys for ten to twenty seconds, ten thousand at most, in two generations: no scan is needed to remove entries. */
-export function rememberUncacheable(now: () => number) {
+function rememberUncacheable(now: () => number) {
   let [young, old] = [new Set<string>(), new Set<string>()]
   let turnedAt = now()
   const turn = () => {
@@ -203,7 +203,7 @@ const SHARDS = 16
 const TIMEOUT_MS = 500
 
 /** The in-flight fetches of the data centre, or process, in which a request came in. After three failures in a row its objects are only probed. */
-export function makeCoordinatorClient({ cacheCoordinators, now }: Pick<Platform, 'cacheCoordinators' | 'now'>) {
+function makeCoordinatorClient({ cacheCoordinators, now }: Pick<Platform, 'cacheCoordinators' | 'now'>) {
   const health = makeStoreHealth(now, TIMEOUT_MS)
   const nameOf = (id: string, { request }: CoordinatorExchange) => {
     const colo = request.cf?.colo

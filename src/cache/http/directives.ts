@@ -131,7 +131,7 @@ const EVERY_TOKEN = new RegExp(TOKEN, 'g')
  * The directives of a field by lower-case name. A malformed part can only forbid: its words are directives without a usable
  * argument, and so is all the rest after a misplaced quote, because what is quoted is unknown there.
  */
-export function parseDirectives(text: string): Directives {
+function parseDirectives(text: string): Directives {
   const all = new Map<string, Argument>()
   let at = 0
   while (at < text.length) {
@@ -164,7 +164,7 @@ function add(all: Map<string, Argument>, name: string, argument: Argument): void
 }
 
 /** A targeted field's directives (RFC 9213 §2.1); undefined when there are none or it cannot be parsed: an invalid field is ignored. */
-export function parseTargeted(text: string | null): Directives | undefined {
+function parseTargeted(text: string | null): Directives | undefined {
   if (text === null) return undefined
   try {
     const dictionary = parseDictionary(text)

@@ -75,7 +75,7 @@ const ENDLESS =
  * Whether a body may never end: an endless media type, or a response for which the origin forbids buffering (nginx's `X-Accel-Buffering:
  * no`), without a Content-Length. Such a response is not stored, and no request waits for it.
  */
-export function isEndless(headers: Fields): boolean {
+function isEndless(headers: Fields): boolean {
   const hasLength = headers.get('content-length') !== null && headers.get('transfer-encoding') === null
   if (hasLength) return false
   const mayNotBuffer = headers.get('x-accel-buffering')?.trim().toLowerCase() === 'no'

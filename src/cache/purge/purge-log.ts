@@ -5,7 +5,7 @@ import { FIRST_ROW, forgottenMode, purgeOf, rowOf, type PurgeOrder } from './pur
 /** Rows of at most 2 KB that the store keeps; each of the oldest beyond them becomes a purge of everything up to its time, in `forgottenMode`. */
 export const MAX_PURGES = 20_000
 /** Rows in one response; after a full one there may be more. */
-export const PURGE_BATCH = 1_000
+const PURGE_BATCH = 1_000
 
 /** Keeps purges in a Durable Object's SQLite: one row for each, however often it is made, numbered by its time. */
 export function makePurgeLog(sql: SqlStorage, now: () => number, maxRows: () => number) {

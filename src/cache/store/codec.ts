@@ -1,7 +1,7 @@
 import type { StoredHead, StoredResponse } from '../http/entry.ts'
 
 /** The longest encoded head, in characters, which are bytes: it is one header field in the Cache API. */
-export const MAX_HEAD_BYTES = 16 * 1024
+const MAX_HEAD_BYTES = 16 * 1024
 
 /** One line of printable ASCII; undefined when it is longer than 16 KiB. */
 export function encodeHead(head: StoredHead): string | undefined {

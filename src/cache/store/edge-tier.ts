@@ -16,9 +16,9 @@ const EDGE_TIMEOUT_MS = 250
 
 const MAX_URL_CHARS = 4 * 1024
 /** The field that holds the head, by `encodeHead`, beside a stored body. */
-export const HEAD_FIELD = 'x-umbral-head'
+const HEAD_FIELD = 'x-umbral-head'
 /** The field that holds the length of the body in bytes, in decimal, so that it is known before the body is read. */
-export const BYTES_FIELD = 'x-umbral-bytes'
+const BYTES_FIELD = 'x-umbral-bytes'
 
 /**
  * The URL that stands for `key`, on a host that no client can request: the whole key and no hash of it, so that keys cannot collide. It is

@@ -7,12 +7,12 @@ const MS_PER_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_0
 const BYTES_PER_UNIT: Readonly<Record<string, number>> = { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 }
 
 /** `"250ms"`, `"10s"`, `"5m"`, `"1h"`, `"1d"` → milliseconds; undefined for anything else. */
-export function parseDuration(text: string): number | undefined {
+function parseDuration(text: string): number | undefined {
   return parseQuantity(/^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text), MS_PER_UNIT)
 }
 
 /** `"512b"`, `"64kb"`, `"1mb"`, `"1gb"` (steps of 1024) → bytes; undefined for anything else. */
-export function parseSize(text: string): number | undefined {
+function parseSize(text: string): number | undefined {
   return parseQuantity(/^(\d+(?:\.\d+)?)(b|kb|mb|gb)$/i.exec(text), BYTES_PER_UNIT)
 }
 

@@ -3,6 +3,7 @@ import type { Exchange } from '../../src/core/exchange.ts'
 import type { Platform } from '../../src/core/platform.ts'
 import { auth } from '../../src/policies/auth.ts'
 import { makeTestExchange } from '../support/exchange.ts'
+import { makeIssuer, provider, type TestKey } from './issuer.ts'
 import { makeTestFacts, makeTestPlatform } from '../support/platform.ts'
 
 export interface Passage {
@@ -38,4 +39,13 @@ export function makeClockedPlatform(
 ): { platform: Platform; clock: { now: number } } {
   const clock = { now: Date.now() }
   return { platform: makeTestPlatform({ authProviders, now: () => clock.now, ...parts }), clock }
+}
+
+/** A gate of one provider, `main`, with the keys of an issuer, on a clock that tests move. */
+export function setupIssuer(keys: readonly TestKey[], fields: Record<string, unknown> = {}) {
+  const issuer = makeIssuer(...keys)
+  const { platform, clock } = makeClockedPlatform({ main: provider(fields) }, { fetch: issuer.fetch })
+  const gate = makeGate(platform)
+  const codeOf = async (token: string) => (await gate(`Bearer ${token}`)).code
+  return { issuer, platform, clock, gate, codeOf, calls: () => issuer.calls.length }
 }

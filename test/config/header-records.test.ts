@@ -1,25 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { diagnostics, route, users, withPolicies } from '../support/config-file.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
-
-const main = {
-  type: 'jwt',
-  issuer: 'https://id.test/',
-  audience: 'api',
-  algorithms: ['ES256'],
-  jwksUri: 'https://id.test/jwks',
-}
-const users = { targets: [{ url: 'http://127.0.0.1:9101' }] }
-const route = { id: 'a', match: { path: '/a' }, upstream: 'users' }
-
-function diagnostics(parts: object): string[] {
-  const file = { version: 1, upstreams: { users }, authProviders: { main }, routes: [route], ...parts }
-  const loaded = loadConfig(file)
-  return 'diagnostics' in loaded ? loaded.diagnostics.map(diagnosticText) : []
-}
-
-const withPolicies = (policies: object) => ({ routes: [{ ...route, policies }] })
 
 /** Every object of the format that is keyed by header names, with the path of that object. */
 const RECORDS: readonly (readonly [path: string, file: (record: object) => object])[] = [

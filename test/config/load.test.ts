@@ -1,30 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
-import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
+import { diagnostics, main, route, users, withPolicies } from '../support/config-file.ts'
 
-const jwt = {
-  type: 'jwt',
-  issuer: 'https://id.test/',
-  audience: 'api',
-  algorithms: ['ES256'],
-  jwksUri: 'https://id.test/jwks',
-}
-const users = { targets: [{ url: 'http://127.0.0.1:9101' }] }
-const route = { id: 'a', match: { path: '/a' }, upstream: 'users' }
 const limiter = { name: 'l', algorithm: 'fixed-window', limit: 5, window: '1s', key: ['client.ip'] }
-
-function diagnostics(parts: Record<string, unknown>): string[] {
-  const loaded = loadConfig({
-    version: 1,
-    upstreams: { users },
-    authProviders: { main: jwt },
-    routes: [route],
-    ...parts,
-  })
-  return 'diagnostics' in loaded ? loaded.diagnostics.map(diagnosticText) : []
-}
-
-const withPolicies = (policies: unknown, match = { path: '/a' }) => ({ routes: [{ ...route, match, policies }] })
 
 describe('loadConfig', () => {
   it('fills in defaults, and turns durations into milliseconds and sizes into bytes', () => {
@@ -225,19 +203,19 @@ describe('loadConfig', () => {
       'a provider with both kinds of key',
       {
         authProviders: {
-          main: { ...jwt, secret: { $secret: 'S' }, jwksUri: undefined, keys: 'self' },
+          main: { ...main, secret: { $secret: 'S' }, jwksUri: undefined, keys: 'self' },
         },
       },
       /^authProviders\.main\.secret: has no use/,
     ],
     [
       'HS256 with published keys',
-      { authProviders: { main: { ...jwt, algorithms: ['HS256'] } } },
+      { authProviders: { main: { ...main, algorithms: ['HS256'] } } },
       /^authProviders\.main\.algorithms: HS algorithms go with "secret"/,
     ],
     [
       'a secret in the file',
-      { authProviders: { main: { ...jwt, jwksUri: undefined, secret: 'hunter2' } } },
+      { authProviders: { main: { ...main, jwksUri: undefined, secret: 'hunter2' } } },
       /^authProviders\.main\.secret: expected \{ "\$secret": "NAME" \}(?!.*hunter2)/,
     ],
     [

@@ -4,31 +4,13 @@ import { configWarnings, environmentDiagnostics } from '../../src/config/environ
 import { loadConfig } from '../../src/config/load.ts'
 import { diagnosticText } from '../../src/config/schema/diagnostic.ts'
 import { isInAny, parseCidr, parseIp, withoutHostBits } from '../../src/lib/ip.ts'
-
-const main = {
-  type: 'jwt',
-  issuer: 'https://id.test/',
-  audience: 'api',
-  algorithms: ['ES256'],
-  jwksUri: 'https://id.test/jwks',
-}
-const users = { targets: [{ url: 'http://127.0.0.1:9101' }] }
-const route = { id: 'a', match: { path: '/a' }, upstream: 'users' }
-
-const load = (parts: object) => loadConfig({ version: 1, upstreams: { users }, routes: [route], ...parts })
-
-function diagnostics(parts: object): string[] {
-  const loaded = load(parts)
-  return 'diagnostics' in loaded ? loaded.diagnostics.map(diagnosticText) : []
-}
+import { diagnostics, main, route, users, withPolicies } from '../support/config-file.ts'
 
 function checked(parts: object) {
-  const loaded = load(parts)
+  const loaded = loadConfig({ version: 1, upstreams: { users }, routes: [route], ...parts })
   if ('diagnostics' in loaded) throw new Error(loaded.diagnostics.map(diagnosticText).join('\n'))
   return loaded.config
 }
-
-const withPolicies = (policies: object, match: object = { path: '/a' }) => ({ routes: [{ ...route, match, policies }] })
 
 /** An object with `__proto__` as a member of its own, as JSON.parse makes it. */
 const withProto = (value: unknown): object => JSON.parse(`{"__proto__":${JSON.stringify(value)}}`) as object

@@ -60,8 +60,8 @@ describe('compileTemplate', () => {
   })
 
   it('encodes values and never the text around them', () => {
-    expect(compileTemplate('a b {params.id}', (value) => `<${value}>`).render(exchange())).toBe('a b <7>')
-    expect(compileTemplate('{params.id}', () => undefined).render(exchange())).toBeUndefined()
+    expect(compileTemplate('a b {params.id}', () => (value) => `<${value}>`).render(exchange())).toBe('a b <7>')
+    expect(compileTemplate('{params.id}', () => () => undefined).render(exchange())).toBeUndefined()
   })
 
   it('names its references', () => {

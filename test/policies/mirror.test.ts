@@ -42,7 +42,7 @@ describe('the real request', () => {
       x.outgoing.headers['x-request-timeout-ms'] = '1'
       x.outgoing.path = '/elsewhere'
       x.edits.push({ op: 'set', name: 'x-shadow', value: '1' })
-      Object.assign(x, { attempts: 7, target: 'shadow:1', deadline: 0, clientFault: 'body-too-large' })
+      Object.assign(x, { attempts: 7, target: 'shadow:1', deadline: 0, uploadProblem: 'body-too-large' })
       return new Response('shadow', { status: 500 })
     }
     const { handler, ways } = compile(shadow)

@@ -1,7 +1,7 @@
 import { exportJWK, generateKeyPair } from 'jose'
 import { describe, expect, it } from 'vitest'
-import { makeClockedPlatform, makeGate } from '../gate.ts'
-import { ISSUER, JWKS_URL, makeIssuer, makeKey, provider, sign, type TestKey } from '../issuer.ts'
+import { makeGate, setupIssuer } from '../gate.ts'
+import { ISSUER, JWKS_URL, makeKey, sign, type TestKey } from '../issuer.ts'
 
 const [first, second] = [await makeKey('k1'), await makeKey('k2')]
 const MINUTE = 60_000
@@ -11,13 +11,7 @@ const rsaJwk = await exportJWK(shared.publicKey)
 /** Long enough for hours on a moved clock. */
 const LONG = { exp: Math.floor(Date.now() / 1000) + 86_400 }
 
-function setup(keys: TestKey[] = [first], fields: Record<string, unknown> = {}) {
-  const issuer = makeIssuer(...keys)
-  const { platform, clock } = makeClockedPlatform({ main: provider(fields) }, { fetch: issuer.fetch })
-  const gate = makeGate(platform)
-  const codeOf = async (token: string) => (await gate(`Bearer ${token}`)).code
-  return { issuer, platform, clock, gate, codeOf, calls: () => issuer.calls.length }
-}
+const setup = (keys: TestKey[] = [first], fields: Record<string, unknown> = {}) => setupIssuer(keys, fields)
 
 const down = () => new Response('', { status: 503 })
 

@@ -1,7 +1,7 @@
 import { exportJWK, generateKeyPair } from 'jose'
 import { describe, expect, it } from 'vitest'
-import { makeClockedPlatform, makeGate } from '../gate.ts'
-import { JWKS_URL, makeIssuer, makeKey, provider, sign, type TestKey } from '../issuer.ts'
+import { setupIssuer } from '../gate.ts'
+import { JWKS_URL, makeKey, sign, type TestKey } from '../issuer.ts'
 
 const [first, second] = [await makeKey('k1'), await makeKey('k2')]
 const pairs = [
@@ -12,14 +12,6 @@ const rsa = { alg: 'RS256', privateKey: pairs[0].privateKey }
 const [rsaJwk, otherRsaJwk] = [await exportJWK(pairs[0].publicKey), await exportJWK(pairs[1].publicKey)]
 const MINUTE = 60_000
 const LONG = { exp: Math.floor(Date.now() / 1000) + 86_400 }
-
-function setup(keys: TestKey[] = [first], fields: Record<string, unknown> = {}) {
-  const issuer = makeIssuer(...keys)
-  const { platform, clock } = makeClockedPlatform({ main: provider(fields) }, { fetch: issuer.fetch })
-  const gate = makeGate(platform)
-  const codeOf = async (token: string) => (await gate(`Bearer ${token}`)).code
-  return { issuer, clock, codeOf, calls: () => issuer.calls.length }
-}
 
 describe('a key set with one id on several keys', () => {
   const sig = { ...rsaJwk, kid: 'a', use: 'sig', alg: 'RS256' }
@@ -39,7 +31,7 @@ describe('a key set with one id on several keys', () => {
     ['another key without alg', [other, sig], 'token-key-unknown'],
   ])('chooses by algorithm beside %s', async (_, keys, code) => {
     for (const published of [keys, keys.toReversed()]) {
-      const { issuer, codeOf } = setup([], { algorithms: ['RS256', 'PS256', 'ES256'] })
+      const { issuer, codeOf } = setupIssuer([], { algorithms: ['RS256', 'PS256', 'ES256'] })
       issuer.keys = published
       expect(await codeOf(await sign(rsa, {}, { kid: 'a' }))).toBe(code)
     }
@@ -50,7 +42,7 @@ describe('a token without kid', () => {
   const bare = (key: TestKey, claims = {}) => sign(key, claims, { kid: undefined })
 
   it('is verified with every key of its algorithm, whether the keys have ids or not', async () => {
-    const { issuer, codeOf, calls } = setup([first, second])
+    const { issuer, codeOf, calls } = setupIssuer([first, second])
     issuer.keys = [first.jwk, { ...second.jwk, kid: undefined }, rsaJwk]
     expect(await codeOf(await bare(first))).toBeUndefined()
     expect(await codeOf(await bare(second))).toBeUndefined()
@@ -59,7 +51,7 @@ describe('a token without kid', () => {
   })
 
   it('is verified with keys of one id', async () => {
-    const { issuer, codeOf } = setup([])
+    const { issuer, codeOf } = setupIssuer([])
     issuer.keys = [first.jwk, { ...second.jwk, kid: first.jwk.kid }]
     expect(await codeOf(await bare(second))).toBeUndefined()
     expect(await codeOf(await sign(second, {}, { kid: first.jwk.kid }))).toBe('token-key-unknown')
@@ -67,7 +59,7 @@ describe('a token without kid', () => {
 
   it('is verified with 8 keys at most, and refused for its claims by the key that made it', async () => {
     const keys = await Promise.all(Array.from({ length: 9 }, (_, nth) => makeKey(`n${nth}`)))
-    const { codeOf } = setup(keys)
+    const { codeOf } = setupIssuer(keys)
     expect(await codeOf(await bare(keys[7]!))).toBeUndefined()
     expect(await codeOf(await bare(keys[7]!, { aud: 'other' }))).toBe('token-audience')
     expect(await codeOf(await bare(keys[7]!, { exp: 1 }))).toBe('token-expired')
@@ -76,7 +68,7 @@ describe('a token without kid', () => {
   })
 
   it('is forgotten with the key that verified it', async () => {
-    const { issuer, clock, codeOf } = setup([first, second])
+    const { issuer, clock, codeOf } = setupIssuer([first, second])
     const token = await bare(second, LONG)
     expect(await codeOf(token)).toBeUndefined()
     issuer.keys = [first.jwk]
@@ -92,7 +84,7 @@ it.each([
   ['jku', JWKS_URL],
   ['jku', 7],
 ])('%s %j in the header of a token is ignored and not fetched', async (name, value) => {
-  const { issuer, codeOf } = setup()
+  const { issuer, codeOf } = setupIssuer([first])
   expect(await codeOf(await sign(first, {}, { [name]: value }))).toBeUndefined()
   expect(await codeOf(await sign({ ...second, jwk: first.jwk }, {}, { [name]: value }))).toBe('token-signature')
   expect(issuer.calls).toEqual([JWKS_URL])

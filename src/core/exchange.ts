@@ -75,7 +75,7 @@ export interface Exchange {
   readonly signal: AbortSignal
   /** When the request arrived, epoch milliseconds. */
   readonly startedAt: number
-  /** Epoch milliseconds; each try is limited to the time left. `Infinity` until an upstream sets it. */
+  /** Epoch milliseconds; each try is limited to the time left. `Infinity` until an upstream sets it, and for a body that streams unless the client set one. */
   deadline: number
   readonly waitUntil: (work: Promise<unknown>) => void
   identity: Identity | undefined

@@ -10,6 +10,7 @@ export const PROBLEMS = {
   'method-not-implemented': [501, 'The gateway does not support this method'],
   'body-too-large': [413, 'The body is larger than this route allows'],
   'body-timeout': [408, 'The body of the request did not arrive in time'],
+  'upload-timeout': [408, 'The body of the request paused for too long'],
   'cors-refused': [403, 'The origin, method or headers are not allowed across origins'],
   'ip-refused': [403, 'This client address is not allowed'],
   'geo-refused': [403, 'Calls from this country or network are not allowed'],

@@ -4,7 +4,7 @@ export type BodyFailure = 'too-large' | 'timeout' | 'aborted'
 /** The type of a body before it is read. */
 export type Body = ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> | null
 
-/** How long a body may take, in milliseconds: without a byte, and in all. */
+/** How long a body may take, in milliseconds: without a byte, and in all, which may be `Infinity`. */
 interface ReadLimits {
   readonly idleMs: number
   readonly totalMs: number
@@ -61,7 +61,7 @@ function startReadTimer({ idleMs, totalMs }: ReadLimits, onLate: () => void) {
     stop()
     onLate()
   }
-  const total = setTimeout(expire, totalMs)
+  const total = totalMs === Infinity ? undefined : setTimeout(expire, totalMs)
   let idle = setTimeout(expire, idleMs)
   const stop = () => {
     clearTimeout(total)

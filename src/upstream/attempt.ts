@@ -1,12 +1,18 @@
 import type { Exchange } from '../core/exchange.ts'
 
 /** Why the gateway itself ended a try. */
-export type EndReason = 'timeout' | 'client-gone' | 'upload-broken'
+export type EndReason = 'timeout' | 'upload-idle' | 'client-gone' | 'upload-broken'
 
 /** One try in flight: its one AbortController and its one timer. Plain data, since every request makes one. */
 export interface Attempt {
   readonly controller: AbortController
   readonly load: InFlightCount
+  /** Starts to listen for the client's abort. */
+  readonly startWatching: () => void
+  isWatched: boolean
+  /** When the gateway will end it, epoch milliseconds, and why. */
+  endsAt: number
+  endsAs: EndReason
   /** Undefined while the gateway has not ended it. */
   ending: EndReason | undefined
   /** Undefined once the try is closed. */
@@ -24,19 +30,42 @@ export interface InFlightCount {
  */
 const ABORT_LISTEN_DELAY_MS = 50
 
-/** Starts a try that ends after `ms` milliseconds, or when the client disconnects; `onClientGone` is then called. */
-export function openAttempt(x: Exchange, ms: number, load: InFlightCount, onClientGone?: () => void): Attempt {
-  const attempt: Attempt = { controller: new AbortController(), load, ending: undefined, timer: undefined }
-  load.inFlight++
+/** Starts a try that ends when the client disconnects, of which `onClientGone` is told. `limitAttempt` gives it an end in time. */
+export function openAttempt(x: Exchange, load: InFlightCount, now: () => number, onClientGone?: () => void): Attempt {
   const startWatching = () => {
-    attempt.timer = setTimeout(endAttempt, ms - ABORT_LISTEN_DELAY_MS, attempt, 'timeout')
+    attempt.isWatched = true
+    arm(attempt, now())
     watchClient(x, attempt, onClientGone)
   }
-  attempt.timer =
-    ms > ABORT_LISTEN_DELAY_MS
-      ? setTimeout(startWatching, ABORT_LISTEN_DELAY_MS)
-      : setTimeout(endAttempt, ms, attempt, 'timeout')
+  const attempt: Attempt = {
+    controller: new AbortController(),
+    load,
+    startWatching,
+    isWatched: false,
+    endsAt: Infinity,
+    endsAs: 'timeout',
+    ending: undefined,
+    timer: setTimeout(startWatching, ABORT_LISTEN_DELAY_MS),
+  }
+  load.inFlight++
   return attempt
+}
+
+/** Sets when and why an open try ends, in place of what was set before. `endsAt` and `now` in epoch milliseconds. */
+export function limitAttempt(attempt: Attempt, endsAt: number, endsAs: EndReason, now: number): void {
+  if (attempt.timer === undefined) return
+  attempt.endsAt = endsAt
+  attempt.endsAs = endsAs
+  if (attempt.isWatched) arm(attempt, now)
+  else if (endsAt - now < ABORT_LISTEN_DELAY_MS) {
+    clearTimeout(attempt.timer)
+    attempt.timer = setTimeout(attempt.startWatching, endsAt - now)
+  }
+}
+
+function arm(attempt: Attempt, now: number): void {
+  clearTimeout(attempt.timer)
+  attempt.timer = setTimeout(endAttempt, attempt.endsAt - now, attempt, attempt.endsAs)
 }
 
 /**

@@ -126,7 +126,11 @@ export const upstream = z.strictObject({
   ),
   timeout: doc(
     z.prefault(duration(), '15s'),
-    'From arrival to response headers, retries and their waits included. Default 15s.',
+    'From the end of the request’s body, or from arrival where it has none, to response headers; retries and their waits included. Default 15s.',
+  ),
+  uploadIdleTimeout: doc(
+    z.prefault(duration(), '30s'),
+    'The longest pause of a client that sends a body. Default 30s.',
   ),
   idleTimeout: z.optional(
     doc(
@@ -165,7 +169,10 @@ export const upstream = z.strictObject({
 /** The schema of what a route overrides of its upstream. */
 export const upstreamOverride = z.strictObject({
   name: doc(z.string(), 'The upstream.'),
-  timeout: z.optional(doc(duration(), 'From arrival to response headers on this route. Default: the upstream’s.')),
+  timeout: z.optional(doc(duration(), '`timeout` on this route. Default: the upstream’s.')),
+  uploadIdleTimeout: z.optional(
+    doc(duration(), 'The longest pause of a client that sends a body. Default: the upstream’s.'),
+  ),
   idleTimeout: z.optional(
     doc(duration(), 'The longest pause between two chunks of the response body. Default: the upstream’s.'),
   ),

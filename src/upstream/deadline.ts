@@ -1,6 +1,8 @@
+import type { Exchange } from '../core/exchange.ts'
 import type { Middleware } from '../core/pipeline.ts'
 import type { Platform } from '../core/platform.ts'
 import { problem } from '../core/problem.ts'
+import { hasUpload, markUploadEnd } from './upload.ts'
 
 const MS_PER_GRPC_UNIT: Readonly<Record<string, number>> = {
   H: 3_600_000,
@@ -12,9 +14,9 @@ const MS_PER_GRPC_UNIT: Readonly<Record<string, number>> = {
 }
 
 /**
- * Sets the exchange's deadline: `timeout` milliseconds from arrival, or less when the client asks for less in
- * `x-request-timeout-ms` or `grpc-timeout`. Tries and waits before retries end by it. Each try has its own timer, so none is left
- * to clear after the response headers.
+ * Sets the exchange's deadline: `timeout` milliseconds from the end of the request's body, or from arrival where it has none; less when the
+ * client asks for less, from arrival, in `x-request-timeout-ms` or `grpc-timeout`. Tries and waits before retries end by it. Each try has its
+ * own timer, so none is left to clear after the response headers. While a body streams, `watchUpload` limits the try.
  */
 export function deadline(timeout: number, platform: Platform): Middleware {
   return (next) => (x) => {
@@ -23,12 +25,25 @@ export function deadline(timeout: number, platform: Platform): Middleware {
       requested === undefined ? Infinity : parseTimeoutMs(requested),
       parseGrpcTimeout(grpc),
     )
-    x.deadline = Math.min(x.deadline, x.startedAt + Math.min(timeout, clientTimeout))
-    const left = x.deadline - platform.now()
+    const now = platform.now()
+    x.deadline = Math.min(x.deadline, timeoutStart(x, now) + timeout, x.startedAt + clientTimeout)
+    const left = x.deadline - now
     if (left <= 0) return Promise.resolve(problem('upstream-timeout'))
-    if (grpc !== undefined) x.outgoing.headers['grpc-timeout'] = `${Math.ceil(left)}m`
+    if (grpc !== undefined) x.outgoing.headers['grpc-timeout'] = `${Math.ceil(Math.min(left, timeout))}m`
     return next(x)
   }
+}
+
+/** The epoch milliseconds from which the upstream's time counts; `Infinity` until a body that streams has ended. */
+function timeoutStart(x: Exchange, now: number): number {
+  if (x.outgoing.body === null) return x.startedAt
+  if (hasUpload(x)) return Infinity
+  // A policy has read the body, just now.
+  if (x.outgoing.body instanceof Uint8Array) {
+    markUploadEnd(x, now)
+    return now
+  }
+  return x.startedAt
 }
 
 /** Whole milliseconds; `Infinity` for what is not a number of at most nine digits. */

@@ -44,8 +44,10 @@ export function classifyRejection(x: Exchange, ending: EndReason | undefined, sh
     case 'client-gone':
     case 'upload-broken':
       return clientFailure(x, 'client-gone')
+    case 'upload-idle':
+      return clientFailure(x, 'upload-timeout')
     case 'timeout':
-      // Otherwise a client could open a breaker with short deadlines, or with slow uploads.
+      // Otherwise a client could open a breaker with short deadlines.
       return refusal(shortenedByClient ? 'client' : 'timeout', 'upstream-timeout')
     case undefined:
       return refusal('connect-failure', 'upstream-unreachable')

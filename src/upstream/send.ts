@@ -4,18 +4,14 @@ import type { Platform } from '../core/platform.ts'
 import { discardBody } from '../lib/body.ts'
 import { isOpaque } from '../lib/header.ts'
 import { withTimeout } from '../lib/time.ts'
-import { closeAttempt, openAttempt, type Attempt, type InFlightCount } from './attempt.ts'
+import { closeAttempt, limitAttempt, openAttempt, type Attempt, type InFlightCount } from './attempt.ts'
 import { classifyRejection, classifyResponse, failureOf } from './outcome.ts'
 import type { Signer } from './sign.ts'
 import type { Target } from './target.ts'
-import { uploadEnd, watchUpload } from './upload.ts'
+import { uploadEnd, watchUpload, type UploadLimits } from './upload.ts'
 
 /** The settings that all tries of one route share; fixed when the route is compiled. */
-export interface SendOptions {
-  /** The route's timeout in milliseconds from arrival; a client may request less. */
-  readonly timeout: number
-  /** The longest that one try may take, in milliseconds; the deadline may be nearer. */
-  readonly perTryTimeout: number
+export interface SendOptions extends UploadLimits {
   /** Milliseconds between two chunks of the response body; undefined passes the body on untouched. */
   readonly idleTimeout: number | undefined
   /** Whether the origin gets the number of the try in `x-attempt`. */
@@ -32,15 +28,16 @@ export function send(target: Target, options: SendOptions, load: InFlightCount, 
     const signature = options.sign && (await options.sign(x, target.base))
     if (signature instanceof Response) return signature
     const { path, search, headers } = x.outgoing
-    const left = Math.max(1, Math.ceil(x.deadline - platform.now()))
-    const limit = Math.min(left, options.perTryTimeout)
+    const now = platform.now()
+    const limit = Math.min(Math.max(1, Math.ceil(x.deadline - now)), options.perTryTimeout)
     x.attempts++
     x.target = target.label
     headers['x-request-timeout-ms'] = String(limit)
     if (options.sendsAttemptNumber) headers['x-attempt'] = String(x.attempts)
     if (signature) Object.assign(headers, signature)
     const span = traceTry(x, target)
-    const attempt = openAttempt(x, limit, load, span && (() => endTrySpan(span, 0, 'client-gone')))
+    const attempt = openAttempt(x, load, platform.now, span && (() => endTrySpan(span, 0, 'client-gone')))
+    limitAttempt(attempt, now + limit, 'timeout', now)
     let response: Response
     try {
       const received = await platform.fetch(target.base + path + search, fetchInit(x, attempt, options, platform))
@@ -53,7 +50,7 @@ export function send(target: Target, options: SendOptions, load: InFlightCount, 
         if (span) endTrySpan(span, 0, error.name)
         throw error
       }
-      response = classifyRejection(x, attempt.ending, isShortenedByClient(x, limit === left, options, platform.now()))
+      response = classifyRejection(x, attempt.ending, isShortenedByClient(x, attempt, options.timeout))
     }
     const failure = response.status < 400 ? undefined : failureOf(response)
     if (failure === 'connect-failure') target.failedAt = platform.now()
@@ -62,26 +59,21 @@ export function send(target: Target, options: SendOptions, load: InFlightCount, 
   }
 }
 
-function fetchInit(x: Exchange, attempt: Attempt, { idleTimeout }: SendOptions, platform: Platform): RequestInit {
+function fetchInit(x: Exchange, attempt: Attempt, options: SendOptions, platform: Platform): RequestInit {
   const { outgoing } = x
   return {
     method: outgoing.method,
     headers: outgoing.hasOpaqueValues ? withOpaqueValues(x) : outgoing.headers,
-    body: outgoingBody(x, attempt, platform),
+    body: outgoingBody(x, attempt, options, platform),
     redirect: 'manual',
     signal: attempt.controller.signal,
-    ...((outgoing.wantsRawResponse === true || idleTimeout !== undefined) && RAW_RESPONSE),
+    ...((outgoing.wantsRawResponse === true || options.idleTimeout !== undefined) && RAW_RESPONSE),
   }
 }
 
-/** Whether the client left the upstream less time than the route gives: by a deadline of its own, or by taking over half of the try to send its body. */
-function isShortenedByClient(
-  x: Exchange,
-  cutByDeadline: boolean,
-  { timeout, perTryTimeout }: SendOptions,
-  now: number,
-): boolean {
-  return (cutByDeadline && x.deadline < x.startedAt + timeout) || now - uploadEnd(x) < perTryTimeout / 2
+/** Whether the try ended by a deadline of the client's own, which left the upstream less time than the route gives. */
+function isShortenedByClient(x: Exchange, { endsAt }: Attempt, timeout: number): boolean {
+  return endsAt >= x.deadline && x.deadline < Math.max(x.startedAt, uploadEnd(x)) + timeout
 }
 
 /** The client's own headers with the policies' changes. A copy of the Headers object keeps bytes that are lost in a string. */
@@ -96,12 +88,12 @@ function withOpaqueValues({ request, headers: received, outgoing }: Exchange): H
   return headers
 }
 
-function outgoingBody(x: Exchange, attempt: Attempt, platform: Platform): BodyInit | null {
+function outgoingBody(x: Exchange, attempt: Attempt, limits: UploadLimits, platform: Platform): BodyInit | null {
   const { method, body } = x.outgoing
   // The runtime gives every request with a Content-Length a body and then refuses to send one with GET or HEAD, where content
   // has no defined meaning (RFC 9110 §9.3.1).
   if (body === null || method === 'GET' || method === 'HEAD') return null
-  return body instanceof ReadableStream ? watchUpload(x, body, attempt, platform.now) : body
+  return body instanceof ReadableStream ? watchUpload(x, body, attempt, limits, platform.now) : body
 }
 
 function passOn(x: Exchange, response: Response, idleTimeout: number | undefined): Response {

@@ -6,7 +6,7 @@ import { contentDigest } from '../signatures/content-digest.ts'
 import { signMessage } from '../signatures/message.ts'
 import type { SignConfig } from './config.ts'
 import { clientFailure } from './outcome.ts'
-import { bufferRequestBody } from './upload.ts'
+import { bufferRequestBody, type UploadLimits } from './upload.ts'
 
 /** Resolves with the header fields that sign the current request for a try to `base`, or with a refusal when it cannot be signed. */
 export type Signer = (x: Exchange, base: string) => Promise<Readonly<Record<string, string>> | Response>
@@ -15,14 +15,18 @@ export type Signer = (x: Exchange, base: string) => Promise<Readonly<Record<stri
  * Compiles an upstream's `sign` (RFC 9421). An origin that verifies the signature can refuse requests that bypass the gateway. Every
  * try has a nonce of its own. Without its secret the upstream's routes respond with 503; nothing is sent unsigned.
  */
-export function compileSigner(config: SignConfig, platform: Pick<Platform, 'now' | 'secret'>): Signer {
+export function compileSigner(
+  config: SignConfig,
+  limits: UploadLimits,
+  platform: Pick<Platform, 'now' | 'secret'>,
+): Signer {
   const { keyid, alg, components } = config
   const load = makeKeyLoader(config, platform)
   const covered = components.includes('content-digest') ? components : [...components, 'content-digest']
   return async (x, base) => {
     const key = await load()
     if (key === undefined) return clientFailure(x, 'not-configured')
-    const refusal = await bufferRequestBody(x, platform, config.maxBody)
+    const refusal = await bufferRequestBody(x, limits, platform, config.maxBody)
     if (refusal) return refusal
     const { outgoing } = x
     const digest = await digestOf(outgoing)

@@ -1,7 +1,18 @@
 import type { Exchange } from '../core/exchange.ts'
 import type { Platform } from '../core/platform.ts'
-import { endAttempt, type Attempt } from './attempt.ts'
+import { readBytes } from '../lib/body.ts'
+import { endAttempt, limitAttempt, type Attempt } from './attempt.ts'
 import { clientFailure } from './outcome.ts'
+
+/** How long an upload, and the response after it, may take; in milliseconds. */
+export interface UploadLimits {
+  /** The route's timeout: from the end of the request's body, or from arrival where it has none, to the response headers. */
+  readonly timeout: number
+  /** The longest that one try may wait for response headers, or for an origin that does not read. */
+  readonly perTryTimeout: number
+  /** The longest that the client may pause. */
+  readonly uploadIdleTimeout: number
+}
 
 // Only uploads write here, so that a request without a body costs nothing.
 const ends = new WeakMap<Exchange, number>()
@@ -15,6 +26,11 @@ export function uploadEnd(x: Exchange): number {
   return ends.get(x) ?? -Infinity
 }
 
+/** Whether the request has a body that streams to the origin. GET and HEAD are sent without one. */
+export function hasUpload({ outgoing: { method, body } }: Exchange): boolean {
+  return body instanceof ReadableStream && method !== 'GET' && method !== 'HEAD'
+}
+
 /** Sets what `uploadEnd` returns. */
 export function markUploadEnd(x: Exchange, end: number): void {
   ends.set(x, end)
@@ -26,18 +42,28 @@ export function markUploadEnd(x: Exchange, end: number): void {
  * There are two reasons. fetch fails in the same way when the client breaks off its upload and when the origin fails, and only the
  * second may count against the upstream. And workerd ends a chunked upload whose stream *errors* as if it were complete: an origin would act on
  * the first half of a body. So a broken stream never reaches fetch; the try is aborted instead.
+ *
+ * While the gateway waits for the client, only `uploadIdleTimeout` limits the try, or the client's own deadline; while the origin does not read,
+ * and after the body's end, the try's time does.
  */
 export function watchUpload(
   x: Exchange,
   body: ReadableStream<Uint8Array>,
   attempt: Attempt,
+  { perTryTimeout, uploadIdleTimeout }: UploadLimits,
   now: () => number,
 ): ReadableStream<Uint8Array> {
   const length = x.outgoing.headers['content-length']
   // A known length is sent to the origin as Content-Length; not every origin accepts chunked requests.
   const { readable, writable } =
     length === undefined ? new IdentityTransformStream() : new FixedLengthStream(Number(length))
-  const waitsForClient = (waits: boolean) => markUploadEnd(x, waits ? Infinity : now())
+  const waitsForClient = (waits: boolean) => {
+    const time = now()
+    markUploadEnd(x, waits ? Infinity : time)
+    const endsAt = time + (waits ? uploadIdleTimeout : perTryTimeout)
+    if (endsAt < x.deadline) limitAttempt(attempt, endsAt, waits ? 'upload-idle' : 'timeout', time)
+    else limitAttempt(attempt, x.deadline, 'timeout', time)
+  }
   void pump(body, writable, waitsForClient).then((end) => {
     if (end === 'broken') endAttempt(attempt, 'upload-broken')
   })
@@ -93,39 +119,29 @@ function makeRead(body: ReadableStream<Uint8Array>): () => Promise<ReadableStrea
 /** Bodies up to this many bytes are kept so that a retry can send them again; larger ones stream, once. */
 const MAX_REPLAY_BYTES = 64 * 1024
 
+/** A client that pauses for this long, in milliseconds, while the gateway reads its body whole has stopped; `uploadIdleTimeout` can be less. */
+const MAX_IDLE_MS = 10_000
+
 /**
- * Buffers a request body of known length up to `max` bytes. Resolves with a refusal when the client does not deliver it before the
- * deadline. A body without a length, or above `max` bytes, stays a stream, and the request is not retried.
+ * Buffers a request body of known length up to `max` bytes, and sets the deadline, which counts from the body's end. Resolves with a refusal
+ * when the client does not deliver it in time. A body without a length, or above `max` bytes, stays a stream, and the request is not retried.
  */
 export async function bufferRequestBody(
   x: Exchange,
+  { timeout, uploadIdleTimeout }: UploadLimits,
   platform: Pick<Platform, 'now'>,
   max = MAX_REPLAY_BYTES,
 ): Promise<Response | undefined> {
   const { outgoing } = x
   const length = Number(outgoing.headers['content-length'] ?? NaN)
   if (!(outgoing.body instanceof ReadableStream) || !(length <= max)) return undefined
-  const reader = outgoing.body.getReader()
-  const bytes = new Uint8Array(length)
-  let filled = 0
-  let isLate = false
-  const timer = setTimeout(() => {
-    isLate = true
-    reader.cancel().catch(() => {})
-  }, x.deadline - platform.now())
-  try {
-    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
-      bytes.set(chunk.value, filled)
-      filled += chunk.value.length
-    }
-  } catch {
-    // The runtime's own stream also fails when the timer cancels it; a stream made in JavaScript ends.
-    if (!isLate) return clientFailure(x, 'client-gone')
-  } finally {
-    clearTimeout(timer)
-  }
-  if (isLate) return clientFailure(x, 'upstream-timeout')
-  markUploadEnd(x, platform.now())
-  outgoing.body = bytes.subarray(0, filled)
+  const limits = { idleMs: Math.min(uploadIdleTimeout, MAX_IDLE_MS), totalMs: x.deadline - platform.now() }
+  const bytes = await readBytes(outgoing.body, max, limits)
+  const now = platform.now()
+  if (bytes === 'timeout') return clientFailure(x, now < x.deadline ? 'body-timeout' : 'upstream-timeout')
+  if (typeof bytes === 'string') return clientFailure(x, 'client-gone')
+  markUploadEnd(x, now)
+  x.deadline = Math.min(x.deadline, now + timeout)
+  outgoing.body = bytes
   return undefined
 }

@@ -14,6 +14,7 @@ import { retry } from './retry/retry.ts'
 import { send, type SendOptions } from './send.ts'
 import { compileSigner } from './sign.ts'
 import { describeTarget, makeTargets, type Target, type TargetView } from './target.ts'
+import type { UploadLimits } from './upload.ts'
 
 /** A named upstream and its state in this isolate; every route that names it shares this. */
 export interface Upstream {
@@ -77,12 +78,16 @@ export function compileUpstream(upstream: Upstream, override: UpstreamOverride =
   const timeout = override.timeout ?? config.timeout
   const retryConfig = override.retry === undefined ? config.retry : override.retry
   const hedgeConfig = override.hedge === undefined ? config.hedge : override.hedge
-  const options: SendOptions = {
+  const limits: UploadLimits = {
     timeout,
     perTryTimeout: retryConfig?.perTryTimeout ?? timeout,
+    uploadIdleTimeout: override.uploadIdleTimeout ?? config.uploadIdleTimeout,
+  }
+  const options: SendOptions = {
+    ...limits,
     idleTimeout: override.idleTimeout ?? config.idleTimeout,
     sendsAttemptNumber: retryConfig != null || hedgeConfig != null,
-    sign: config.sign && compileSigner(config.sign, platform),
+    sign: config.sign && compileSigner(config.sign, limits, platform),
   }
   const stages: Middleware[] = [deadline(timeout, platform)]
   if (config.maxConcurrent !== undefined) stages.push(shed(config.maxConcurrent, upstream.inFlightRequests))
@@ -91,7 +96,7 @@ export function compileUpstream(upstream: Upstream, override: UpstreamOverride =
   const budget = retryConfig ? budgetFor(upstream, retryConfig) : upstream.budget
   if (retryConfig || hedgeConfig) stages.push(countRequests(budget))
   if (hedgeConfig) stages.push(hedge(hedgeConfig, budget, platform))
-  if (retryConfig) stages.push(retry(retryConfig, budget, platform))
+  if (retryConfig) stages.push(retry(retryConfig, budget, limits, platform))
   const sendTo = (target: Target) => compose(balancer.middlewareFor(target), send(target, options, target, platform))
   return compose(stages, balance(balancer, sendTo))
 }

@@ -139,11 +139,12 @@ describe('a client that misbehaves', () => {
   })
 
   it.each([
-    ['stays, and sends no more', 700, 'HTTP/1.1 504'],
+    ['stays, and sends no more', 700, 'HTTP/1.1 408'],
     ['ends in the middle', 100, 'HTTP/1.1 499'],
   ])('answers whoever %s of a body that is kept for a retry', async (_, ms, answered) => {
     const methods = ['PUT']
-    const retrying = await serveUpstream({ targets: [{ url: origin.url }], timeout: '300ms', retry: { methods } })
+    const retry = { methods }
+    const retrying = await serveUpstream({ targets: [{ url: origin.url }], uploadIdleTimeout: '300ms', retry })
     const head = 'PUT /ok HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n'
     const answer = await rawRequest(retrying.port, `${head}hello`, (socket) => void socket.end(), ms)
     await retrying.stop()

@@ -20,7 +20,8 @@ const post = (body: BodyInit, headers: Record<string, string> = {}) =>
 /** Sends the outgoing body to a real origin. */
 const forward: Handler = (x) => {
   const [target] = makeTargets('origin', [{ url: originUrl, weight: 1 }], () => undefined)
-  const options = { timeout: 5000, perTryTimeout: Infinity, idleTimeout: undefined, sendsAttemptNumber: false }
+  const limits = { timeout: 5000, perTryTimeout: 5000, uploadIdleTimeout: 5000 }
+  const options = { ...limits, idleTimeout: undefined, sendsAttemptNumber: false }
   return send(target!, options, { inFlight: 0 }, makeTestPlatform())(x)
 }
 

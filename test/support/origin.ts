@@ -9,7 +9,8 @@ export type Origin = Listening
  * everything else answers JSON that repeats what arrived (method, raw target, raw headers, body).
  */
 export function startOrigin(): Promise<Origin> {
-  return listen(createServer((request, response) => void answer(request, response)))
+  // A request whose body breaks off has nobody to respond to.
+  return listen(createServer((request, response) => void answer(request, response).catch(() => request.destroy())))
 }
 
 /** Waits `ms` milliseconds; false as soon as the client has closed the connection. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { Outgoing } from '../../src/core/exchange.ts'
 import { problemCode } from '../../src/core/problem.ts'
 import { deadline, parseGrpcTimeout, parseTimeoutMs } from '../../src/upstream/deadline.ts'
 import { makeTestExchange } from '../support/exchange.ts'
@@ -22,6 +23,24 @@ describe('deadline', () => {
     const x = exchange(headers)
     await deadline(5_000, platform)(answer)(x)
     expect(x.deadline).toBe(at)
+  })
+
+  it.each<[string, Partial<Outgoing>, number]>([
+    ['counts from the end of a body that a policy has read', { body: new Uint8Array(3) }, 6_100],
+    ['is set by the end of a body that streams', { body: new Blob(['abc']).stream() }, Infinity],
+    ['counts from arrival for a body that is not sent', { method: 'GET', body: new Blob(['abc']).stream() }, 6_000],
+  ])('%s', async (_, outgoing, at) => {
+    const x = exchange()
+    Object.assign(x.outgoing, { method: 'POST' } satisfies Partial<Outgoing>, outgoing)
+    await deadline(5_000, platform)(answer)(x)
+    expect(x.deadline).toBe(at)
+  })
+
+  it('a client that sends a body can ask for less, from arrival', async () => {
+    const x = exchange({ 'x-request-timeout-ms': '300' })
+    Object.assign(x.outgoing, { method: 'POST', body: new Blob(['abc']).stream() } satisfies Partial<Outgoing>)
+    await deadline(5_000, platform)(answer)(x)
+    expect(x.deadline).toBe(1_300)
   })
 
   it('never lengthens one that is set', async () => {

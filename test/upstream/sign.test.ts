@@ -12,10 +12,11 @@ import { makeTestExchange } from '../support/exchange.ts'
 
 const SECRET = 'a secret of the gateway and its origins'
 const NOW = 2_000_000_000_500
+const LIMITS = { timeout: 5000, perTryTimeout: 5000, uploadIdleTimeout: 5000 }
 
 function makeSigner(written: Partial<z.input<typeof signSchema>> = {}, secret: string | undefined = SECRET) {
   const config = z.parse(signSchema, { keyid: 'gw', alg: 'hmac-sha256', secret: { $secret: 'S' }, ...written })
-  return compileSigner(config, { now: () => NOW, secret: () => secret })
+  return compileSigner(config, LIMITS, { now: () => NOW, secret: () => secret })
 }
 
 async function fieldsOf(signed: ReturnType<ReturnType<typeof makeSigner>>): Promise<Readonly<Record<string, string>>> {
@@ -101,7 +102,7 @@ describe('what is sent to an upstream that signs', () => {
     const bytes = new Uint8Array((await crypto.subtle.exportKey('pkcs8', pair.privateKey)) as ArrayBuffer)
     const pem = `-----BEGIN PRIVATE KEY-----\\n${btoa(String.fromCharCode(...bytes))}\\n-----END PRIVATE KEY-----\\n`
     const config = z.parse(signSchema, { keyid: 'gw', alg, key: { $secret: 'K' } })
-    const signer = compileSigner(config, { now: () => NOW, secret: () => pem })
+    const signer = compileSigner(config, LIMITS, { now: () => NOW, secret: () => pem })
     const fields = await fieldsOf(signer(makeTestExchange(), 'http://a.test'))
     expect(await verifies(pair.publicKey, alg, 'GET', 'http://a.test/users/7', fields)).toBe(true)
   })

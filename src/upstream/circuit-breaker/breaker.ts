@@ -35,7 +35,8 @@ export function makeBreakerSnapshot(client: BreakerClient, maxOpenMs: number): B
     const { lease } = client
     if (lease && remaining(lease, now) > 0) {
       client.lease = undefined
-      client.reportSpent(x, lease.id, Math.max(0, x.deadline - now), now)
+      // An upload may take any time: its lease ends when the breaker would probe again in any case.
+      client.reportSpent(x, lease.id, Math.max(0, Math.min(x.deadline - now, maxOpenMs)), now)
       return { kind: 'probe', lease: lease.id }
     }
     client.requestLease(x, now)

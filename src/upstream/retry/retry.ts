@@ -6,18 +6,18 @@ import { discardBody } from '../../lib/body.ts'
 import { parseHttpDate } from '../../lib/http-date.ts'
 import { avoidLastTarget } from '../balancing/balance.ts'
 import { failureOf, isGatewayMade } from '../outcome.ts'
-import { bufferRequestBody } from '../upload.ts'
+import { bufferRequestBody, type UploadLimits } from '../upload.ts'
 import type { RetryConfig } from './config.ts'
 import type { RetryBudget } from './retry-budget.ts'
 
 /** Repeats failed tries of the configured methods, up to `attempts` times, within the deadline and the budget. */
-export function retry(config: RetryConfig, budget: RetryBudget, platform: Platform): Middleware {
+export function retry(config: RetryConfig, budget: RetryBudget, limits: UploadLimits, platform: Platform): Middleware {
   const methods = new Set<string>(config.methods)
   const isRetriable = compileTriggers(config)
   return (next) => {
     const repeat = async (x: Exchange): Promise<Response> => {
       if (x.outgoing.body instanceof ReadableStream) {
-        const refusal = await bufferRequestBody(x, platform)
+        const refusal = await bufferRequestBody(x, limits, platform)
         if (refusal) return refusal
       }
       let last = await next(x)

@@ -157,8 +157,9 @@ describe('the circuit breaker', () => {
     ['answered after a slow upload', {}, {}, '/ok', 200, 'ok'],
     ['answered after a slow upload that a retry would repeat', { retry: { methods: ['PUT'] } }, {}, '/ok', 200, 'ok'],
     ['answered slowly after it', {}, {}, '/delay/200', 200, 'open'],
-    ['left hardly any time by it', { timeout: '240ms' }, { slowCallDuration: '60s' }, '/delay/20000', 504, 'ok'],
-    ['given time enough after it', { timeout: '1s' }, { slowCallDuration: '60s' }, '/delay/20000', 504, 'open'],
+    ['answered after one that took longer than its timeout', { timeout: '100ms' }, {}, '/ok', 200, 'ok'],
+    ['silent for its timeout after it', { timeout: '240ms' }, { slowCallDuration: '60s' }, '/delay/20000', 504, 'open'],
+    ['not sent the rest of it', { uploadIdleTimeout: '90ms' }, {}, '/ok', 408, 'ok'],
   ])('judges an upstream that was %s', async (_, upstream, breaker, path, status, condition) => {
     const circuitBreaker = { ...SETTINGS, slowCallDuration: '150ms', ...breaker }
     const made = makeTestUpstream({ targets: [{ url: originUrl }], circuitBreaker, ...upstream })

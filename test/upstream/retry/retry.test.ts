@@ -82,8 +82,8 @@ describe('what is retried', () => {
   it('a body that does not come is the client’s failure', async () => {
     const body = new ReadableStream({ type: 'bytes' })
     const request = new Request('https://gw.test/a', { method: 'PUT', body, headers: { 'content-length': '5' } })
-    const { x, code } = await run([good], { methods: ['PUT'] }, request, { timeout: '50ms' })
-    expect([code, x.attempts]).toEqual(['upstream-timeout', 0])
+    const { x, code } = await run([good], { methods: ['PUT'] }, request, { uploadIdleTimeout: '50ms' })
+    expect([code, x.attempts]).toEqual(['body-timeout', 0])
   })
 })
 

@@ -138,7 +138,12 @@ export const upstream = z.strictObject({
       'The longest pause between two chunks of the response body. Default: none; the body is passed on untouched.',
     ),
   ),
-  retry: z.optional(doc(retrySchema, 'Nothing is retried without it.')),
+  retry: z.optional(
+    doc(
+      z.nullable(retrySchema),
+      'Without it a GET, HEAD or OPTIONS whose connection fails is sent once more, at once. `null` retries nothing.',
+    ),
+  ),
   circuitBreaker: z.optional(doc(circuitBreaker, 'No breaker without it.')),
   hedge: z.optional(
     doc(

@@ -9,6 +9,7 @@ import type { UpstreamConfig, upstreamOverride } from './config.ts'
 import { deadline, shed, type InFlightRequests } from './deadline.ts'
 import type { RetryConfig } from './retry/config.ts'
 import { hedge } from './retry/hedge.ts'
+import { reconnect } from './retry/reconnect.ts'
 import { countRequests, makeRetryBudget, retryBudget, type RetryBudget } from './retry/retry-budget.ts'
 import { retry } from './retry/retry.ts'
 import { send, type SendOptions } from './send.ts'
@@ -72,7 +73,7 @@ export function makeUpstream(name: string, config: UpstreamConfig, platform: Pla
   }
 }
 
-/** Compiles a route's handler for its upstream. Only configured stages exist; outside in: deadline, shed, breaker, hedge, retry, balance, send. */
+/** Compiles a route's handler for its upstream. Only configured stages exist; outside in: deadline, shed, breaker, hedge, retry or reconnect, balance, send. */
 export function compileUpstream(upstream: Upstream, override: UpstreamOverride = {}, platform: Platform): Handler {
   const { config, breakerSnapshot, breakerClient, balancer } = upstream
   const timeout = override.timeout ?? config.timeout
@@ -94,9 +95,10 @@ export function compileUpstream(upstream: Upstream, override: UpstreamOverride =
   if (breakerSnapshot) stages.push(breaker(config.circuitBreaker!, breakerSnapshot, platform))
   else if (breakerClient) stages.push(pollConditions(breakerClient, platform))
   const budget = retryConfig ? budgetFor(upstream, retryConfig) : upstream.budget
-  if (retryConfig || hedgeConfig) stages.push(countRequests(budget))
+  if (retryConfig !== null || hedgeConfig) stages.push(countRequests(budget))
   if (hedgeConfig) stages.push(hedge(hedgeConfig, budget, platform))
   if (retryConfig) stages.push(retry(retryConfig, budget, limits, platform))
+  else if (retryConfig === undefined) stages.push(reconnect(budget, platform))
   const sendTo = (target: Target) => compose(balancer.middlewareFor(target), send(target, options, target, platform))
   return compose(stages, balance(balancer, sendTo))
 }

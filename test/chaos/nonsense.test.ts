@@ -42,7 +42,7 @@ let scene: Scene
 
 beforeAll(async () => {
   origin = await startFaultOrigin((path, socket) => (NONSENSE[path] ?? (() => socket.write(http(200))))(socket))
-  scene = await startScene({ upstream: { timeout: '2s' }, targets: async () => [origin.url] })
+  scene = await startScene({ upstream: { timeout: '2s', retry: null }, targets: async () => [origin.url] })
 })
 afterAll(async () => {
   await scene.stop()

@@ -110,6 +110,27 @@ describe('an origin that fails', () => {
   })
 })
 
+it('reaches an origin whose idle connections die just as they are used again', async () => {
+  const uses = new WeakMap<Socket, number>()
+  const dying = await startFaultOrigin((_, socket) => {
+    uses.set(socket, (uses.get(socket) ?? 0) + 1)
+    if (uses.get(socket) === 5) socket.resetAndDestroy()
+    else socket.write(http(200))
+  })
+  const plain = await serveUpstream({ targets: [{ url: dying.url }] })
+  const statuses: number[] = []
+  for (let nth = 0; nth < 16; nth++) {
+    const response = await fetch(plain.url)
+    await response.text()
+    statuses.push(response.status)
+  }
+  await plain.stop()
+  await dying.stop()
+  expect(statuses).toEqual(Array.from({ length: 16 }, () => 200))
+  // Otherwise no connection was used twice, and the test shows nothing.
+  expect(dying.received.length).toBeGreaterThan(16)
+})
+
 it('keeps what only a failed try called hop-by-hop', async () => {
   let tries = 0
   const flaky = await startFaultOrigin((_, socket) =>

@@ -82,7 +82,7 @@ describe('send', () => {
   it('lets a target rest whose fetch was rejected, for a second', async () => {
     let now = Date.now()
     const targets = [{ url: DEAD }, { url: originUrl }]
-    const { handler } = makeTestUpstream({ targets, timeout: '5s' }, { now: () => now })
+    const { handler } = makeTestUpstream({ targets, timeout: '5s', retry: null }, { now: () => now })
     const status = async () => (await handler(makeTestExchange(undefined, { startedAt: now }))).status
     expect([await status(), await status(), await status(), await status()]).toEqual([502, 200, 200, 200])
     now += 1_001

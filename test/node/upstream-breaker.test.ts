@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import type { GlobalStateView } from '../../src/upstream/circuit-breaker/api.ts'
 import { http, rawRequest, startFaultOrigin, type FaultOrigin } from '../support/fault-origin.ts'
 import { serveUpstream, type ServedUpstream } from '../support/served-upstream.ts'
 
@@ -30,7 +31,13 @@ const get = async () => {
 }
 const open = async () => {
   for (let i = 0; i < 5; i++) await get()
-  await vi.waitFor(async () => expect((await gateway.state()).condition).toBe('open'), { timeout: 1_500, interval: 20 })
+  expect((await gateway.state()).condition).toBe('open')
+  // The object of the region opens by the isolate's report; an order that changes nothing returns what the region has reported in turn.
+  const regions = async () => ((await gateway.steer({ restore: 'none:1' })) as GlobalStateView).regions
+  await vi.waitFor(async () => expect(await regions()).toMatchObject([{ state: 'open' }]), {
+    timeout: 1_500,
+    interval: 20,
+  })
 }
 
 it('comes back open when its process was killed', async () => {

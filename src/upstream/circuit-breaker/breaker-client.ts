@@ -1,30 +1,20 @@
-import { callObject } from '../../core/durable-object.ts'
 import type { Exchange } from '../../core/exchange.ts'
 import type { Platform } from '../../core/platform.ts'
-import { breakerName, locationOf, type Region } from '../../core/region.ts'
+import type { Region } from '../../core/region.ts'
 import { distance, type Interval } from '../../lib/time.ts'
 import type { CircuitBreakerConfig, UpstreamConfig } from '../config.ts'
 import { healthSettings } from '../health/health.ts'
 import type { Target } from '../target.ts'
-import {
-  applyLocalReport,
-  BREAKER_PROTOCOL,
-  type BreakerReport,
-  type BreakerUpdate,
-  type ProbeReport,
-  type SpentLease,
-} from './breaker-report.ts'
-import {
-  CLOSED_BREAKER,
-  PROBE_LEASE_MS,
-  type BreakerSettings,
-  type BreakerState,
-  type ProbeLease,
-  type ProbeResult,
-} from './breaker-state.ts'
+import type { BreakerReport, BreakerUpdate, ProbeReport, SpentLease } from './breaker-report.ts'
+import { makeBreakerReporter, type BreakerReporter } from './breaker-reporter.ts'
+import { PROBE_LEASE_MS, type BreakerSettings, type ProbeLease, type ProbeResult } from './breaker-state.ts'
+import { makeCallWindow } from './call-window.ts'
 import { makeReportBuffer, type ReportBuffer } from './report-buffer.ts'
 
-/** An isolate's client of the breaker object of an upstream, and the state of the last update. Reports are sent in `waitUntil`. */
+/**
+ * An isolate's client of the breaker object of an upstream, and the state of the last update. Reports are sent in `waitUntil`. The isolate opens
+ * the breaker itself, at once, when its own calls reach the threshold; the update of the report that contains them then replaces that state.
+ */
 export interface BreakerClient
   extends Pick<ReportBuffer, 'record' | 'poll'>, Pick<BreakerReporter, 'isAlone' | 'timesAlone'> {
   /** How long the breaker stays open; undefined while it is closed. */
@@ -54,6 +44,10 @@ export function makeBreakerClient(
   let region: Region | undefined
   let sentSeq = 0
   let receivedSeq = 0
+  const ownCalls = settings && makeCallWindow(settings)
+  /** The last report that was sent before this isolate opened the breaker itself. */
+  let openedAfterSeq = 0
+  let isForcedClosed = false
 
   const report = async (x: Exchange): Promise<void> => {
     const seq = ++sentSeq
@@ -73,16 +67,30 @@ export function makeBreakerClient(
     // Updates can overtake each other: an older one must not reopen what a newer one closed.
     if (seq < receivedSeq) return
     receivedSeq = seq
-    if (update.state === 'closed') pending.forgetRequests()
-    applyUpdate(client, update, { sentAt, leaseMs, now: platform.now() })
     applyConditions(targets, update.targets)
+    isForcedClosed = update.state === 'closed' && update.forced === true
+    if (update.state === 'closed') {
+      // The object does not know yet of the calls by which this isolate opened.
+      if (seq <= openedAfterSeq && !isForcedClosed) return
+      pending.forgetRequests()
+      // What opened the breaker must not open it again.
+      if (client.open) ownCalls?.reset()
+    }
+    applyUpdate(client, update, { sentAt, leaseMs, now: platform.now() })
+  }
+  const record: ReportBuffer['record'] = (x, failed, slow, now) => {
+    buffer.record(x, failed, slow, now)
+    if (!ownCalls?.record(failed, slow, now) || client.open || isForcedClosed) return
+    client.open = { since: now, ms: settings!.openDuration }
+    openedAfterSeq = sentSeq
   }
   const buffer = makeReportBuffer(report)
-  const client = makeClient(buffer, pending, reporter, platform)
+  const client = makeClient(record, buffer, pending, reporter, platform)
   return client
 }
 
 function makeClient(
+  record: ReportBuffer['record'],
   buffer: ReportBuffer,
   pending: PendingReport,
   reporter: BreakerReporter,
@@ -91,7 +99,7 @@ function makeClient(
   return {
     open: undefined,
     lease: undefined,
-    record: buffer.record,
+    record,
     poll: buffer.poll,
     isAlone: reporter.isAlone,
     timesAlone: reporter.timesAlone,
@@ -170,58 +178,4 @@ function applyUpdate(
 
 function applyConditions(targets: readonly Target[], conditions: BreakerUpdate['targets']): void {
   if (conditions) for (const target of targets) target.condition = conditions[target.label] ?? 'ok'
-}
-
-/** The timeout of a report, in milliseconds. Only the next report waits for it, no request does. */
-const REPORT_TIMEOUT_MS = 500
-
-/** Sends reports to the breaker object of an upstream in this isolate's region. A local breaker replaces the object while it is unreachable. */
-export interface BreakerReporter {
-  /** Never rejects. */
-  readonly report: (report: BreakerReport) => Promise<BreakerUpdate>
-  /** Whether the object was unreachable for the last report, so that this isolate decides alone. */
-  readonly isAlone: () => boolean
-  /** How many reports this isolate has applied itself. */
-  readonly timesAlone: () => number
-}
-
-/** Makes the reporter of one upstream. When the object does not respond within 500 ms, a local breaker continues from its last update. */
-export function makeBreakerReporter(platform: Pick<Platform, 'breakers' | 'now' | 'random'>): BreakerReporter {
-  let local: BreakerState | undefined
-  let lastUpdate: BreakerUpdate = { state: 'closed' }
-  let timesAlone = 0
-  return {
-    report: async (report) => {
-      const update = await sendReport(report, platform)
-      const now = platform.now()
-      if (update !== undefined) {
-        local = undefined
-        lastUpdate = update
-        return update
-      }
-      timesAlone++
-      const leaseId = `own-${now}-${platform.random()}`
-      const [next, decided] = applyLocalReport(local ?? stateAfter(lastUpdate, now), report, leaseId, now)
-      local = next
-      // A forced state holds until the object reports that it was released.
-      return lastUpdate.forced ? lastUpdate : decided
-    },
-    isAlone: () => local !== undefined,
-    timesAlone: () => timesAlone,
-  }
-}
-
-/** The state in which a local breaker starts after `update`. */
-function stateAfter(update: BreakerUpdate, now: number): BreakerState {
-  return update.state === 'open' ? { state: 'open', since: now, ms: update.forMs, openings: 1 } : CLOSED_BREAKER
-}
-
-/** Undefined also from an object of another protocol version, during a roll-out: the isolate decides alone until the object is replaced. */
-function sendReport(
-  report: BreakerReport,
-  { breakers }: Pick<Platform, 'breakers'>,
-): Promise<BreakerUpdate | undefined> {
-  const { region, upstream } = report
-  const send = (breaker: ReturnType<typeof breakers.getByName>) => breaker.report(BREAKER_PROTOCOL, report)
-  return callObject(breakers, breakerName(region, upstream), REPORT_TIMEOUT_MS, send, locationOf(region))
 }

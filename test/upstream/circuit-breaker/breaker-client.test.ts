@@ -1,78 +1,116 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { Platform } from '../../../src/core/platform.ts'
-import { makeBreakerReporter } from '../../../src/upstream/circuit-breaker/breaker-client.ts'
-import type { BreakerReport } from '../../../src/upstream/circuit-breaker/breaker-report.ts'
-import { makeTestPlatform } from '../../support/platform.ts'
+import { problemCode } from '../../../src/core/problem.ts'
+import type { BreakerReport, BreakerUpdate } from '../../../src/upstream/circuit-breaker/breaker-report.ts'
+import { makeTestExchange } from '../../support/exchange.ts'
+import { makeTestUpstream } from '../../support/upstream.ts'
 
-const settings = {
-  failureRate: 50,
-  slowCallRate: 100,
-  minimumRequests: 1,
-  window: 10_000,
-  openDuration: 1_000,
-  maxOpenDuration: 4_000,
-  halfOpenProbes: 1,
+interface PendingReport {
+  readonly report: BreakerReport
+  readonly respond: (update: BreakerUpdate) => Promise<void>
 }
-const report: BreakerReport = {
-  upstream: 'u',
-  region: 'weur',
-  settings,
-  counters: { calls: 1, failures: 1, slow: 0 },
-  spent: [],
-  probes: [],
-  wantsLease: false,
-  health: undefined,
-}
-const makeReporter = (getByName: unknown) =>
-  makeBreakerReporter(makeTestPlatform({ breakers: { getByName } as unknown as Platform['breakers'] }))
 
-it.each<[string, () => unknown]>([
-  [
-    'cannot be named',
-    () => {
-      throw new Error('overloaded')
+/** An upstream whose origin and breaker object are the test's own; the object responds when the test says so. */
+function makeIsolate(circuitBreaker: object = {}) {
+  const reports: PendingReport[] = []
+  let isUp = false
+  let tries = 0
+  const breakers = {
+    getByName: () => ({
+      report: (_protocol: number, report: BreakerReport) =>
+        new Promise<BreakerUpdate>((resolve) => {
+          const respond = async (update: BreakerUpdate) => {
+            resolve(update)
+            for (let turn = 0; turn < 5; turn++) await Promise.resolve()
+            await new Promise((done) => setTimeout(done))
+          }
+          reports.push({ report, respond })
+        }),
+    }),
+  } as unknown as Platform['breakers']
+  const { upstream, handler } = makeTestUpstream(
+    { targets: [{ url: 'http://origin.test' }], circuitBreaker: { minimumRequests: 20, ...circuitBreaker } },
+    {
+      breakers,
+      fetch: async () => {
+        tries++
+        await new Promise((done) => setTimeout(done))
+        if (!isUp) throw new Error('Network connection lost.')
+        return new Response('ok')
+      },
     },
-  ],
-  ['rejects', () => ({ report: () => Promise.reject(new Error('reset')) })],
-  ['is of the version before, or cannot say', () => ({ report: () => Promise.resolve(undefined) })],
-  ['hangs', () => ({ report: () => new Promise(() => {}) })],
-])('decides alone while the object %s', async (_, getByName) => {
-  const reporter = makeReporter(getByName)
-  expect(await reporter.report(report)).toEqual({ state: 'open', forMs: 1_000 })
-  expect([reporter.isAlone(), reporter.timesAlone()]).toEqual([true, 1])
-})
-
-it('names the object of its region, and has it made there', async () => {
-  const named: unknown[] = []
-  const reporter = makeReporter((...args: unknown[]) => {
-    named.push(args)
-    return { report: () => Promise.resolve({ state: 'closed' }) }
-  })
-  await reporter.report(report)
-  await reporter.report({ ...report, region: 'local' })
-  expect(named).toEqual([
-    ['weur:u', { locationHint: 'weur' }],
-    ['local:u', undefined],
-  ])
-})
-
-it('goes on from what it heard last, and holds on to an operator’s word', async () => {
-  let update: object | undefined
-  const reporter = makeReporter(() => ({ report: () => Promise.resolve(update) }))
-  const quiet = { ...report, counters: { calls: 0, failures: 0, slow: 0 } }
-  for (const last of [
-    { state: 'open', forMs: 60_000, forced: true, targets: { 'a:80': 'drained' } },
-    { state: 'closed', forced: true },
-  ]) {
-    update = last
-    await reporter.report(quiet)
-    update = undefined
-    expect(await reporter.report(report)).toEqual(last)
+  )
+  const call = async () => problemCode(await handler(makeTestExchange()))
+  return {
+    upstream,
+    call,
+    reports,
+    tries: () => tries,
+    setUp: (up: boolean) => void (isUp = up),
+    /** Sends `count` requests, one after the other. */
+    callTimes: async (count: number) => {
+      for (let nth = 0; nth < count; nth++) await call()
+    },
   }
-  update = { state: 'open', forMs: 60_000 }
-  await reporter.report(quiet)
-  expect(reporter.isAlone()).toBe(false)
-  update = undefined
-  // Clamped by its own settings.
-  expect(await reporter.report(quiet)).toEqual({ state: 'open', forMs: 4_000 })
+}
+
+describe('a breaker in the isolate that sees the failures', () => {
+  it('opens at once: a dead origin gets no more than the least requests, a fifth more and those in flight', async () => {
+    const { call, tries } = makeIsolate()
+    const connections = 8
+    const codes: (string | undefined)[] = []
+    const connection = async () => {
+      for (let nth = 0; nth < 40; nth++) codes.push(await call())
+    }
+    await Promise.all(Array.from({ length: connections }, connection))
+    expect(tries()).toBeLessThanOrEqual(20 * 1.2 + connections)
+    expect(codes.filter((code) => code !== 'circuit-open').length).toBeLessThanOrEqual(20 + connections)
+  })
+
+  it('stays open when the object responds to a report from before', async () => {
+    const { upstream, callTimes, reports } = makeIsolate()
+    // The first request reports at once, before any call has ended.
+    await callTimes(20)
+    expect([reports.length, upstream.condition()]).toEqual([1, 'open'])
+    await reports[0]!.respond({ state: 'closed' })
+    expect(upstream.condition()).toBe('open')
+  })
+
+  it('reports what it has seen, and then does what the object says', async () => {
+    const { upstream, callTimes, reports } = makeIsolate()
+    await callTimes(20)
+    await reports[0]!.respond({ state: 'closed' })
+    await untilReports(reports, 2)
+    expect(reports[1]!.report.counters).toMatchObject({ calls: 20, failures: 20 })
+    await reports[1]!.respond({ state: 'closed' })
+    expect(upstream.condition()).toBe('ok')
+    // What opened it counts no more; it opens again by as many new failures.
+    await callTimes(19)
+    expect(upstream.condition()).toBe('ok')
+    await callTimes(1)
+    expect(upstream.condition()).toBe('open')
+  })
+
+  it('does not open where an operator has forced it closed', async () => {
+    const { upstream, callTimes, reports } = makeIsolate()
+    await callTimes(1)
+    await reports[0]!.respond({ state: 'closed', forced: true })
+    await callTimes(40)
+    expect(upstream.condition()).toBe('ok')
+  })
+
+  it('does not open below its rate', async () => {
+    const { upstream, callTimes, setUp } = makeIsolate()
+    setUp(true)
+    await callTimes(25)
+    setUp(false)
+    await callTimes(24)
+    expect(upstream.condition()).toBe('ok')
+    await callTimes(1)
+    expect(upstream.condition()).toBe('open')
+  })
 })
+
+async function untilReports(reports: readonly unknown[], count: number): Promise<void> {
+  while (reports.length < count) await new Promise((done) => setTimeout(done, 10))
+}

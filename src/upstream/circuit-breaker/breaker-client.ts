@@ -44,49 +44,60 @@ export function makeBreakerClient(
   let region: Region | undefined
   let sentSeq = 0
   let receivedSeq = 0
-  const ownCalls = settings && makeCallWindow(settings)
-  /** The last report that was sent before this isolate opened the breaker itself. */
-  let openedAfterSeq = 0
-  let isForcedClosed = false
 
   const report = async (x: Exchange): Promise<void> => {
     const seq = ++sentSeq
     const sentAt = platform.now()
     region ??= platform.region(x.request)
     const counters = buffer.take(sentAt)
-    const { leaseMs, ...rest } = pending.take()
-    const update = await reporter.report({
-      upstream,
-      region,
-      settings,
-      health,
-      counters,
-      ...rest,
-      ...(leaseMs > PROBE_LEASE_MS && { leaseMs }),
-    })
+    const taken = pending.take()
+    const update = await reporter.report({ upstream, region, settings, health, counters, ...taken })
     // Updates can overtake each other: an older one must not reopen what a newer one closed.
     if (seq < receivedSeq) return
     receivedSeq = seq
     applyConditions(targets, update.targets)
-    isForcedClosed = update.state === 'closed' && update.forced === true
-    if (update.state === 'closed') {
-      // The object does not know yet of the calls by which this isolate opened.
-      if (seq <= openedAfterSeq && !isForcedClosed) return
-      pending.forgetRequests()
-      // What opened the breaker must not open it again.
-      if (client.open) ownCalls?.reset()
-    }
-    applyUpdate(client, update, { sentAt, leaseMs, now: platform.now() })
-  }
-  const record: ReportBuffer['record'] = (x, failed, slow, now) => {
-    buffer.record(x, failed, slow, now)
-    if (!ownCalls?.record(failed, slow, now) || client.open || isForcedClosed) return
-    client.open = { since: now, ms: settings!.openDuration }
-    openedAfterSeq = sentSeq
+    if (ownBreaker && !ownBreaker.accepts(update, seq)) return
+    if (update.state === 'closed') pending.forgetRequests()
+    applyUpdate(client, update, { sentAt, leaseMs: taken.leaseMs, now: platform.now() })
   }
   const buffer = makeReportBuffer(report)
+  const record: ReportBuffer['record'] = (x, failed, slow, now) => {
+    buffer.record(x, failed, slow, now)
+    ownBreaker?.record(failed, slow, now, sentSeq)
+  }
   const client = makeClient(record, buffer, pending, reporter, platform)
+  const ownBreaker = settings && makeOwnBreaker(client, settings)
   return client
+}
+
+/** Opens the breaker of one isolate by the calls of that isolate. */
+interface OwnBreaker {
+  /** Counts a call; `sentSeq` is the number of the last report that was sent. */
+  readonly record: (failed: boolean, slow: boolean, now: number, sentSeq: number) => void
+  /** Whether the update of report `seq` replaces the state. */
+  readonly accepts: (update: BreakerUpdate, seq: number) => boolean
+}
+
+function makeOwnBreaker(client: Pick<BreakerClient, 'open'>, settings: BreakerSettings): OwnBreaker {
+  const calls = makeCallWindow(settings)
+  let openedAfterSeq = 0
+  let isForcedClosed = false
+  return {
+    record: (failed, slow, now, sentSeq) => {
+      if (!calls.record(failed, slow, now) || client.open || isForcedClosed) return
+      client.open = { since: now, ms: settings.openDuration }
+      openedAfterSeq = sentSeq
+    },
+    accepts: (update, seq) => {
+      isForcedClosed = update.state === 'closed' && update.forced === true
+      if (update.state === 'open' || client.open === undefined) return true
+      // The object does not know yet of the calls by which this isolate opened.
+      if (seq <= openedAfterSeq && !isForcedClosed) return false
+      // What opened the breaker must not open it again.
+      calls.reset()
+      return true
+    },
+  }
 }
 
 function makeClient(

@@ -12,9 +12,9 @@ const SLOTS = 10
 
 /** Makes an empty window. It keeps its counters in place, because every call writes them. */
 export function makeCallWindow(settings: BreakerSettings): CallWindow {
-  const calls = new Array<number>(SLOTS).fill(0)
-  const failures = new Array<number>(SLOTS).fill(0)
-  const slowCalls = new Array<number>(SLOTS).fill(0)
+  const calls = makeZeros()
+  const failures = makeZeros()
+  const slowCalls = makeZeros()
   const total = { calls: 0, failures: 0, slow: 0 }
   let newest = 0
 
@@ -44,15 +44,15 @@ export function makeCallWindow(settings: BreakerSettings): CallWindow {
       const slot = newest % SLOTS
       calls[slot]!++
       total.calls++
-      if (failed) {
-        failures[slot]!++
-        total.failures++
-      }
-      if (slow) {
-        slowCalls[slot]!++
-        total.slow++
-      }
+      if (failed) failures[slot]!++
+      if (failed) total.failures++
+      if (slow) slowCalls[slot]!++
+      if (slow) total.slow++
       return (total.failures > 0 || total.slow > 0) && reachesThreshold(total, settings)
     },
   }
+}
+
+function makeZeros(): number[] {
+  return Array.from({ length: SLOTS }, () => 0)
 }

@@ -14,7 +14,12 @@ const SETTLING_MS = 500
 
 type Observed = Pick<Answer, 'status' | 'code' | 'at' | 'ms'> & { readonly retryAfterS: number }
 
-const UPSTREAM = { timeout: '5s', retry: { attempts: 2, budget: BUDGET }, circuitBreaker: BREAKER }
+const UPSTREAM = {
+  timeout: '5s',
+  retry: { attempts: 2, budget: BUDGET },
+  circuitBreaker: BREAKER,
+  tell: ['x-attempt'],
+}
 const SETUP = { upstream: UPSTREAM, env: { LOG_LEVEL: 'error' } }
 
 /** Measures an origin that fails under load or before it, its callers meanwhile, and its recovery, by the origin's ledger. A dead origin records each request and resets its connection. */

@@ -11,14 +11,11 @@ export default {
   },
 }
 
-/** The fields of forwarding, deadline, try, trace and identity that an origin of `full` receives. */
+/** The fields of forwarding, trace and identity that an origin of `full` receives. */
 const ADDED = {
   'x-forwarded-proto': 'http',
-  'x-request-timeout-ms': '1000',
-  'x-attempt': '1',
   traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02',
   'x-auth-subject': 'user-42',
-  'x-auth-issuer': 'https://id.example.com/',
   'x-auth-scopes': 'users:read',
 }
 

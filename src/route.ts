@@ -2,7 +2,7 @@ import { makeAdmin } from './builtins/admin.ts'
 import { makeBootstrap } from './builtins/bootstrap.ts'
 import { makeHealth } from './builtins/health.ts'
 import { makeOAuthBuiltin } from './builtins/oauth.ts'
-import { configOf, routeFacts, upstreamName } from './config/route-facts.ts'
+import { configOf, routeFacts, upstreamName, upstreamNames } from './config/route-facts.ts'
 import type { RedirectConfig, RespondConfig, RouteConfig } from './config/routes-file.ts'
 import type { Exchange } from './core/exchange.ts'
 import { compose, passThrough, type Handler } from './core/pipeline.ts'
@@ -32,6 +32,7 @@ export function compileRoute(
 ): CompiledRoute {
   const parts: RouteParts = {
     ...routeFacts(route, { authProviders: platform.authProviders, upstreams }),
+    toldHeaders: upstreamNames(route).flatMap((name) => upstreams[name]!.config.tell),
     timeout: timeoutOf(route, upstreams),
     sendTo: (name, tries) => compileUpstream(upstreams[name]!, tries === 'once' ? ONCE : undefined, platform),
   }

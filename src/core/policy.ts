@@ -25,6 +25,8 @@ export interface RouteFacts {
 
 /** What `compile` of a policy receives: its route's facts, and handlers that send to upstreams. */
 export interface RouteParts extends RouteFacts {
+  /** The headers that the `tell` of the route's upstreams names. */
+  readonly toldHeaders: readonly string[]
   /** The timeout of the route's upstream, in milliseconds; undefined where it responds without one. */
   readonly timeout: number | undefined
   /** The handler of an upstream with its own settings; `once`: without retries and hedges. */

@@ -13,12 +13,9 @@ import { claimPath, compileClaimPath, type ClaimPath } from '../core/request-att
 import { encodeHeaderValue } from '../lib/header.ts'
 
 /** The default of `identityHeaders`: header sent to the origin → source of its value. */
-const DEFAULT_IDENTITY_HEADERS: Readonly<Record<string, string>> = {
-  'x-auth-subject': 'sub',
-  'x-auth-issuer': 'iss',
-  'x-auth-scopes': '$scopes',
-  'x-auth-roles': '$roles',
-}
+const DEFAULT_IDENTITY_HEADERS = { 'x-auth-subject': 'sub', 'x-auth-scopes': '$scopes' } as const
+/** Those that are sent by default to upstreams whose `tell` names them. */
+const TOLD_IDENTITY_HEADERS = { 'x-auth-issuer': 'iss', 'x-auth-roles': '$roles' } as const
 
 const text = z.string().check(z.minLength(1))
 const scope = z.string().check(z.regex(/^[!#-[\]-~]+$/, 'expected a scope: no spaces, quotes or backslashes'))
@@ -39,9 +36,11 @@ const config = z.strictObject({
     z.prefault(z.record(text, z.union([claimValue, z.array(claimValue).check(z.minLength(1))])), {}),
     'The required values of claims: a value, or a list of allowed ones. Names of claims are joined by dots, and the longest name that an object has comes first; of a claim that is a list one element must match. Default none.',
   ),
-  identityHeaders: doc(
-    z.prefault(headerRecord(claimPath), DEFAULT_IDENTITY_HEADERS),
-    'Headers sent to the origin: name → `$scopes`, `$roles` or the path of a claim (names joined by dots, or an array of names). A client’s own copies are removed. Default x-auth-subject, x-auth-issuer, x-auth-scopes, x-auth-roles.',
+  identityHeaders: z.optional(
+    doc(
+      headerRecord(claimPath),
+      'Headers sent to the origin: name → `$scopes`, `$roles` or the path of a claim (names joined by dots, or an array of names). A client’s own copies are removed. Default x-auth-subject, x-auth-scopes, and x-auth-issuer, x-auth-roles where the upstream’s `tell` names them.',
+    ),
   ),
 })
 
@@ -53,7 +52,12 @@ const NOT_FOR_IDENTITY =
 
 /** The headers that an origin trusts to come from the gateway: the route's own, and always the default ones. */
 export function identityHeaderNames({ identityHeaders }: Pick<AuthConfig, 'identityHeaders'>): string[] {
-  return Object.keys({ ...DEFAULT_IDENTITY_HEADERS, ...identityHeaders })
+  return Object.keys({ ...DEFAULT_IDENTITY_HEADERS, ...TOLD_IDENTITY_HEADERS, ...identityHeaders })
+}
+
+function defaultIdentityHeaders(told: readonly string[]): Readonly<Record<string, ClaimPath>> {
+  const extra = Object.entries(TOLD_IDENTITY_HEADERS).filter(([name]) => told.includes(name))
+  return { ...DEFAULT_IDENTITY_HEADERS, ...Object.fromEntries(extra) }
 }
 
 /** The policy `auth`: authenticates a request by the route's providers, authorizes it, and sends the identity to the origin. */
@@ -64,7 +68,7 @@ export const auth = definePolicy({
     authentication: { providers, requiresAll: require === 'all', roles, scopes },
   }),
 
-  check: ({ providers, identityHeaders }, { authProviders }) => [
+  check: ({ providers, identityHeaders = {} }, { authProviders }) => [
     ...providers.flatMap((name, index) => {
       if (Object.hasOwn(authProviders, name)) return []
       const message = `no auth provider "${name}"; ${expectedOneOf(name, Object.keys(authProviders))}`
@@ -80,7 +84,7 @@ export const auth = definePolicy({
 
   injects: identityHeaderNames,
 
-  compile({ providers, require, ...rules }, platform) {
+  compile({ providers, require, identityHeaders, ...rules }, platform, { toldHeaders }) {
     const authenticators = providers.map((name) => authenticatorOf(platform, name))
     const authenticator = require === 'all' ? allOf(authenticators, platform.now) : anyOf(authenticators, platform.now)
     const challenges = [...new Set(authenticators.map(({ challenge }) => challenge))]
@@ -89,7 +93,7 @@ export const auth = definePolicy({
 
     const checkRevocation = compileRevocationCheck(platform)
     const authorize = compileAuthorization(rules)
-    const headersOf = compileIdentityHeaders(rules.identityHeaders)
+    const headersOf = compileIdentityHeaders(identityHeaders ?? defaultIdentityHeaders(toldHeaders))
     const hiddenHeaders = authenticators.flatMap(({ hides }) => hides ?? [])
     const forbidden = (code: ProblemCode, { provider, scopes }: Identity) => {
       const { challenge, discloses } = authenticators.find(({ name }) => name === provider)!

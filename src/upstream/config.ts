@@ -20,6 +20,9 @@ import { hedgeSchema, retrySchema } from './retry/config.ts'
 const MUTABLE_FIELDS =
   /^(?:host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|content-length|traceparent|tracestate|x-attempt|x-request-timeout-ms|signature|signature-input)$/
 
+/** The headers that an upstream receives only when its `tell` names them. */
+const TOLD_HEADERS = ['x-attempt', 'x-request-timeout-ms', 'x-auth-issuer', 'x-auth-roles'] as const
+
 /** The schema of an upstream's `sign`. */
 export const sign = z
   .strictObject({
@@ -162,6 +165,10 @@ export const upstream = z.strictObject({
       z.int().check(z.gte(1), z.lte(100_000)),
       'The most requests that may wait for response headers at once, in each isolate; further ones get 503 at once. Default: no bound.',
     ),
+  ),
+  tell: doc(
+    z.prefault(z.array(choice(TOLD_HEADERS)).check(distinct()), []),
+    'Further headers that its origins receive: the number of the try, the milliseconds left for it, the issuer and the roles of the caller. Each costs the gateway and the origin. Default none.',
   ),
   sign: z.optional(
     doc(

@@ -14,8 +14,10 @@ import { uploadEnd, watchUpload, type UploadLimits } from './upload.ts'
 export interface SendOptions extends UploadLimits {
   /** Milliseconds between two chunks of the response body; undefined passes the body on untouched. */
   readonly idleTimeout: number | undefined
-  /** Whether the origin gets the number of the try in `x-attempt`. */
-  readonly sendsAttemptNumber: boolean
+  /** Whether the origin receives the number of the try in `x-attempt`. */
+  readonly tellsAttempt: boolean
+  /** Whether the origin receives the milliseconds left for the try in `x-request-timeout-ms`. */
+  readonly tellsTimeout: boolean
   /** Signs the try; undefined for an upstream without `sign`. */
   readonly sign?: Signer | undefined
 }
@@ -32,8 +34,8 @@ export function send(target: Target, options: SendOptions, load: InFlightCount, 
     const limit = Math.min(Math.max(1, Math.ceil(x.deadline - now)), options.perTryTimeout)
     x.attempts++
     x.target = target.label
-    headers['x-request-timeout-ms'] = String(limit)
-    if (options.sendsAttemptNumber) headers['x-attempt'] = String(x.attempts)
+    if (options.tellsTimeout) headers['x-request-timeout-ms'] = String(limit)
+    if (options.tellsAttempt) headers['x-attempt'] = String(x.attempts)
     if (signature) Object.assign(headers, signature)
     const span = traceTry(x, target)
     const attempt = openAttempt(x, load, platform.now, span && (() => endTrySpan(span, 0, 'client-gone')))

@@ -87,7 +87,8 @@ export function compileUpstream(upstream: Upstream, override: UpstreamOverride =
   const options: SendOptions = {
     ...limits,
     idleTimeout: override.idleTimeout ?? config.idleTimeout,
-    sendsAttemptNumber: retryConfig != null || hedgeConfig != null,
+    tellsAttempt: config.tell.includes('x-attempt'),
+    tellsTimeout: config.tell.includes('x-request-timeout-ms'),
     sign: config.sign && compileSigner(config.sign, limits, platform),
   }
   const stages: Middleware[] = [deadline(timeout, platform)]

@@ -53,7 +53,7 @@ describe('API keys', () => {
       tier: 'gold',
     })
     expect(x.outgoing.headers).not.toHaveProperty('x-api-key')
-    expect(x.outgoing.headers).toMatchObject({ 'x-auth-subject': 'acme', 'x-auth-issuer': 'urn:umbral:api-keys' })
+    expect(x.outgoing.headers).toMatchObject({ 'x-auth-subject': 'acme', 'x-auth-scopes': 'read' })
     expect(JSON.stringify(x.identity)).not.toContain(key)
   })
 

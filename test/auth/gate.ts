@@ -1,6 +1,7 @@
 import type { AuthProviderConfig } from '../../src/auth/config/auth-provider.ts'
 import type { Exchange } from '../../src/core/exchange.ts'
 import type { Platform } from '../../src/core/platform.ts'
+import type { RouteParts } from '../../src/core/policy.ts'
 import { auth } from '../../src/policies/auth.ts'
 import { makeTestExchange } from '../support/exchange.ts'
 import { makeIssuer, provider, type TestKey } from './issuer.ts'
@@ -15,9 +16,9 @@ export interface Passage {
 }
 
 /** A route with `auth` in front of a terminal that answers 200; each call sends one request, from the address `ip`, and waits for its background work. */
-export function makeGate(platform: Platform, config: Record<string, unknown> = {}) {
+export function makeGate(platform: Platform, config: Record<string, unknown> = {}, parts: Partial<RouteParts> = {}) {
   const parsed = auth.config.parse({ providers: Object.keys(platform.authProviders), ...config })
-  const facts = makeTestFacts({ hasAuth: true, authProviders: platform.authProviders })
+  const facts = makeTestFacts({ hasAuth: true, authProviders: platform.authProviders, ...parts })
   const handler = auth.compile(parsed, platform, facts)(() => Promise.resolve(new Response('passed')))
   return async (authorization?: string, init: RequestInit = {}, ip?: string): Promise<Passage> => {
     const headers = new Headers(init.headers)

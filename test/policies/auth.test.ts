@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
+import type { Exchange } from '../../src/core/exchange.ts'
 import { auth, identityHeaderNames } from '../../src/policies/auth.ts'
 import { makeClockedPlatform, makeGate } from '../auth/gate.ts'
 import { ISSUER, makeIssuer, makeKey, provider, sign } from '../auth/issuer.ts'
@@ -10,6 +11,11 @@ const issuer = makeIssuer(key)
 const platform = makeTestPlatform({ authProviders: { main: provider() }, fetch: issuer.fetch })
 const gate = makeGate(platform)
 const challengeOf = ({ response }: { response: Response }) => response.headers.get('www-authenticate')
+
+/** The headers of the outgoing request that state the caller's identity. */
+function identityHeadersOf({ outgoing }: Exchange): Record<string, string> {
+  return Object.fromEntries(Object.entries(outgoing.headers).filter(([name]) => name.startsWith('x-auth-')))
+}
 
 describe('auth', () => {
   it('lets a good token in, says who it is, and tells the origin', async () => {
@@ -24,12 +30,19 @@ describe('auth', () => {
       roles: ['admin', 'staff'],
       claims: { aud: 'api' },
     })
-    expect(x.outgoing.headers).toMatchObject({
-      'x-auth-subject': 'ada',
-      'x-auth-issuer': ISSUER,
-      'x-auth-scopes': 'users:read users:write',
-      'x-auth-roles': 'admin,staff',
-    })
+    expect(identityHeadersOf(x)).toEqual({ 'x-auth-subject': 'ada', 'x-auth-scopes': 'users:read users:write' })
+  })
+
+  it.each<[string[], Record<string, string>]>([
+    [['x-auth-issuer'], { 'x-auth-issuer': ISSUER }],
+    [['x-auth-roles', 'x-attempt'], { 'x-auth-roles': 'admin,staff' }],
+  ])('tells an upstream %j when it asks for that', async (toldHeaders, told) => {
+    const token = await sign(key, { scope: 'users:read', roles: ['admin', 'staff'] })
+    const { x } = await makeGate(platform, {}, { toldHeaders })(`Bearer ${token}`)
+    expect(identityHeadersOf(x)).toEqual({ 'x-auth-subject': 'ada', 'x-auth-scopes': 'users:read', ...told })
+    const gateOfOwn = makeGate(platform, { identityHeaders: { 'x-who': 'sub' } }, { toldHeaders })
+    const own = await gateOfOwn(`Bearer ${token}`)
+    expect(identityHeadersOf(own.x)).toEqual({})
   })
 
   it.each(['bearer', 'BEARER', 'Bearer '])('takes the scheme as "%s"', async (scheme) => {

@@ -21,7 +21,7 @@ const post = (body: BodyInit, headers: Record<string, string> = {}) =>
 const forward: Handler = (x) => {
   const [target] = makeTargets('origin', [{ url: originUrl, weight: 1 }], () => undefined)
   const limits = { timeout: 5000, perTryTimeout: 5000, uploadIdleTimeout: 5000 }
-  const options = { ...limits, idleTimeout: undefined, sendsAttemptNumber: false }
+  const options = { ...limits, idleTimeout: undefined, tellsAttempt: false, tellsTimeout: false }
   return send(target!, options, { inFlight: 0 }, makeTestPlatform())(x)
 }
 

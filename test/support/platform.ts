@@ -39,6 +39,7 @@ export function makeTestFacts(parts: Partial<RouteParts> = {}): RouteParts {
     upstreams: [],
     querySet: [],
     headersSet: [],
+    toldHeaders: [],
     timeout: undefined,
     sendTo,
     ...parts,

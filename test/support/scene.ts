@@ -45,7 +45,7 @@ export async function startScene(setup: SceneSetup = {}): Promise<Scene> {
 
 function routesOf({ upstream, routes = [], policies }: SceneSetup, urls: readonly string[]): Record<string, unknown> {
   return {
-    upstreams: { shop: { targets: urls.map((url) => ({ url })), ...upstream } },
+    upstreams: { shop: { targets: urls.map((url) => ({ url })), tell: ['x-attempt'], ...upstream } },
     routes: [
       { id: 'health', match: { methods: ['GET'], path: '/-/health' }, builtin: 'health' },
       { id: 'all', match: { path: '/*' }, upstream: 'shop', ...(policies && { policies }) },

@@ -43,14 +43,21 @@ function makeRecorder(sampled: boolean): Trace & { spans: RecordedSpan[] } {
 
 describe('send', () => {
   it('puts the target’s path in front, and says what is left of the time', async () => {
-    const { handler } = makeTestUpstream({ ...origin('/v1/'), timeout: '3s' })
+    const { handler } = makeTestUpstream({ ...origin('/v1/'), timeout: '3s', tell: ['x-request-timeout-ms'] })
     const x = makeTestExchange(new Request('https://gw.test/users/7?q=%20a'))
     const seen = await echoOf(await handler(x))
     expect(seen.target).toBe('/v1/users/7?q=%20a')
     expect(Number(seen.headers['x-request-timeout-ms'])).toBeGreaterThan(2_000)
     expect(Number(seen.headers['x-request-timeout-ms'])).toBeLessThanOrEqual(3_000)
-    expect(seen.headers['x-attempt']).toBeUndefined()
+    expect(seen.headers).not.toHaveProperty('x-attempt')
     expect([x.attempts, x.target]).toEqual([1, new URL(originUrl).host])
+  })
+
+  it('tells an origin nothing that its upstream does not ask for', async () => {
+    const { handler } = makeTestUpstream({ ...origin(), retry: {} })
+    const { headers } = await echoOf(await handler(makeTestExchange()))
+    expect(headers).not.toHaveProperty('x-request-timeout-ms')
+    expect(headers).not.toHaveProperty('x-attempt')
   })
 
   it('sends a body with its length', async () => {

@@ -10,7 +10,12 @@ const good = { url: `${originUrl}/good` }
 const QUICK = { backoff: { base: '1ms', max: '1ms' } }
 
 async function run(targets: object[], retry: object, request?: Request, more: object = {}) {
-  const { handler, upstream } = makeTestUpstream({ targets, retry: { ...QUICK, ...retry }, ...more })
+  const { handler, upstream } = makeTestUpstream({
+    targets,
+    retry: { ...QUICK, ...retry },
+    tell: ['x-attempt'],
+    ...more,
+  })
   const x = makeTestExchange(request)
   const response = await handler(x)
   return { response, x, upstream, code: problemCode(response) }

@@ -2,12 +2,12 @@ import { makeAdmin } from './builtins/admin.ts'
 import { makeBootstrap } from './builtins/bootstrap.ts'
 import { makeHealth } from './builtins/health.ts'
 import { makeOAuthBuiltin } from './builtins/oauth.ts'
-import { configOf, routeFacts, upstreamName, upstreamNames } from './config/route-facts.ts'
+import { configOf, declaredFacts, factsOf, routeFacts, upstreamName, upstreamNames } from './config/route-facts.ts'
 import type { RedirectConfig, RespondConfig, RouteConfig } from './config/routes-file.ts'
 import type { Exchange } from './core/exchange.ts'
 import { compose, passThrough, type Handler } from './core/pipeline.ts'
 import type { Platform } from './core/platform.ts'
-import type { RouteParts } from './core/policy.ts'
+import type { LocationMode, RouteParts } from './core/policy.ts'
 import { problem } from './core/problem.ts'
 import { compilePath } from './core/template.ts'
 import { isOAuthBuiltin } from './identity/oauth-builtins.ts'
@@ -30,18 +30,19 @@ export function compileRoute(
   upstreams: Readonly<Record<string, Upstream>>,
   platform: Platform,
 ): CompiledRoute {
+  const [location] = factsOf(declaredFacts(route), 'location')
   const parts: RouteParts = {
     ...routeFacts(route, { authProviders: platform.authProviders, upstreams }),
     toldHeaders: upstreamNames(route).flatMap((name) => upstreams[name]!.config.tell),
     timeout: timeoutOf(route, upstreams),
-    sendTo: (name, tries) => compileUpstream(upstreams[name]!, tries === 'once' ? ONCE : undefined, platform),
+    sendTo: (name, tries) => compileUpstream(upstreams[name]!, { ...(tries === 'once' && ONCE), location }, platform),
   }
   const layers = policies
     .map((policy) => ({ policy, config: configOf(route.policies, policy.name) }))
     .filter(({ config }) => config != null)
     .map(({ policy, config }) => ({ span: policy.span ?? policy.name, layer: policy.compile(config, platform, parts) }))
     .filter(({ layer }) => layer !== passThrough)
-  const terminal = compileTerminal(route, upstreams, platform)
+  const terminal = compileTerminal(route, location, upstreams, platform)
   return {
     handler: compose(
       layers.map(({ layer }) => layer),
@@ -66,12 +67,15 @@ function timeoutOf(route: RouteConfig, upstreams: Readonly<Record<string, Upstre
 
 function compileTerminal(
   route: RouteConfig,
+  location: LocationMode | undefined,
   upstreams: Readonly<Record<string, Upstream>>,
   platform: Platform,
 ): Handler {
   const upstream = upstreamOf(route, upstreams)
-  if (upstream)
-    return compileUpstream(upstream, typeof route.upstream === 'string' ? undefined : route.upstream, platform)
+  if (upstream) {
+    const override = typeof route.upstream === 'string' ? undefined : route.upstream
+    return compileUpstream(upstream, { ...override, location }, platform)
+  }
   if (route.redirect) return compileRedirect(route.redirect)
   if (route.respond) return compileRespond(route.respond)
   if (route.builtin === 'admin') return makeAdmin(Object.values(upstreams), platform)

@@ -4,6 +4,9 @@ import type { Diagnostic } from '../config/schema/diagnostic.ts'
 import type { Handler, Middleware } from './pipeline.ts'
 import type { Platform } from './platform.ts'
 
+/** Whether URLs of the target in a response's fields are changed to those of the gateway. */
+export type LocationMode = 'rewrite' | 'keep'
+
 /** The facts of a route that a policy's check may read besides its own configuration. */
 export interface RouteFacts {
   readonly id: string
@@ -66,6 +69,8 @@ export interface PolicyFacts {
   readonly setsHeaders?: readonly string[]
   /** Query fields that the gateway sets towards the upstream. */
   readonly setsQuery?: readonly string[]
+  /** Whether URLs of the target in a response's fields become those of the gateway. */
+  readonly location?: LocationMode
   /** Templates whose values become part of the request to the upstream. */
   readonly templates?: readonly PlacedText[]
   /** Request attributes that decide which upstream responds. */

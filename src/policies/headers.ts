@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import type { Diagnostic } from '../config/schema/diagnostic.ts'
-import { distinctHeaders, doc } from '../config/schema/scalars.ts'
+import { choice, distinctHeaders, doc } from '../config/schema/scalars.ts'
 import type { Exchange, HeaderEdit } from '../core/exchange.ts'
 import { definePolicy, placedTexts, type RouteFacts } from '../core/policy.ts'
 import { checkTemplate, compileTemplate } from '../core/template.ts'
@@ -15,10 +15,19 @@ const changes = z.strictObject({
 })
 type Changes = z.output<typeof changes>
 
+const responseChanges = z.extend(changes, {
+  location: z.optional(
+    doc(
+      choice(['rewrite', 'keep']),
+      'Whether Location, Content-Location, and Path and Domain of cookies are changed from URLs of the target to those of the gateway. Default: rewrite where the target has a path prefix, and for a Location that names the target’s own host.',
+    ),
+  ),
+})
+
 const config = z.strictObject({
   request: doc(z.prefault(changes, {}), 'Changes to the request that the upstream gets. Default none.'),
   response: doc(
-    z.prefault(changes, {}),
+    z.prefault(responseChanges, {}),
     'Changes to the upstream’s response, or to the problem in its place. Its templates are rendered before the request is sent. Default none.',
   ),
 })
@@ -31,10 +40,11 @@ const CLIENT_HEADERS =
 export const headers = definePolicy({
   name: 'headers',
   config,
-  facts: ({ request }) => ({
+  facts: ({ request, response }) => ({
     setsHeaders: Object.keys(request.set).map((name) => name.toLowerCase()),
     templates: [...placedTexts(['request', 'set'], request.set), ...placedTexts(['request', 'add'], request.add)],
-    needsUpstream: [['request']],
+    needsUpstream: [['request'], ['response', 'location']],
+    ...(response.location && { location: response.location }),
   }),
   check: ({ request, response }, route) => [
     ...(changesNothing(request) && changesNothing(response)

@@ -1,11 +1,13 @@
 import type { Exchange, Span } from '../core/exchange.ts'
 import type { Handler } from '../core/pipeline.ts'
 import type { Platform } from '../core/platform.ts'
+import type { LocationMode } from '../core/policy.ts'
 import { discardBody } from '../lib/body.ts'
 import { isOpaque } from '../lib/header.ts'
 import { withTimeout } from '../lib/time.ts'
 import { closeAttempt, limitAttempt, openAttempt, type Attempt, type InFlightCount } from './attempt.ts'
 import { classifyRejection, classifyResponse, failureOf } from './outcome.ts'
+import { compileRelocation } from './relocate.ts'
 import type { Signer } from './sign.ts'
 import type { Target } from './target.ts'
 import { uploadEnd, watchUpload, type UploadLimits } from './upload.ts'
@@ -14,6 +16,8 @@ import { uploadEnd, watchUpload, type UploadLimits } from './upload.ts'
 export interface SendOptions extends UploadLimits {
   /** Milliseconds between two chunks of the response body; undefined passes the body on untouched. */
   readonly idleTimeout: number | undefined
+  /** Whether URLs of the target in a response's fields become those of the gateway. */
+  readonly location?: LocationMode | undefined
   /** Whether the origin receives the number of the try in `x-attempt`. */
   readonly tellsAttempt: boolean
   /** Whether the origin receives the milliseconds left for the try in `x-request-timeout-ms`. */
@@ -26,6 +30,7 @@ const RAW_RESPONSE = { encodeResponseBody: 'manual' } as const
 
 /** Sends one try to `target` and resolves with its response, or with the problem response for its failure. */
 export function send(target: Target, options: SendOptions, load: InFlightCount, platform: Platform): Handler {
+  const relocate = compileRelocation(target.base, options.location)
   return async (x) => {
     const signature = options.sign && (await options.sign(x, target.base))
     if (signature instanceof Response) return signature
@@ -45,6 +50,7 @@ export function send(target: Target, options: SendOptions, load: InFlightCount, 
       const received = await platform.fetch(target.base + path + search, fetchInit(x, attempt, options, platform))
       closeAttempt(attempt)
       response = passOn(x, received, options.idleTimeout)
+      if (relocate) response = relocate(x, response)
     } catch (error) {
       closeAttempt(attempt)
       // fetch rejected the request itself. That is a defect of the gateway: it does not count against the origin and is not retried.

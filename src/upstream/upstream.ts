@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { compose, type Handler, type Middleware } from '../core/pipeline.ts'
 import type { Platform } from '../core/platform.ts'
+import type { LocationMode } from '../core/policy.ts'
 import type { InFlightCount } from './attempt.ts'
 import { balance, makeBalancer, type Balancer } from './balancing/balance.ts'
 import { makeBreakerClient, type BreakerClient } from './circuit-breaker/breaker-client.ts'
@@ -42,7 +43,9 @@ export interface Upstream {
 }
 
 /** What a route overrides; durations in milliseconds. `retry: null` and `hedge: null` switch it off. */
-export type UpstreamOverride = Omit<z.output<typeof upstreamOverride>, 'name'>
+export type UpstreamOverride = Omit<z.output<typeof upstreamOverride>, 'name'> & {
+  readonly location?: LocationMode | undefined
+}
 
 /** Makes an upstream's shared state; throws an Error that names the JSON path when a `$env` URL cannot be resolved. */
 export function makeUpstream(name: string, config: UpstreamConfig, platform: Platform): Upstream {
@@ -87,6 +90,7 @@ export function compileUpstream(upstream: Upstream, override: UpstreamOverride =
   const options: SendOptions = {
     ...limits,
     idleTimeout: override.idleTimeout ?? config.idleTimeout,
+    location: override.location,
     tellsAttempt: config.tell.includes('x-attempt'),
     tellsTimeout: config.tell.includes('x-request-timeout-ms'),
     sign: config.sign && compileSigner(config.sign, limits, platform),

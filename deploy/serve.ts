@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
-import { join, resolve } from 'node:path'
-import { misused, portTaken, readArguments, readPort } from '../dev/arguments.ts'
+import { join } from 'node:path'
+import { misused, portTaken, readArguments, readPort, typedPath } from '../dev/arguments.ts'
 import { startGatewayProcess, type GatewayOptions } from './gateway.ts'
 import { PortTaken, type Workerd } from './workerd.ts'
 
@@ -11,6 +11,8 @@ Runs the gateway on this machine, without wrangler. Secrets and variables come f
   --routes FILE  the routes file
   --state DIR    the folder of accounts, keys, limits and circuit breakers; one gateway for each folder
   --ip ADDRESS   the address to listen on; 0.0.0.0 for all`
+
+const ROOT = join(import.meta.dirname, '..')
 
 /** Runs the gateway until it ends, and gives the exit code. SIGTERM and SIGINT let requests in flight finish. See docs/self-hosting.md. */
 async function main(): Promise<number> {
@@ -34,14 +36,19 @@ function readOptions(): Pick<GatewayOptions, 'routes' | 'stateDir' | 'ip' | 'por
   const { values } = readArguments(USAGE, {
     options: {
       port: { type: 'string', default: '8787' },
-      routes: { type: 'string', default: 'routes.json' },
-      state: { type: 'string', default: join(import.meta.dirname, '../.umbral/state') },
+      routes: { type: 'string' },
+      state: { type: 'string' },
       ip: { type: 'string', default: '127.0.0.1' },
     },
   })
   const port = readPort(USAGE, values.port, 0)
   if (isIP(values.ip) === 0) misused(USAGE, `--ip: expected an IP address, found "${values.ip}"`)
-  return { routes: resolve(values.routes), stateDir: resolve(values.state), ip: values.ip, port }
+  return {
+    routes: values.routes === undefined ? join(ROOT, 'routes.json') : typedPath(values.routes),
+    stateDir: values.state === undefined ? join(ROOT, '.umbral/state') : typedPath(values.state),
+    ip: values.ip,
+    port,
+  }
 }
 
 /** Calls `stop` on the first signal to end, or when the process that started this one has ended. */

@@ -1,3 +1,4 @@
+import { basename, resolve } from 'node:path'
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 
 /**
@@ -15,6 +16,16 @@ export function readArguments<Config extends ParseArgsConfig>(usage: string, con
   } catch (error) {
     return misused(usage, (error as Error).message.split('. To specify')[0]!)
   }
+}
+
+/**
+ * The absolute path of `path` as it was typed. npm runs a script in the folder of its package, and gives it the folder in which the command was typed
+ * in INIT_CWD. Programs that a script starts inherit that variable, and are called with paths of their own folder.
+ */
+export function typedPath(path: string): string {
+  const { npm_lifecycle_script, INIT_CWD } = process.env
+  const isScript = npm_lifecycle_script?.includes(basename(process.argv[1] ?? '')) === true
+  return isScript && INIT_CWD !== undefined ? resolve(INIT_CWD, path) : resolve(path)
 }
 
 /** Prints a diagnostic of the arguments and the usage, and ends the program with exit code 2. */

@@ -1,8 +1,8 @@
 import './worker-modules.ts'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, relative } from 'node:path'
 import type { Diagnostic } from '../src/config/schema/diagnostic.ts'
-import { misused, readArguments } from './arguments.ts'
+import { misused, readArguments, typedPath } from './arguments.ts'
 import { readJson } from './read-json.ts'
 
 /**
@@ -25,7 +25,8 @@ if (positionals.length > 1) misused(USAGE, `expected one file, found ${positiona
 // In a build the variable takes precedence: only it can name another file for the `[build] command`, which wrangler.toml fixes.
 const [argument] = positionals
 const variable = process.env.UMBRAL_ROUTES
-const file = (values.check ? (argument ?? variable) : (variable ?? argument)) ?? 'routes.json'
+const named = values.check ? (argument ?? variable) : (variable ?? argument)
+const file = named === undefined ? 'routes.json' : shortest(typedPath(named))
 const { diagnosticLines } = await import('../src/config/schema/diagnostic.ts')
 const { loadConfig } = await import('../src/config/load.ts')
 const { configWarnings, environmentDiagnostics } = await import('../src/config/environment.ts')
@@ -43,6 +44,12 @@ if (values.check) console.log(`${file}: no mistakes`)
 else {
   mkdirSync(dirname(values.out), { recursive: true })
   writeFileSync(values.out, JSON.stringify(loaded.config))
+}
+
+/** A path as messages show it: from the current folder where it is below that. */
+function shortest(path: string): string {
+  const fromHere = relative('.', path)
+  return fromHere.startsWith('..') ? path : fromHere
 }
 
 function read() {

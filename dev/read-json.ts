@@ -15,10 +15,17 @@ export function readJson(file: string, contents: string): ReadJson {
   const tree = parseTree(text, errors, { disallowComments: true, allowTrailingComma: false, allowEmptyContent: false })
   const [error] = errors
   if (error !== undefined) {
-    const { offset, sentence } = explain(text, error)
+    const { offset, sentence } = isYaml(file, text) ? YAML : explain(text, error)
     throw new Error(`${place(file, text, offset)}: ${sentence}`)
   }
   return { json: JSON.parse(text) as unknown, diagnostics: tree === undefined ? [] : duplicateKeys(tree, text) }
+}
+
+const YAML = { offset: 0, sentence: 'this is YAML; expected JSON, into which "yq -o=json" and others convert it' }
+
+/** Whether a file that is not JSON is YAML, by its name or by its first line: a key without quotes or braces, or a document marker. */
+function isYaml(file: string, text: string): boolean {
+  return /\.ya?ml$/i.test(file) || /^(?:\s*(?:#.*)?\n)*(?:- |(?:---|[\w-]+:)(?:\s|$))/.test(text)
 }
 
 function explain(text: string, { error, offset, length }: ParseError): { offset: number; sentence: string } {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { boundVariables, refuseUnset } from '../deploy/gateway.ts'
 import { unsetKeys } from '../src/config/environment.ts'
 import type { Config } from '../src/config/routes-file.ts'
-import { portTaken, readArguments, readPort } from './arguments.ts'
+import { portTaken, readArguments, readPort, typedPath } from './arguments.ts'
 import { makeAccounts } from './demo/accounts.ts'
 import { curlLines } from './demo/curl-lines.ts'
 import { isFree } from './demo/ports.ts'
@@ -23,7 +23,7 @@ Runs the demo: three microservices, an issuer of tokens, and the gateway in fron
 const READY_WITHIN_MS = 90_000
 /** The demo's own routes file, for which the tour and its accounts are made. */
 const DEMO_ROUTES = 'routes.json'
-const ROUTES = process.env.UMBRAL_ROUTES ?? DEMO_ROUTES
+const ROUTES = process.env.UMBRAL_ROUTES === undefined ? DEMO_ROUTES : typedPath(process.env.UMBRAL_ROUTES)
 /** The output of dev/build.ts. */
 const BUILT = '.build/routes.txt'
 /** The demo counts limits in its own store, even when the shell sets these variables. */

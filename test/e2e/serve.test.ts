@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
@@ -65,9 +65,9 @@ interface Output {
 }
 
 /** `npm run serve`, as typed. */
-function serve(args: readonly string[], state = 'state'): Output {
-  const child = spawn('npm', ['run', 'serve', '--', ...args, '--state', join(folder, state)], {
-    cwd: ROOT,
+function serve(args: readonly string[], state = 'state', cwd = ROOT): Output {
+  const child = spawn('npm', ['--prefix', ROOT, 'run', 'serve', '--', ...args, '--state', join(folder, state)], {
+    cwd,
     env: { ...process.env, SERVE_TEST_ORIGIN: `http://127.0.0.1:${origin.port}` },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -108,6 +108,15 @@ test('proxies to a real origin, logs one JSON line a request, and on SIGTERM fin
     '/status/404',
     '/users/7',
   ])
+})
+
+test('takes a relative path from the folder in which the command was typed', async () => {
+  writeRoutes('typed.json', ROUTES)
+  const served = serve(['--port', '0', '--routes', 'typed.json'], 'state', folder)
+  expect((await fetch(`${await urlOf(served)}/users/7`)).status).toBe(200)
+  const env = { ...process.env, SERVE_TEST_ORIGIN: `http://127.0.0.1:${origin.port}` }
+  const validate = ['--prefix', ROOT, 'run', 'validate', '--', 'typed.json']
+  expect(spawnSync('npm', validate, { cwd: folder, env, encoding: 'utf8' }).stdout).toContain('typed.json: no mistakes')
 })
 
 test('a broken routes file stops it with the JSON path and the nearest valid name', async () => {

@@ -10,6 +10,23 @@ describe('readJson', () => {
     expect(readJson('r.json', `\uFEFF${text}`)).toEqual({ json: JSON.parse(text), diagnostics: [] })
   })
 
+  it.each([
+    ['r.json', 'version: 1\nupstreams:\n  users: {}\n'],
+    ['r.json', '# mine\n\nversion: 1\n'],
+    ['r.json', '---\nversion: 1\n'],
+    ['r.json', '- a\n- b\n'],
+    ['r.yaml', '"version": 1\n'],
+    ['R.YML', 'anything'],
+  ])('%s with %j is told to be YAML', (file, text) => {
+    expect(() => readJson(file, text)).toThrow(
+      `${file}:1:1: this is YAML; expected JSON, into which "yq -o=json" and others convert it`,
+    )
+  })
+
+  it('reads JSON whatever its name is', () => {
+    expect(readJson('r.yaml', '{ "version": 1 }').json).toEqual({ version: 1 })
+  })
+
   it('names a key that stands twice by its path and both lines', () => {
     expect(diagnostics('{\n"routes": [\n{ "policies": { "auth": {} },\n\n"policies": {} }\n]\n}')).toEqual([
       'routes[0].policies: stands twice (lines 3 and 5)',

@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest'
+import { parsePathPattern } from '../../src/routing/path-pattern.ts'
+import { diagnostics, withPolicies } from '../support/config-file.ts'
+
+describe('a path in the notation of another router', () => {
+  it.each([
+    ['/a/{id}', '/a/:id'],
+    ['/a/{id}/b/{name}', '/a/:id/b/:name'],
+    ['/a/{id:int}', '/a/:id'],
+    ['/a/{rest...}', '/a/*'],
+    ['/a/{rest*}', '/a/*'],
+    ['/a/{*rest}', '/a/*'],
+    ['/a/<id>', '/a/:id'],
+    ['/a/<int:id>/b', '/a/:id/b'],
+    ['/a/[id]', '/a/:id'],
+    ['/a/[...rest]', '/a/*'],
+    ['/a/**', '/a/*'],
+  ])('%s: did you mean %s?', (path, suggested) => {
+    expect(diagnostics(withPolicies({}, { path }))).toEqual([
+      `routes[0].match.path: a parameter is written ":name"; did you mean "${suggested}"?, found "${path}"`,
+    ])
+  })
+
+  it.each(['^/a/[0-9]+$', '/a/(.*)', '~ ^/a', '~* \\.php$', '/a/[0-9]+', '/a/:id(\\d+)', '/a/.*', '/a/(?<id>x)'])(
+    'is no regular expression: %s',
+    (path) => {
+      expect(diagnostics(withPolicies({}, { path }))).toEqual([
+        `routes[0].match.path: a path is not a regular expression; expected ":name" for one segment, and a final "/*" for everything below, found ${JSON.stringify(path)}`,
+      ])
+    },
+  )
+
+  it.each(['/a.b', '/odata/$metadata', '/a(1)', '/users(7)', '/a+b', '/a/:id/*', '/~me', '/.well-known/x'])(
+    'may have these characters: %s',
+    (path) => {
+      expect(typeof parsePathPattern(path)).toBe('object')
+    },
+  )
+})
+
+describe('a rate in one text', () => {
+  const limiter = { name: 'l', algorithm: 'fixed-window', window: '1m', key: ['client.ip'] }
+
+  it.each([
+    ['5/m', 5, '1m'],
+    ['100 per minute', 100, '1m'],
+    ['100/min', 100, '1m'],
+    ['10r/s', 10, '1s'],
+    ['10 requests / second', 10, '1s'],
+    ['5/10s', 5, '10s'],
+    ['1000/hour', 1000, '1h'],
+    ['1000/day', 1000, '1d'],
+  ])('%s is told where the period is', (limit, count, window) => {
+    expect(diagnostics(withPolicies({ rateLimit: [{ ...limiter, limit }] }))).toEqual([
+      `routes[0].policies.rateLimit[0].limit: expected a whole number, found "${limit}"; the period is in "window": write "limit": ${count}, "window": "${window}"`,
+    ])
+  })
+
+  it.each([
+    ['many', 'expected a whole number, found "many"'],
+    ['100', 'expected a whole number, found "100"'],
+    [1.5, 'expected a whole number, found 1.5'],
+    [undefined, 'required: expected a whole number'],
+  ])('%j is no rate', (limit, message) => {
+    expect(diagnostics(withPolicies({ rateLimit: [{ ...limiter, limit }] }))).toEqual([
+      `routes[0].policies.rateLimit[0].limit: ${message}`,
+    ])
+  })
+})

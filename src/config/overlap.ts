@@ -1,8 +1,8 @@
+import { isStandardMethod, METHODS } from '../lib/http-method.ts'
 import { bySpecificity, makeCandidates, type Candidate } from '../routing/conditions.ts'
 import { parsePathPattern } from '../routing/path-pattern.ts'
 import type { RouteConfig } from './routes-file.ts'
 import type { Diagnostic } from './schema/diagnostic.ts'
-import { METHODS } from './schema/scalars.ts'
 
 /** A candidate of the router: a route at one path pattern and host. */
 interface PlacedCandidate extends Candidate {
@@ -48,7 +48,8 @@ function placeRoute({ match }: RouteConfig, i: number): PlacedCandidate[] {
 function winnersOver(one: PlacedCandidate, rivals: readonly PlacedCandidate[]): (number | undefined)[] {
   const earlier = rivals.filter((rival) => bySpecificity(rival, one) < 0 && matchesAllOf(rival, one))
   return [...(one.methods ?? METHODS)].map(
-    (method) => earlier.find(({ methods }) => methods === undefined || methods.has(method))?.route,
+    (method) =>
+      earlier.find(({ methods }) => (methods === undefined ? isStandardMethod(method) : methods.has(method)))?.route,
   )
 }
 

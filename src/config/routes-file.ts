@@ -48,7 +48,10 @@ function isAuthority(text: string): boolean {
 const match = z.strictObject({
   path: doc(z.string(), '`:name` is exactly one segment; a final `/*` is that path and everything below it.'),
   methods: z.optional(
-    doc(z.array(method).check(z.minLength(1), distinct()), 'GET includes HEAD. Default: every method.'),
+    doc(
+      z.array(method).check(z.minLength(1), distinct()),
+      'GET includes HEAD. Default: GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS. Named here, it also takes PROPFIND, PROPPATCH, MKCOL, COPY, MOVE, LOCK, UNLOCK, REPORT, SEARCH, QUERY, ACL, MKACTIVITY, CHECKOUT, MERGE, NOTIFY, SUBSCRIBE, UNSUBSCRIBE, PURGE and BAN.',
+    ),
   ),
   hosts: z.optional(
     doc(

@@ -1,9 +1,9 @@
 import { injectedOn } from '../config/route-facts.ts'
 import type { Config } from '../config/routes-file.ts'
-import { METHODS } from '../config/schema/scalars.ts'
 import type { Client } from '../core/exchange.ts'
 import { problem } from '../core/problem.ts'
 import { canonicalPath, rawPath, rawSearch } from '../lib/canonical-path.ts'
+import { METHODS } from '../lib/http-method.ts'
 import { compileRouter, type Router, type RouteResult } from '../routing/router.ts'
 import { isHost } from './client.ts'
 import { exceedsBytes, setForwardedHeaders, type ReceivedRequest } from './headers.ts'
@@ -11,7 +11,6 @@ import { exceedsBytes, setForwardedHeaders, type ReceivedRequest } from './heade
 const MAX_URL_BYTES = 8 * 1024
 /** A dot segment beside `%2F`: an origin that decodes `%2F` would resolve it. */
 const ENCODED_DOT_SEGMENT = /(?:\/|%2F)\.{1,2}%2F|%2F\.{1,2}(?:\/|%2F|$)/
-const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS)
 
 /** The route of an admitted request. */
 export interface MatchedRoute {
@@ -35,10 +34,11 @@ export function compileAdmission(config: Config): RequestAdmission {
   )
   const keepsSlash = config.routes.map((route) => route.match.encodedSlash === 'keep')
   const keepEmpty = config.routes.map(({ match }) => compileSlashes(match))
+  const methods = new Set<string>([...METHODS, ...config.routes.flatMap(({ match }) => match.methods ?? [])])
 
   return (received, client) => {
     const { request, url, headers } = received
-    const malformed = checkRequestLine(received, client)
+    const malformed = checkRequestLine(received, client, methods)
     if (malformed !== undefined) return malformed
     const raw = rawPath(url)
     const path = canonicalPath(raw)
@@ -78,11 +78,15 @@ function compileSlashes({ path, slashes }: Config['routes'][number]['match']): E
   }
 }
 
-function checkRequestLine({ method, url }: ReceivedRequest, client: Client): Response | undefined {
+function checkRequestLine(
+  { method, url }: ReceivedRequest,
+  client: Client,
+  methods: ReadonlySet<string>,
+): Response | undefined {
   // The runtime builds the URL from the Host field as sent: a Host of `gw/secret?` would make `/secret` the path.
   if (!isHost(client.host)) return problem('header-invalid', { detail: 'Host is not a name with an optional port.' })
   if (exceedsBytes(url, MAX_URL_BYTES)) return problem('uri-too-long', { detail: `At most ${MAX_URL_BYTES} bytes.` })
-  if (!KNOWN_METHODS.has(method)) return problem('method-not-implemented', { headers: { allow: METHODS.join(', ') } })
+  if (!methods.has(method)) return problem('method-not-implemented', { headers: { allow: [...methods].join(', ') } })
   return undefined
 }
 

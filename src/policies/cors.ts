@@ -4,6 +4,7 @@ import { doc, duration, headerName, method } from '../config/schema/scalars.ts'
 import type { HeaderEdit } from '../core/exchange.ts'
 import { definePolicy, type RouteFacts } from '../core/policy.ts'
 import { problem } from '../core/problem.ts'
+import { isStandardMethod } from '../lib/http-method.ts'
 
 const originSchema = z.string('expected an origin such as "https://app.example.com"').check(
   z.refine((text) => text === '*' || originOf(text) === text, {
@@ -29,7 +30,7 @@ const config = z.strictObject({
   ),
   methods: doc(
     z.prefault(z.array(method).check(z.minLength(1)), ['GET', 'HEAD', 'POST']),
-    'The methods that a preflight may ask for: GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS. Default GET, HEAD, POST.',
+    'The methods that a preflight may ask for, of those that the route takes. Default GET, HEAD, POST.',
   ),
   headers: doc(z.prefault(z.array(listedHeader), []), 'The request headers that a preflight may ask for. Default [].'),
   exposeHeaders: doc(
@@ -119,7 +120,9 @@ function makeGrant(name: string, policy: CorsConfig, route: RouteFacts): Grant {
 }
 
 const acceptsMethod = ({ methods }: RouteFacts, method: string): boolean =>
-  methods === undefined || methods.includes(method) || (method === 'HEAD' && methods.includes('GET'))
+  methods === undefined
+    ? isStandardMethod(method)
+    : methods.includes(method) || (method === 'HEAD' && methods.includes('GET'))
 
 function edit(name: string, value: string | undefined): HeaderEdit {
   return value === undefined ? { op: 'remove', name, value: '' } : { op: 'set', name, value }

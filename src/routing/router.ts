@@ -1,3 +1,4 @@
+import { isStandardMethod, METHODS } from '../lib/http-method.ts'
 import {
   bySpecificity,
   makeCandidates,
@@ -129,11 +130,11 @@ function choose(
   for (const candidate of candidates) {
     if (!meetsConditions(candidate, walk)) continue
     if (walk.hasCors?.[candidate.route] === false && candidate.headers.length > 0) continue
-    if (candidate.methods === undefined || candidate.methods.has(walk.method)) {
+    if (candidate.methods === undefined ? isStandardMethod(walk.method) : candidate.methods.has(walk.method)) {
       return { kind: 'route', index: candidate.route, params: paramsOf(candidate, walk.values, rest) }
     }
     walk.allow ??= new Set()
-    for (const method of candidate.methods) walk.allow.add(method)
+    for (const method of candidate.methods ?? METHODS) walk.allow.add(method)
   }
   return undefined
 }

@@ -1,5 +1,6 @@
 import type * as z from 'zod/mini'
 import { durationText } from '../config/schema/scalars.ts'
+import { isIdempotent } from '../lib/http-method.ts'
 import type { upstream, UpstreamConfig } from './config.ts'
 
 /** [path below the upstream, message]. */
@@ -78,7 +79,7 @@ function checkRetry({ retry, timeout }: Overridable): Finding[] {
       `expected less than the timeout (${durationText(timeout)}), found ${durationText(perTryTimeout)}`,
     ])
   }
-  for (const unsafe of methods.filter((name) => name === 'POST' || name === 'PATCH')) {
+  for (const unsafe of methods.filter((name) => !isIdempotent(name))) {
     found.push([
       ['retry', 'methods'],
       `${unsafe} is not idempotent: it needs the policy "idempotency", which is not supported yet`,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { matchesSelection, selectionKey, selectionOf, varyNames } from '../../src/cache/http/entry.ts'
-import { invalidatedUrls, isUnsafe } from '../../src/cache/http/validation.ts'
+import { invalidatedUrls } from '../../src/cache/http/validation.ts'
+import { isUnsafe } from '../../src/lib/http-method.ts'
 
 describe('RFC 9111 §4.1 Vary', () => {
   it('names fields in any case, in any order, over several lines', () => {

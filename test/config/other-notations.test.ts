@@ -67,3 +67,27 @@ describe('a rate in one text', () => {
     ])
   })
 })
+
+describe('a method', () => {
+  const methodsOf = (...methods: string[]) => diagnostics(withPolicies({}, { path: '/a', methods }))
+
+  it('of WebDAV may be named', () => {
+    expect(methodsOf('GET', 'PROPFIND', 'REPORT', 'QUERY')).toEqual([])
+  })
+
+  it.each([
+    ['propfind', 'did you mean "PROPFIND"?'],
+    ['OPTION', 'did you mean "OPTIONS"?'],
+    ['TRACE', 'expected one of "GET"'],
+    ['CONNECT', 'expected one of "GET"'],
+    ['BREW', 'expected one of "GET"'],
+  ])('%s is refused', (name, message) => {
+    expect(methodsOf(name)[0]).toContain(`routes[0].match.methods[0]: `)
+    expect(methodsOf(name)[0]).toContain(message)
+  })
+
+  it.each(['POST', 'PATCH', 'LOCK'])('%s is not retried', (name) => {
+    const upstreams = { users: { targets: [{ url: 'http://a.test' }], retry: { methods: [name] } } }
+    expect(diagnostics({ upstreams })[0]).toContain(`${name} is not idempotent`)
+  })
+})

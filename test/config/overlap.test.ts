@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { overlappingRoutes } from '../../src/config/overlap.ts'
 import type { RouteConfig } from '../../src/config/routes-file.ts'
-import { METHODS } from '../../src/config/schema/scalars.ts'
+import { METHODS } from '../../src/lib/http-method.ts'
 import { compileRouter } from '../../src/routing/router.ts'
 
 type Match = RouteConfig['match']

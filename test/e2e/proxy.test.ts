@@ -17,6 +17,11 @@ beforeAll(async () => {
         { id: 'all', match: { path: '/*' }, upstream: 'origin' },
         { id: 'small', match: { path: '/count/small' }, upstream: 'origin', policies: { bodyLimit: { max: '1kb' } } },
         { id: 'slashes', match: { path: '/slashes/*', slashes: 'keep', encodedSlash: 'keep' }, upstream: 'origin' },
+        {
+          id: 'dav',
+          match: { path: '/dav/*', methods: ['PROPFIND', 'REPORT', 'QUERY', 'MKCOL', 'LOCK', 'PURGE'] },
+          upstream: 'origin',
+        },
         { id: 'health', match: { path: '/health' }, builtin: 'health' },
       ],
     },
@@ -77,6 +82,31 @@ describe('the gateway under workerd serve', () => {
     const { status, body } = await getRaw(gateway.port, sent)
     const { target } = JSON.parse(body) as { target?: string }
     expect(status === 200 ? target : status).toBe(expected)
+  })
+
+  it.each(['PROPFIND', 'REPORT', 'QUERY', 'MKCOL', 'LOCK', 'PURGE'])(
+    'sends %s on where a route names it',
+    async (method) => {
+      const body = '<propfind xmlns="DAV:"/>'
+      const head = `${method} /dav/a HTTP/1.1\r\nHost: gw.test\r\nDepth: 1\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n`
+      const answer = await sendRaw(gateway.port, head + body)
+      expect(answer).toMatch(/^HTTP\/1.1 200 /)
+      const echoed = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))) as { headers: Record<string, string> }
+      expect(echoed).toMatchObject({ method, target: '/dav/a', headers: { depth: '1', 'content-length': '24' } })
+    },
+  )
+
+  it.each([
+    ['PROPFIND', '/x', 405],
+    ['ACL', '/dav/a', 501],
+    ['TRACE', '/dav/a', 501],
+    ['BREW', '/dav/a', 501],
+  ])('refuses %s %s, which no route of the path names, with %i', async (method, path, status) => {
+    const answer = await sendRaw(
+      gateway.port,
+      `${method} ${path} HTTP/1.1\r\nHost: gw.test\r\nConnection: close\r\n\r\n`,
+    )
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
   })
 
   it('lets no client speak for the gateway', async () => {

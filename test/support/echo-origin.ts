@@ -18,7 +18,7 @@ export interface EchoOrigin {
 /**
  * A real origin for what streams. `/hang` never answers; `/events` sends three server-sent events, one each time `next()` is called by a GET on
  * `/events/next`; `/large/N` sends N MiB; `/count` counts the bytes of a body; `/zipped` sends a part (206) of something compressed, `ZIPPED_PART`; `/ws` echoes WebSocket messages, but for `close`, at which it closes
- * with 4001, and `drop`, at which it breaks the connection; `/status/N` answers that; the rest repeats its raw target.
+ * with 4001, and `drop`, at which it breaks the connection; `/status/N` answers that; the rest repeats its method, raw target and headers.
  */
 export async function startEchoOrigin(): Promise<EchoOrigin> {
   const targets: string[] = []
@@ -46,7 +46,7 @@ export async function startEchoOrigin(): Promise<EchoOrigin> {
     else if (verb === 'count') countBody(request, response).catch(() => response.destroy())
     else if (verb === 'zipped') response.writeHead(206, ZIPPED_FIELDS).end(ZIPPED_PART)
     else if (verb === 'status') response.writeHead(Number(argument)).end()
-    else response.end(JSON.stringify({ target: request.url, headers: request.headers }))
+    else response.end(JSON.stringify({ method: request.method, target: request.url, headers: request.headers }))
   })
   server.on('upgrade', (request: IncomingMessage, socket: Socket) => {
     count(socket)

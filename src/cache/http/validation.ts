@@ -1,4 +1,5 @@
 import { parseHttpDate } from '../../lib/http-date.ts'
+import { isUnsafe } from '../../lib/http-method.ts'
 import { fieldsOf, type Fields, type StoredHead } from './entry.ts'
 import { storedHeaders } from './storable.ts'
 
@@ -84,11 +85,6 @@ function update(head: StoredHead, response: Headers, requestTime: number, respon
   for (const [name, value] of [...kept, ...added]) together.append(name, value)
   return { ...head, headers: storedHeaders(together, responseTime), requestTime, responseTime }
 }
-
-const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
-
-/** Whether a method is unsafe: all that are not known to be safe (RFC 9111 §4.4). */
-export const isUnsafe = (method: string): boolean => !SAFE.has(method)
 
 /**
  * The URLs whose stored responses a response to `method` at `url` invalidates (RFC 9111 §4.4): on success the target itself, and the URLs of

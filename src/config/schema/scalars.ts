@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import { isHeaderName, isHeaderValue } from '../../lib/header.ts'
+import { EXTENSION_METHODS, METHODS } from '../../lib/http-method.ts'
 import { parseCidr, withoutHostBits } from '../../lib/ip.ts'
 import { expectedOneOf, valueText } from './diagnostic.ts'
 
@@ -224,7 +225,5 @@ export const cidr = z.string(expected(CIDR_EXPECTED)).check(
   }),
 )
 
-/** The methods that the gateway supports. */
-export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
-/** A method that the gateway accepts; every other one gets 501. */
-export const method = choice(METHODS)
+/** A method that a route may name; every other one gets 501. */
+export const method = choice([...METHODS, ...EXTENSION_METHODS])

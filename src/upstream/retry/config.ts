@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { choice, distinct, doc, duration, expected, METHODS } from '../../config/schema/scalars.ts'
+import { choice, distinct, doc, duration, expected, method } from '../../config/schema/scalars.ts'
 import { retryBudget } from './retry-budget.ts'
 
 /** The schema of `retry`. */
@@ -28,7 +28,7 @@ export const retrySchema = z.strictObject({
     'The statuses that `retriable-status` in `retryOn` stands for. Default none.',
   ),
   methods: doc(
-    z.prefault(z.array(choice(METHODS)).check(z.minLength(1), distinct()), ['GET', 'HEAD', 'OPTIONS']),
+    z.prefault(z.array(method).check(z.minLength(1), distinct()), ['GET', 'HEAD', 'OPTIONS']),
     'The methods that are repeated; POST and PATCH need `idempotency`. Default GET, HEAD, OPTIONS.',
   ),
   backoff: doc(

@@ -10,6 +10,7 @@ import * as prettier from 'prettier'
 const { routesFile } = await import('../src/config/routes-file.ts')
 const { PROBLEMS } = await import('../src/core/problem.ts')
 const { policies } = await import('../src/policies/index.ts')
+const { EVENTS } = await import('../src/telemetry/events.ts')
 const { AUTH_PROVIDERS } = await import('../src/auth/config/auth-provider.ts')
 const { upstream } = await import('../src/upstream/config.ts')
 
@@ -30,6 +31,7 @@ await generate('routes.schema.json', () =>
   JSON.stringify(z.toJSONSchema(routesFile, { io: 'input', unrepresentable: 'any' })),
 )
 await generate('docs/problems.md', (old) => between(old, problemTable()))
+await generate('docs/telemetry.md', (old) => between(old, eventTable()))
 await generate('docs/routes-json.md', (old) => withOrder(between(old, referenceTables())))
 await generate('docs/architecture.md', withOrder)
 await generate('docs/security.md', withOrder)
@@ -75,6 +77,11 @@ function withOrder(page: string): string {
 function problemTable(): string {
   const rows = Object.entries(PROBLEMS).map(([code, [status, title]]) => `| \`${code}\` | ${status} | ${title} |`)
   return ['| code | status | title |', '| --- | --- | --- |', ...rows].join('\n')
+}
+
+function eventTable(): string {
+  const rows = Object.entries(EVENTS).map(([event, meaning]) => `| \`${event}\` | ${meaning} |`)
+  return ['| event | meaning |', '| --- | --- |', ...rows].join('\n')
 }
 
 /** One table for each part of the routes file that has fields of its own. */

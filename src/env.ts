@@ -1,8 +1,11 @@
 import { rememberBriefly } from './cache/store/edge-tier.ts'
 import type { Config } from './config/routes-file.ts'
+import type { ObjectNamespace } from './core/durable-object.ts'
 import type { Platform } from './core/platform.ts'
 import { regionOf } from './core/region.ts'
 import { oauthPaths } from './identity/oauth-builtins.ts'
+import { observeObjects } from './telemetry/events.ts'
+import type { ObjectClass } from './telemetry/object-errors.ts'
 
 /** The real platform: this Worker's bindings, clock and network. */
 export function makePlatform(env: Cloudflare.Env, config: Pick<Config, 'authProviders' | 'routes'>): Platform {
@@ -10,6 +13,9 @@ export function makePlatform(env: Cloudflare.Env, config: Pick<Config, 'authProv
     const value: unknown = (env as unknown as Record<string, unknown>)[name]
     return typeof value === 'string' && value !== '' ? value : undefined
   }
+  // The limits log the state of their store themselves, with its counters.
+  const observed = <Api>(object: ObjectClass, namespace: ObjectNamespace<Api>) =>
+    observeObjects(object, namespace, variable('LOG_LEVEL'), object !== 'LimitShard')
   return {
     secret: (ref) => variable(ref.$secret),
     variable,
@@ -18,14 +24,14 @@ export function makePlatform(env: Cloudflare.Env, config: Pick<Config, 'authProv
     fetch: (url, init) => fetch(url, init),
     authProviders: config.authProviders,
     region: regionOf,
-    breakers: env.BREAKERS,
-    globalUpstreams: env.GLOBAL_UPSTREAMS,
+    breakers: observed('CircuitBreaker', env.BREAKERS),
+    globalUpstreams: observed('GlobalUpstreamState', env.GLOBAL_UPSTREAMS),
     hasAdmin: config.routes.some((route) => route.builtin === 'admin'),
-    limitShards: env.LIMITS,
-    identityStore: env.IDENTITY,
-    nonceStores: env.NONCES,
-    loginGuards: env.LOGINS,
-    cacheCoordinators: env.CACHE_STATE,
+    limitShards: observed('LimitShard', env.LIMITS),
+    identityStore: observed('IdentityStore', env.IDENTITY),
+    nonceStores: observed('NonceStore', env.NONCES),
+    loginGuards: observed('LoginGuard', env.LOGINS),
+    cacheCoordinators: observed('CacheCoordinator', env.CACHE_STATE),
     edgeCache: rememberBriefly(caches.default, Date.now),
     oauthPaths: oauthPaths(config.routes),
   }

@@ -67,7 +67,10 @@ export class LoginGuard extends DurableObject {
     if (isNew && this.#rows >= this.maxRows) this.#makeRoom()
     sql.exec('INSERT OR REPLACE INTO failures VALUES (?, ?, ?)', key, count, until)
     // An alarm that is overdue is lost, because the runtime gives one up after some failures. After a restart it is unknown.
-    if (this.#rows === 0 || this.now() >= this.#sweepAt + SWEEP_INTERVAL_MS) void this.#sweepAfter(FAILURE_TTL_MS)
+    if (this.#rows === 0 || this.now() >= this.#sweepAt + SWEEP_INTERVAL_MS)
+      void this.#sweepAfter(FAILURE_TTL_MS).catch((error: unknown) =>
+        logObjectError('LoginGuard', 'setAlarm', error, this.env),
+      )
     if (isNew) this.#rows++
   }
 

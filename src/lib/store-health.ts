@@ -18,21 +18,29 @@ export interface StoreHealth {
 const MAX_FAILURES = 3
 const PROBE_INTERVAL_MS = 500
 
-/** Makes the health of one store, so that no request waits for a store that is down. `onChange` runs when `failing` changes. */
+/** Makes the health of one store, so that no request waits for a store that is down. `onChange` runs when `failing` changes; `error` is that of the last call, undefined when it was late or gave no result. */
 export function makeStoreHealth(
   now: () => number,
   timeoutMs: number,
-  onChange?: (failing: boolean) => void,
+  onChange?: (failing: boolean, error?: unknown) => void,
 ): StoreHealth {
   let failures = 0
   let sentAt = 0
   const failing = () => failures >= MAX_FAILURES
   const send = async <T>(call: () => Promise<T | undefined>) => {
     sentAt = now()
-    const result = await withTimeout(timeoutMs, call)
+    let error: unknown
+    const result = await withTimeout(timeoutMs, async () => {
+      try {
+        return await call()
+      } catch (thrown) {
+        error = thrown
+        return undefined
+      }
+    })
     const before = failing()
     failures = result === undefined ? failures + 1 : 0
-    if (failing() !== before) onChange?.(!before)
+    if (failing() !== before) onChange?.(!before, error)
     return result
   }
   return {

@@ -119,7 +119,7 @@ export interface StoreCounters {
   /** Requests that were counted in a shared overflow bucket because there were too many keys. */
   overflows: number
   /** Called when a store is no longer called because it failed too often, and when it responds again. */
-  readonly turned?: (failing: boolean) => void
+  readonly turned?: (failing: boolean, error?: unknown) => void
 }
 
 /**

@@ -70,7 +70,8 @@ export class NonceStore extends DurableObject {
     const isLost = now >= this.#sweepAt + SWEEP_INTERVAL_MS
     if (due >= this.#sweepAt && !isLost) return
     this.#sweepAt = due
-    void this.ctx.storage.setAlarm(due)
+    const failed = (error: unknown) => logObjectError('NonceStore', 'setAlarm', error, this.env)
+    void this.ctx.storage.setAlarm(due).catch(failed)
   }
 
   #hasRoom(now: number): boolean {

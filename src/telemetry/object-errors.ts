@@ -7,7 +7,7 @@ const MAX_LINES = 10
 const WINDOW_MS = 60_000
 
 /** The classes of Durable Objects. */
-type ObjectClass =
+export type ObjectClass =
   | 'CacheCoordinator'
   | 'CircuitBreaker'
   | 'GlobalUpstreamState'
@@ -37,13 +37,18 @@ export function logObjectError(object: ObjectClass, method: string, error: unkno
     errors.count++
     const now = Date.now()
     if (distance(now, errors.windowStart) >= WINDOW_MS) [errors.windowStart, errors.lines] = [now, 0]
-    const { LOG_LEVEL: setting } = env as { readonly LOG_LEVEL?: unknown }
-    if (!isLogged('error', typeof setting === 'string' ? setting : undefined) || ++errors.lines > MAX_LINES) return
+    if (!isLogged('error', logLevelOf(env)) || ++errors.lines > MAX_LINES) return
     const place = { time: new Date(now).toISOString(), level: 'error', event: 'object-error', object, method }
     console.error(JSON.stringify({ ...place, count: errors.count, ...cleanError(error, []) }))
   } catch {
     // The call still needs its response; there is no other place to write to.
   }
+}
+
+/** The value of LOG_LEVEL in the bindings of a Durable Object. */
+export function logLevelOf(env: object): string | undefined {
+  const { LOG_LEVEL: setting } = env as { readonly LOG_LEVEL?: unknown }
+  return typeof setting === 'string' ? setting : undefined
 }
 
 /** The longest message and stack that are written, in characters. */

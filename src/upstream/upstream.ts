@@ -6,6 +6,7 @@ import type { InFlightCount } from './attempt.ts'
 import { balance, makeBalancer, type Balancer } from './balancing/balance.ts'
 import { makeBreakerClient, type BreakerClient } from './circuit-breaker/breaker-client.ts'
 import { breaker, makeBreakerSnapshot, pollConditions, type BreakerSnapshot } from './circuit-breaker/breaker.ts'
+import { logEvent } from '../telemetry/events.ts'
 import type { UpstreamConfig, upstreamOverride } from './config.ts'
 import { deadline, shed, type InFlightRequests } from './deadline.ts'
 import type { RetryConfig } from './retry/config.ts'
@@ -62,7 +63,7 @@ export function makeUpstream(name: string, config: UpstreamConfig, platform: Pla
     budget: makeRetryBudget(config.retry?.budget ?? z.parse(retryBudget, {})),
     breakerSnapshot,
     breakerClient,
-    balancer: makeBalancer(targets, config, platform),
+    balancer: makeBalancer(targets, config, platform, (target) => logOutlier(name, target, platform)),
     load: {
       get inFlight() {
         return targets.reduce((sum, target) => sum + target.inFlight, 0)
@@ -74,6 +75,13 @@ export function makeUpstream(name: string, config: UpstreamConfig, platform: Pla
     breakerStore: () => (breakerClient?.isAlone() ? 'unreachable' : 'ok'),
     undeliveredReports: () => breakerClient?.timesAlone() ?? 0,
   }
+}
+
+function logOutlier(upstream: string, { label, outlierState }: Target, platform: Platform): void {
+  const isOut = outlierState.state === 'ejected'
+  const ejection = isOut ? { forMs: outlierState.ms, ejections: outlierState.ejections } : {}
+  const event = isOut ? 'target-ejected' : 'target-returned'
+  logEvent(event, { upstream, target: label, ...ejection }, platform.variable('LOG_LEVEL'), platform.now())
 }
 
 /** Compiles a route's handler for its upstream. Only configured stages exist; outside in: deadline, shed, breaker, hedge, retry or reconnect, balance, send. */

@@ -45,5 +45,5 @@ async function importKey(alg: string, jwk: Readonly<Record<string, string>>): Pr
     Promise.resolve(Response.json({ keys: [jwk] })),
   )
   expect(keys).toHaveLength(1)
-  return keys![0]!
+  return (keys as VerificationKey[])[0]!
 }

@@ -86,13 +86,13 @@ it.each([
   // The line is written when the third call has failed, before that request is decided.
   const blind = outcomes.filter((outcome) => outcome === 'admitted').length
   const limiters = { [limiter.name]: expect.objectContaining({ storeFailures: 2, blind }) as unknown }
-  expect(told.filter(({ event }) => event === 'limit-store')).toEqual([
+  expect(told.filter(({ event }) => event.startsWith('store-'))).toEqual([
     {
       time: expect.any(String) as string,
       level: 'warn',
-      event: 'limit-store',
-      store: 'upstash',
-      failing: true,
+      event: 'store-down',
+      store: 'limits-upstash',
+      reason: expect.any(String) as string,
       overflows: 0,
       limiters,
     },

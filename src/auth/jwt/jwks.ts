@@ -1,6 +1,7 @@
 import { isDocumentUrl, resolveUrl } from '../../config/schema/scalars.ts'
 import type { Platform } from '../../core/platform.ts'
 import { makeIdentityClient } from '../../identity/client.ts'
+import { logEvent } from '../../telemetry/events.ts'
 import type { JwtProviderConfig } from '../config/jwt.ts'
 import type { CompactJws } from './compact-jws.ts'
 import { FETCH_TIMEOUT_MS, loadKeySet } from './key-set.ts'
@@ -15,6 +16,8 @@ interface KeyCache {
   keys: readonly VerificationKey[]
   loadedAt: number
   lastFetch: { readonly startedAt: number; state: 'running' | 'done' | 'failed' }
+  /** The change of state that was logged last. */
+  logged: 'jwks-fresh' | 'jwks-stale' | 'jwks-unavailable'
 }
 
 /**
@@ -25,7 +28,12 @@ interface KeyCache {
  */
 export function makeJwks(config: JwtProviderConfig, platform: JwksPlatform): KeySource {
   const url = config.jwksUri && resolveUrl(config.jwksUri, platform.variable, isDocumentUrl)
-  const cache: KeyCache = { keys: [], loadedAt: -Infinity, lastFetch: { startedAt: -Infinity, state: 'done' } }
+  const cache: KeyCache = {
+    keys: [],
+    loadedAt: -Infinity,
+    lastFetch: { startedAt: -Infinity, state: 'done' },
+    logged: 'jwks-fresh',
+  }
 
   const trusted = (now: number, waitUntil: WaitUntil) => {
     const usable = isUsable(cache, config, now)
@@ -81,11 +89,31 @@ async function refresh(cache: KeyCache, url: string, config: JwtProviderConfig, 
   const mine: KeyCache['lastFetch'] = { startedAt: platform.now(), state: 'running' }
   cache.lastFetch = mine
   const loaded = await loadKeySet(url, config.algorithms, cache.keys, platform.fetch)
-  mine.state = loaded ? 'done' : 'failed'
-  if (!loaded || mine !== cache.lastFetch) return
+  const failure = typeof loaded === 'string' ? loaded : undefined
+  mine.state = failure === undefined ? 'done' : 'failed'
+  logState(cache, failure, config, platform)
+  if (typeof loaded === 'string' || mine !== cache.lastFetch) return
   for (const old of cache.keys) old.retired = !loaded.includes(old)
   cache.keys = loaded
   cache.loadedAt = mine.startedAt
+}
+
+/** Logs what the result of a fetch has changed. A failed fetch for an unknown key id changes nothing while the keys are fresh. */
+function logState(
+  cache: KeyCache,
+  failure: string | undefined,
+  config: JwtProviderConfig,
+  platform: JwksPlatform,
+): void {
+  const now = platform.now()
+  const ageMs = since(cache.loadedAt, now)
+  if (failure !== undefined && ageMs <= config.jwksMaxAge) return
+  const isStale = isUsable(cache, config, now)
+  const state = failure === undefined ? 'jwks-fresh' : isStale ? 'jwks-stale' : 'jwks-unavailable'
+  if (state === cache.logged) return
+  cache.logged = state
+  const fields = { issuer: config.issuer, reason: failure, ...(isStale && failure !== undefined && { ageMs }) }
+  logEvent(state, fields, platform.variable('LOG_LEVEL'), now)
 }
 
 /** Another request's promise must not be awaited, so its result is watched for; counted, as the clock may stand still. */

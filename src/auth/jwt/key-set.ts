@@ -2,6 +2,7 @@ import { importJWK, type CryptoKey, type JWK } from 'jose'
 import type { Platform } from '../../core/platform.ts'
 import { readText } from '../../lib/body.ts'
 import { isFitKey, type PublishedJwk } from '../../lib/key-strength.ts'
+import { reasonOf } from '../../telemetry/events.ts'
 import type { VerificationKey } from './key-source.ts'
 
 /** How long a key set may take from request to last byte. */
@@ -11,7 +12,7 @@ const MAX_KEYS = 100
 
 /**
  * Fetches an issuer’s key set (RFC 7517 §5) and imports the keys that fit `algorithms`; others are omitted, and so are repetitions.
- * Undefined when it cannot be read whole: network, timeout, a redirect, too large, not a key set. Never rejects.
+ * The reason as text when it cannot be read whole: network, timeout, a redirect, too large, not a key set. Never rejects.
  * A key that is in `known` stays the same object.
  */
 export async function loadKeySet(
@@ -19,7 +20,7 @@ export async function loadKeySet(
   algorithms: readonly string[],
   known: readonly VerificationKey[],
   fetch: Platform['fetch'],
-): Promise<VerificationKey[] | undefined> {
+): Promise<VerificationKey[] | string> {
   try {
     const response = await fetch(url, {
       headers: { accept: 'application/json' },
@@ -29,12 +30,12 @@ export async function loadKeySet(
     })
     if (response.status !== 200) {
       await response.body?.cancel()
-      return undefined
+      return `status ${response.status}`
     }
     const jwks = parseKeySet(await readText(response, MAX_BYTES))
-    return jwks && (await importKeys(jwks, algorithms, known))
-  } catch {
-    return undefined
+    return jwks === undefined ? 'not a key set' : await importKeys(jwks, algorithms, known)
+  } catch (error) {
+    return reasonOf(error)
   }
 }
 

@@ -4,6 +4,7 @@ import type { Exchange } from '../../core/exchange.ts'
 import { perPlatform, type Platform } from '../../core/platform.ts'
 import { makeStoreHealth } from '../../lib/store-health.ts'
 import { withTimeout } from '../../lib/time.ts'
+import type { CacheCoordinatorApi } from '../api.ts'
 import { cacheRedis, type CacheRedis } from '../store/cache-redis.ts'
 import { makeTiers, type Keeping, type Tiers } from '../store/tiers.ts'
 import { FETCH_LEASE_MS, type FetchOutcome, type JoinResult, type WaitResult } from './in-flight-fetches.ts'
@@ -210,16 +211,16 @@ function makeCoordinatorClient({ cacheCoordinators, now }: Pick<Platform, 'cache
     const shard = parseInt(id.slice(0, 2), 16) % SHARDS
     return `flights-${typeof colo === 'string' ? colo : 'local'}-${shard}`
   }
-  const stub = (id: string, x: CoordinatorExchange) => cacheCoordinators.getByName(nameOf(id, x))
-  const probe = (id: string, x: CoordinatorExchange) => async () => await stub(id, x).wait('probe', 0)
+  const ask = <T>(id: string, x: CoordinatorExchange, call: (object: CacheCoordinatorApi) => Promise<T>, waitMs = 0) =>
+    callObject(cacheCoordinators, nameOf(id, x), waitMs + TIMEOUT_MS, call)
+  const probe = (id: string, x: CoordinatorExchange) => () => ask(id, x, (object) => object.wait('probe', 0))
   return {
     join: (id: string, hasRead: boolean, x: CoordinatorExchange) =>
-      health.call<JoinResult>(async () => await stub(id, x).join(id, hasRead), probe(id, x), x.waitUntil),
+      health.call<JoinResult>(() => ask(id, x, (object) => object.join(id, hasRead)), probe(id, x), x.waitUntil),
     // Longer than the wait itself: a caller that learns too late that it leads must report that it does not.
     wait: async (id: string, waitMs: number, x: CoordinatorExchange): Promise<WaitResult> =>
-      (await callObject(cacheCoordinators, nameOf(id, x), waitMs + TIMEOUT_MS, (object) => object.wait(id, waitMs))) ??
-      'over',
+      (await ask(id, x, (object) => object.wait(id, waitMs), waitMs)) ?? 'over',
     finish: (id: string, outcome: FetchOutcome, x: CoordinatorExchange) =>
-      health.call<true>(async () => await stub(id, x).finish(id, outcome), probe(id, x), x.waitUntil),
+      health.call<true>(() => ask(id, x, (object) => object.finish(id, outcome)), probe(id, x), x.waitUntil),
   }
 }

@@ -3,6 +3,7 @@ import { perPlatform } from '../../core/platform.ts'
 import { connectRedis } from '../../lib/redis.ts'
 import { makeStoreHealth } from '../../lib/store-health.ts'
 import { withTimeout } from '../../lib/time.ts'
+import { logEvent, reasonOf } from '../../telemetry/events.ts'
 import { decodeEntry, encodeEntry, entryBytes, type StoredBytes } from './codec.ts'
 
 /** The part of `Platform` with the address of Redis. */
@@ -45,7 +46,10 @@ function connect(platform: RedisPlatform): CacheRedis | undefined {
   const token = platform.secret({ $secret: 'UPSTASH_REDIS_REST_TOKEN' })
   const redis = url !== undefined && token !== undefined ? connectRedis(url, token, WRITE_TIMEOUT_MS) : undefined
   if (redis === undefined) return undefined
-  const health = makeStoreHealth(platform.now, REDIS_TIMEOUT_MS)
+  const health = makeStoreHealth(platform.now, REDIS_TIMEOUT_MS, (failing, error) => {
+    const fields = { store: 'cache-upstash', ...(failing && { reason: reasonOf(error) }) }
+    logEvent(failing ? 'store-down' : 'store-back', fields, platform.variable('LOG_LEVEL'), platform.now())
+  })
   const probe = () => redis.ping()
   return {
     failing: health.failing,

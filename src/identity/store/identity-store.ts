@@ -34,7 +34,8 @@ export class IdentityStore extends DurableObject {
   execute(name: keyof IdentityApi, args: readonly unknown[]): unknown {
     try {
       if (!Object.hasOwn(OPERATIONS, name)) return undefined
-      if (this.#isAlarmLost()) void this.#setAlarm()
+      if (this.#isAlarmLost())
+        void this.#setAlarm().catch((error: unknown) => logObjectError('IdentityStore', 'setAlarm', error, this.env))
       const operation = this.#operations.api[name] as (...parameters: readonly unknown[]) => unknown
       return this.ctx.storage.transactionSync(() => operation(...args))
     } catch (error) {

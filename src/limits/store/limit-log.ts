@@ -1,11 +1,12 @@
 import { perPlatformAndName } from '../../core/platform.ts'
 import { isLogged } from '../../telemetry/access-log.ts'
+import { logEvent, reasonOf } from '../../telemetry/events.ts'
 import type { LimitPlatform } from '../limiter.ts'
 
 /** Warnings for operators on standard error, in lines of JSON. None with `LOG_LEVEL` `error` or `silent`. */
 export interface LimitLog {
   /** A store no longer responds to this isolate, or responds again: with the counters of each limiter. */
-  readonly turned: (failing: boolean) => void
+  readonly turned: (failing: boolean, error?: unknown) => void
   /** Called with each request. Writes a line with the limiters that have more problems than in the last line, at most once a minute. */
   readonly logHealth: () => void
 }
@@ -17,9 +18,9 @@ const LOOK_INTERVAL_MS = 1_000
 
 /** Makes the log of `platform`, whose limiters count in `store`; `overflows` is the number of requests that found no room for their key. */
 export function makeLimitLog(platform: LimitPlatform, store: string, overflows: () => number): LimitLog {
-  const write = (event: string, limiters: object, rest: object) => {
+  const write = (limiters: object) => {
     const time = new Date(platform.now()).toISOString()
-    console.warn(JSON.stringify({ time, level: 'warn', event, ...rest, overflows: overflows(), limiters }))
+    console.warn(JSON.stringify({ time, level: 'warn', event: 'limits', overflows: overflows(), limiters }))
   }
   if (!isLogged('warn', platform.variable('LOG_LEVEL'))) return { turned: () => {}, logHealth: () => {} }
   const reported = new Map<string, number>()
@@ -27,7 +28,12 @@ export function makeLimitLog(platform: LimitPlatform, store: string, overflows: 
   let wroteAt = -Infinity
   let toldOverflows = 0
   return {
-    turned: (failing) => write('limit-store', limiterCounters.all(platform), { store, failing }),
+    turned: (failing, error) => {
+      const reason = failing ? { reason: reasonOf(error) } : {}
+      const counts = { overflows: overflows(), limiters: limiterCounters.all(platform) }
+      const fields = { store: `limits-${store}`, ...reason, ...counts }
+      logEvent(failing ? 'store-down' : 'store-back', fields, platform.variable('LOG_LEVEL'), platform.now())
+    },
     logHealth() {
       const now = platform.now()
       // The distance, because a clock may step back.
@@ -40,7 +46,7 @@ export function makeLimitLog(platform: LimitPlatform, store: string, overflows: 
       wroteAt = now
       toldOverflows = overflows()
       for (const [name, counters] of risen) reported.set(name, problemCount(counters))
-      write('limits', Object.fromEntries(risen), {})
+      write(Object.fromEntries(risen))
     },
   }
 }

@@ -111,7 +111,8 @@ export class LimitShard extends DurableObject {
     const isLost = now >= this.sweepAt + SWEEP_INTERVAL_MS
     if (due >= this.sweepAt && !isLost) return
     this.sweepAt = due
-    void this.ctx.storage.setAlarm(due)
+    const failed = (error: unknown) => logObjectError('LimitShard', 'setAlarm', error, this.env)
+    void this.ctx.storage.setAlarm(due).catch(failed)
   }
 
   private hasRoom(limiter: string, now: number): boolean {

@@ -1,4 +1,4 @@
-import type { ObjectNamespace } from '../../core/durable-object.ts'
+import { callObject, type ObjectNamespace } from '../../core/durable-object.ts'
 import { perPlatform } from '../../core/platform.ts'
 import { makeStoreHealth } from '../../lib/store-health.ts'
 import { hashKey } from '../key.ts'
@@ -13,6 +13,7 @@ import {
   type LimitPlatform,
   type LimitShardApi,
   type LimitStore,
+  type ShardTake,
   type LocalLimiter,
   type StoreCounter,
   type StoreCounters,
@@ -101,19 +102,25 @@ export function makeDurableStore(
   counters: StoreCounters,
   timeoutMs: number,
 ): LimitStore {
+  let failingShards = 0
+  // The shards are one store: its first failing one is its failure, and its last one to respond again its recovery.
+  const onChange = (failing: boolean, error?: unknown) => {
+    failingShards += failing ? 1 : -1
+    if (failingShards === (failing ? 1 : 0)) counters.turned?.(failing, error)
+  }
   const shards = Array.from({ length: LIMIT_SHARDS }, (_, i) => ({
     name: `limits-${i}`,
-    health: makeStoreHealth(now, timeoutMs, counters.turned),
+    health: makeStoreHealth(now, timeoutMs, onChange),
   }))
   return {
-    failing: () => shards.some(({ health }) => health.failing()),
+    failing: () => failingShards > 0,
     counter: (spec) => ({
       async take(key, ask, waitUntil) {
         const { name, health } = shards[parseInt(key.slice(0, 2), 16) % LIMIT_SHARDS]!
-        const stub = () => namespace.getByName(name)
+        const take = (request: ShardTake) => callObject(namespace, name, timeoutMs, (shard) => shard.take(request))
         const grant = await health.call(
-          async () => await stub().take({ key, spec, ask }),
-          async () => await stub().take(PROBE),
+          () => take({ key, spec, ask }),
+          () => take(PROBE),
           waitUntil,
         )
         if (grant?.overflowed) counters.overflows++

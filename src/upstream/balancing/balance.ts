@@ -37,15 +37,17 @@ export function avoidLastTarget(x: Exchange): void {
   else failedTargets.set(x, [x.target])
 }
 
-/** Makes the balancer of an upstream; its state is in the targets. */
+/** Makes the balancer of an upstream; its state is in the targets. `onOutlierChange` is told of a target that was ejected, or is used again. */
 export function makeBalancer(
   all: readonly Target[],
   config: Settings,
   platform: Pick<Platform, 'now' | 'random'>,
+  onOutlierChange?: (target: Target) => void,
 ): Balancer {
   const targets = all.filter(({ weight }) => weight > 0)
   const { choose, middlewareFor: measure } = targets.length === 1 ? roundRobin : makeStrategy(targets, config, platform)
-  const detect = config.outlierDetection && outlierDetection(targets, config.outlierDetection, platform)
+  const detect =
+    config.outlierDetection && outlierDetection(targets, config.outlierDetection, platform, onOutlierChange)
   const panicThreshold = config.outlierDetection?.panicThreshold ?? PANIC_PERCENT
   const observers = [detect, measure].filter((observer) => observer !== undefined)
   return {

@@ -44,11 +44,15 @@ function returned({ ejections, since, ms }: OutlierState & { state: 'ejected' })
   return { state: 'in', failures: 0, ejections, since: since + ms }
 }
 
-/** The middleware that updates the outlier state of one of `targets` after each try; undefined where none could ever be ejected. */
+/**
+ * The middleware that updates the outlier state of one of `targets` after each try; undefined where none could ever be ejected. `onChange` is told
+ * of a target that was ejected, or that is used again.
+ */
 export function outlierDetection(
   targets: readonly Target[],
   config: OutlierConfig,
   platform: Pick<Platform, 'now'>,
+  onChange: (target: Target) => void = () => {},
 ): ((target: Target) => Middleware) | undefined {
   const limit = maxEjected(targets.length, config.maxEjectionPercent)
   if (limit === 0) return undefined
@@ -58,7 +62,9 @@ export function outlierDetection(
       const result = tryResult(response)
       if (result === 'good' && target.outlierState === NEVER_EJECTED) return response
       const now = platform.now()
+      const before = target.outlierState.state
       target.outlierState = nextOutlierState(target.outlierState, result, config, () => hasRoom(now), now)
+      if (target.outlierState.state !== before) onChange(target)
       return response
     })
 }

@@ -1,9 +1,16 @@
 import { DurableObject } from 'cloudflare:workers'
-import { callObject } from '../../core/durable-object.ts'
+import { callObject, type ObjectNamespace } from '../../core/durable-object.ts'
 import { distance } from '../../lib/time.ts'
-import { logObjectError } from '../../telemetry/object-errors.ts'
+import { logEvent, observeObjects, type EventName } from '../../telemetry/events.ts'
+import { logLevelOf, logObjectError } from '../../telemetry/object-errors.ts'
 import { makeHealthChecks } from '../health/health-checks.ts'
-import { GLOBAL_PROTOCOL, type BreakerView, type GlobalUpdate, type RegionReport } from './api.ts'
+import {
+  GLOBAL_PROTOCOL,
+  type BreakerView,
+  type GlobalUpdate,
+  type GlobalUpstreamApi,
+  type RegionReport,
+} from './api.ts'
 import { BREAKER_PROTOCOL, type BreakerReport, type BreakerUpdate } from './breaker-report.ts'
 import { statusOf, sumCounters, type BreakerSettings } from './breaker-state.ts'
 import {
@@ -38,7 +45,16 @@ export class CircuitBreaker extends DurableObject {
   #checks = makeHealthChecks(
     this.ctx.storage,
     { now: () => this.now(), random: Math.random, fetch: (url, init) => fetch(url, init) },
-    (method, error) => logObjectError('CircuitBreaker', `health.${method}`, error, this.env),
+    {
+      onError: (method, error) => logObjectError('CircuitBreaker', `health.${method}`, error, this.env),
+      onChange: (target, { state }) => this.#log(`target-${state}`, { target }),
+    },
+  )
+  #globalUpstreams = observeObjects(
+    'GlobalUpstreamState',
+    this.env.GLOBAL_UPSTREAMS as ObjectNamespace<GlobalUpstreamApi>,
+    logLevelOf(this.env),
+    true,
   )
   #place: Pick<BreakerReport, 'upstream' | 'region'> | undefined
   #settings: BreakerReport['settings']
@@ -147,7 +163,7 @@ export class CircuitBreaker extends DurableObject {
     this.#reportedAt = now
     const { own, closing } = this.#region
     const report = { upstream, region, own: statusOf(own, now), closing, settings: this.#settings, ...changes }
-    const update = await callObject(this.env.GLOBAL_UPSTREAMS, upstream, GLOBAL_TIMEOUT_MS, (object) =>
+    const update = await callObject(this.#globalUpstreams, upstream, GLOBAL_TIMEOUT_MS, (object) =>
       object.report(GLOBAL_PROTOCOL, report),
     )
     this.#alone = update === undefined
@@ -159,8 +175,16 @@ export class CircuitBreaker extends DurableObject {
   }
 
   #setRegion(next: RegionalState): void {
+    const before = this.#region.own.state
     if (mustStoreRegional(this.#region, next)) this.ctx.storage.kv.put(KEY, next)
     this.#region = next
+    const { own } = next
+    if (own.state === before) return
+    this.#log(`breaker-${own.state}`, own.state === 'open' ? { forMs: own.ms, openings: own.openings } : {})
+  }
+
+  #log(event: EventName, fields: object): void {
+    logEvent(event, { ...this.#place, ...fields }, logLevelOf(this.env), this.now())
   }
 
   #targets({ health }: BreakerReport): NonNullable<BreakerUpdate['targets']> {

@@ -1,10 +1,12 @@
 import { DurableObject } from 'cloudflare:workers'
-import { callObject } from '../../core/durable-object.ts'
+import { callObject, type ObjectNamespace } from '../../core/durable-object.ts'
 import { breakerName, locationOf, type Region } from '../../core/region.ts'
 import { remaining } from '../../lib/time.ts'
-import { logObjectError } from '../../telemetry/object-errors.ts'
+import { logEvent, observeObjects, type EventName } from '../../telemetry/events.ts'
+import { logLevelOf, logObjectError } from '../../telemetry/object-errors.ts'
 import {
   GLOBAL_PROTOCOL,
+  type BreakerApi,
   type GlobalStateView,
   type GlobalUpdate,
   type OperatorOrder,
@@ -29,6 +31,12 @@ const UPDATE_TIMEOUT_MS = 500
 export class GlobalUpstreamState extends DurableObject {
   /** Epoch milliseconds; tests replace it. */
   now: () => number = Date.now
+  #breakers = observeObjects(
+    'CircuitBreaker',
+    this.env.BREAKERS as ObjectNamespace<BreakerApi>,
+    logLevelOf(this.env),
+    true,
+  )
   #state: GlobalState = this.ctx.storage.kv.get<GlobalState>(KEY) ?? NEW_GLOBAL_STATE
 
   /** Applies a region's report and returns its update; undefined when that fails, and then the region decides alone. */
@@ -71,14 +79,32 @@ export class GlobalUpstreamState extends DurableObject {
   async order(order: OperatorOrder): Promise<GlobalStateView> {
     const next = applyOrder(this.#state, order, this.now())
     const changed = next !== this.#state
+    this.#logOrder(this.#state, next)
     this.#setState(next)
     if (changed) await this.#publish()
     return this.inspect()
   }
 
   #setState(next: GlobalState): void {
+    const before = this.#state.breaker.state
     if (mustStoreGlobal(this.#state, next)) this.ctx.storage.kv.put(KEY, next)
     this.#state = next
+    const { breaker } = next
+    if (breaker.state === before) return
+    const opening = breaker.state === 'open' ? { forMs: breaker.ms, openings: breaker.openings } : {}
+    this.#log(`breaker-${breaker.state}`, { region: 'all', ...opening })
+  }
+
+  #logOrder(before: GlobalState, after: GlobalState): void {
+    if (before.forced !== after.forced) this.#log('breaker-forced', { state: after.forced ?? 'released' })
+    const drained = after.drained.filter((target) => !before.drained.includes(target))
+    const restored = before.drained.filter((target) => !after.drained.includes(target))
+    for (const target of drained) this.#log('target-drained', { target })
+    for (const target of restored) this.#log('target-restored', { target })
+  }
+
+  #log(event: EventName, fields: object): void {
+    logEvent(event, { upstream: this.#state.upstream ?? this.ctx.id.name, ...fields }, logLevelOf(this.env), this.now())
   }
 
   /** Sends the update to every region except the one that receives it as the result of its report. */
@@ -90,7 +116,7 @@ export class GlobalUpstreamState extends DurableObject {
     await Promise.all(
       others.map((region) =>
         callObject(
-          this.env.BREAKERS,
+          this.#breakers,
           breakerName(region, upstream),
           UPDATE_TIMEOUT_MS,
           (breaker) => breaker.receive(GLOBAL_PROTOCOL, update),

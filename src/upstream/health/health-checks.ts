@@ -35,11 +35,19 @@ const REQUEST: RequestInit = {
   cache: 'no-store',
 }
 
-/** Makes the checks from the state in `storage`; the alarm of the object must call `alarm`. `onError` gets what fails, with the name of the call. */
+/** Is told what happens in the checks. */
+export interface HealthObserver {
+  /** `error` was thrown in the call `method`. */
+  readonly onError: (method: string, error: unknown) => void
+  /** The health of the target `label` changed. */
+  readonly onChange: (label: string, health: Health) => void
+}
+
+/** Makes the checks from the state in `storage`; the alarm of the object must call `alarm`. */
 export function makeHealthChecks(
   storage: DurableObjectStorage,
   platform: CheckPlatform,
-  onError: (method: string, error: unknown) => void = () => {},
+  { onError, onChange }: HealthObserver,
 ): HealthChecks {
   const { now, random, fetch } = platform
   let state = storage.kv.get<HealthCheckState>(KEY)
@@ -57,9 +65,12 @@ export function makeHealthChecks(
     // Stored before the checks: the schedule survives a crash during them, and changes by reports during them are not lost.
     setState(startRound(state, now(), random()))
     if (state.dueAt === NO_ROUND) return
-    await checkAll(state.settings, fetch, (label, url, failure) =>
-      setState(recordCheck(state!, label, url, failure, now())),
-    )
+    await checkAll(state.settings, fetch, (label, url, failure) => {
+      const before = state!.targets[label]
+      setState(recordCheck(state!, label, url, failure, now()))
+      const after = state!.targets[label]
+      if (before !== undefined && after !== undefined && before.state !== after.state) onChange(label, after)
+    })
   }
 
   return {

@@ -25,6 +25,8 @@ async function scene(name: string) {
   const told: string[] = []
   /** The calls that reported an error. */
   const failed: string[] = []
+  /** The changes of a target's health. */
+  const changed: string[] = []
   const open = { now: 0, most: 0 }
   let checks: HealthChecks
   const fetchIt = async (url: string, init?: RequestInit) => {
@@ -42,7 +44,10 @@ async function scene(name: string) {
   const parts = { now: () => Date.now() + now.offset, random: Math.random, fetch: fetchIt }
   const start = () =>
     runInDurableObject(stub, (instance, state) => {
-      checks = makeHealthChecks(state.storage, parts, (method) => void failed.push(method))
+      checks = makeHealthChecks(state.storage, parts, {
+        onError: (method) => void failed.push(method),
+        onChange: (label, health) => void changed.push(`${label} ${health.state}`),
+      })
       Object.assign(instance, { alarm: checks.alarm })
     })
   await start()
@@ -52,6 +57,7 @@ async function scene(name: string) {
     asked,
     told,
     failed,
+    changed,
     open,
     configure: (part: Partial<HealthSettings> = {}) =>
       runInDurableObject(stub, () => checks.configure({ ...settings, ...part })),

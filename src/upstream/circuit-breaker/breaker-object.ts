@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-import { callObject, type ObjectNamespace } from '../../core/durable-object.ts'
+import { callObject } from '../../core/durable-object.ts'
 import { distance } from '../../lib/time.ts'
 import { logEvent, observeObjects, type EventName } from '../../telemetry/events.ts'
 import { logLevelOf, logObjectError } from '../../telemetry/object-errors.ts'
@@ -52,7 +52,7 @@ export class CircuitBreaker extends DurableObject {
   )
   #globalUpstreams = observeObjects(
     'GlobalUpstreamState',
-    this.env.GLOBAL_UPSTREAMS as ObjectNamespace<GlobalUpstreamApi>,
+    { getByName: (name): GlobalUpstreamApi => this.env.GLOBAL_UPSTREAMS.getByName(name) },
     logLevelOf(this.env),
     true,
   )

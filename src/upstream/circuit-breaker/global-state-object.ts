@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-import { callObject, type ObjectNamespace } from '../../core/durable-object.ts'
+import { callObject } from '../../core/durable-object.ts'
 import { breakerName, locationOf, type Region } from '../../core/region.ts'
 import { remaining } from '../../lib/time.ts'
 import { logEvent, observeObjects, type EventName } from '../../telemetry/events.ts'
@@ -33,7 +33,7 @@ export class GlobalUpstreamState extends DurableObject {
   now: () => number = Date.now
   #breakers = observeObjects(
     'CircuitBreaker',
-    this.env.BREAKERS as ObjectNamespace<BreakerApi>,
+    { getByName: (name, options): BreakerApi => this.env.BREAKERS.getByName(name, options) },
     logLevelOf(this.env),
     true,
   )

@@ -8,7 +8,10 @@ import { observeObjects } from './telemetry/events.ts'
 import type { ObjectClass } from './telemetry/object-errors.ts'
 
 /** The real platform: this Worker's bindings, clock and network. */
-export function makePlatform(env: Cloudflare.Env, config: Pick<Config, 'authProviders' | 'routes'>): Platform {
+export function makePlatform(
+  env: Cloudflare.Env,
+  config: Pick<Config, 'auditRetention' | 'authProviders' | 'routes'>,
+): Platform {
   const variable = (name: string): string | undefined => {
     const value: unknown = (env as unknown as Record<string, unknown>)[name]
     return typeof value === 'string' && value !== '' ? value : undefined
@@ -33,6 +36,7 @@ export function makePlatform(env: Cloudflare.Env, config: Pick<Config, 'authProv
     loginGuards: observed('LoginGuard', env.LOGINS),
     cacheCoordinators: observed('CacheCoordinator', env.CACHE_STATE),
     edgeCache: rememberBriefly(caches.default, Date.now),
+    auditRetention: { maxAgeMs: config.auditRetention.maxAge, maxRows: config.auditRetention.maxRows },
     oauthPaths: oauthPaths(config.routes),
   }
 }

@@ -6,7 +6,7 @@ import type { Platform } from '../core/platform.ts'
 import { problem } from '../core/problem.ts'
 import { makeIdentityClient } from '../identity/client.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import { makeAuditEndpoints } from './admin/audit.ts'
+import { makeAuditEndpoints, makeRetentionSetter } from './admin/audit.ts'
 import { makeCacheEndpoints } from './admin/cache.ts'
 import { jsonResponse, type AdminEndpoint } from './admin/endpoint.ts'
 import { makeApiKeyEndpoints, makeSigningKeyEndpoints } from './admin/keys.ts'
@@ -46,7 +46,11 @@ export function makeAdmin(upstreams: readonly Upstream[], platform: Platform): H
   app.onError((error) => {
     throw error
   })
-  return async (x) => app.fetch(relativeRequest(x), { x })
+  const setRetention = makeRetentionSetter(platform, identity)
+  return async (x) => {
+    setRetention(x)
+    return app.fetch(relativeRequest(x), { x })
+  }
 }
 
 function mount(app: AdminApp, { path, handlers: on }: AdminEndpoint): void {

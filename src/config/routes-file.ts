@@ -3,7 +3,18 @@ import { authProvider } from '../auth/config/auth-provider.ts'
 import { OAUTH_BUILTINS } from '../identity/oauth-builtins.ts'
 import { laterPolicies, policies, type PolicySchemas } from '../policies/index.ts'
 import { upstream, upstreamOverride } from '../upstream/config.ts'
-import { choice, cidr, distinct, doc, expected, headerRecord, headerValue, method, notYet } from './schema/scalars.ts'
+import {
+  choice,
+  cidr,
+  distinct,
+  doc,
+  duration,
+  expected,
+  headerRecord,
+  headerValue,
+  method,
+  notYet,
+} from './schema/scalars.ts'
 
 /** The schema of `transport`: where https is required. A file for production sets both sides. */
 export const transport = z.strictObject({
@@ -149,11 +160,24 @@ const route = z.strictObject({
   ),
 })
 
+const DAY_MS = 86_400_000
+const auditRetention = z.strictObject({
+  maxAge: doc(z.prefault(duration(DAY_MS, 3_660 * DAY_MS), '400d'), 'The age of the oldest entry. Default 400d.'),
+  maxRows: doc(
+    z.prefault(z.int().check(z.gte(1_000), z.lte(10_000_000)), 1_000_000),
+    'The most entries. Default 1000000.',
+  ),
+})
+
 /** The schema of a whole routes.json. */
 export const routesFile = z.strictObject({
   $schema: z.optional(doc(z.string(), 'The schema for editors. Umbral does not read it.')),
   version: doc(z.literal(1, expected('expected the number 1')), 'The version of this format: 1.'),
   clientAddress: doc(z.prefault(clientAddress, {}), 'How the client address is found. Default: by the connection.'),
+  auditRetention: doc(
+    z.prefault(auditRetention, {}),
+    'How long entries of the audit log are kept; those beyond either bound are deleted. Default 400 days, 1,000,000 entries.',
+  ),
   transport: doc(
     z.prefault(transport, {}),
     'Where https is required: for production, on both sides. Default: nowhere.',

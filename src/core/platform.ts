@@ -1,7 +1,7 @@
 import type { AuthProviderConfig } from '../auth/config/auth-provider.ts'
 import type { CacheCoordinatorApi, EdgeCache } from '../cache/api.ts'
 import type { SecretRef } from '../config/schema/scalars.ts'
-import type { IdentityStoreApi, LoginGuardApi } from '../identity/api.ts'
+import type { AuditRetention, IdentityStoreApi, LoginGuardApi } from '../identity/api.ts'
 import type { OAuthPaths } from '../identity/oauth-builtins.ts'
 import type { LimitShardApi } from '../limits/limiter.ts'
 import type { NonceStoreApi } from '../signatures/nonces.ts'
@@ -41,6 +41,8 @@ export interface Platform {
   readonly edgeCache: EdgeCache
   /** The in-flight fetches that callers share, and the purges. */
   readonly cacheCoordinators: ObjectNamespace<CacheCoordinatorApi>
+  /** How long the audit log of the identity store is kept. */
+  readonly auditRetention: AuditRetention
   /** The paths of the OAuth endpoints, for their metadata. */
   readonly oauthPaths: OAuthPaths
 }

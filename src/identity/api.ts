@@ -26,6 +26,12 @@ import type {
   UserChange,
 } from './types.ts'
 
+/** How long entries of the audit log are kept: entries beyond either bound are deleted, the oldest first. */
+export interface AuditRetention {
+  readonly maxAgeMs: number
+  readonly maxRows: number
+}
+
 /**
  * The operations of the identity store. Each runs in one transaction, which also writes the audit entry of an operator's change.
  * Results: a row or list; `unknown`, `exists` or `full`; `invalid: ‹field›: ‹expectation›`.
@@ -96,6 +102,8 @@ export interface IdentityApi {
 
   /** Adds an audit entry for a change that an operator made outside this store, such as to a breaker. */
   recordChange: (act: string, on: string, details: AuditEntry['details'], by: Actor) => 'recorded' | Invalid
+  /** Sets how long entries of the audit log are kept. Entries are deleted once an hour. */
+  setAuditRetention: (retention: AuditRetention) => 'set' | Invalid
   /** Newest first. */
   auditLog: (request: PageRequest) => Page<AuditEntry> | Invalid
 }
@@ -139,6 +147,7 @@ export const OPERATIONS = {
   signingKeys: true,
   replaceSigningKeys: true,
   recordChange: true,
+  setAuditRetention: true,
   auditLog: true,
 } as const satisfies Readonly<Record<keyof IdentityApi, true>>
 

@@ -1,3 +1,5 @@
+import type { AuditRetention } from './api.ts'
+
 /** The longest lifetime of an access token that the gateway issues, in milliseconds. A signing key is published this long after its last signature. */
 export const MAX_ACCESS_TOKEN_MS = 24 * 3_600_000
 
@@ -32,6 +34,9 @@ export const MAX_API_KEY_CACHE_MS = 3_600_000
 
 /** The longest time for which a revocation is kept, in milliseconds. A token with a longer lifetime cannot be revoked for good. */
 export const MAX_REVOCATION_MS = 366 * 24 * 3_600_000
+
+/** The default of `auditRetention`. */
+export const DEFAULT_AUDIT_RETENTION: AuditRetention = { maxAgeMs: 400 * 24 * 3_600_000, maxRows: 1_000_000 }
 
 /** How long a revoked or expired API key stays in lists, in milliseconds. */
 export const API_KEY_RETENTION_MS = 30 * 24 * 3_600_000

@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers'
 import type { Platform } from '../../src/core/platform.ts'
 import type { RouteParts } from '../../src/core/policy.ts'
+import { DEFAULT_AUDIT_RETENTION } from '../../src/identity/store-limits.ts'
 
 /** A platform with this test run's real Durable Objects, the real clock and the real network; replace what a test must steer. */
 export function makeTestPlatform(parts: Partial<Platform> = {}): Platform {
@@ -21,6 +22,7 @@ export function makeTestPlatform(parts: Partial<Platform> = {}): Platform {
     loginGuards: env.LOGINS,
     cacheCoordinators: env.CACHE_STATE,
     edgeCache: caches.default,
+    auditRetention: DEFAULT_AUDIT_RETENTION,
     oauthPaths: {},
     ...parts,
   }

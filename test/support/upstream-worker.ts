@@ -2,6 +2,7 @@ import * as z from 'zod/mini'
 import type { Handler } from '../../src/core/pipeline.ts'
 import type { Platform } from '../../src/core/platform.ts'
 import { problem } from '../../src/core/problem.ts'
+import { DEFAULT_AUDIT_RETENTION } from '../../src/identity/store-limits.ts'
 import type { OperatorOrder } from '../../src/upstream/circuit-breaker/api.ts'
 import { upstream as upstreamSchema } from '../../src/upstream/config.ts'
 import { compileUpstream, makeUpstream } from '../../src/upstream/upstream.ts'
@@ -45,6 +46,7 @@ function compile(env: Env) {
     loginGuards: env.LOGINS,
     cacheCoordinators: env.CACHE_STATE,
     edgeCache: caches.default,
+    auditRetention: DEFAULT_AUDIT_RETENTION,
     oauthPaths: {},
   }
   const upstream = makeUpstream('faults', z.parse(upstreamSchema, JSON.parse(env.UPSTREAM)), platform)

@@ -207,7 +207,11 @@ describe('objects that do not respond', () => {
   })
 
   it('have their errors logged with the stack by the isolate that called', async () => {
-    const { nonceStores } = makePlatform(env, { authProviders: {}, routes: [] })
+    const { nonceStores } = makePlatform(env, {
+      auditRetention: { maxAge: 86_400_000, maxRows: 1_000 },
+      authProviders: {},
+      routes: [],
+    })
     const call = () => callObject(nonceStores, 'x', 1_000, () => Promise.reject(new Error('the start of it failed')))
     expect(await call()).toBeUndefined()
     expect(JSON.parse(String(failed.mock.calls[0]![0]))).toMatchObject({

@@ -48,6 +48,22 @@ export function makeAuditRecorder(
   }
 }
 
+/** Makes the function that tells the identity store the retention of this deployment, once an isolate; again while the store does not respond. */
+export function makeRetentionSetter(
+  { auditRetention }: Pick<Platform, 'auditRetention'>,
+  identity: IdentityClient,
+): (x: Exchange) => void {
+  let isSet = false
+  return (x) => {
+    if (isSet) return
+    isSet = true
+    const set = async () => {
+      isSet = (await identity.setAuditRetention(auditRetention)) === 'set'
+    }
+    x.waitUntil(set())
+  }
+}
+
 /** The endpoint of the audit log, newest entry first. Entries cannot be changed. */
 export function makeAuditEndpoints(identity: IdentityClient): AdminEndpoint[] {
   return [

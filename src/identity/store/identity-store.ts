@@ -6,7 +6,8 @@ import { makeOAuthClientStore } from './oauth-clients.ts'
 import { makeRevocationStore } from './revocations.ts'
 import { makeSessionStore } from './sessions.ts'
 import { makeSigningKeyStore } from './signing-keys.ts'
-import { makeAuditReader, makeAuditWriter, openTables, type StoreContext } from './store-context.ts'
+import { makeAuditReader, makeAuditWriter, pruneAudit } from './audit.ts'
+import { openTables, type StoreContext } from './store-context.ts'
 import { makeUserStore } from './users.ts'
 
 const PRUNE_INTERVAL_MS = 3_600_000
@@ -88,5 +89,9 @@ function makeIdentityOperations(sql: SqlStorage, now: () => number): IdentityOpe
     ...revocations,
   }
   const parts = [revocations, sessions, apiKeys]
-  return { api, prune: () => parts.forEach((part) => part.prune()) }
+  const prune = () => {
+    for (const part of parts) part.prune()
+    pruneAudit(sql, now())
+  }
+  return { api, prune }
 }

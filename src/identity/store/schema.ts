@@ -27,6 +27,12 @@ const scopesOrRoles = z.array(scopeToken, 'expected a list').check(
   z.refine((list) => new Set(list).size === list.length, 'expected each once'),
 )
 
+/** The schema of an `AuditRetention`. */
+export const auditRetention = z.strictObject({
+  maxAgeMs: z.int('expected whole milliseconds').check(z.positive('expected more than 0')),
+  maxRows: z.int('expected a whole number').check(z.positive('expected more than 0')),
+})
+
 const flag = z.boolean('expected true or false')
 const time = z.int('expected whole milliseconds since 1970').check(z.positive('expected a time after 1970'))
 const passwordHash = z.string('expected a hash').check(z.refine(isPasswordHash, 'expected a hash made by hashPassword'))

@@ -1,6 +1,4 @@
-import type { IdentityApi } from '../api.ts'
-import { STORE_LIMITS } from '../store-limits.ts'
-import type { Actor, AuditEntry, Invalid, OAuthClient, Page, PageRequest, User } from '../types.ts'
+import type { Actor, Invalid, OAuthClient, Page, PageRequest, User } from '../types.ts'
 import { invalidField, pageRequest } from './schema.ts'
 
 /** The context of all parts of the identity store. Each operation runs inside one transaction, so one that throws changes nothing. */
@@ -12,7 +10,10 @@ export interface StoreContext {
   readonly audit: (act: string, on: string, by: Actor, details?: Readonly<Record<string, unknown>>) => void
 }
 
-/** The tables. Two keep older names, so that existing objects keep their rows: `clients` has the OAuth clients, `families` the sessions. */
+/**
+ * The tables. Two keep older names, so that existing objects keep their rows: `clients` has the OAuth clients, `families` the sessions. Of the audit
+ * log only rows before `audit-kept-from` can be deleted.
+ */
 const TABLES = `
   CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS users (key TEXT PRIMARY KEY, hash TEXT NOT NULL, data TEXT NOT NULL);
@@ -27,7 +28,10 @@ const TABLES = `
   CREATE TRIGGER IF NOT EXISTS audit_stays BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'append-only'); END;
   CREATE TRIGGER IF NOT EXISTS audit_once BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE seq = NEW.seq)
     BEGIN SELECT RAISE(ABORT, 'append-only'); END;
-  CREATE TRIGGER IF NOT EXISTS audit_lasts BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+  DROP TRIGGER IF EXISTS audit_lasts;
+  CREATE TRIGGER IF NOT EXISTS audit_kept BEFORE DELETE ON audit
+    WHEN OLD.seq >= COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'audit-kept-from'), 0)
+    BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 `
 
 /** Creates the tables that do not exist. */
@@ -88,49 +92,6 @@ export function newestPageOf<T>(
   const rows = sql.exec<{ seq: number; data: string }>(query, before, limit + 1).toArray()
   const next = rows.length > limit ? String(rows[limit - 1]!.seq) : undefined
   return { items: rows.slice(0, limit).map(parse), next }
-}
-
-/** A text from a caller, cut to the length that the store accepts. */
-function truncate(text: string): string {
-  return text.slice(0, STORE_LIMITS.textLength)
-}
-
-/** Makes the function that appends to the audit log. The table refuses updates and deletions. */
-export function makeAuditWriter(sql: SqlStorage, now: () => number): StoreContext['audit'] {
-  return (act, on, by, details = {}) => {
-    const entry = { at: now(), by: truncateActor(by), act, on: truncate(on), details }
-    sql.exec('INSERT INTO audit (at, data) VALUES (?, ?)', entry.at, JSON.stringify(entry))
-  }
-}
-
-/** The maximum length of the details of one recorded change, as JSON in characters. */
-const MAX_DETAILS = 4_096
-
-/** Makes the operations on the audit log: reading it, and recording changes made outside the store. */
-export function makeAuditReader({ sql, audit }: StoreContext): Pick<IdentityApi, 'auditLog' | 'recordChange'> {
-  return {
-    recordChange(act, on, details, by) {
-      if (JSON.stringify(details).length > MAX_DETAILS)
-        return `invalid: details: expected ${MAX_DETAILS} characters at most`
-      audit(truncate(act), on, by, details)
-      return 'recorded'
-    },
-    auditLog: (request) =>
-      newestPageOf(sql, 'audit', request, ({ seq, data }) => ({
-        seq,
-        ...(JSON.parse(data) as Omit<AuditEntry, 'seq'>),
-      })),
-  }
-}
-
-function truncateActor({ provider, issuer, subject, client, request }: Actor): Actor {
-  return {
-    provider: truncate(provider),
-    issuer: truncate(issuer),
-    subject: truncate(subject),
-    client: truncate(client),
-    request: truncate(request),
-  }
 }
 
 /** The user of that name; undefined when there is none. */

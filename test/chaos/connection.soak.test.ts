@@ -26,7 +26,7 @@ const RESET: Faults = { reset: { of: 'answers', afterBytes: 0 } }
 const RETRY = { retry: { budget: { minPerSecond: 100 } } }
 
 it('answers 502 when the connection is reset before headers, and sends nothing again', async () => {
-  const { call, origins } = await begin({})
+  const { call, origins } = await begin({ retry: null })
   proxies[0]!.set(RESET)
   expect(tally(await crowd(4, 12, () => call('/get')))).toEqual({ 'upstream-unreachable': 12 })
   expect(origins[0]!.ledger()).toHaveLength(12)

@@ -91,7 +91,7 @@ describe('one of three targets failing', () => {
 
   it('one that loses connections rests between its failures, until it is ejected', async () => {
     first = 'resetting'
-    await serve({ outlierDetection: { ...outlierDetection, consecutive5xx: 2 } })
+    await serve({ retry: null, outlierDetection: { ...outlierDetection, consecutive5xx: 2 } })
     // Longer than the cool-down.
     const answers = await callOpenLoop(140, 100)
     const failures = answers.filter(({ status }) => status === 502).length

@@ -13,6 +13,10 @@ declare namespace Cloudflare {
     LOGINS: DurableObjectNamespace<import('./src/identity/login-guard.ts').LoginGuard>
     NONCES: DurableObjectNamespace<import('./src/signatures/nonce-store.ts').NonceStore>
     CACHE_STATE: DurableObjectNamespace<import('./src/cache/cache-coordinator.ts').CacheCoordinator>
+    /** Only where the objects are in a process of their own. */
+    STATE?: import('./src/core/remote-objects.ts').StateService
+    /** Only under `npm run serve`: the program that started this process. */
+    SUPERVISOR?: Fetcher
     /** Only in tests: where the real origin listens. */
     ORIGIN_PORT: string
     /** Only in tests: a real Redis behind Upstash's REST protocol, shared by the test files; tests choose keys of their own. */

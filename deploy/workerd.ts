@@ -29,13 +29,17 @@ process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')))
 
 /** How to start a workerd process. */
 export interface WorkerdOptions {
-  /** The result of `workerdConfig`. */
+  /** The result of `workerdConfig` or `stateConfig`. */
   readonly config: string
+  /** The folder of the Durable Objects; created when it does not exist. Undefined for a process that owns none. */
+  readonly stateDir?: string | undefined
   readonly ip: string
   /** 0 chooses a free port. */
   readonly port: number
-  /** The folder of the Durable Objects; created when it does not exist. */
-  readonly stateDir: string
+  /** The descriptor of a socket that listens at this address already; `none` for a process that serves no clients. Default: it opens its own. */
+  readonly socket?: number | 'none'
+  /** How long requests in flight may take at `stop`, in milliseconds. Default 30 s. */
+  readonly drainMs?: number | undefined
   readonly env: NodeJS.ProcessEnv
   /** The destination of the access log: the stdout of this process, a pipe, or a file descriptor. */
   readonly stdout: 'inherit' | 'pipe' | number
@@ -63,12 +67,12 @@ export interface Workerd {
 /** Starts one workerd and resolves once it listens; rejects with the reason when it ends before that. */
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const { ip, port: requestedPort } = options
-  const stateDir = resolve(options.stateDir)
+  const stateDir = options.stateDir === undefined ? undefined : resolve(options.stateDir)
   const folder = fs.mkdtempSync(join(tmpdir(), 'umbral-'))
   const configFile = join(folder, 'config.capnp')
   let starting: string | undefined
   try {
-    starting = claim(stateDir)
+    if (stateDir !== undefined) starting = claim(stateDir)
     fs.writeFileSync(configFile, options.config)
     const child = spawnWorkerd(configFile, stateDir, options)
     let diagnostic = ''
@@ -81,10 +85,10 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
       await ended
       throw startError(diagnostic, requestedPort)
     }
-    fs.writeFileSync(join(stateDir, OWNER), String(child.pid))
+    if (stateDir !== undefined) fs.writeFileSync(join(stateDir, OWNER), String(child.pid))
     const end = async (signal: NodeJS.Signals) => {
       child.kill(signal)
-      const timer = setTimeout(() => child.kill('SIGKILL'), DRAIN_MS)
+      const timer = setTimeout(() => child.kill('SIGKILL'), options.drainMs ?? DRAIN_MS)
       await ended
       clearTimeout(timer)
     }
@@ -104,17 +108,25 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   }
 }
 
-function spawnWorkerd(configFile: string, stateDir: string, options: WorkerdOptions) {
-  const address = `${hostOf(options.ip)}:${options.port}`
+function spawnWorkerd(configFile: string, stateDir: string | undefined, options: WorkerdOptions) {
+  const { socket, ip, port } = options
   // `-I /` lets the configuration name files by their absolute path.
   const workerd = [WORKERD, 'serve', configFile, '-I', '/', '--control-fd', '3']
-  const locations = ['--socket-addr', `${SOCKET}=${address}`, '--directory-path', `${STATE_DISK}=${stateDir}`]
+  const locations = [
+    ...(socket === undefined ? ['--socket-addr', `${SOCKET}=${hostOf(ip)}:${port}`] : []),
+    ...(typeof socket === 'number' ? ['--socket-fd', `${SOCKET}=4`] : []),
+    ...(stateDir === undefined ? [] : ['--directory-path', `${STATE_DISK}=${stateDir}`]),
+  ]
   const [command, ...args] = [...(options.launcher ?? []), ...workerd, ...locations]
-  const child = spawn(command!, args, { env: options.env, stdio: ['ignore', options.stdout, 'pipe', 'pipe'] })
+  const inherited = typeof socket === 'number' ? [socket] : []
+  const child = spawn(command!, args, {
+    env: options.env,
+    stdio: ['ignore', options.stdout, 'pipe', 'pipe', ...inherited],
+  })
   return Object.assign(child, { stderr: child.stderr as Readable, control: child.stdio[3] as Readable })
 }
 
-/** workerd writes one JSON line on its control descriptor for each socket that it listens on. Undefined when it ends before that. */
+/** workerd writes one JSON line on its control descriptor for each socket that it listens on, in the order of its configuration. Undefined when it ends before the first. */
 async function listeningPort(control: Readable): Promise<number | undefined> {
   for await (const line of createInterface({ input: control })) {
     const message = JSON.parse(line) as { event: string; port?: number }

@@ -11,6 +11,7 @@ import { makeCacheEndpoints } from './admin/cache.ts'
 import { jsonResponse, type AdminEndpoint } from './admin/endpoint.ts'
 import { makeApiKeyEndpoints, makeSigningKeyEndpoints } from './admin/keys.ts'
 import { makeOAuthClientEndpoints } from './admin/oauth-clients.ts'
+import { makeReloadEndpoints } from './admin/reload.ts'
 import { makeRevocationEndpoints } from './admin/revocations.ts'
 import { makeSessionEndpoints } from './admin/sessions.ts'
 import { makeBreakerEndpoints, makeTargetEndpoints } from './admin/upstreams.ts'
@@ -35,6 +36,7 @@ export function makeAdmin(upstreams: readonly Upstream[], platform: Platform): H
     ...makeSigningKeyEndpoints(identity),
     ...makeCacheEndpoints(platform, identity),
     ...makeAuditEndpoints(identity),
+    ...makeReloadEndpoints(platform, identity),
   ]
   const app: AdminApp = new Hono({ strict: false })
   const paths = endpoints.map(({ path }) => path)

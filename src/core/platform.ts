@@ -43,6 +43,8 @@ export interface Platform {
   readonly cacheCoordinators: ObjectNamespace<CacheCoordinatorApi>
   /** How long the audit log of the identity store is kept. */
   readonly auditRetention: AuditRetention
+  /** The program that started this process and can make it take another routes file; undefined on Cloudflare. */
+  readonly supervisor: Pick<Fetcher, 'fetch'> | undefined
   /** The paths of the OAuth endpoints, for their metadata. */
   readonly oauthPaths: OAuthPaths
 }

@@ -23,6 +23,7 @@ export function makeTestPlatform(parts: Partial<Platform> = {}): Platform {
     cacheCoordinators: env.CACHE_STATE,
     edgeCache: caches.default,
     auditRetention: DEFAULT_AUDIT_RETENTION,
+    supervisor: undefined,
     oauthPaths: {},
     ...parts,
   }

@@ -47,6 +47,7 @@ function compile(env: Env) {
     cacheCoordinators: env.CACHE_STATE,
     edgeCache: caches.default,
     auditRetention: DEFAULT_AUDIT_RETENTION,
+    supervisor: undefined,
     oauthPaths: {},
   }
   const upstream = makeUpstream('faults', z.parse(upstreamSchema, JSON.parse(env.UPSTREAM)), platform)

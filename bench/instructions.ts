@@ -80,16 +80,32 @@ async function countInstructions(
   const subject =
     set === 'pass-through' ? await startWorker(bench, set, launcher) : await startPolicySet(bench, set, launcher)
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  // A cookie is a credential too.
+  const { cookie, ...others } = fields
+  const sent = set !== 'cache' || cookie === undefined ? fields : others
   try {
-    await send(subject, agent, fields, WARM_REQUESTS)
+    if (set === 'cache') await checkHit(subject, sent)
+    await send(subject, agent, sent, WARM_REQUESTS)
     await run('callgrind_control', ['-i', 'on', String(subject.pid)])
-    await send(subject, agent, fields, COUNTED_REQUESTS)
+    await send(subject, agent, sent, COUNTED_REQUESTS)
     await run('callgrind_control', ['-i', 'off', String(subject.pid)])
   } finally {
     agent.destroy()
     await subject.stop()
   }
   return totalOf(bench.folder) / COUNTED_REQUESTS / 1_000
+}
+
+/** Rejects unless the second request is served from the cache. */
+async function checkHit({ url, headers }: Subject, fields: Readonly<Record<string, string>>): Promise<void> {
+  const call = async () => {
+    const response = await fetch(url, { headers: { ...headers, ...fields } })
+    await response.arrayBuffer()
+    return response.headers.get('cache-status') ?? ''
+  }
+  await call()
+  const status = await call()
+  if (!status.startsWith('umbral; hit')) throw new Error(`cache: expected a hit, found "${status}"`)
 }
 
 /** One request after the other over one connection. Rejects on a response that is not a 200. */

@@ -8,6 +8,8 @@ export interface PolicySet {
   readonly policies?: Record<string, unknown>
   readonly traced?: boolean
   readonly logged?: boolean
+  /** Whether requests have no credentials, which a cache would not serve from its store. */
+  readonly anonymous?: boolean
   /** Request headers, sent to the pass-through Worker too. */
   readonly headers?: Readonly<Record<string, string>>
 }
@@ -39,7 +41,7 @@ export const POLICY_SETS: Readonly<Record<string, PolicySet>> = {
   timeout: { upstream: TIMEOUT },
   trace: { traced: true },
   log: { logged: true },
-  cache: { policies: { cache: { ttl: '1h' } } },
+  cache: { policies: { cache: { ttl: '1h' } }, anonymous: true },
   full: FULL,
   'full+cors+ip+headers+rewrite': {
     ...FULL,

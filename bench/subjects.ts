@@ -59,7 +59,8 @@ export async function startPolicySet(bench: Bench, name: string, launcher = GATE
   const env = environmentOf(set, bench)
   const process = await startGatewayProcess({ ...common, launcher, routes, stateDir, stdout: fd, env })
   closeSync(fd)
-  return subject(name, process, { authorization: `Bearer ${bench.token}`, ...set.headers }, () => statSync(log).size)
+  const credentials = set.anonymous ? {} : { authorization: `Bearer ${bench.token}` }
+  return subject(name, process, { ...credentials, ...set.headers }, () => statSync(log).size)
 }
 
 function environmentOf(set: PolicySet, { origin }: Bench): NodeJS.ProcessEnv {

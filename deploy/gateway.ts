@@ -47,7 +47,7 @@ export async function prepareGateway({ routes, env, warn }: RoutesSource, folder
     fs.rmSync(routesText)
     throw error
   }
-  for (const line of warningLines(JSON.parse(checked) as Config, env)) warn?.(line)
+  for (const line of [...warningLines(JSON.parse(checked) as Config, env), ...certificateWarnings(env)]) warn?.(line)
   const worker = await buildWorker(routesText)
   const names = boundVariables(checked, env)
   return {
@@ -77,6 +77,17 @@ export async function startGatewayProcess({ routes, warn, ...options }: GatewayO
 function warningLines(config: Config, env: NodeJS.ProcessEnv): string[] {
   const variable = (name: string) => env[name]
   return [...configWarnings(config, variable).map(diagnosticText), ...unsetKeys(config, variable)]
+}
+
+/** workerd ignores a file of root certificates that it cannot read. */
+function certificateWarnings({ SSL_CERT_FILE: file }: NodeJS.ProcessEnv): string[] {
+  if (!file) return []
+  try {
+    if (fs.readFileSync(file, 'utf8').includes('-----BEGIN CERTIFICATE-----')) return []
+    return [`SSL_CERT_FILE: ${file} has no certificate in PEM`]
+  } catch (error) {
+    return [`SSL_CERT_FILE: ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`]
+  }
 }
 
 /** Throws an Error that lists every target whose variable is not in `env`; `checked` is the checked text of the file `routes`. */

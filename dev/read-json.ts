@@ -23,9 +23,9 @@ export function readJson(file: string, contents: string): ReadJson {
 
 const YAML = { offset: 0, sentence: 'this is YAML; expected JSON, into which "yq -o=json" and others convert it' }
 
-/** Whether a file that is not JSON is YAML, by its name or by its first line: a key without quotes or braces, or a document marker. */
+/** Whether a file that is not JSON is YAML, by its name or by its first line: a key without quotes or braces, a directive, or a document marker. */
 function isYaml(file: string, text: string): boolean {
-  return /\.ya?ml$/i.test(file) || /^(?:\s*(?:#.*)?\n)*(?:- |(?:---|[\w-]+:)(?:\s|$))/.test(text)
+  return /\.ya?ml$/i.test(file) || /^(?:[ \t]*(?:#.*)?\r?\n)*(?:- |%YAML |(?:---|[\w-]+:)(?:\s|$))/.test(text)
 }
 
 function explain(text: string, { error, offset, length }: ParseError): { offset: number; sentence: string } {

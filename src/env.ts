@@ -1,5 +1,4 @@
 import type { CacheCoordinatorApi } from './cache/api.ts'
-import { rememberBriefly } from './cache/store/edge-tier.ts'
 import type { Config } from './config/routes-file.ts'
 import type { ObjectNamespace } from './core/durable-object.ts'
 import type { Platform } from './core/platform.ts'
@@ -44,7 +43,7 @@ export function makePlatform(
     nonceStores: objects<NonceStoreApi>('NonceStore', 'NONCES', env.NONCES),
     loginGuards: objects<LoginGuardApi>('LoginGuard', 'LOGINS', env.LOGINS),
     cacheCoordinators: objects<CacheCoordinatorApi>('CacheCoordinator', 'CACHE_STATE', env.CACHE_STATE),
-    edgeCache: rememberBriefly(caches.default, Date.now),
+    edgeCache: caches.default,
     auditRetention: { maxAgeMs: config.auditRetention.maxAge, maxRows: config.auditRetention.maxRows },
     oauthPaths: oauthPaths(config.routes),
     supervisor: env.SUPERVISOR,

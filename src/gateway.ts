@@ -1,4 +1,3 @@
-import { Hono } from 'hono/tiny'
 import { insecureUrls } from './config/environment.ts'
 import type { Config } from './config/routes-file.ts'
 import { diagnosticText } from './config/schema/diagnostic.ts'
@@ -15,12 +14,22 @@ import { makeTraceId, parseTraceparent } from './telemetry/trace-context.ts'
 import { makeTracing } from './telemetry/tracing.ts'
 import { makeUpstream, type Upstream } from './upstream/upstream.ts'
 
-/** Makes the gateway as a Hono app for `config`. Throws when a `$env` variable holds no URL, or one that `transport` does not allow. */
-export function makeGateway(config: Config, platform: Platform): Hono {
+/** The gateway as a Worker's default export calls it. */
+export interface Gateway {
+  readonly fetch: (
+    request: Request,
+    env: unknown,
+    context: Pick<ExecutionContext, 'waitUntil'>,
+  ) => Promise<Response> | Response
+}
+
+/** Makes the gateway for `config`. Throws when a `$env` variable holds no URL, or one that `transport` does not allow. */
+export function makeGateway(config: Config, platform: Platform): Gateway {
   const insecure = insecureUrls(config, platform.variable)
   if (insecure.length > 0) throw new Error(insecure.map(diagnosticText).join('\n'))
   const handle = makeRequestHandler(config, platform)
-  return new Hono().all('*', (c) => handle(c.req.raw, (work) => c.executionCtx.waitUntil(work)))
+  // No Hono here: its context, its router and its promise cost every request, and there is one route.
+  return { fetch: (request, _, context) => handle(request, (work) => context.waitUntil(work)) }
 }
 
 type RequestHandler = (request: Request, waitUntil: IncomingRequest['waitUntil']) => Response | Promise<Response>

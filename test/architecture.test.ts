@@ -93,7 +93,7 @@ describe('the rules of the house', () => {
       /^policies\/(?!index)/,
       /^(hono|cloudflare:workers|upstream\/.*|gateway\.ts|route\.ts)$/,
     ],
-    ['Hono stands at the door and in builtins only', /^(?!gateway\.ts|builtins\/)/, /^hono/],
+    ['Hono stands in builtins only', /^(?!builtins\/)/, /^hono/],
     ['state and telemetry know no policy', /^(?!policies\/|config\/|route\.ts|ingress\/)/, /^policies\//],
     ['lib knows nothing of ours', /^lib\//, /^(?!lib\/)[\w-]+(\/[\w-]+)*\.ts$/],
     [

@@ -18,6 +18,7 @@ export function compileCacheKey(config: CacheKeyConfig, route: string): (x: Exch
   const queryOf = compileKeyedQuery(config.query)
   const identityOf = compileIdentity(config)
   const { headers } = config
+  const hashOf = rememberHashes()
   // The configuration is part of the key, because it decides what the other parts mean.
   const scope = lengthPrefixed(JSON.stringify([route, config]))
   return (x) => {
@@ -26,9 +27,23 @@ export function compileCacheKey(config: CacheKeyConfig, route: string): (x: Exch
     const url = siteOf(x) + x.path + queryOf(x)
     const { port = null, prefix = null } = x.client
     let text = scope + lengthPrefixed(url) + identity + fieldText('', port) + fieldText('', prefix)
-    const received = x.request.headers
-    for (const name of headers) text += fieldText(name, received.get(name))
-    return { hash: createHash('sha256').update(text).digest('hex'), url }
+    for (const name of headers) text += fieldText(name, x.headers[name] ?? null)
+    return { hash: hashOf(text), url }
+  }
+}
+
+/** A hash costs as much as reading ten header fields: those of the last texts are kept. */
+const MAX_HASHES = 1_000
+
+function rememberHashes(): (text: string) => string {
+  let recent = new Map<string, string>()
+  let older = new Map<string, string>()
+  return (text) => {
+    const known = recent.get(text) ?? older.get(text)
+    const hash = known ?? createHash('sha256').update(text).digest('hex')
+    if (recent.size >= MAX_HASHES) [older, recent] = [recent, new Map()]
+    recent.set(text, hash)
+    return hash
   }
 }
 

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import type { Exchange } from '../core/exchange.ts'
 import { cacheStatus, type CacheHandling, type ForwardReason } from './http/cache-status.ts'
 import type { RequestDirectives } from './http/directives.ts'
-import { isSelected, selectionKey, selectionOf, type Fields } from './http/entry.ts'
+import { fieldsOf, fieldsOfRecord, isSelected, selectionKey, selectionOf, type Fields } from './http/entry.ts'
 import { judgeReuse, type ReuseVerdict } from './http/reuse.ts'
-import { responseFrom, shapeOf } from './http/stored-response.ts'
+import { responseFrom, shapeOf, type ConditionalRequest } from './http/stored-response.ts'
 import type { CacheKey } from './key.ts'
 import type { RouteCache } from './route-cache.ts'
 import type { FoundResponse, Tiers } from './store/tiers.ts'
@@ -36,8 +36,8 @@ export async function lookUp(tiers: Tiers, key: CacheKey, x: Exchange, seen: Fie
 }
 
 /** Cancels the body of a stored response that is not going to be read. */
-export function dropBody({ body }: Pick<FoundResponse, 'body'>): void {
-  body?.cancel().catch(() => {})
+export function dropBody(found: FoundResponse): void {
+  if (found.bytes === undefined) found.body?.cancel().catch(() => {})
 }
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
@@ -88,13 +88,18 @@ export function respondFromStore(cache: RouteCache, x: Exchange, usable: Usable,
     if (verdict.use === 'serve-and-refresh' || verdict.ttl <= 0) counters.staleHits++
   }
   counters.originMsSaved += Math.max(0, head.responseTime - head.requestTime)
-  const shape = shapeOf(x.request, head)
+  const request = receivedRequest(x)
+  const shape = shapeOf(request, head)
   if (shape === 'whole') counters.bytesSaved += lengthOf(head.headers)
   if (shape === 'head' || shape === 'not-modified') dropBody(found)
-  const response = responseFrom(x.request, head, shape, found.body, cache.now())
   const reported = handling ?? { hit: true, ttl: verdict.ttl, detail: found.tier }
-  response.headers.set('cache-status', cacheStatus(reported, response.headers.get('cache-status')))
-  return response
+  const label = cacheStatus(reported, fieldsOf(head.headers).get('cache-status'))
+  return responseFrom(request, head, shape, found, cache.now(), label)
+}
+
+/** The client's request as the forms of a stored response need it, without a call into the runtime. */
+export function receivedRequest({ headers, outgoing }: Exchange): ConditionalRequest {
+  return { method: outgoing.method, headers: fieldsOfRecord(headers) }
 }
 
 function lengthOf(headers: FoundResponse['head']['headers']): number {

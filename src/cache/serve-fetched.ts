@@ -9,7 +9,17 @@ import { fieldsOf, type StoredHead } from './http/entry.ts'
 import { responseFrom, shapeOf } from './http/stored-response.ts'
 import { freshenByHead } from './http/validation.ts'
 import type { CacheKey } from './key.ts'
-import { assess, dropBody, labelled, lookUp, missOf, respondFromStore, type Lookup, type Usable } from './lookup.ts'
+import {
+  assess,
+  dropBody,
+  labelled,
+  lookUp,
+  missOf,
+  receivedRequest,
+  respondFromStore,
+  type Lookup,
+  type Usable,
+} from './lookup.ts'
 import type { NormalizedRequest } from './normalize-request.ts'
 import { fetchFromOrigin } from './origin-fetch.ts'
 import type { OriginResponse } from './partial.ts'
@@ -128,7 +138,8 @@ function serveConfirmed(fetch: OriginFetchState, { found }: Usable, updated: Sto
   const isClientSpecific = uncoveredFields(normalized, fieldsOf(updated.headers)).length > 0
   const kept = isClientSpecific ? undefined : planKeeping(cache, x, updated)
   const head = kept ?? updated
-  const shape = shapeOf(x.request, head)
+  const request = receivedRequest(x)
+  const shape = shapeOf(request, head)
   let { body } = found
   if (kept === undefined) {
     if (!isClientSpecific) x.waitUntil(Promise.all([tiers.drop(place.slot, x), tiers.drop(key.hash, x)]))
@@ -143,7 +154,7 @@ function serveConfirmed(fetch: OriginFetchState, { found }: Usable, updated: Sto
     finish(tiers.keep(place.slot, { head, body: others }, x))
     body = own
   }
-  const response = responseFrom(x.request, head, shape, body, cache.now())
+  const response = responseFrom(request, head, shape, { body }, cache.now())
   return labelled(x, response, { fwd, fwdStatus: 304, stored: kept !== undefined })
 }
 
@@ -208,10 +219,11 @@ function store(
   }
   cache.counters.stored++
   const { slot, head } = plan
-  const shape = shapeOf(x.request, head)
+  const request = receivedRequest(x)
+  const shape = shapeOf(request, head)
   if (shape === 'not-modified') {
     finish(cache.tiers.keep(slot, { head, body: response.body }, x))
-    return labelled(x, responseFrom(x.request, head, shape, null, cache.now()), {
+    return labelled(x, responseFrom(request, head, shape, { body: null }, cache.now()), {
       fwd,
       fwdStatus: status,
       stored: true,

@@ -5,6 +5,7 @@ import { canonicalPath, rawPath } from '../lib/canonical-path.ts'
 import { sliceBody } from './http/byte-range.ts'
 import type { ForwardReason } from './http/cache-status.ts'
 import { requestDirectives } from './http/directives.ts'
+import { fieldsOfRecord } from './http/entry.ts'
 import { invalidatedUrls } from './http/validation.ts'
 import { siteOf, type CacheKey } from './key.ts'
 import { assess, dropBody, labelled, lookUp, missOf, respondFromStore, type Lookup, type Usable } from './lookup.ts'
@@ -21,12 +22,12 @@ import { planStoring } from './storing.ts'
 /** Compiles the handler of a cached route: it serves from the store, stores responses and invalidates by unsafe methods. */
 export function compileServing(cache: RouteCache, next: Handler): Handler {
   return (x) => {
-    const { method, headers } = x.request
+    const { method } = x.outgoing
     if (method !== 'GET' && method !== 'HEAD') return write(cache, x, next)
     // A WebSocket upgrade has no response that can be stored.
     if (x.outgoing.headers['upgrade'] !== undefined) return next(x)
     x.outgoing.wantsRawResponse = true
-    const key = keyOf(cache, x, headers)
+    const key = keyOf(cache, x)
     return key === undefined ? forward(cache, x, next, 'bypass') : read(cache, x, next, key)
   }
 }
@@ -35,13 +36,14 @@ export function compileServing(cache: RouteCache, next: Handler): Handler {
  * Undefined for a request that bypasses the cache. Only the origin can evaluate If-Match and If-Unmodified-Since (RFC 9110 §13.1.1,
  * §13.1.4). Header bytes that are no UTF-8 are equal in a key, but differ for the origin.
  */
-function keyOf(cache: RouteCache, x: Exchange, headers: Headers): CacheKey | undefined {
-  const isBypass = headers.has('if-match') || headers.has('if-unmodified-since') || x.outgoing.hasOpaqueValues
+function keyOf(cache: RouteCache, x: Exchange): CacheKey | undefined {
+  const { 'if-match': match, 'if-unmodified-since': unmodified } = x.headers
+  const isBypass = match !== undefined || unmodified !== undefined || x.outgoing.hasOpaqueValues
   return isBypass ? undefined : cache.keyOf(x)
 }
 
 async function read(cache: RouteCache, x: Exchange, next: Handler, key: CacheKey): Promise<Response> {
-  const directives = requestDirectives(x.request.headers)
+  const directives = requestDirectives(fieldsOfRecord(x.headers))
   const ready = cache.purges.ready(x)
   const place = await lookUp(cache.tiers, key, x, seenBy(x.outgoing.headers))
   // Purges are loaded before a fetch: a response must not be stored whose purge this isolate has not received.

@@ -29,7 +29,7 @@ export const EXTENSION_METHODS = [
 
 /** Methods that change nothing at the origin (IANA HTTP Method Registry, column Safe). */
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY'])
-/** Methods that may have another effect when they are repeated (the same registry, column Idempotent), and those that it does not list. */
+/** Methods that may have another effect when they are repeated (the same registry, column Idempotent), and those of UPnP, which it does not list. PURGE and BAN, which it does not list either, remove what is gone the second time. */
 const NOT_IDEMPOTENT: ReadonlySet<string> = new Set(['POST', 'PATCH', 'LOCK', 'NOTIFY', 'SUBSCRIBE', 'UNSUBSCRIBE'])
 const standard: ReadonlySet<string> = new Set(METHODS)
 

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { expectedOneOf, valueText, type Diagnostic } from '../config/schema/diagnostic.ts'
+import { expectedOneOf, type Diagnostic } from '../config/schema/diagnostic.ts'
 import { choice, doc, duration } from '../config/schema/scalars.ts'
 import type { RouteFacts } from '../core/policy.ts'
 import {
@@ -9,6 +9,7 @@ import {
   type RequestAttribute,
 } from '../core/request-attribute.ts'
 import { cost, MAX_LIMIT, maxCostOf } from './cost.ts'
+import { limitNumber } from './limit-number.ts'
 import { covers, override } from './overrides.ts'
 
 const keyPart = z.pipe(
@@ -35,21 +36,6 @@ function distinctParts() {
   })
 }
 
-/** A rate in one text, such as `5/m`, `100 per minute`, `10r/s` and `5/10s`. */
-const RATE =
-  /^\s*(\d+)\s*(?:r|reqs?|requests?)?\s*(?:\/|per\s)\s*(\d*)\s*(s|m|h|d)(?:ec|econd|in|inute|our|r|ay)?s?\s*$/i
-
-/** The message for a `limit` that is not a whole number. */
-function explainLimit(input: unknown): string {
-  const [, limit, count, unit] = (typeof input === 'string' && RATE.exec(input)) || []
-  const suggestion = limit
-    ? `; the period is in "window": write "limit": ${limit}, "window": "${count || 1}${unit!.toLowerCase()}"`
-    : ''
-  return input === undefined
-    ? 'expected a whole number'
-    : `expected a whole number, found ${valueText(input)}${suggestion}`
-}
-
 const written = z
   .strictObject({
     name: doc(
@@ -61,9 +47,7 @@ const written = z
       'fixed-window: windows start at multiples of their length, and each admits `limit`. sliding-window: each stretch as long as `window` admits `limit`, wherever it begins. token-bucket: a bucket of `burst`, into which `limit` come back in each window, evenly.',
     ),
     limit: doc(
-      z
-        .int({ error: ({ code, input }) => (code === 'invalid_type' ? explainLimit(input) : undefined) })
-        .check(z.gte(1), z.lte(MAX_LIMIT)),
+      limitNumber(({ limit, window }) => `the period is in "window": write "limit": ${limit}, "window": "${window}"`),
       'How many requests a window admits; for a bucket, how many tokens return in one window.',
     ),
     window: doc(duration(1_000), 'How long a window is: whole seconds, from 1s to 31d.'),

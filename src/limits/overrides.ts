@@ -3,6 +3,7 @@ import { doc, expected } from '../config/schema/scalars.ts'
 import type { Exchange } from '../core/exchange.ts'
 import { claimText, compileClaimPath, isClaimPath } from '../core/request-attribute.ts'
 import { MAX_LIMIT } from './cost.ts'
+import { limitNumber } from './limit-number.ts'
 
 const SUBJECT = expected('expected "jwt.<claim>", "apiKey.tier" or "apiKey.id"')
 const VALUE = expected('expected a text of 1 to 128 characters, a number, true or false')
@@ -31,7 +32,10 @@ export const override = z.strictObject({
     ),
     'The callers, by jwt.<claim>, apiKey.tier or apiKey.id. All conditions must match.',
   ),
-  limit: doc(z.int().check(z.gte(1), z.lte(MAX_LIMIT)), 'In place of the limiter’s `limit`.'),
+  limit: doc(
+    limitNumber(({ limit }) => `the period is the limiter’s "window": write "limit": ${limit}`),
+    'In place of the limiter’s `limit`.',
+  ),
   burst: z.optional(
     doc(
       z.int().check(z.gte(1), z.lte(MAX_LIMIT)),

@@ -1,4 +1,5 @@
 import { canonicalPath } from '../lib/canonical-path.ts'
+import { isRegularExpression, withColonNames } from './other-notation.ts'
 
 /** One segment of a `match.path`. */
 export type Segment =
@@ -11,33 +12,17 @@ export interface PathPattern {
   readonly rest: boolean
 }
 
-/** Syntax of regular expressions that no path has, such as `^/users/[0-9]+$`, `~ ^/users` and `/users/(.*)`. */
-const REGULAR_EXPRESSION = /^[\^~]|\.[*+]|\\|\(\?|\[[^\]]*\][*+?{]/
-
-/** A parameter as other routers write it: `/{id}`, `/{id:[0-9]}`, `/<id>`, `/<int:id>`, `/[id]`; and for everything below `/{path...}`, `/{path*}`, `/[...path]`, `/**`. */
-const OTHER_PARAMETER = /\/(?:\{(\*?\w+)(?::[^/{}]*)?(\*|\.\.\.)?\}|<(?:\w+:)?(\w+)>|\[(\.\.\.)?(\w+)\]|\*\*$)/g
-
-function replaceParameter(
-  whole: string,
-  braced: string | undefined,
-  bracedRest: string | undefined,
-  angled: string | undefined,
-  squaredRest: string | undefined,
-  squared: string | undefined,
-): string {
-  const name = braced ?? angled ?? squared
-  const isRest = whole === '/**' || bracedRest !== undefined || squaredRest !== undefined || braced?.startsWith('*')
-  return isRest ? '/*' : `/:${name}`
-}
-
 /** `/users/:id/*` → its segments; a string is the message of an invalid pattern. */
 export function parsePathPattern(text: string): PathPattern | string {
-  if (REGULAR_EXPRESSION.test(text))
+  if (isRegularExpression(text))
     return 'a path is not a regular expression; expected ":name" for one segment, and a final "/*" for everything below'
   if (!text.startsWith('/')) return 'expected a path that starts with "/"'
-  const suggested = text.replaceAll(OTHER_PARAMETER, replaceParameter)
-  if (suggested !== text && typeof parsePathPattern(suggested) === 'object')
-    return `a parameter is written ":name"; did you mean "${suggested}"?`
+  const suggested = withColonNames(text)
+  if (suggested !== text) {
+    const parsed = parsePathPattern(suggested)
+    return typeof parsed === 'string' ? parsed : `a parameter is written ":name" (did you mean "${suggested}"?)`
+  }
+  if (/[{}<>]/.test(text)) return 'a parameter is a whole segment, ":name"'
   const rest = text.endsWith('/*')
   const parts = (rest ? text.slice(1, -2) : text.slice(1)).split('/')
   const segments: Segment[] = []

@@ -60,7 +60,7 @@ function watchedPlatform() {
 }
 
 describe('a hit of the edge', () => {
-  it('asks the edge cache once, and nothing else', async () => {
+  it('asks the edge cache once in a second, and nothing else', async () => {
     const { platform, hang, take } = watchedPlatform()
     const gateway = makeTestGateway(
       {
@@ -81,7 +81,8 @@ describe('a hit of the edge', () => {
       const again = await ask()
       await gateway.settled()
       expect(again).toEqual({ body: first.body, status: expect.stringMatching(/; ?hit/) })
-      expect(take()).toEqual(['edge.match'])
+      // This isolate's own copy serves the further ones.
+      expect(take()).toEqual(times === 0 ? ['edge.match'] : [])
     }
     // Purges are asked for behind its back: a store that never answers holds nobody up.
     hang()

@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest'
 import type { EdgeCache } from '../../src/cache/api.ts'
-import { rememberBriefly } from '../../src/cache/store/edge-tier.ts'
 import { makeTestPlatform } from '../support/platform.ts'
 import { bytesOf, head, isolate, newKey, readAll, streamOf } from '../support/tiers.ts'
 
@@ -27,8 +26,7 @@ function remembering() {
     },
   }
   const state = { isSlow: false }
-  const edgeCache = rememberBriefly(watched, () => clock.now)
-  const one = isolate(undefined, { edgeCache })
+  const one = isolate(undefined, { edgeCache: watched, now: () => clock.now })
   const keep = (key: string, bytes: Uint8Array, etag = '"a"') =>
     one.keep(key, { head: head({ headers: [['etag', etag]] }), body: streamOf(bytes) })
   const read = async (key: string) => {

@@ -15,20 +15,46 @@ describe('a path in the notation of another router', () => {
     ['/a/[id]', '/a/:id'],
     ['/a/[...rest]', '/a/*'],
     ['/a/**', '/a/*'],
+    ['/a/{user-id}', '/a/:user_id'],
+    ['/a/{id?}', '/a/:id'],
+    ['/a/{proxy+}', '/a/*'],
+    ['/a/{+rest}', '/a/*'],
+    ['/a/{rest:path}', '/a/*'],
+    ['/a/<path:rest>', '/a/*'],
+    ['/a/[[...rest]]', '/a/*'],
+    ['/a/:id?', '/a/:id'],
+    ['/a/:rest*', '/a/*'],
+    ['/a/*rest', '/a/*'],
   ])('%s: did you mean %s?', (path, suggested) => {
     expect(diagnostics(withPolicies({}, { path }))).toEqual([
-      `routes[0].match.path: a parameter is written ":name"; did you mean "${suggested}"?, found "${path}"`,
+      `routes[0].match.path: a parameter is written ":name" (did you mean "${suggested}"?), found "${path}"`,
     ])
   })
 
-  it.each(['^/a/[0-9]+$', '/a/(.*)', '~ ^/a', '~* \\.php$', '/a/[0-9]+', '/a/:id(\\d+)', '/a/.*', '/a/(?<id>x)'])(
-    'is no regular expression: %s',
-    (path) => {
-      expect(diagnostics(withPolicies({}, { path }))).toEqual([
-        `routes[0].match.path: a path is not a regular expression; expected ":name" for one segment, and a final "/*" for everything below, found ${JSON.stringify(path)}`,
-      ])
-    },
-  )
+  it.each([
+    ['/a/{id}.json', 'a parameter is a whole segment, ":name"'],
+    ['/v{version}/a', 'a parameter is a whole segment, ":name"'],
+    ['/a/{id}/b/{id}', '":id" stands twice'],
+  ])('%s has no equivalent', (path, message) => {
+    expect(diagnostics(withPolicies({}, { path }))).toEqual([`routes[0].match.path: ${message}, found "${path}"`])
+  })
+
+  it.each([
+    '/a/[0-9]',
+    '/a/(b|c)',
+    '^/a/[0-9]+$',
+    '/a/(.*)',
+    '~ ^/a',
+    '~* \\.php$',
+    '/a/[0-9]+',
+    '/a/:id(\\d+)',
+    '/a/.*',
+    '/a/(?<id>x)',
+  ])('is no regular expression: %s', (path) => {
+    expect(diagnostics(withPolicies({}, { path }))).toEqual([
+      `routes[0].match.path: a path is not a regular expression; expected ":name" for one segment, and a final "/*" for everything below, found ${JSON.stringify(path)}`,
+    ])
+  })
 
   it.each(['/a.b', '/odata/$metadata', '/a(1)', '/users(7)', '/a+b', '/a/:id/*', '/~me', '/.well-known/x'])(
     'may have these characters: %s',
@@ -50,6 +76,10 @@ describe('a rate in one text', () => {
     ['5/10s', 5, '10s'],
     ['1000/hour', 1000, '1h'],
     ['1000/day', 1000, '1d'],
+    ['10rps', 10, '1s'],
+    ['100rpm', 100, '1m'],
+    ['5-M', 5, '1m'],
+    ['5 an hour', 5, '1h'],
   ])('%s is told where the period is', (limit, count, window) => {
     expect(diagnostics(withPolicies({ rateLimit: [{ ...limiter, limit }] }))).toEqual([
       `routes[0].policies.rateLimit[0].limit: expected a whole number, found "${limit}"; the period is in "window": write "limit": ${count}, "window": "${window}"`,
@@ -59,6 +89,9 @@ describe('a rate in one text', () => {
   it.each([
     ['many', 'expected a whole number, found "many"'],
     ['100', 'expected a whole number, found "100"'],
+    ['5/ms', 'expected a whole number, found "5/ms"'],
+    ['5/month', 'expected a whole number, found "5/month"'],
+    ['0/s', 'expected a whole number, found "0/s"'],
     [1.5, 'expected a whole number, found 1.5'],
     [undefined, 'required: expected a whole number'],
   ])('%j is no rate', (limit, message) => {
@@ -66,6 +99,14 @@ describe('a rate in one text', () => {
       `routes[0].policies.rateLimit[0].limit: ${message}`,
     ])
   })
+})
+
+it('a rate in an override is told that the limiter has the period', () => {
+  const overrides = [{ when: { 'apiKey.tier': 'gold' }, limit: '50/m' }]
+  const limiter = { name: 'l', algorithm: 'fixed-window', limit: 5, window: '1m', key: ['client.ip'], overrides }
+  expect(diagnostics(withPolicies({ rateLimit: [limiter] }))[0]).toBe(
+    'routes[0].policies.rateLimit[0].overrides[0].limit: expected a whole number, found "50/m"; the period is the limiter’s "window": write "limit": 50',
+  )
 })
 
 describe('a method', () => {
@@ -78,8 +119,10 @@ describe('a method', () => {
   it.each([
     ['propfind', 'did you mean "PROPFIND"?'],
     ['OPTION', 'did you mean "OPTIONS"?'],
-    ['TRACE', 'expected one of "GET"'],
-    ['CONNECT', 'expected one of "GET"'],
+    ['TRACE', '"TRACE" is not supported: an origin repeats the credentials'],
+    ['connect', '"CONNECT" is not supported: the runtime opens no tunnels'],
+    ['*', '"*" names no method: name each, or leave the list out'],
+    ['ANY', '"ANY" names no method: name each, or leave the list out'],
     ['BREW', 'expected one of "GET"'],
   ])('%s is refused', (name, message) => {
     expect(methodsOf(name)[0]).toContain(`routes[0].match.methods[0]: `)

@@ -115,8 +115,12 @@ test('takes a relative path from the folder in which the command was typed', asy
   const served = serve(['--port', '0', '--routes', 'typed.json'], 'state', folder)
   expect((await fetch(`${await urlOf(served)}/users/7`)).status).toBe(200)
   const env = { ...process.env, SERVE_TEST_ORIGIN: `http://127.0.0.1:${origin.port}` }
-  const validate = ['--prefix', ROOT, 'run', 'validate', '--', 'typed.json']
-  expect(spawnSync('npm', validate, { cwd: folder, env, encoding: 'utf8' }).stdout).toContain('typed.json: no mistakes')
+  const validate = ['--prefix', ROOT, 'run', 'validate']
+  const named = spawnSync('npm', [...validate, '--', 'typed.json'], { cwd: folder, env, encoding: 'utf8' })
+  expect(named.stdout).toContain('typed.json: no mistakes')
+  const byVariable = { ...env, UMBRAL_ROUTES: 'typed.json' }
+  const unnamed = spawnSync('npm', validate, { cwd: folder, env: byVariable, encoding: 'utf8' })
+  expect(unnamed.stdout).toContain('typed.json: no mistakes')
 })
 
 test('a broken routes file stops it with the JSON path and the nearest valid name', async () => {

@@ -15,6 +15,8 @@ describe('readJson', () => {
     ['r.json', '# mine\n\nversion: 1\n'],
     ['r.json', '---\nversion: 1\n'],
     ['r.json', '- a\n- b\n'],
+    ['r.json', '# mine\r\nversion: 1\r\n'],
+    ['r.json', '%YAML 1.2\n---\nversion: 1\n'],
     ['r.yaml', '"version": 1\n'],
     ['R.YML', 'anything'],
   ])('%s with %j is told to be YAML', (file, text) => {

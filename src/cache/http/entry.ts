@@ -22,7 +22,10 @@ export interface StoredHead {
 /** A stored response with its body, which can be read once. */
 export interface StoredResponse {
   readonly head: StoredHead
+  /** Null when it has no bytes. */
   readonly body: ReadableStream<Uint8Array> | null
+  /** The body where it is in memory; each access of `body` then makes another stream, which need not be read. */
+  readonly bytes?: Uint8Array<ArrayBuffer>
 }
 
 /** Header fields to read by lower-case name, all lines of one name joined with commas (RFC 9110 §5.3); `Headers` are such. */
@@ -40,6 +43,11 @@ export function fieldsOf(headers: StoredHead['headers']): Fields {
     },
   }
 }
+
+/** The fields of a record by lower-case name that has no prototype. */
+export const fieldsOfRecord = (headers: Readonly<Record<string, string>>): Fields => ({
+  get: (name) => headers[name] ?? null,
+})
 
 /** The members of a list of names in lower case (RFC 9110 §5.6.1), empty ones left out; undefined when one of them is no token. */
 export function parseNames(list: string): string[] | undefined {

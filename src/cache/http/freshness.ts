@@ -52,8 +52,18 @@ export function exactAge(head: Datable, now: number, fields: Fields): number {
   return initialAge(head, fields) + Math.max(0, now - head.responseTime) / 1000
 }
 
-/** The age of a response at its arrival, in seconds: the larger of those from its Date and its Age. */
-function initialAge({ requestTime, responseTime }: Datable, fields: Fields): number {
+const initialAges = new WeakMap<Datable, number>()
+
+/** The age of a response at its arrival, in seconds: the larger of those from its Date and its Age. Computed once for a stored response in memory. */
+function initialAge(head: Datable, fields: Fields): number {
+  const known = initialAges.get(head)
+  if (known !== undefined) return known
+  const age = computeInitialAge(head, fields)
+  initialAges.set(head, age)
+  return age
+}
+
+function computeInitialAge({ requestTime, responseTime }: Datable, fields: Fields): number {
   const date = dateOf(fields, responseTime)
   const apparentAge = Math.max(0, Math.floor(responseTime / 1000) - date / 1000)
   const delay = Math.max(0, responseTime - requestTime) / 1000

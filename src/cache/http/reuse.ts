@@ -1,5 +1,5 @@
 import type { RequestDirectives } from './directives.ts'
-import { fieldsOf } from './entry.ts'
+import { fieldsOf, type Fields } from './entry.ts'
 import { exactAge, freshnessOf, type Datable, type FreshnessLifetime, type RouteLife } from './freshness.ts'
 
 /** How a stored response that matches a request may be used (RFC 9111 §4). */
@@ -28,7 +28,7 @@ export function judgeReuse(
   staleSince = Infinity,
 ): ReuseVerdict {
   const fields = fieldsOf(head.headers)
-  const life = freshnessOf(head, route, fields)
+  const life = lifetimeOf(head, route, fields)
   const age = exactAge(head, now, fields)
   const lifetime = staleSince > now ? life.lifetime : Math.min(life.lifetime, exactAge(head, staleSince, fields))
   const left = lifetime - age
@@ -41,6 +41,17 @@ export function judgeReuse(
     ttl: Math.floor(left),
     onError: !life.noCache && left > -staleIfError,
   }
+}
+
+const lifetimes = new WeakMap<Datable, { readonly route: RouteLife; readonly life: FreshnessLifetime }>()
+
+/** Computed once for a stored response in memory. */
+function lifetimeOf(head: Datable, route: RouteLife, fields: Fields): FreshnessLifetime {
+  const known = lifetimes.get(head)
+  if (known?.route === route) return known.life
+  const life = freshnessOf(head, route, fields)
+  lifetimes.set(head, { route, life })
+  return life
 }
 
 function useOf(life: FreshnessLifetime, request: RequestDirectives, age: number, left: number): ReuseVerdict['use'] {

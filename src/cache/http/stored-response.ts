@@ -1,45 +1,78 @@
 import { parseHttpDate } from '../../lib/http-date.ts'
 import { contentRange, rangeOf, sliceBody } from './byte-range.ts'
-import { fieldsOf, type Fields, type StoredHead } from './entry.ts'
+import { fieldsOf, type Fields, type StoredHead, type StoredResponse } from './entry.ts'
 import { ageAt, dateOf } from './freshness.ts'
 import { entityTagOf, sameEntityTag } from './validation.ts'
 
 /** The form in which a stored response answers one request: whole, or as its conditions and range require. */
 export type Shape = 'whole' | 'head' | 'not-modified' | 'range'
 
-/** The form of a stored response for a request (RFC 9110 §13.2.2). */
-export function shapeOf(request: Request, head: StoredHead): Shape {
-  if (isNotModified(request.headers, head)) return 'not-modified'
-  if (request.method === 'HEAD') return 'head'
-  return request.headers.has('range') && rangeOf(request.headers, head) !== undefined ? 'range' : 'whole'
+/** The parts of a request that decide the form of its response. */
+export interface ConditionalRequest {
+  readonly method: string
+  readonly headers: Fields
 }
 
-/** The response to a request from a stored response, with its `Age`. `body` is undefined where the form needs none. */
+/** The form of a stored response for a request (RFC 9110 §13.2.2). */
+export function shapeOf({ method, headers }: ConditionalRequest, head: StoredHead): Shape {
+  if (isNotModified(headers, head)) return 'not-modified'
+  if (method === 'HEAD') return 'head'
+  return headers.get('range') !== null && rangeOf(headers, head) !== undefined ? 'range' : 'whole'
+}
+
+/** The response to a request from a stored response, with its `Age`, and `label` as its `Cache-Status` where there is one. */
 export function responseFrom(
-  request: Request,
+  request: ConditionalRequest,
   head: StoredHead,
   shape: Shape,
-  body: ReadableStream<Uint8Array> | null,
+  stored: Pick<StoredResponse, 'body' | 'bytes'>,
   now: number,
+  label?: string,
 ): Response {
+  const age = ageAt(head, now)
+  const headers = shape === 'whole' ? wholeHeaders(head, age, label) : headersOf(head, shape, age, label)
+  if (shape === 'not-modified') return asStored(null, 304, headers)
+  if (shape === 'head') return asStored(null, head.status, headers)
+  if (shape === 'whole') return asStored(stored.bytes?.byteLength ? stored.bytes : stored.body, head.status, headers)
+  return partial(request, head, headers, stored.body)
+}
+
+function headersOf(head: StoredHead, shape: Shape, age: number, label: string | undefined): Headers {
   const pairs = shape === 'not-modified' ? notModifiedHeaders(head.headers) : head.headers
   // A list of pairs would cost five times as much.
   const headers = new Headers()
   for (const [name, value] of pairs) headers.append(name, value)
-  headers.set('age', String(ageAt(head, now)))
-  if (shape === 'not-modified') return asStored(null, 304, headers)
-  if (shape === 'head') return asStored(null, head.status, headers)
-  if (shape === 'whole') return asStored(body, head.status, headers)
-  return partial(request, head, headers, body)
+  headers.set('age', String(age))
+  if (label !== undefined) headers.set('cache-status', label)
+  return headers
+}
+
+interface MadeHeaders {
+  readonly age: number
+  readonly label: string | undefined
+  readonly headers: Headers
+}
+const made = new WeakMap<StoredHead, MadeHeaders>()
+
+/** The headers of whole responses are the same for a second: a stored response in memory makes them once. A Response copies them. */
+function wholeHeaders(head: StoredHead, age: number, label: string | undefined): Headers {
+  const last = made.get(head)
+  if (last !== undefined && last.age === age && last.label === label) return last.headers
+  const headers = headersOf(head, 'whole', age, label)
+  made.set(head, { age, label, headers })
+  return headers
 }
 
 /** A stored body is already encoded as its Content-Encoding states. */
-const asStored = (body: ReadableStream<Uint8Array> | null, status: number, headers: Headers) =>
-  new Response(body, { status, headers, encodeBody: 'manual' })
+const asStored = (
+  body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> | null,
+  status: number,
+  headers: Headers,
+) => new Response(body, { status, headers, encodeBody: 'manual' })
 
 /** RFC 9110 §14.4 and §15.5.17. */
 function partial(
-  request: Request,
+  request: ConditionalRequest,
   head: StoredHead,
   headers: Headers,
   body: ReadableStream<Uint8Array> | null,

@@ -24,7 +24,7 @@ export interface TierExchange {
   readonly waitUntil: (work: Promise<unknown>) => void
 }
 
-/** A stored response and its tier; its body is null when it has no bytes. */
+/** A stored response and its tier. */
 export interface FoundResponse extends StoredResponse {
   readonly tier: 'edge' | 'redis'
 }
@@ -83,8 +83,8 @@ function connect(platform: CachePlatform, connection: CacheRedis | undefined): T
     async read(key, x) {
       const url = edgeUrl(key)
       if (url === undefined) return undefined
-      const near = await edge.read(url)
-      if (near !== undefined) return { ...near, tier: 'edge' }
+      const near = edge.recall(url) ?? (await edge.read(url))
+      if (near !== undefined) return near
       const far = await redis?.read(key, x.waitUntil)
       if (far === undefined) return undefined
       x.waitUntil(promote(url, far))

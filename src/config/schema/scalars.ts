@@ -73,13 +73,13 @@ export function choice<const Names extends readonly [string, ...string[]]>(
   names: Names,
   later: readonly string[] = [],
 ) {
-  return z.enum(names, {
-    error: ({ input }) => {
-      if (typeof input !== 'string') return withFound(expectedOneOf('', names), input)
-      if (later.includes(input)) return `"${input}" is not supported yet; ${expectedOneOf('', names)}`
-      return withFound(expectedOneOf(input, names, later), input)
-    },
-  })
+  return z.enum(names, { error: ({ input }) => notAmong(names, input, later) })
+}
+
+function notAmong(names: readonly string[], input: unknown, later: readonly string[] = []): string {
+  if (typeof input !== 'string') return withFound(expectedOneOf('', names), input)
+  if (later.includes(input)) return `"${input}" is not supported yet; ${expectedOneOf('', names)}`
+  return withFound(expectedOneOf(input, names, later), input)
 }
 
 /** A key that is part of the format but not supported yet: refused if present, never ignored. */
@@ -225,5 +225,20 @@ export const cidr = z.string(expected(CIDR_EXPECTED)).check(
   }),
 )
 
+const methods = [...METHODS, ...EXTENSION_METHODS] as const
+/** Why some names are no methods here. */
+const NO_METHODS: Readonly<Record<string, string>> = {
+  TRACE: '"TRACE" is not supported: an origin repeats the credentials of the request in its response',
+  CONNECT: '"CONNECT" is not supported: the runtime opens no tunnels',
+  ...Object.fromEntries(
+    ['*', 'ANY', 'ALL'].map((name) => [name, `"${name}" names no method: name each, or leave the list out`]),
+  ),
+}
+
 /** A method that a route may name; every other one gets 501. */
-export const method = choice([...METHODS, ...EXTENSION_METHODS])
+export const method = z.enum(methods, {
+  error: ({ input }) => {
+    const reason = typeof input === 'string' ? NO_METHODS[input.toUpperCase()] : undefined
+    return reason === undefined ? notAmong(methods, input) : `${reason}; ${expectedOneOf('', methods)}`
+  },
+})

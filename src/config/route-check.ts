@@ -1,6 +1,7 @@
 import type { Policy, RouteFacts } from '../core/policy.ts'
 import { checkPath } from '../core/template.ts'
 import { isConnectionHeader } from '../lib/header.ts'
+import { METHODS } from '../lib/http-method.ts'
 import { policies } from '../policies/index.ts'
 import { parsePathPattern } from '../routing/path-pattern.ts'
 import { checkUpstream } from '../upstream/config-check.ts'
@@ -86,13 +87,13 @@ function checkUpstreamReference(route: RouteConfig, at: Path, config: Config): D
   const hedge = override.hedge === undefined ? base.hedge : (override.hedge ?? undefined)
   const ofBase = new Set(checkUpstream(base).map(([, message]) => message))
   const found = checkUpstream({ timeout, retry, hedge }).filter(([, message]) => !ofBase.has(message))
-  const { methods = ['GET'] } = route.match
+  const { methods = METHODS }: { methods?: readonly string[] | undefined } = route.match
   if (override.hedge && !methods.some((method) => method === 'GET' || method === 'HEAD'))
     found.push([['hedge'], 'has no use here: only GET and HEAD are hedged'])
   const retried = override.retry?.methods
   // HEAD follows GET.
   const accepted = new Set(methods.includes('GET') ? [...methods, 'HEAD'] : methods)
-  if (retried && route.match.methods && !retried.some((method) => accepted.has(method)))
+  if (retried && !retried.some((method) => accepted.has(method)))
     found.push([['retry', 'methods'], `has no use here: the route takes only ${methods.join(', ')}`])
   return found.map(([below, message]) => ({ path: [...at, 'upstream', ...below], message }))
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parsePathPattern } from '../../src/routing/path-pattern.ts'
-import { diagnostics, withPolicies } from '../support/config-file.ts'
+import { diagnostics, route, withPolicies } from '../support/config-file.ts'
 
 describe('a path in the notation of another router', () => {
   it.each([
@@ -132,5 +132,14 @@ describe('a method', () => {
   it.each(['POST', 'PATCH', 'LOCK'])('%s is not retried', (name) => {
     const upstreams = { users: { targets: [{ url: 'http://a.test' }], retry: { methods: [name] } } }
     expect(diagnostics({ upstreams })[0]).toContain(`${name} is not idempotent`)
+  })
+
+  it('that no route takes by default is not retried on a route that names none', () => {
+    const upstream = { name: 'users', retry: { methods: ['PROPFIND'] } }
+    const routeOf = (match: object) => diagnostics({ routes: [{ ...route, match, upstream }] })
+    expect(routeOf({ path: '/a' })[0]).toContain(
+      'routes[0].upstream.retry.methods: has no use here: the route takes only GET, HEAD, POST',
+    )
+    expect(routeOf({ path: '/a', methods: ['PROPFIND'] })).toEqual([])
   })
 })

@@ -1,4 +1,5 @@
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { startGateway, type RunningGateway } from '../support/gateway.ts'
 import { listen, type Listening } from '../support/listen.ts'
@@ -7,16 +8,17 @@ const seen: string[] = []
 let origin: Listening
 let gateway: RunningGateway
 
+/** Responds with the request. The first to `/dav/flaky` fails. */
+async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const line = `${request.method} ${request.url} ${await text(request)}`
+  const fails = request.url === '/dav/flaky' && !seen.includes(line)
+  seen.push(line)
+  const status = fails ? 503 : request.method === 'PROPFIND' ? 207 : 200
+  response.writeHead(status, { 'cache-control': 'max-age=60' }).end(line)
+}
+
 beforeAll(async () => {
-  const server = createServer(async (request, response) => {
-    let body = ''
-    for await (const chunk of request) body += String(chunk)
-    const line = `${request.method} ${request.url} ${body}`
-    const isFirst = !seen.includes(line)
-    seen.push(line)
-    const status = request.url === '/dav/flaky' && isFirst ? 503 : request.method === 'PROPFIND' ? 207 : 200
-    response.writeHead(status, { 'cache-control': 'max-age=60' }).end(line)
-  })
+  const server = createServer((request, response) => void respond(request, response))
   origin = await listen(server)
   const retry = { attempts: 1, retryOn: ['gateway-error'], methods: ['PROPFIND'], backoff: { base: '1ms', max: '1ms' } }
   gateway = await startGateway({

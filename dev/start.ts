@@ -44,7 +44,7 @@ async function main(): Promise<void> {
   })
   if (!(await isFree(port))) throw new Error(portTaken('npm start', port))
   const addresses = await chooseAddresses()
-  const env = { ...process.env, ...OWN_STORE, ...addresses }
+  const env = { ...process.env, ...OWN_STORE, ...addresses, UMBRAL_ROUTES: ROUTES }
   if (!run(['dev/build.ts', ROUTES], env)) return
   const store = redis ? await startRedis() : undefined
   const folder = openStateFolder(keep ? '.wrangler/demo' : undefined)

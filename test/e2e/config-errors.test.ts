@@ -52,6 +52,20 @@ test.for(mistakes)('%s stops npm start before anything runs', async ([, right, w
   expect(readdirSync(TMPDIR)).toEqual([])
 })
 
+test('npm start takes a relative UMBRAL_ROUTES from the folder in which the command was typed', async () => {
+  writeFileSync(join(folder, 'typed.json'), '{ "version": 2 }')
+  const [port] = await freePorts(1)
+  const { status, stderr } = spawnSync('npm', ['--prefix', process.cwd(), 'start', '--', '--port', String(port)], {
+    cwd: folder,
+    env: { ...process.env, UMBRAL_ROUTES: 'typed.json' },
+    encoding: 'utf8',
+    timeout: 30_000,
+  })
+  expect(status).toBe(1)
+  expect(stderr).toContain(`${join(folder, 'typed.json')}: `)
+  expect(stderr).toContain('  version: expected the number 1, found 2')
+})
+
 test('a warning names its path and stops nothing', () => {
   const metadata = { targets: [{ url: 'http://169.254.169.254' }] }
   const file = { version: 1, upstreams: { metadata }, routes: [{ id: 'a', match: { path: '/a' }, respond: {} }] }

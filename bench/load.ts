@@ -41,14 +41,16 @@ export interface LoadOptions {
   readonly headers: Readonly<Record<string, string>>
   readonly connections: number
   readonly seconds: number
+  /** Whether the load stays on its core. Default true. */
+  readonly isPinned?: boolean
 }
 
 /** Sends requests over `connections` for `seconds`, as fast as they complete. Rejects when a response is not a 2xx or a connection breaks. */
-export async function load({ url, headers, connections, seconds }: LoadOptions): Promise<Load> {
+export async function load({ url, headers, connections, seconds, isPinned = true }: LoadOptions): Promise<Load> {
   const size = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`]
   const fields = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
   const wrk = ['wrk', '--latency', '--timeout', '10s', ...size, ...fields, url]
-  const [command, ...args] = [...pin(LOAD_CORE), ...wrk]
+  const [command, ...args] = [...(isPinned ? pin(LOAD_CORE) : []), ...wrk]
   const { stdout } = await run(command!, args, { timeout: (seconds + 30) * 1000 })
   const failure = /(Non-2xx.*|Socket errors.*)/.exec(stdout)?.[1]
   if (failure !== undefined) throw new Error(`${url}: ${failure}`)

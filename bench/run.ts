@@ -10,12 +10,13 @@ import { POLICY_SETS } from './policy-sets.ts'
 import { measureMatching, measureStart } from './route-count.ts'
 import { makeBench } from './subjects.ts'
 import { measureTokens } from './token-cost.ts'
+import { measureWorkers } from './workers.ts'
 
 /**
  * `npm run bench -- [--set full] [--part gateway] [--rounds 7] [--seconds 1] [--quick] [--json FILE]`: measures the cost of the gateway on this machine.
  * `--set` measures the bare route and the named sets only. See docs/benchmarks.md.
  */
-const PARTS = ['bundle', 'matching', 'tokens', 'start', 'gateway', 'instructions'] as const
+const PARTS = ['bundle', 'matching', 'tokens', 'start', 'gateway', 'instructions', 'workers'] as const
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -36,12 +37,14 @@ async function main(): Promise<void> {
   if (unknown !== undefined) throw new Error(`--part: expected one of ${PARTS.join(', ')}, found ${unknown}`)
 
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
-  if (parts.includes('gateway')) needProgram('wrk')
-  pinThisProcess()
+  if (parts.includes('gateway') || parts.includes('workers')) needProgram('wrk')
   console.log(
     `Node ${process.version}, ${cpus().length} cores, gateway and load ${PINNED ? 'on a core each' : 'not pinned'}`,
   )
   const bench = await makeBench()
+  // Before anything is pinned: its processes use all cores.
+  const workers = parts.includes('workers') && (await measureWorkers(bench, rounds, seconds))
+  pinThisProcess()
   try {
     const report = {
       bundle: parts.includes('bundle') && measureBundle(bench.worker),
@@ -50,6 +53,7 @@ async function main(): Promise<void> {
       start: parts.includes('start') && (await measureStart(bench, rounds)),
       gateway: parts.includes('gateway') && (await measureGateway(bench, sets, rounds, seconds)),
       instructions: parts.includes('instructions') && (await measureInstructions(bench)),
+      workers,
     }
     if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
   } finally {

@@ -5,6 +5,8 @@ import { PortTaken } from './workerd.ts'
 export interface SharedSocket {
   readonly fd: number
   readonly port: number
+  /** Frees the port, once no process has the descriptor any more. */
+  readonly close: () => Promise<void>
 }
 
 /**
@@ -20,16 +22,28 @@ server.listen({ ...workerData, backlog: 4096 }, () => {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
 })`
 
-/** Opens a socket on `ip` and `port`; 0 chooses a free one. Rejects with `PortTaken` when another process listens there. */
-export function openSharedSocket(ip: string, port: number): Promise<SharedSocket> {
-  const thread = new Worker(THREAD, { eval: true, workerData: { host: ip, port } })
-  // It holds the socket for as long as this process lives, and does not keep it alive.
-  thread.unref()
+/**
+ * Opens `count` sockets on `ip` and one port; 0 chooses a free one. The kernel spreads connections over them (SO_REUSEPORT): of several processes on
+ * one socket, the one that wakes first would accept most. Rejects with `PortTaken` when another process listens there.
+ */
+export async function openSharedSockets(ip: string, port: number, count: number): Promise<SharedSocket[]> {
+  const first = await openSocket(ip, port, false)
+  if (count === 1) return [first]
+  // With SO_REUSEPORT alone, two gateways would share a port without a word.
+  await first.close()
+  return Promise.all(Array.from({ length: count }, () => openSocket(ip, first.port, true)))
+}
+
+function openSocket(ip: string, port: number, reusePort: boolean): Promise<SharedSocket> {
+  const thread = new Worker(THREAD, { eval: true, workerData: { host: ip, port, reusePort } })
+  type Message = Pick<SharedSocket, 'fd' | 'port'> | { readonly code: string; readonly message: string }
   return new Promise((resolve, reject) => {
-    thread.on('message', (message: SharedSocket | { readonly code: string; readonly message: string }) => {
-      if ('fd' in message) resolve(message)
+    thread.once('message', (message: Message) => {
+      // It does not keep this process alive.
+      thread.unref()
+      if ('fd' in message) resolve({ ...message, close: async () => void (await thread.terminate()) })
       else reject(message.code === 'EADDRINUSE' ? new PortTaken(port) : new Error(message.message))
     })
-    thread.on('error', reject)
+    thread.once('error', reject)
   })
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { stateConfig, workerdConfig } from './config.ts'
 import { prepareGateway, type PreparedGateway, type RoutesSource } from './gateway.ts'
 import { keepRunning, type KeptProcess } from './kept-process.ts'
-import { openSharedSocket } from './shared-socket.ts'
+import { openSharedSockets, type SharedSocket } from './shared-socket.ts'
 import { startWorkerd, type Workerd, type WorkerdOptions } from './workerd.ts'
 
 /** How to run a gateway. */
@@ -64,13 +64,15 @@ async function startParts(
   stop: () => Promise<void>,
 ): Promise<RunningGateway> {
   let prepared = await prepareGateway(options, folder)
-  const socket = await openSharedSocket(options.ip, options.port)
+  const sockets = await openSharedSockets(options.ip, options.port, options.workers ?? 1)
+  const [{ port }] = sockets as [SharedSocket]
+  started.push(...sockets.map(({ close }) => ({ stop: close })))
   const log = (line: string) => void options.stderr.write(`${line}\n`)
   const start = async (
     parts: Pick<WorkerdOptions, 'config' | 'socket'> & { readonly stateDir?: string | undefined },
   ) => {
     const { ip, drainMs, env, stdout } = options
-    const workerd = await startWorkerd({ ip, port: socket.port, drainMs, env, stdout, ...parts })
+    const workerd = await startWorkerd({ ip, port, drainMs, env, stdout, ...parts })
     workerd.stderr.pipe(options.stderr, { end: false })
     return workerd
   }
@@ -95,26 +97,26 @@ async function startParts(
   const state = hasState ? await keepRunning('The process of the objects', startState, log) : undefined
   if (state) started.push(state)
 
-  const startWorker = (control: string) => () => {
+  const startWorker = (control: string, socket: number) => () => {
     fs.rmSync(control, { force: true })
     const config = workerdConfig(prepared.gateway, prepared.cache, {
       control: `unix:${control}`,
       supervisor: `unix:${supervisorSocket}`,
       ...(!ownsObjects && { state: options.stateAt ?? `unix:${stateSocket}` }),
     })
-    return start({ config, socket: socket.fd, stateDir: ownsObjects ? options.stateDir : undefined })
+    return start({ config, socket, stateDir: ownsObjects ? options.stateDir : undefined })
   }
   const workers: (KeptProcess & { readonly control: string })[] = []
-  for (let nth = 0; nth < (options.workers ?? 1); nth++) {
+  for (const [nth, { fd }] of sockets.entries()) {
     const control = join(folder, `worker-${nth}.sock`)
-    const worker = await keepRunning(`Worker ${nth + 1}`, startWorker(control), log)
+    const worker = await keepRunning(`Worker ${nth + 1}`, startWorker(control, fd), log)
     workers.push({ ...worker, control })
     started.push(worker)
   }
   const running = () => workers.flatMap(({ current }) => current() ?? [])
   return {
     url: running()[0]!.url,
-    port: socket.port,
+    port,
     processes: () => ({ workers: running(), state: state?.current() }),
     reload,
     stop,

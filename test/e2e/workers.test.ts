@@ -1,3 +1,4 @@
+import { readdirSync, readlinkSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { startOrigin, type Origin } from '../support/origin.ts'
 import { startLoad, startSupervised, statusOf, type Supervised } from '../support/supervised.ts'
@@ -62,6 +63,28 @@ describe('several processes on one port', () => {
     expect(await statuses('/plain', 60)).toEqual(Array.from({ length: 60 }, () => 200))
   })
 
+  it('each get their share of the connections', async () => {
+    const { workers } = gateway.processes()
+    const connectionsOf = (pid: number) =>
+      readdirSync(`/proc/${pid}/fd`).filter((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('socket:')).length
+    const before = workers.map(({ pid }) => connectionsOf(pid))
+    const load = startLoad(`${gateway.url}/plain`, 60)
+    await vi.waitFor(
+      () => {
+        const accepted = workers.map(({ pid }, nth) => connectionsOf(pid) - before[nth]!)
+        // Three binomial shares of 60: fewer than five happens once in a million runs.
+        expect(Math.min(...accepted)).toBeGreaterThanOrEqual(5)
+      },
+      { timeout: 5_000, interval: 20 },
+    )
+    await load.stop()
+  })
+
+  it('refuse a port on which another gateway serves', async () => {
+    const taken = startSupervised(routesOf(origin.url), { workers: 2, port: gateway.port })
+    await expect(taken).rejects.toThrow(`Port ${gateway.port} is taken`)
+  })
+
   it('count a strict limit together', async () => {
     const all = await statuses('/limited', 200)
     expect([all.filter((status) => status === 200).length, all.filter((status) => status === 429).length]).toEqual([
@@ -118,6 +141,14 @@ describe('several processes on one port', () => {
     expect(after.filter((status) => status === 200).length).toBeLessThanOrEqual(9)
     expect(after).toContain(429)
   })
+})
+
+it('frees its port when it is stopped', async () => {
+  const first = await startSupervised(routesOf(origin.url))
+  await first.stop()
+  const second = await startSupervised(routesOf(origin.url), { port: first.port })
+  expect(await statusOf(`${second.url}/plain`)).toBe(200)
+  await second.stop()
 })
 
 describe('a gateway on another machine', () => {

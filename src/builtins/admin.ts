@@ -51,7 +51,8 @@ export function makeAdmin(upstreams: readonly Upstream[], platform: Platform): H
   const setRetention = makeRetentionSetter(platform, identity)
   return async (x) => {
     setRetention(x)
-    return app.fetch(relativeRequest(x), { x })
+    const response = await app.fetch(relativeRequest(x), { x })
+    return x.request.method === 'HEAD' ? new Response(null, response) : response
   }
 }
 

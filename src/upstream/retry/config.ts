@@ -29,7 +29,7 @@ export const retrySchema = z.strictObject({
   ),
   methods: doc(
     z.prefault(z.array(method).check(z.minLength(1), distinct()), ['GET', 'HEAD', 'OPTIONS']),
-    'The methods that are repeated; POST and PATCH need `idempotency`. Default GET, HEAD, OPTIONS.',
+    'The methods that are repeated; those that are not idempotent, such as POST, PATCH and LOCK, are refused. Default GET, HEAD, OPTIONS.',
   ),
   backoff: doc(
     z.prefault(

@@ -10,6 +10,8 @@ interface Place {
   readonly hostname: string
   /** The path that is put in front of every forwarded one, without a final slash. */
   readonly prefix: string
+  /** Whether absolute URLs with the host that the client named are taken for URLs of the target. */
+  readonly ownsPublicUrls: boolean
 }
 
 /**
@@ -20,13 +22,15 @@ interface Place {
 export function compileRelocation(base: string, mode: LocationMode | undefined): Relocate | undefined {
   if (mode === 'keep') return undefined
   const { origin, hostname, pathname } = new URL(base)
-  const place: Place = { origin, hostname, prefix: pathname === '/' ? '' : pathname }
-  if (mode === 'rewrite' || place.prefix !== '') return (x, response) => relocateAll(x, response, place)
+  const prefix = pathname === '/' ? '' : pathname
+  const rewritesAll = mode === 'rewrite' || prefix !== ''
+  const place: Place = { origin, hostname, prefix, ownsPublicUrls: rewritesAll }
+  if (rewritesAll) return (x, response) => relocateAll(x, response, place)
   return (x, response) => {
     // Reading a field is a call into the runtime: only where a Location has a meaning (RFC 9110 §10.2.2).
     if (response.status !== 201 && (response.status < 300 || response.status >= 400)) return response
     const location = response.headers.get('location')
-    if (location === null || isPathAbsolute(location)) return response
+    if (location === null || !namesHost(location)) return response
     return withFields(response, { location: relocateUrl(x, location, place) })
   }
 }
@@ -35,7 +39,9 @@ function relocateAll(x: Exchange, response: Response, place: Place): Response {
   const { headers } = response
   const location = headers.get('location')
   const contentLocation = headers.get('content-location')
-  const cookies = headers.has('set-cookie') ? headers.getSetCookie() : []
+  const hasCookies = headers.has('set-cookie')
+  if (location === null && contentLocation === null && !hasCookies) return response
+  const cookies = hasCookies ? headers.getSetCookie() : []
   const relocated = withFields(response, {
     location: location === null ? undefined : relocateUrl(x, location, place),
     'content-location': contentLocation === null ? undefined : relocateUrl(x, contentLocation, place),
@@ -65,27 +71,42 @@ function withCookies(response: Response, before: readonly string[], after: reado
   return changed
 }
 
-/** `/path`, but not `//host/path`. */
-const isPathAbsolute = (reference: string) => reference.startsWith('/') && !reference.startsWith('//')
+/** `https://host/path` or `//host/path`. */
+const namesHost = (reference: string) => /^(?:https?:|\/\/)/i.test(reference)
+/** `x`, `../x`, `./x?y`: resolved against the path of the request. Without a path (`?y`, `#z`) a reference means the request's own. */
+const isRelative = (reference: string) => !/^(?:[a-z][a-z\d+.-]*:|[/\\?#]|$)/i.test(reference)
 
 /**
  * The reference by which a client reaches what `reference` means at the target; undefined where it stays: another host, a path that the gateway does
- * not forward to, or a reference that is relative to the current path.
+ * not forward to, or a relative reference that means the same for the client.
  */
 export function relocateUrl(x: Exchange, reference: string, place: Place): string | undefined {
-  if (!/^(?:https?:|\/)/i.test(reference)) return undefined
+  const fromRequest = isRelative(reference)
+  if (!fromRequest && !/^(?:https?:|\/)/i.test(reference)) return undefined
   const url = URL.parse(reference, place.origin + place.prefix + x.outgoing.path)
   if (url === null || url.username !== '' || url.password !== '') return undefined
-  // An origin that reads X-Forwarded-Host writes the gateway's own host before a path of its own.
-  const isPublic = url.host === x.client.host && url.origin !== place.origin
-  if (url.origin !== place.origin && !isPublic) return undefined
+  const isPublic = url.origin !== place.origin
+  if (isPublic && !isPublicUrl(x, url, place)) return undefined
   const path = pathAtGateway(x, url.pathname, place)
   if (path === undefined) return undefined
+  if (fromRequest && URL.parse(reference, place.origin + publicPath(x))?.pathname === path) return undefined
   const tail = url.search + url.hash
   if (isPublic) return url.origin + path + tail
   // `//` at the beginning would name another host.
   return (path.startsWith('//') ? '/.' : '') + path + tail
 }
+
+/** Whether an origin that reads X-Forwarded-Host has put the gateway's own host before a path of its own. */
+function isPublicUrl(x: Exchange, { host, pathname }: URL, { prefix, ownsPublicUrls }: Place): boolean {
+  if (!ownsPublicUrls || host !== x.client.host.toLowerCase()) return false
+  const { received, sent } = rewrittenPart(x)
+  const base = (x.client.prefix ?? '') + received
+  // An origin that also knows its path at the gateway has written the whole URL.
+  return base.length <= prefix.length + sent.length || !isWithin(pathname, base)
+}
+
+/** The path of the request in the client's URL. */
+const publicPath = ({ client, path }: Exchange) => (client.prefix ?? '') + path
 
 function pathAtGateway(x: Exchange, path: string, { prefix }: Place): string | undefined {
   if (!isWithin(path, prefix)) return undefined
@@ -96,8 +117,10 @@ function pathAtGateway(x: Exchange, path: string, { prefix }: Place): string | u
 }
 
 /** The parts by which the received and the sent path differ: what is in front of the segments that both end with. */
-function rewrittenPart({ path, outgoing }: Exchange): { received: string; sent: string } {
+function rewrittenPart({ path, params, outgoing }: Exchange): { received: string; sent: string } {
   if (path === outgoing.path) return { received: '', sent: '' }
+  // `/api` matched by `/api/*` is sent as `/`, and `/api/x` as `/x`.
+  if (outgoing.path === '/' && params['*'] === '') return { received: path.replace(/\/$/, ''), sent: '' }
   const received = path.split('/')
   const sent = outgoing.path.split('/')
   while (received.length > 1 && sent.length > 1 && received.at(-1) === sent.at(-1)) {

@@ -12,13 +12,15 @@ interface Sent {
   /** The path that the client requested, and the one that was sent to the target without its prefix. */
   readonly path?: string
   readonly sent?: string
+  /** What the `/*` of the match matched. */
+  readonly rest?: string
   readonly client?: Partial<Exchange['client']>
 }
 
-function makeSent({ path = '/users/7', sent = path, client = {} }: Sent): Exchange {
+function makeSent({ path = '/users/7', sent = path, rest, client = {} }: Sent): Exchange {
   const x = makeTestExchange(new Request(`https://gw.test${path}`))
   x.outgoing.path = sent
-  return { ...x, client: { ...x.client, host: 'gw.test', ...client } }
+  return { ...x, params: rest === undefined ? {} : { '*': rest }, client: { ...x.client, host: 'gw.test', ...client } }
 }
 
 function relocate(
@@ -79,12 +81,43 @@ describe('Location of a target with a path prefix', () => {
     [{ path: '/me', sent: '/users/7' }, '/app/users/7/avatar', '/me/avatar'],
     [{ path: '/me', sent: '/users/7' }, '/app/users/8', '/app/users/8'],
     [{ client: { prefix: '/edge' } }, '/app/login', '/edge/login'],
+    [{ path: '/api', sent: '/', rest: '' }, '/app/login', '/api/login'],
+    [{ path: '/api', sent: '/', rest: '' }, '/app/', '/api/'],
+    [{ path: '/api/', sent: '/', rest: '' }, '/app/login', '/api/login'],
+    [{ path: '/api/users', sent: '/users' }, 'https://gw.test/app/login', 'https://gw.test/api/login'],
+    // An origin that knows its path at the gateway.
+    [{ path: '/app/v1/users', sent: '/users' }, 'https://gw.test/app/v1/login', 'https://gw.test/app/v1/login'],
   ])('follows the rewriting of the path: %o', (sent, location, expected) => {
     expect(locationOf(APP, location, sent)).toBe(expected)
   })
 
   it.each([200, 201, 301, 307, 404])('is changed with status %i', (status) => {
     expect(locationOf(APP, '/app/users/9', {}, undefined, status)).toBe('/users/9')
+  })
+
+  it.each<[Sent, string, string]>([
+    // They mean the same for the client.
+    [{}, 'next', 'next'],
+    [{}, '../login?a=b', '../login?a=b'],
+    [{ path: '/api/users/7', sent: '/users/7' }, '8', '8'],
+    [{ path: '/me', sent: '/users/7' }, '?page=2', '?page=2'],
+    [{ path: '/me', sent: '/users/7' }, '#top', '#top'],
+    // They do not.
+    [{ path: '/me', sent: '/users/7' }, '7/avatar?size=2', '/me/avatar?size=2'],
+    [{ path: '/api', sent: '/', rest: '' }, 'login', '/api/login'],
+    [{ path: '/x' }, '../app/login#top', '/login#top'],
+    [{ path: '/x', client: { prefix: '/edge' } }, '../app/login', '/edge/login'],
+    // No reference leads the client there.
+    [{ path: '/me', sent: '/users/7' }, '8', '8'],
+    [{ path: '/x' }, '../other', '../other'],
+  ])('relative to the path of the request: %o %s becomes %s', (sent, location, expected) => {
+    expect(locationOf(APP, location, sent)).toBe(expected)
+  })
+
+  it('names no host of a client that names none', () => {
+    const sent = { client: { host: '' } }
+    expect(locationOf(PLAIN, 'urn:/login', sent, 'rewrite')).toBe('urn:/login')
+    expect(locationOf(PLAIN, 'http:/login', sent, 'rewrite')).toBe('/login')
   })
 
   it('a client that follows it reaches the same path of the target', () => {
@@ -99,6 +132,26 @@ describe('Location of a target with a path prefix', () => {
         // The gateway sends a path below `received` to the same path below `sent`, whatever the two have in common.
         expect(followed.startsWith(received)).toBe(true)
         expect(prefix + sent + followed.slice(received.length)).toBe(location)
+      }),
+    )
+  })
+
+  it('a client that follows a relative one reaches the same path of the target', () => {
+    const segment = fc.constantFrom('a', 'b', 'app', 'v2')
+    const path = (min: number) =>
+      fc.array(segment, { minLength: min, maxLength: 3 }).map((all) => all.map((s) => `/${s}`).join(''))
+    const step = fc.oneof(segment, fc.constantFrom('..', '.'))
+    const reference = fc.array(step, { minLength: 1, maxLength: 5 }).map((steps) => steps.join('/'))
+    fc.assert(
+      fc.property(path(1), path(0), path(0), path(0), reference, (prefix, received, sent, rest, location) => {
+        const request = { path: received + rest || '/', sent: sent + rest || '/', rest: rest.slice(1) }
+        const meant = new URL(location, PLAIN + prefix + request.sent).pathname
+        fc.pre(`${meant}/`.startsWith(`${prefix}${sent}/`))
+        const followed = new URL(locationOf(`${PLAIN}${prefix}`, location, request)!, `https://gw.test${request.path}`)
+        const forwarded = followed.pathname.slice(received.length)
+        expect(followed.pathname.startsWith(received)).toBe(true)
+        // A path without a rest is sent with or without its last slash, as it was received.
+        expect((prefix + sent + forwarded).replace(/\/$/, '')).toBe(meant.replace(/\/$/, ''))
       }),
     )
   })
@@ -128,6 +181,14 @@ describe('Location of a target without one', () => {
     expect(locationOf(PLAIN, '/login', sent, 'rewrite')).toBe('/api/login')
     expect(locationOf(PLAIN, '/login', sent, 'keep')).toBe('/login')
   })
+
+  it('keeps the URL of an origin that knows its own at the gateway', () => {
+    const sent = { path: '/api/users/7', sent: '/users/7' }
+    for (const location of ['https://gw.test/api/login', 'https://gw.test/login', '//gw.test/login'])
+      expect(locationOf(PLAIN, location, sent)).toBe(location)
+    expect(locationOf(PLAIN, 'https://gw.test/api/login', sent, 'rewrite')).toBe('https://gw.test/api/login')
+    expect(locationOf(PLAIN, 'https://gw.test/login', sent, 'rewrite')).toBe('https://gw.test/api/login')
+  })
 })
 
 it('a route can keep all of them', () => {
@@ -146,6 +207,28 @@ it('changes Content-Location, and nothing else of the response', async () => {
 it('leaves a response alone that names no URL of the target', () => {
   expect(relocate(APP, undefined, new Response('ok', { headers: { 'set-cookie': 'a=b; Path=/' } })).isSame).toBe(true)
   expect(relocate(PLAIN, undefined, new Response('ok')).isSame).toBe(true)
+})
+
+it('asks a response that has none of these fields for each once, and for nothing else', () => {
+  const asked: string[] = []
+  const headers = {
+    get: (name: string) => (asked.push(`get ${name}`), null),
+    has: (name: string) => (asked.push(`has ${name}`), false),
+  }
+  const response = { status: 200, headers } as unknown as Response
+  expect(relocate(APP, undefined, response).isSame).toBe(true)
+  expect(asked).toEqual(['get location', 'get content-location', 'has set-cookie'])
+})
+
+it('keeps the WebSocket of a response whose cookies change', () => {
+  const { 0: webSocket } = new WebSocketPair()
+  const headers = { 'set-cookie': 'node=1; Path=/app' }
+  const { response } = relocate(APP, undefined, new Response(null, { status: 101, webSocket, headers }))
+  expect([response.status, response.webSocket, response.headers.get('set-cookie')]).toEqual([
+    101,
+    webSocket,
+    'node=1; Path=/',
+  ])
 })
 
 describe('cookies of a target with a path prefix', () => {
@@ -182,6 +265,8 @@ describe('cookies of a target with a path prefix', () => {
     ['sid=1; Path=/app', { path: '/api/users/7', sent: '/users/7' }, 'sid=1; Path=/api'],
     ['sid=1; Path=/app/users', { path: '/api/users/7', sent: '/users/7' }, 'sid=1; Path=/api/users'],
     ['sid=1; Path=/app', { path: '/users/7', sent: '/v2/users/7' }, 'sid=1; Path=/'],
+    ['sid=1; Path=/app', { path: '/api', sent: '/', rest: '' }, 'sid=1; Path=/api'],
+    ['sid=1; Path=/app/x', { path: '/api', sent: '/', rest: '' }, 'sid=1; Path=/api/x'],
     ['sid=1; Path=/app', { client: { prefix: '/edge' } }, 'sid=1; Path=/edge'],
   ])('follow the rewriting of the path: %s %o', (line, sent, expected) => {
     expect(cookiesOf([line], sent)).toEqual([expected])
